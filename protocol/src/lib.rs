@@ -1,0 +1,32 @@
+//! The pure heart of cunlian (村联).
+//!
+//! What it is: the types that travel between nodes and the state machines that decide what
+//! travels: address codes, certificates, signed changes, scopes, summaries, the wire format,
+//! the session with one peer ([`session`]) and the hub of all sessions ([`hub`]).
+//!
+//! What it is not: it has no clock, socket, file, thread, operating-system randomness, CRDT or
+//! database. Time and randomness are parameters; whatever must be done outside is returned as an
+//! effect. `tests/tests/architecture.rs` guards this.
+//!
+//! Start reading at [`change`] (what is replicated), then [`certificate`] and [`authority`] (who
+//! may write and read it), [`scope`] and [`key`] (how a permission becomes key ranges), and
+//! [`session`] (how two nodes bring their sets together).
+
+pub mod address;
+pub mod authority;
+pub mod category;
+pub mod certificate;
+pub mod change;
+mod hexadecimal;
+pub mod hub;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod region;
+pub mod rights;
+pub mod scope;
+pub mod session;
+pub mod signing;
+pub mod summary;
+pub mod sync;
+pub mod wire;

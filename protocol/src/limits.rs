@@ -1,0 +1,55 @@
+//! Every bound of the protocol, in one place.
+//!
+//! Sizes are bytes. Each bound is enforced while decoding, before anything is allocated for the
+//! value; the constants are tied to each other below.
+
+/// Largest frame on the wire, header excluded.
+pub const FRAME_BYTES: usize = 1 << 20;
+/// Largest signed change.
+pub const CHANGE_BYTES: usize = 256 << 10;
+/// Largest document, as the sum of its changes.
+pub const DOCUMENT_BYTES: usize = 4 << 20;
+/// Largest blob.
+pub const BLOB_BYTES: usize = 20 << 20;
+/// Largest certificate.
+pub const CERTIFICATE_BYTES: usize = 4 << 10;
+/// Most certificates between an author and the root key, the author's own included.
+pub const CHAIN_CERTIFICATES: usize = 6;
+/// Most grants in a certificate.
+pub const CERTIFICATE_GRANTS: usize = 64;
+/// Longest name in a certificate.
+pub const NAME_BYTES: usize = 120;
+/// Most certificates in one frame.
+pub const FRAME_CERTIFICATES: usize = 200;
+/// Raw bytes of changes gathered into one batch before compression.
+pub const BATCH_BYTES: usize = 512 << 10;
+/// Most changes in one batch.
+pub const BATCH_CHANGES: usize = 2_000;
+/// Raw bytes of changes sent to a peer and not acknowledged.
+pub const IN_FLIGHT_BYTES: usize = 8 << 20;
+/// Most unacknowledged batches of one peer.
+pub const IN_FLIGHT_BATCHES: usize = 4;
+/// Most ids in one list.
+pub const LIST_IDS: usize = 16_000;
+/// Most prefixes in one query.
+pub const QUERY_PREFIXES: usize = 2_000;
+/// Most children listed below one prefix: 99,999 buildings is the widest segment, cut to pages.
+pub const ANSWER_CHILDREN: usize = 10_000;
+/// A prefix with at most this many changes on both sides is answered by their ids.
+pub const LEAF_IDS: u64 = 96;
+/// Store requests of one session under way at a time.
+pub const SESSION_REQUESTS: usize = 16;
+/// Sessions of one node.
+pub const SESSIONS: usize = 2_000;
+/// Longest text in a refusal.
+pub const REASON_BYTES: usize = 400;
+
+const _: () = assert!(CHANGE_BYTES * 2 <= FRAME_BYTES, "a change must fit a frame");
+const _: () =
+    assert!(BATCH_BYTES + CHANGE_BYTES < FRAME_BYTES, "a batch must fit a frame uncompressed");
+const _: () = assert!(BATCH_BYTES * IN_FLIGHT_BATCHES <= IN_FLIGHT_BYTES);
+const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
+const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
+const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
+const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
+const _: () = assert!(LEAF_IDS as usize <= LIST_IDS);

@@ -1,0 +1,62 @@
+//! What a grant lets its holder do.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A set of rights, one bit each: read 1, write 2, assign 4, sign off 8, delegate 16, erase 32.
+///
+/// Unknown bits of a newer version are kept, and contained only in a grant that has them too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rights(pub u8);
+
+impl Rights {
+    /// None at all.
+    pub const NONE: Self = Self(0);
+    /// Receive and see.
+    pub const READ: Self = Self(1);
+    /// Create and change.
+    pub const WRITE: Self = Self(2);
+    /// Assign cases to others.
+    pub const ASSIGN: Self = Self(4);
+    /// Sign off joint cases.
+    pub const SIGN_OFF: Self = Self(8);
+    /// Issue certificates within the grant.
+    pub const DELEGATE: Self = Self(16);
+    /// Erase payloads.
+    pub const ERASE: Self = Self(32);
+    /// Every right known to this version.
+    pub const ALL: Self = Self(63);
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether every right of `other` is here.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(Rights, &str); 6] = [
+            (Rights::READ, "read"),
+            (Rights::WRITE, "write"),
+            (Rights::ASSIGN, "assign"),
+            (Rights::SIGN_OFF, "sign-off"),
+            (Rights::DELEGATE, "delegate"),
+            (Rights::ERASE, "erase"),
+        ];
+        let mut first = true;
+        for (_, name) in NAMES.into_iter().filter(|(right, _)| self.contains(*right)) {
+            out.write_str(if first { "" } else { "+" })?;
+            out.write_str(name)?;
+            first = false;
+        }
+        if first { out.write_str("nothing") } else { Ok(()) }
+    }
+}

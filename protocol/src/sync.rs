@@ -1,0 +1,208 @@
+//! What a session asks of the store, and what the store answers.
+//!
+//! The session ([`crate::session`]) is pure, so it reads and writes the set through these
+//! requests. The store in `cunlian-crdt` carries them out; a simulator may carry them out too.
+//! Rows number the changes of one store in the order they were made durable, from 1.
+
+use crate::certificate::Tier;
+use crate::id::{ChangeId, Serial};
+use crate::key::{KeyPrefix, SetKey};
+use crate::scope::Scope;
+use crate::summary::Summary;
+
+/// Which changes to read, in key order unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All under a prefix, after a key (its bytes) when the read goes on.
+    Prefix {
+        /// Where.
+        prefix: KeyPrefix,
+        /// Last key read before; empty at the start.
+        after: Vec<u8>,
+    },
+    /// Those with these ids under a prefix; ids that are not there are passed over.
+    Ids {
+        /// Where.
+        prefix: KeyPrefix,
+        /// Which, ascending.
+        ids: Vec<ChangeId>,
+    },
+    /// Those in `scope` with a row greater than `after`, in row order, without those that came
+    /// from `except`.
+    Rows {
+        /// Row to start after.
+        after: i64,
+        /// What the receiver may see.
+        scope: Scope,
+        /// Where changes need not be sent back to.
+        except: Serial,
+    },
+}
+
+/// One change as it travels between stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The exact bytes of the signed change.
+    pub bytes: Vec<u8>,
+    /// Tiers (bits, see [`Tier::bit`]) above this node that are known to hold it durably.
+    pub reached: u8,
+}
+
+/// One change read from the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its row in this store.
+    pub row: i64,
+    /// Its key.
+    pub key: SetKey,
+    /// Its author.
+    pub author: Serial,
+    /// What travels.
+    pub carried: Carried,
+}
+
+/// What happened to one change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// New here and now durable.
+    Accepted,
+    /// Was here already, and durable.
+    Known,
+    /// Not kept, or kept in quarantine; the reason is for people.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a session asks of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreRequest {
+    /// Summaries of the widest prefixes of a scope that are not empty.
+    Overview {
+        /// The scope.
+        scope: Scope,
+    },
+    /// Summaries of the non-empty children of a prefix.
+    Children {
+        /// Where.
+        prefix: KeyPrefix,
+    },
+    /// Ids under a prefix, ascending; at most [`crate::limits::LIST_IDS`].
+    Ids {
+        /// Where.
+        prefix: KeyPrefix,
+    },
+    /// Changes, as many as fit the limits of a batch.
+    Read {
+        /// Which.
+        selection: Selection,
+    },
+    /// Checks a batch and makes it durable.
+    Ingest {
+        /// Peer it came from.
+        from: Serial,
+        /// Changes in order; bytes are untrusted.
+        changes: Vec<Carried>,
+        /// Tier bit of the sender and those above it when the sender is above this node, else 0.
+        sender_tiers: u8,
+    },
+    /// Adds certificates, issuers first; bytes are untrusted.
+    Certificates {
+        /// Exact bytes.
+        certificates: Vec<Vec<u8>>,
+    },
+    /// Adds revocations; bytes are untrusted.
+    Revocations {
+        /// Exact bytes.
+        revocations: Vec<Vec<u8>>,
+    },
+    /// Which changes still wait to be held by some tier above, at most
+    /// [`crate::limits::LIST_IDS`]` / 4`, oldest first, after a row.
+    Waiting {
+        /// Row to start after.
+        after: i64,
+    },
+    /// Which tiers above this node, and this node itself (`own`), hold these changes.
+    Held {
+        /// Keys asked for; what is not here is passed over.
+        keys: Vec<SetKey>,
+        /// Tier bit of this node.
+        own: u8,
+    },
+    /// Notes that tiers hold changes durably.
+    MarkReached {
+        /// Changes and the tiers (bits) that hold them.
+        reached: Vec<(SetKey, u8)>,
+        /// The signed receipt, when one came.
+        receipt: Option<Vec<u8>>,
+    },
+    /// Notes that a peer refused changes.
+    MarkRefused {
+        /// The peer.
+        by: Serial,
+        /// Changes and why.
+        refused: Vec<(SetKey, String)>,
+    },
+}
+
+/// What the store answers; each variant to the request of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreReply {
+    /// Non-empty widest prefixes, ascending, and the last row of the store.
+    Overview {
+        /// Prefixes with their summaries.
+        tops: Vec<(KeyPrefix, Summary)>,
+        /// Every later change has a greater row.
+        last_row: i64,
+    },
+    /// Children, ascending.
+    Children(Vec<(KeyPrefix, Summary)>),
+    /// Ids, ascending.
+    Ids(Vec<ChangeId>),
+    /// Changes read.
+    Read {
+        /// In order of the selection.
+        changes: Vec<Stored>,
+        /// Where to go on; `None` at the end.
+        rest: Option<Selection>,
+        /// For [`Selection::Rows`]: the row up to which everything was looked at.
+        through_row: i64,
+    },
+    /// What became of each change of the batch, in its order.
+    Ingested {
+        /// Id (of the bytes as they came) and fate.
+        fates: Vec<(ChangeId, Fate)>,
+    },
+    /// Certificates were looked at; those refused with the reason.
+    Certificates {
+        /// Why some were not added.
+        refused: Vec<String>,
+    },
+    /// Revocations were looked at; those refused with the reason.
+    Revocations {
+        /// Why some were not added.
+        refused: Vec<String>,
+    },
+    /// Waiting changes.
+    Waiting {
+        /// Key and the tiers (bits) that are not known to hold it.
+        waiting: Vec<(SetKey, u8)>,
+        /// Row to go on after; `None` at the end.
+        rest: Option<i64>,
+    },
+    /// Changes that are here, with the tiers that hold them.
+    Held(Vec<(SetKey, u8)>),
+    /// Marked; those which were news.
+    MarkReached {
+        /// Changes and the tiers that were not known before to hold them.
+        news: Vec<(SetKey, u8)>,
+    },
+    /// Noted.
+    MarkRefused,
+}
+
+/// Tiers as a set of bits, for display.
+pub fn tiers(bits: u8) -> impl Iterator<Item = Tier> {
+    Tier::ALL.into_iter().filter(move |tier| bits & tier.bit() != 0)
+}
