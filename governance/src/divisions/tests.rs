@@ -1,0 +1,281 @@
+//! Imports into a register in memory, and questions to it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::fmt::Write as _;
+use std::io::{self, Read};
+
+use cunlian_protocol::address::{AddressCode, AddressError};
+use rusqlite::Connection;
+
+use super::*;
+
+/// County 370322 as published; see `tests/data/README.md`.
+const GAOQING: &str = include_str!("../../../tests/data/divisions-370322.csv");
+
+fn register() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    schema(&connection).unwrap();
+    connection
+}
+
+fn load(connection: &Connection, list: &str) -> ImportReport {
+    import(connection, list.as_bytes(), |_| {}).unwrap()
+}
+
+fn code(text: &str) -> AddressCode {
+    AddressCode::parse(text).unwrap()
+}
+
+fn counts(report: &ImportReport) -> [u64; 5] {
+    [
+        report.rows,
+        report.inserted,
+        report.updated,
+        report.unchanged,
+        report.rejected_count + report.placeholder_count,
+    ]
+}
+
+#[test]
+fn a_county_is_imported_and_importing_it_again_changes_nothing() {
+    let connection = register();
+    assert_eq!(counts(&load(&connection, GAOQING)), [328, 328, 0, 0, 0]);
+    assert_eq!(counts(&load(&connection, GAOQING)), [328, 0, 0, 328, 0]);
+    let villages = children(&connection, &code("370322102")).unwrap();
+    assert_eq!(villages.len(), 42);
+    assert!(villages.is_sorted_by_key(|village| village.code));
+    let path = name_path(&connection, &code("370322102310")).unwrap();
+    assert_eq!(path, ["高青县", "高城镇", "苑兴村村民委员会"]);
+}
+
+/// Names are not keys: the county has villages that share one.
+#[test]
+fn villages_with_one_name_stay_apart() {
+    let connection = register();
+    load(&connection, GAOQING);
+    let shared: u32 = connection
+        .query_row(
+            "SELECT count(*) FROM (SELECT name FROM division WHERE level = 12
+             GROUP BY name HAVING count(*) > 1)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(shared, 3);
+}
+
+#[test]
+fn byte_order_mark_line_breaks_and_blank_lines_make_no_difference() {
+    let plain = register();
+    let windows = register();
+    let expected = load(&plain, GAOQING);
+    let list = format!("\u{feff}{}\r\n\r\n", GAOQING.trim_end().replace('\n', "\r\n"));
+    assert_eq!(load(&windows, &list), expected);
+    for town in children(&plain, &code("370322")).unwrap() {
+        assert_eq!(find(&windows, &town.code).unwrap(), Some(town));
+    }
+}
+
+#[test]
+fn malformed_rows_are_reported_by_line_and_the_rest_is_imported() {
+    let connection = register();
+    let report = load(
+        &connection,
+        "code,level,name,parent\n\
+         370322,county,高青县,\n\
+         37032,county,高青县,\n\
+         \n\
+         370322102,town,\"高城镇,370322\n\
+         370322102310,village,苑兴村,370322102\n\
+         3.70322E+11,village,苑兴村,370322102\n",
+    );
+    assert_eq!(counts(&report), [5, 2, 0, 0, 3]);
+    let found: Vec<_> = report.rejected.iter().map(|row| (row.line, &row.reason)).collect();
+    let short = RowError::Code(AddressError::Length { got: 5 });
+    let number = RowError::Code(AddressError::NotADigit { offset: 1, found: '.' });
+    assert_eq!(found, [(3, &short), (5, &RowError::Quote), (7, &number)]);
+    assert_eq!(report.rejected[1].text, "370322102,town,\"高城镇,370322");
+    assert_eq!(report.missing_parents, 1, "the town of the village was rejected");
+}
+
+#[test]
+fn long_lines_and_long_reports_are_bounded() {
+    let connection = register();
+    let mut list = String::from("code,name\n");
+    list.push_str(&"村".repeat(LINE_BYTES_MAX));
+    list.push('\n');
+    list.push_str(&"x,y\n".repeat(500));
+    list.push_str("37,山东省\n");
+    let report = load(&connection, &list);
+    assert_eq!(counts(&report), [502, 1, 0, 0, 501]);
+    assert_eq!(report.rejected.len(), LISTED_MAX);
+    assert_eq!(report.rejected[0].reason, RowError::LineLength);
+    assert_eq!(report.rejected[0].text.chars().count(), 81);
+}
+
+#[test]
+fn the_placeholder_is_reported_and_not_entered() {
+    let connection = register();
+    let report = load(
+        &connection,
+        "code,name,streetCode,provinceCode,cityCode,areaCode\n\
+         350526204229,\"双芹村委会\",350526204,35,3505,350526\n\
+         350527000000,\"金门县\",350527000,35,3505,350527\n\
+         350581001001,\"湖滨社区居委会\",350581001,35,3505,350581\n",
+    );
+    assert_eq!(counts(&report), [3, 2, 0, 0, 1]);
+    let name = "金门县".to_owned();
+    let expected = Placeholder { line: 3, code: code("350527000000"), name };
+    assert_eq!(report.placeholders, [expected]);
+    assert_eq!(find(&connection, &code("350527000000")).unwrap(), None);
+}
+
+#[test]
+fn a_list_of_one_level_rejects_the_others() {
+    let connection = register();
+    let report = load(
+        &connection,
+        "code,name,areaCode,provinceCode,cityCode\n370322102310,苑兴村,370322,37,3703\n",
+    );
+    assert_eq!(report.rejected[0].reason.to_string(), {
+        "level \"town\" does not fit a code of the level village"
+    });
+}
+
+#[test]
+fn no_list_is_an_error_and_says_why() {
+    let connection = register();
+    let failure = |list: &[u8]| import(&connection, list, |_| {}).unwrap_err();
+    assert!(matches!(failure(b""), ImportError::Empty));
+    assert!(matches!(
+        failure(b"name,population\n"),
+        ImportError::Header(HeaderError::Missing { missing: "code", .. })
+    ));
+    assert!(matches!(failure(b"PK\x03\x04\xff"), ImportError::Header(HeaderError::Encoding)));
+}
+
+/// A list that ends in an error, as from a stick pulled out, after so many bytes.
+struct Broken<'a>(&'a [u8]);
+
+impl Read for Broken<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::Error::other("unplugged")),
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_import_leaves_whole_batches_and_is_finished_by_the_next() {
+    let connection = register();
+    let mut list = String::from("code,name,streetCode\n");
+    for number in 0..BATCH_ROWS + 500 {
+        let town = 370_322_100 + number / 400;
+        writeln!(list, "{town}{},村{number},{town}", 200 + number % 400).unwrap();
+    }
+    let error = import(&connection, Broken(list.as_bytes()), |_| {}).unwrap_err();
+    assert!(matches!(error, ImportError::Read { line, .. } if line == BATCH_ROWS + 501), "{error}");
+    assert!(connection.is_autocommit(), "no transaction is left open");
+    let report = load(&connection, &list);
+    assert_eq!(counts(&report), [BATCH_ROWS + 500, 500, 0, BATCH_ROWS, 0]);
+}
+
+#[test]
+fn an_import_inside_a_transaction_is_undone_with_it() {
+    let connection = register();
+    let transaction = connection.unchecked_transaction().unwrap();
+    assert_eq!(load(&transaction, GAOQING).inserted, 328);
+    transaction.rollback().unwrap();
+    assert_eq!(find(&connection, &code("370322")).unwrap(), None);
+}
+
+#[test]
+fn progress_counts_rows_and_bytes_to_the_end() {
+    let connection = register();
+    let mut last = Progress { bytes: 0, rows: 0 };
+    import(&connection, GAOQING.as_bytes(), |progress| last = progress).unwrap();
+    assert_eq!(last, Progress { bytes: GAOQING.len() as u64, rows: 328 });
+}
+
+const REFORMS: &str = "code,level,name,parent,status,successors\n\
+    370322102,town,高城镇,370322,active,\n\
+    370322102201,village,甲村,370322102,merged,370322102203\n\
+    370322102202,village,乙村,370322102,merged,370322102203\n\
+    370322102203,village,丙村,370322102,split,370322102204|370322102205\n\
+    370322102204,village,丁村,370322102,active,\n\
+    370322102205,village,戊村,370322102,active,\n\
+    370322102206,village,己村,370322102,revoked,\n\
+    370322102207,village,庚村,370322102,merged,370322102208\n\
+    370322102208,village,辛村,370322102,merged,370322102207\n\
+    370322102209,village,壬村,370322102,merged,370322102999\n";
+
+/// Codes of the active divisions a code leads to.
+fn successors(connection: &Connection, text: &str) -> Vec<String> {
+    let resolution = resolve(connection, &code(text)).unwrap();
+    let Resolution::Succeeded { from, to } = resolution else {
+        panic!("{text} has no successors: {resolution:?}");
+    };
+    assert!(from.code.contains(&code(text)));
+    to.iter().map(|division| division.code.to_string()).collect()
+}
+
+#[test]
+fn old_codes_still_resolve() {
+    let connection = register();
+    load(&connection, REFORMS);
+    let active = find(&connection, &code("370322102204")).unwrap().unwrap();
+    let resolved = resolve(&connection, &active.code).unwrap();
+    assert_eq!(resolved, Resolution::Active(active));
+    let twice = ["370322102204", "370322102205"];
+    assert_eq!(successors(&connection, "370322102201"), twice, "merged, then split");
+    assert_eq!(successors(&connection, "370322102202001"), twice, "a grid follows its village");
+    assert_eq!(resolve(&connection, &code("370322102999")).unwrap(), Resolution::Unknown);
+}
+
+#[test]
+fn codes_without_an_active_successor_end() {
+    let connection = register();
+    load(&connection, REFORMS);
+    for (text, why) in [
+        ("370322102206", "revoked"),
+        ("370322102207", "a cycle"),
+        ("370322102209", "a successor that the register does not know"),
+    ] {
+        let resolution = resolve(&connection, &code(text)).unwrap();
+        assert!(matches!(resolution, Resolution::Ended(_)), "{why}: {resolution:?}");
+    }
+}
+
+#[test]
+fn successors_are_followed_to_a_bound() {
+    let connection = register();
+    let mut list = String::from("code,level,name,parent,status,successors\n");
+    for number in 0..=RESOLVE_CODES_MAX {
+        let (old, new) = (370_322_100_200 + number, 370_322_100_201 + number);
+        writeln!(list, "{old},village,村,370322100,merged,{new}").unwrap();
+    }
+    assert_eq!(load(&connection, &list).rejected, []);
+    assert!(matches!(
+        resolve(&connection, &code("370322100200")),
+        Err(LookupError::TooManySuccessors { limit: RESOLVE_CODES_MAX, .. })
+    ));
+    let near_the_end = code(&(370_322_100_200 + RESOLVE_CODES_MAX - 3).to_string());
+    assert!(matches!(resolve(&connection, &near_the_end).unwrap(), Resolution::Ended(_)));
+}
+
+/// The national list has no statuses, so it must not bring a merged village back to life.
+#[test]
+fn a_list_without_statuses_leaves_them_alone() {
+    let connection = register();
+    load(&connection, REFORMS);
+    let report = load(
+        &connection,
+        "code,name,streetCode\n370322102201,甲村村民委员会,370322102\n370322102202,乙村,370322102\n",
+    );
+    assert_eq!(counts(&report), [2, 0, 1, 1, 0]);
+    let village = find(&connection, &code("370322102201")).unwrap().unwrap();
+    assert_eq!(village.name, "甲村村民委员会");
+    assert_eq!((village.status, village.successors), (Status::Merged, vec![code("370322102203")]));
+}
