@@ -1,0 +1,94 @@
+//! Holds the tree to what `docs/architecture.md` promises: licences, sources, banned crates, the
+//! direction of dependencies, the purity of the protocol, the shape of files and pages.
+//!
+//! Every rule is a function from text to a list of findings, shown to fail on a bad sample beside
+//! it, and then applied to the real tree by a test of this file. Cargo is asked through its own
+//! commands; the network is not needed beyond what a build has fetched already.
+
+#[path = "architecture/document.rs"]
+mod document;
+#[path = "architecture/licence.rs"]
+mod licence;
+#[path = "architecture/packages.rs"]
+mod packages;
+#[path = "architecture/page.rs"]
+mod page;
+#[path = "architecture/purity.rs"]
+mod purity;
+#[path = "architecture/shape.rs"]
+mod shape;
+#[path = "architecture/tree.rs"]
+mod tree;
+
+/// The crates from the bottom of the stack to its top.
+const CRATES: [&str; 5] = ["protocol", "crdt", "governance", "node", "tests"];
+
+/// Fails with one finding per line.
+fn assert_none(findings: &[String]) {
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn every_licence_is_allowed() {
+    assert_none(&licence::refused(&packages::metadata()));
+}
+
+#[test]
+fn every_source_is_the_registry_and_no_banned_crate_is_locked() {
+    let locked = packages::locked(&tree::read("Cargo.lock"));
+    assert!(locked.len() > 100, "the lock file was not understood: {} packages", locked.len());
+    assert_none(&packages::foreign_sources(&locked));
+    assert_none(&packages::banned(&locked));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    assert_none(&packages::wrong_directions(&packages::metadata()));
+}
+
+#[test]
+fn protocol_links_no_input_or_output() {
+    let names = packages::linked_by("cunlian-protocol");
+    assert!(names.contains("ed25519-dalek"), "cargo tree was not understood: {names:?}");
+    assert_none(&purity::impure_packages(&names));
+}
+
+#[test]
+fn protocol_source_has_no_clock_socket_file_thread_or_hash_order() {
+    let files = tree::rust_files(&["protocol/src"]);
+    assert!(!files.is_empty(), "no source of the protocol crate was found");
+    for (path, text) in files {
+        assert_none(&purity::impure_protocol_source(&path, &text));
+    }
+}
+
+#[test]
+fn crates_below_node_read_no_clock_and_open_no_socket() {
+    let files = tree::rust_files(&["crdt/src", "governance/src"]);
+    assert!(!files.is_empty(), "no source of crdt and governance was found");
+    for (path, text) in files {
+        assert_none(&purity::clock_or_socket(&path, &text));
+    }
+}
+
+#[test]
+fn files_have_the_agreed_shape() {
+    for (path, text) in tree::rust_files(&CRATES) {
+        assert_none(&shape::findings(&path, &text));
+    }
+}
+
+#[test]
+fn pages_have_no_inline_script_or_style() {
+    for (path, text) in tree::files(&["node/templates"], "html") {
+        assert_none(&page::findings(&path, &text));
+    }
+}
+
+#[test]
+fn every_invariant_of_the_architecture_document_names_an_existing_test() {
+    let text = tree::read("docs/architecture.md");
+    let guards = document::guards(&text).expect("the table of invariants");
+    assert!(guards.len() >= 8, "only {} invariants were found", guards.len());
+    assert_none(&document::missing(&guards, tree::read_if_there));
+}
