@@ -22,6 +22,7 @@ pub mod hub;
 pub mod id;
 pub mod key;
 pub mod limits;
+pub mod receipt;
 pub mod region;
 pub mod rights;
 pub mod scope;

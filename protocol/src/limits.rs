@@ -31,6 +31,8 @@ pub const IN_FLIGHT_BYTES: usize = 8 << 20;
 pub const IN_FLIGHT_BATCHES: usize = 4;
 /// Most ids in one list.
 pub const LIST_IDS: usize = 16_000;
+/// Most changes in one question about who holds them.
+pub const HELD_KEYS: usize = 4_000;
 /// Most prefixes in one query.
 pub const QUERY_PREFIXES: usize = 2_000;
 /// Most children listed below one prefix: 99,999 buildings is the widest segment, cut to pages.
@@ -50,6 +52,7 @@ const _: () =
 const _: () = assert!(BATCH_BYTES * IN_FLIGHT_BATCHES <= IN_FLIGHT_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
 const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
+const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
 const _: () = assert!(LEAF_IDS as usize <= LIST_IDS);

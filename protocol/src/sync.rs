@@ -102,6 +102,8 @@ pub enum StoreRequest {
     Ingest {
         /// Peer it came from.
         from: Serial,
+        /// What this peer may send: changes whose key is outside are refused, not stored.
+        scope: Scope,
         /// Changes in order; bytes are untrusted.
         changes: Vec<Carried>,
         /// Tier bit of the sender and those above it when the sender is above this node, else 0.
@@ -118,7 +120,7 @@ pub enum StoreRequest {
         revocations: Vec<Vec<u8>>,
     },
     /// Which changes still wait to be held by some tier above, at most
-    /// [`crate::limits::LIST_IDS`]` / 4`, oldest first, after a row.
+    /// [`crate::limits::HELD_KEYS`], oldest first, after a row.
     Waiting {
         /// Row to start after.
         after: i64,

@@ -1,1 +1,397 @@
-//! placeholder
+//! Frames and messages between two nodes.
+//!
+//! One bidirectional QUIC stream carries frames in both directions:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 4 | n, length of the rest, big-endian, at most [`limits::FRAME_BYTES`] |
+//! | 4 | 1 | kind: 1 message, 2 batch of changes |
+//! | 5 | n−1 | kind 1: a [`Message`] in the postcard wire format |
+//!
+//! A batch (kind 2) is kept out of postcard so that its bytes are copied once:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 5 | 8 | batch number, big-endian, from 1 in each direction |
+//! | 13 | 4 | number of changes, big-endian, at most [`limits::BATCH_CHANGES`] |
+//! | 17 | 4 | length of the raw bytes, big-endian |
+//! | 21 | … | zstd frame of the raw bytes |
+//!
+//! The raw bytes hold for each change one byte of tiers ([`crate::sync::Carried::reached`]), its
+//! length as four bytes big-endian, and its exact bytes.
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::id::{ChangeId, Signature};
+use crate::key::{KeyPrefix, SetKey};
+use crate::limits;
+use crate::summary::Summary;
+use crate::sync::Carried;
+
+/// Name of the protocol in the TLS handshake.
+pub const ALPN: &[u8] = b"cunlian/1";
+/// The protocol versions this crate speaks, best first.
+pub const VERSIONS: [u16; 1] = [1];
+/// zstd level of batches: 3 halves the bytes of level 1 left over, at about 200 MB/s.
+const ZSTD_LEVEL: i32 = 3;
+const LENGTH_BYTES: usize = 4;
+const BATCH_HEADER_BYTES: usize = 17;
+const CARRIED_HEADER_BYTES: usize = 5;
+
+/// A list that refuses to be decoded when it has more than `N` items, before allocating them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Bounded<T, const N: usize>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Bounded<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T, const N: usize>(core::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Items<T, N> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                write!(out, "at most {N} items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let hint = seq.size_hint().unwrap_or(0);
+                if hint > N {
+                    return Err(A::Error::invalid_length(hint, &self));
+                }
+                let mut items = Vec::with_capacity(hint.min(1024));
+                while let Some(item) = seq.next_element()? {
+                    if items.len() == N {
+                        return Err(A::Error::invalid_length(N + 1, &self));
+                    }
+                    items.push(item);
+                }
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_seq(Items::<T, N>(core::marker::PhantomData)).map(Self)
+    }
+}
+
+/// Exact bytes of one certificate or revocation.
+pub type CertificateBytes = Bounded<u8, { limits::CERTIFICATE_BYTES }>;
+
+/// What each side says first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Protocol versions spoken, best first.
+    pub versions: Bounded<u16, 16>,
+    /// Certificates from the root side down to the speaker's own.
+    pub chain: Bounded<CertificateBytes, { limits::CHAIN_CERTIFICATES }>,
+    /// The speaker's time, milliseconds since 1970-01-01 UTC.
+    pub clock_ms: i64,
+    /// BLAKE3 of all revocations the speaker knows, in order.
+    pub revocations: [u8; 32],
+    /// Software version, for people.
+    pub software: Bounded<u8, 40>,
+    /// Over the exporter of this TLS connection, the speaker's role and the fields above.
+    pub signature: Signature,
+}
+
+/// What a queried prefix holds at the peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Node {
+    /// Its non-empty children with their summaries, ascending.
+    Children(Bounded<(KeyPrefix, Summary), { limits::ANSWER_CHILDREN }>),
+    /// All its ids, ascending.
+    Ids(Bounded<ChangeId, { limits::LIST_IDS }>),
+}
+
+/// One thing a peer asks to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Where.
+    pub prefix: KeyPrefix,
+    /// Only these, ascending; everything when absent.
+    pub ids: Option<Bounded<ChangeId, { limits::LIST_IDS }>>,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// First message of who dialled.
+    Hello(Hello),
+    /// Answer of who was dialled: the connection is accepted.
+    Welcome(Hello),
+    /// The connection ends; the last message.
+    Goodbye {
+        /// One of [`FaultCode`].
+        code: u16,
+        /// For people.
+        reason: Bounded<u8, { limits::REASON_BYTES }>,
+    },
+    /// BLAKE3 over prefixes and summaries of the common scope.
+    Root {
+        /// The digest.
+        digest: [u8; 32],
+    },
+    /// The digest is the same here.
+    Equal,
+    /// The digest differs; these are the widest prefixes here.
+    Tops(Bounded<(KeyPrefix, Summary), { limits::ANSWER_CHILDREN }>),
+    /// Asks for ids (`true`) or children (`false`) of prefixes.
+    Query(Bounded<(KeyPrefix, bool), { limits::QUERY_PREFIXES }>),
+    /// Answers a part of a query; the rest follows in further answers.
+    Answer(Bounded<(KeyPrefix, Node), { limits::QUERY_PREFIXES }>),
+    /// Asks for changes.
+    Want {
+        /// Number of the request, from 1.
+        number: u64,
+        /// What is wanted.
+        items: Bounded<Wanted, { limits::QUERY_PREFIXES }>,
+    },
+    /// Everything asked for by this number has been sent.
+    Delivered {
+        /// Number of the request.
+        number: u64,
+    },
+    /// This many changes, and about this many bytes, will be sent.
+    Announce {
+        /// Changes.
+        changes: u64,
+        /// Bytes before compression, estimated.
+        bytes: u64,
+    },
+    /// Certificates of authors whose changes follow, issuers first.
+    Certificates(Bounded<CertificateBytes, { limits::FRAME_CERTIFICATES }>),
+    /// Revocations the speaker knows.
+    Revocations(Bounded<CertificateBytes, { limits::FRAME_CERTIFICATES }>),
+    /// A batch is durable here.
+    Ack {
+        /// Its number.
+        batch: u64,
+        /// Changes (index in the batch) that were refused, and why.
+        refused: Bounded<(u32, Bounded<u8, { limits::REASON_BYTES }>), { limits::BATCH_CHANGES }>,
+        /// Signed receipt for the others.
+        receipt: Bounded<u8, 512>,
+    },
+    /// Asks which of these are held here and above.
+    AskHeld(Bounded<SetKey, { limits::HELD_KEYS }>),
+    /// Tiers (bits) that hold changes.
+    Held(Bounded<(SetKey, u8), { limits::HELD_KEYS }>),
+}
+
+/// Why a connection ends, as a number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u16)]
+pub enum FaultCode {
+    /// No fault: this node stops, or has a newer connection to the same peer.
+    Stopping = 0,
+    /// Bytes that are no message.
+    Malformed = 1,
+    /// Something larger than its limit.
+    TooLarge = 2,
+    /// A message at the wrong moment.
+    Unexpected = 3,
+    /// No common protocol version.
+    Version = 4,
+    /// The chain does not verify.
+    Certificate = 5,
+    /// The certificate was revoked.
+    Revoked = 6,
+    /// The certificate has expired.
+    Expired = 7,
+    /// The hello is not from the owner of the certificate.
+    Signature = 8,
+    /// A range outside the peer's scope.
+    OutOfScope = 9,
+    /// More unacknowledged or unread data than allowed.
+    Flow = 10,
+    /// Not the peer that was dialled.
+    WrongPeer = 11,
+    /// A newer connection of the same peer took over.
+    Replaced = 12,
+    /// This node has as many sessions as it can.
+    Busy = 13,
+    /// No answer in time.
+    Timeout = 14,
+    /// The store of this node cannot take part now (disk full, for example).
+    Store = 15,
+}
+
+/// Bytes that are not a frame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Longer than [`limits::FRAME_BYTES`], or empty.
+    #[error("a frame of {got} bytes is announced, at most {} are allowed", limits::FRAME_BYTES)]
+    Length {
+        /// Bytes announced.
+        got: usize,
+    },
+    /// Neither message nor batch.
+    #[error("unknown kind of frame {kind}")]
+    Kind {
+        /// The kind.
+        kind: u8,
+    },
+    /// Not a message, or bytes left over.
+    #[error("the bytes are not a message of this protocol version")]
+    Malformed,
+    /// The batch does not hold what it says.
+    #[error("batch {batch} does not hold what it says")]
+    Batch {
+        /// Its number.
+        batch: u64,
+    },
+}
+
+/// A decoded frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A message.
+    Message(Message),
+    /// A batch of changes.
+    Batch {
+        /// Its number.
+        batch: u64,
+        /// The changes; bytes are untrusted.
+        changes: Vec<Carried>,
+    },
+}
+
+/// A text cut to the bound of a list of bytes at a character boundary.
+pub fn bounded_text<const N: usize>(text: &str) -> Bounded<u8, N> {
+    let mut end = text.len().min(N);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Bounded(text.as_bytes().get(..end).unwrap_or_default().to_vec())
+}
+
+/// Encodes a message as a whole frame, length included.
+///
+/// # Panics
+/// When the message is larger than a frame: whoever builds messages keeps to the limits.
+pub fn encode(message: &Message) -> Vec<u8> {
+    let body = postcard::to_allocvec(message).expect("messages have only encodable types");
+    frame(1, &body)
+}
+
+/// Encodes changes as a whole frame, length included. They must fit a batch.
+pub fn encode_batch(batch: u64, changes: &[Carried]) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(raw_bytes(changes));
+    for change in changes {
+        raw.push(change.reached);
+        raw.extend_from_slice(&length(change.bytes.len()));
+        raw.extend_from_slice(&change.bytes);
+    }
+    let mut body = batch.to_be_bytes().to_vec();
+    body.extend_from_slice(&length(changes.len()));
+    body.extend_from_slice(&length(raw.len()));
+    let packed = zstd::bulk::compress(&raw, ZSTD_LEVEL).expect("compressing memory cannot fail");
+    body.extend_from_slice(&packed);
+    frame(2, &body)
+}
+
+/// Bytes of changes in a batch before compression.
+pub fn raw_bytes(changes: &[Carried]) -> usize {
+    changes.iter().map(|change| CARRIED_HEADER_BYTES + change.bytes.len()).sum()
+}
+
+/// The length of the frame that these first four bytes announce.
+pub fn frame_length(header: [u8; LENGTH_BYTES]) -> Result<usize, WireError> {
+    let got = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
+    if got == 0 || got > limits::FRAME_BYTES { Err(WireError::Length { got }) } else { Ok(got) }
+}
+
+/// Decodes a frame without its length.
+pub fn decode(frame: &[u8]) -> Result<Frame, WireError> {
+    match frame.split_first() {
+        Some((1, body)) => match postcard::take_from_bytes(body) {
+            Ok((message, [])) => Ok(Frame::Message(message)),
+            _ => Err(WireError::Malformed),
+        },
+        Some((2, body)) => decode_batch(body),
+        Some((&kind, _)) => Err(WireError::Kind { kind }),
+        None => Err(WireError::Length { got: 0 }),
+    }
+}
+
+fn decode_batch(body: &[u8]) -> Result<Frame, WireError> {
+    let (header, packed) =
+        body.split_first_chunk::<{ BATCH_HEADER_BYTES - 1 }>().ok_or(WireError::Malformed)?;
+    let (batch, counts) = header.split_first_chunk::<8>().ok_or(WireError::Malformed)?;
+    let batch = u64::from_be_bytes(*batch);
+    let error = WireError::Batch { batch };
+    let (count, raw) = counts.split_first_chunk::<4>().ok_or(WireError::Malformed)?;
+    let raw: [u8; 4] = raw.try_into().map_err(|_| WireError::Malformed)?;
+    let count = u32::from_be_bytes(*count) as usize;
+    let raw_length = u32::from_be_bytes(raw) as usize;
+    if count > limits::BATCH_CHANGES || raw_length > limits::BATCH_BYTES + limits::CHANGE_BYTES {
+        return Err(error);
+    }
+    let raw = zstd::bulk::decompress(packed, raw_length).map_err(|_| error.clone())?;
+    let mut rest = raw.as_slice();
+    let mut changes = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (header, after) =
+            rest.split_first_chunk::<CARRIED_HEADER_BYTES>().ok_or_else(|| error.clone())?;
+        let [reached, length @ ..] = *header;
+        let length = u32::from_be_bytes(length) as usize;
+        let (bytes, after) = after.split_at_checked(length).ok_or_else(|| error.clone())?;
+        changes.push(Carried { bytes: bytes.to_vec(), reached });
+        rest = after;
+    }
+    if raw.len() == raw_length && rest.is_empty() {
+        Ok(Frame::Batch { batch, changes })
+    } else {
+        Err(error)
+    }
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).expect("limits keep lengths below 4 GiB").to_be_bytes()
+}
+
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+    let bytes = body.len() + 1;
+    assert!(bytes <= limits::FRAME_BYTES, "a frame of {bytes} bytes was built");
+    let mut frame = Vec::with_capacity(LENGTH_BYTES + bytes);
+    frame.extend_from_slice(&length(bytes));
+    frame.push(kind);
+    frame.extend_from_slice(body);
+    frame
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    /// Shows that batches survive the frame, empty changes and all tier bits included.
+    #[test]
+    fn a_batch_survives_its_frame() {
+        let changes: Vec<Carried> = (0..50_u8)
+            .map(|n| Carried { bytes: vec![n; usize::from(n) * 100], reached: n })
+            .collect();
+        let frame = encode_batch(7, &changes);
+        let (header, rest) = frame.split_first_chunk().unwrap();
+        assert_eq!(frame_length(*header), Ok(rest.len()));
+        assert_eq!(decode(rest), Ok(Frame::Batch { batch: 7, changes }));
+    }
+
+    /// Shows that a list longer than its bound is refused although the bytes are all there.
+    #[test]
+    fn a_list_beyond_its_bound_is_refused() {
+        let long: Vec<u8> = vec![0; 17];
+        let bytes = postcard::to_allocvec(&long).unwrap();
+        assert!(postcard::from_bytes::<Bounded<u8, 16>>(&bytes).is_err());
+        assert!(postcard::from_bytes::<Bounded<u8, 17>>(&bytes).is_ok());
+    }
+
+    /// Shows that a batch that claims to unpack to more than it does, or less, is refused.
+    #[test]
+    fn a_batch_with_a_wrong_length_is_refused() {
+        let frame = encode_batch(1, &[Carried { bytes: vec![1; 10], reached: 0 }]);
+        for at in 13..21 {
+            let mut wrong = frame.clone();
+            *wrong.get_mut(at).unwrap() ^= 1;
+            assert!(decode(wrong.get(4..).unwrap()).is_err(), "byte {at}");
+        }
+    }
+}
