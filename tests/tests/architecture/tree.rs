@@ -89,7 +89,7 @@ fn a_word_is_not_found_inside_a_longer_one() {
 
 #[test]
 fn comments_and_closing_tests_are_not_code() {
-    let lines: Vec<_> = code_lines("a // b\n#[cfg(test)]\nmod tests {}").collect();
+    let lines: Vec<_> = code_lines("a // b\n#[cfg(test)]\nmod tests {\n}").collect();
     assert_eq!(lines, [(1, "a ")]);
     let lines: Vec<_> = code_lines("#[cfg(test)]\nmod samples;\na").collect();
     assert_eq!(lines.len(), 3, "a test module in its own file does not end this one");
