@@ -8,7 +8,7 @@
 //! proves that the first one could fail.
 //!
 //! Mounting needs root and loop devices. Without them the tests fail, unless `CUNLIAN_NO_ROOT=1`
-//! says that this is known. `CUNLIAN_CUTS` sets another number of cuts.
+//! says that this is known.
 
 #[path = "power_cut/disk.rs"]
 mod disk;
@@ -20,6 +20,9 @@ mod writer;
 use self::disk::{Disk, Mounted};
 use self::writer::Writer;
 
+/// Power cuts in a row.
+const CUTS: u32 = 8;
+
 /// Commits acknowledged before the power goes, at random up to this many.
 const MAX_COMMITS: u32 = 300;
 
@@ -28,11 +31,10 @@ fn nothing_acknowledged_is_lost_in_successive_power_cuts() {
     if disk::is_waived() {
         return;
     }
-    let cuts = std::env::var("CUNLIAN_CUTS").map_or(8, |text| text.parse().expect("a number"));
     let directory = tempfile::tempdir().expect("a directory");
     let mut disk = Disk::format(directory.path());
     let mut acknowledged = 0;
-    for cut in 1..=cuts {
+    for cut in 1..=CUTS {
         let mounted = disk.mount();
         let (next, heard) = write_until_cut(&mounted, "FULL", cut);
         drop(mounted);
@@ -46,7 +48,7 @@ fn nothing_acknowledged_is_lost_in_successive_power_cuts() {
         // The next writer goes on from what is there, so that is what it owes from now on.
         acknowledged = found;
     }
-    assert!(acknowledged >= cuts, "the writer got something done between the cuts");
+    assert!(acknowledged >= CUTS, "the writer got something done between the cuts");
 }
 
 #[test]
