@@ -1,1 +1,458 @@
-//! placeholder
+//! The hub: all sessions of a node, and when to dial whom.
+//!
+//! A state machine like the session: the runtime feeds it events, moves the bytes and carries out
+//! the effects. [`Hub::handle`] takes every input, [`Hub::next_deadline_ms`] says when time alone
+//! is one, [`Hub::reports`] shows where things stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rand_core::Rng;
+
+use crate::authority::Authority;
+use crate::id::{PublicKey, Serial};
+use crate::key::SetKey;
+use crate::limits;
+use crate::session::{self, Channel, Identity, Report, Role, Session};
+use crate::sync::{StoreReply, StoreRequest};
+use crate::wire::FaultCode;
+
+/// First pause before dialling again.
+const BACKOFF_FIRST_MS: i64 = 500;
+/// Longest pause before dialling again.
+const BACKOFF_LONGEST_MS: i64 = 30_000;
+
+/// One connection of this node, numbered by the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A peer this node dials, numbered from 0 in the order of configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub usize);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A dialled connection stands.
+    Dialled {
+        /// Which target.
+        target: TargetId,
+        /// Its number.
+        connection: ConnectionId,
+        /// What TLS tells.
+        channel: Channel,
+    },
+    /// Dialling failed.
+    DialFailed {
+        /// Which target.
+        target: TargetId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Somebody connected.
+    Accepted {
+        /// Its number.
+        connection: ConnectionId,
+        /// What TLS tells.
+        channel: Channel,
+    },
+    /// A frame has come, without its length.
+    Frame {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Frame bytes were written.
+    Sent {
+        /// On which connection.
+        connection: ConnectionId,
+        /// How many.
+        bytes: usize,
+    },
+    /// The connection is gone.
+    Gone {
+        /// Which.
+        connection: ConnectionId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The store has answered.
+    Stored {
+        /// For which connection.
+        connection: ConnectionId,
+        /// Which request.
+        number: u64,
+        /// The answer, or what is wrong with the store.
+        reply: Result<StoreReply, String>,
+    },
+    /// Changes became durable.
+    Committed,
+    /// Certificates or revocations changed.
+    Authority(Arc<Authority>),
+    /// Only time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Dial a target.
+    Dial(TargetId),
+    /// Write a frame.
+    Send {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The frame, length included.
+        frame: Vec<u8>,
+    },
+    /// Ask the store.
+    Store {
+        /// For which connection.
+        connection: ConnectionId,
+        /// Number to answer with.
+        number: u64,
+        /// What.
+        request: StoreRequest,
+    },
+    /// Write what was sent, then close.
+    Close {
+        /// Which connection.
+        connection: ConnectionId,
+        /// Why.
+        code: FaultCode,
+        /// Why, for people.
+        reason: String,
+    },
+    /// For the log.
+    Notice {
+        /// Name of the peer, or the connection's number before its hello.
+        peer: String,
+        /// What.
+        text: String,
+    },
+}
+
+/// Where things stand with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerReport {
+    /// The dialled target, when this node dials the peer.
+    pub target: Option<TargetId>,
+    /// Name in the certificate, once known.
+    pub name: Option<String>,
+    /// Whether a session is open.
+    pub connected: bool,
+    /// Why not, or what went wrong last.
+    pub problem: Option<String>,
+    /// When the next attempt is made.
+    pub next_dial_ms: Option<i64>,
+    /// Figures of the session, or of the last one.
+    pub session: Option<Report>,
+}
+
+struct Target {
+    key: PublicKey,
+    connection: Option<ConnectionId>,
+    dialling: bool,
+    next_dial_ms: i64,
+    backoff_ms: i64,
+}
+
+/// What remains of a peer when its connection is gone.
+struct Past {
+    report: Report,
+    problem: Option<String>,
+}
+
+/// All sessions of a node.
+pub struct Hub {
+    identity: Arc<Identity>,
+    authority: Arc<Authority>,
+    targets: Vec<Target>,
+    target_problems: BTreeMap<TargetId, String>,
+    sessions: BTreeMap<ConnectionId, Session>,
+    past: BTreeMap<Serial, Past>,
+}
+
+impl Hub {
+    /// A hub that dials these peers, by their keys, as soon as it ticks.
+    pub fn new(identity: Identity, authority: Arc<Authority>, targets: Vec<PublicKey>) -> Self {
+        let target = |key| Target {
+            key,
+            connection: None,
+            dialling: false,
+            next_dial_ms: i64::MIN,
+            backoff_ms: 0,
+        };
+        Self {
+            identity: Arc::new(identity),
+            authority,
+            targets: targets.into_iter().map(target).collect(),
+            target_problems: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            past: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one event; what follows from it is added to `effects`.
+    pub fn handle(
+        &mut self,
+        now_ms: i64,
+        rng: &mut dyn Rng,
+        event: Event,
+        effects: &mut Vec<Effect>,
+    ) {
+        match event {
+            Event::Dialled { target, connection, channel } => {
+                let Some(entry) = self.targets.get_mut(target.0) else { return };
+                entry.dialling = false;
+                entry.connection = Some(connection);
+                let role = Role::Dialler { expected: entry.key };
+                self.begin(now_ms, connection, role, channel, effects);
+            }
+            Event::DialFailed { target, reason } => {
+                self.target_problems.insert(target, reason);
+                self.dial_later(now_ms, rng, target);
+            }
+            Event::Accepted { connection, channel } => {
+                self.begin(now_ms, connection, Role::Listener, channel, effects);
+            }
+            Event::Gone { connection, reason } => {
+                self.forget(now_ms, rng, connection, Some(reason));
+            }
+            Event::Frame { connection, bytes } => {
+                self.with(now_ms, connection, effects, |s| s.handle_frame(now_ms, &bytes));
+            }
+            Event::Sent { connection, bytes } => {
+                if let Some(session) = self.sessions.get_mut(&connection) {
+                    session.handle_sent(bytes);
+                }
+            }
+            Event::Stored { connection, number, reply } => {
+                self.with(now_ms, connection, effects, |s| s.handle_stored(now_ms, number, reply));
+            }
+            Event::Committed => self.each(now_ms, effects, |s| s.handle_committed(now_ms)),
+            Event::Authority(authority) => {
+                self.authority = Arc::clone(&authority);
+                self.each(now_ms, effects, |s| s.handle_authority(now_ms, Arc::clone(&authority)));
+            }
+            Event::Tick => self.tick(now_ms, effects),
+        }
+        self.tick_dials(now_ms, effects);
+    }
+
+    /// When to send [`Event::Tick`].
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        let waiting = |target: &&Target| target.connection.is_none() && !target.dialling;
+        let dials = self.targets.iter().filter(waiting).map(|target| target.next_dial_ms);
+        dials.chain(self.sessions.values().filter_map(Session::next_deadline_ms)).min()
+    }
+
+    /// Whether the runtime should read frames of this connection now.
+    pub fn wants_frames(&self, connection: ConnectionId) -> bool {
+        self.sessions.get(&connection).is_some_and(Session::wants_frames)
+    }
+
+    /// Where things stand with every peer dialled, connected, or known from before.
+    pub fn reports(&self) -> Vec<PeerReport> {
+        let mut shown = BTreeSet::new();
+        let mut reports: Vec<PeerReport> = (0..self.targets.len())
+            .map(|at| self.target_report(TargetId(at), &mut shown))
+            .collect();
+        for session in self.sessions.values().filter(|session| !session.is_dialler()) {
+            let Some(peer) = session.peer() else { continue };
+            shown.insert(peer.serial());
+            reports.push(PeerReport {
+                target: None,
+                name: Some(peer.body().name.clone()),
+                connected: true,
+                problem: None,
+                next_dial_ms: None,
+                session: Some(session.report()),
+            });
+        }
+        let gone = self.past.iter().filter(|(serial, _)| !shown.contains(serial));
+        reports.extend(gone.map(|(serial, past)| PeerReport {
+            target: None,
+            name: Some(self.authority.name(serial)),
+            connected: false,
+            problem: past.problem.clone(),
+            next_dial_ms: None,
+            session: Some(past.report.clone()),
+        }));
+        reports
+    }
+
+    fn target_report(&self, target: TargetId, shown: &mut BTreeSet<Serial>) -> PeerReport {
+        let entry = self.targets.get(target.0);
+        let connection = entry.and_then(|entry| entry.connection);
+        let session = connection.and_then(|connection| self.sessions.get(&connection));
+        let by_key =
+            |key: PublicKey| self.authority.certificates().find(|c| c.body().subject == key);
+        let certificate = session.and_then(Session::peer).or_else(|| by_key(entry?.key));
+        let serial = certificate.map(crate::certificate::Certificate::serial);
+        shown.extend(serial);
+        let past = serial.and_then(|serial| self.past.get(&serial));
+        let open = session.is_some_and(|session| session.peer().is_some());
+        PeerReport {
+            target: Some(target),
+            name: certificate.map(|certificate| certificate.body().name.clone()),
+            connected: open,
+            problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
+            next_dial_ms: entry.filter(|e| e.connection.is_none()).map(|e| e.next_dial_ms),
+            session: session.map(Session::report).or_else(|| past.map(|past| past.report.clone())),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        now_ms: i64,
+        connection: ConnectionId,
+        role: Role,
+        channel: Channel,
+        effects: &mut Vec<Effect>,
+    ) {
+        let identity = Arc::clone(&self.identity);
+        let authority = Arc::clone(&self.authority);
+        let session = Session::new(identity, authority, role, channel, now_ms);
+        let full = self.sessions.len() >= limits::SESSIONS;
+        self.sessions.insert(connection, session);
+        self.with(now_ms, connection, effects, |session| {
+            if full {
+                return session.close(now_ms, FaultCode::Busy, "this node has no session free");
+            }
+            session.start(now_ms)
+        });
+    }
+
+    fn tick(&mut self, now_ms: i64, effects: &mut Vec<Effect>) {
+        self.each(now_ms, effects, |session| {
+            let due = session.next_deadline_ms().is_some_and(|at| now_ms >= at);
+            if due { session.handle_deadline(now_ms) } else { Vec::new() }
+        });
+    }
+
+    fn tick_dials(&mut self, now_ms: i64, effects: &mut Vec<Effect>) {
+        for (at, target) in self.targets.iter_mut().enumerate() {
+            if target.connection.is_none() && !target.dialling && now_ms >= target.next_dial_ms {
+                target.dialling = true;
+                effects.push(Effect::Dial(TargetId(at)));
+            }
+        }
+    }
+
+    fn dial_later(&mut self, now_ms: i64, rng: &mut dyn Rng, target: TargetId) {
+        let Some(entry) = self.targets.get_mut(target.0) else { return };
+        entry.dialling = false;
+        entry.connection = None;
+        entry.backoff_ms = (2 * entry.backoff_ms).clamp(BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
+        // Half fixed, half random: 500 children must not come back in the same instant.
+        let jitter = i64::from(rng.next_u32()) % (entry.backoff_ms / 2);
+        entry.next_dial_ms = now_ms + entry.backoff_ms / 2 + jitter;
+    }
+
+    fn each(
+        &mut self,
+        now_ms: i64,
+        effects: &mut Vec<Effect>,
+        mut input: impl FnMut(&mut Session) -> Vec<session::Effect>,
+    ) {
+        let connections: Vec<ConnectionId> = self.sessions.keys().copied().collect();
+        for connection in connections {
+            self.with(now_ms, connection, effects, &mut input);
+        }
+    }
+
+    fn with(
+        &mut self,
+        now_ms: i64,
+        connection: ConnectionId,
+        effects: &mut Vec<Effect>,
+        input: impl FnOnce(&mut Session) -> Vec<session::Effect>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&connection) else { return };
+        for effect in input(session) {
+            match effect {
+                session::Effect::Send(frame) => effects.push(Effect::Send { connection, frame }),
+                session::Effect::Store { number, request } => {
+                    effects.push(Effect::Store { connection, number, request });
+                }
+                session::Effect::Opened => self.opened(now_ms, connection, effects),
+                session::Effect::News(news) => self.spread(now_ms, &news, effects),
+                session::Effect::Notice(text) => {
+                    effects.push(Effect::Notice { peer: self.peer_name(connection), text });
+                }
+                session::Effect::Close { code, reason } => {
+                    self.note_problem(connection, &reason);
+                    effects.push(Effect::Close { connection, code, reason });
+                }
+            }
+        }
+    }
+
+    /// A peer has proved who it is: an older session with it gives way.
+    fn opened(&mut self, now_ms: i64, connection: ConnectionId, effects: &mut Vec<Effect>) {
+        let serial_of = |session: &Session| session.peer().map(|peer| peer.serial());
+        let Some(serial) = self.sessions.get(&connection).and_then(serial_of) else { return };
+        self.past.remove(&serial);
+        if let Some(target) = self.target_of(connection) {
+            self.target_problems.remove(&target);
+            if let Some(entry) = self.targets.get_mut(target.0) {
+                entry.backoff_ms = 0;
+            }
+        }
+        let older: Vec<ConnectionId> = self
+            .sessions
+            .iter()
+            .filter(|(other, session)| **other < connection && serial_of(session) == Some(serial))
+            .map(|(other, _)| *other)
+            .collect();
+        for other in older {
+            let text = "a newer connection of the same node took over";
+            self.with(now_ms, other, effects, |s| s.close(now_ms, FaultCode::Replaced, text));
+        }
+    }
+
+    fn spread(&mut self, now_ms: i64, news: &[(SetKey, u8)], effects: &mut Vec<Effect>) {
+        self.each(now_ms, effects, |session| session.handle_news(now_ms, news));
+    }
+
+    fn forget(
+        &mut self,
+        now_ms: i64,
+        rng: &mut dyn Rng,
+        connection: ConnectionId,
+        reason: Option<String>,
+    ) {
+        let target = self.target_of(connection);
+        if let Some(session) = self.sessions.remove(&connection) {
+            if let Some(peer) = session.peer() {
+                let mut report = session.report();
+                report.synced = false;
+                self.past.insert(peer.serial(), Past { report, problem: reason.clone() });
+            }
+        }
+        if let Some(target) = target {
+            if let Some(reason) = reason {
+                self.target_problems.entry(target).or_insert(reason);
+            }
+            self.dial_later(now_ms, rng, target);
+        }
+    }
+
+    fn note_problem(&mut self, connection: ConnectionId, reason: &str) {
+        if let Some(target) = self.target_of(connection) {
+            self.target_problems.insert(target, reason.to_owned());
+        }
+    }
+
+    fn target_of(&self, connection: ConnectionId) -> Option<TargetId> {
+        self.targets.iter().position(|target| target.connection == Some(connection)).map(TargetId)
+    }
+
+    fn peer_name(&self, connection: ConnectionId) -> String {
+        let peer = self.sessions.get(&connection).and_then(Session::peer);
+        let unknown = || format!("connection {}", connection.0);
+        peer.map_or_else(unknown, |peer| peer.body().name.clone())
+    }
+}

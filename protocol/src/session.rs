@@ -1,1 +1,590 @@
-//! placeholder
+//! One session: how two nodes bring their sets together over one connection.
+//!
+//! ```text
+//! dialler                                listener
+//!   Hello ───────────────────────────────▶        chain, signed over the TLS exporter
+//!         ◀─────────────────────────────── Welcome, or Goodbye with the reason
+//!   Root(digest) ────────────────────────▶        of the common scope
+//!         ◀─────────────────────────────── Equal, or Tops (summaries)
+//!   Query(prefixes) ─────────────────────▶        where they differ, until ids are compared
+//!         ◀─────────────────────────────── Answer(children or ids)
+//!   Want(prefixes, ids) ─────────────────▶
+//!   Announce, Certificates, batches ─────▶ ◀───── Announce, Certificates, batches, Delivered
+//!         ◀── Ack(receipt) ──▶                    only after the transaction is durable
+//!   AskHeld ─────────────────────────────▶ ◀───── Held: which tiers above hold what
+//! ```
+//!
+//! The dialler alone compares and decides; the listener answers. Both push what becomes durable
+//! later. The *common scope* is what both may read; every range a peer names is checked against
+//! it, and every change that comes is checked against it by the store.
+//!
+//! [`Session`] is a state machine without clock, socket or store. Input: [`Session::start`],
+//! [`Session::handle_frame`], [`Session::handle_stored`], [`Session::handle_committed`],
+//! [`Session::handle_news`], [`Session::handle_sent`], [`Session::handle_deadline`]. Output:
+//! effects ([`Effect`]), [`Session::next_deadline_ms`] and [`Session::report`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::authority::Authority;
+use crate::certificate::Certificate;
+use crate::id::{PublicKey, Serial};
+use crate::key::SetKey;
+use crate::limits;
+use crate::scope::Scope;
+use crate::signing::SigningKey;
+use crate::sync::{StoreReply, StoreRequest};
+use crate::wire::{self, FaultCode, Frame, Message};
+
+mod compare;
+mod custody;
+mod greeting;
+mod incoming;
+mod outgoing;
+
+use compare::Compare;
+use incoming::Incoming;
+use outgoing::Outgoing;
+
+/// How long a peer may take to say hello, and to answer.
+const ANSWER_MS: i64 = 30_000;
+/// How often a quiet session compares again, in case a push was lost.
+const COMPARE_AGAIN_MS: i64 = 60_000;
+/// Frames given to the runtime and not yet written; beyond it a peer does not read.
+const UNSENT_BYTES: usize = 4 * limits::IN_FLIGHT_BYTES;
+
+/// Who this node is.
+#[derive(Clone)]
+pub struct Identity {
+    /// The node's own certificate.
+    pub certificate: Certificate,
+    /// Bytes of the certificates from the root side down to the own one.
+    pub chain: Vec<Vec<u8>>,
+    /// The node's secret key.
+    pub key: SigningKey,
+    /// Software version, told to peers.
+    pub software: String,
+}
+
+impl Identity {
+    /// Tier bit of this node.
+    pub fn tier_bit(&self) -> u8 {
+        self.certificate.body().tier.bit()
+    }
+}
+
+/// Which side of the connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Opened the connection and expects this key at the other end.
+    Dialler {
+        /// Key of the peer.
+        expected: PublicKey,
+    },
+    /// Accepted the connection.
+    Listener,
+}
+
+/// What TLS tells about a connection.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// Keying material exported from the TLS session, equal at both ends only.
+    pub exporter: [u8; 32],
+    /// Key of the peer's TLS certificate.
+    pub peer_key: PublicKey,
+}
+
+/// Where the peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// In this node's own chain: its parent, or one above.
+    Ancestor,
+    /// Has this node in its chain.
+    Descendant,
+    /// Another certified node.
+    Other,
+}
+
+/// Something the session wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write this frame (length included) to the peer.
+    Send(Vec<u8>),
+    /// Ask the store; the reply comes back with the number.
+    Store {
+        /// Number of the request within the session.
+        number: u64,
+        /// What to do.
+        request: StoreRequest,
+    },
+    /// The peer is who it says; the session is open.
+    Opened,
+    /// A tier above holds changes that it was not known to hold.
+    News(Vec<(SetKey, u8)>),
+    /// Something a person should be able to find in the log.
+    Notice(String),
+    /// Close the connection.
+    Close {
+        /// Why, as on the wire.
+        code: FaultCode,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// A fault of the peer, or of the connection: it ends the session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Fault {
+    /// Number on the wire.
+    pub code: FaultCode,
+    /// For people.
+    pub reason: String,
+}
+
+impl Fault {
+    fn new(code: FaultCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}
+
+/// What is known about the peer after its hello.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    certificate: Certificate,
+    relation: Relation,
+    /// What both may read.
+    scope: Scope,
+}
+
+/// Figures about a session, for status and benchmarks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Certificate of the peer, once known.
+    pub peer: Option<Serial>,
+    /// Where the peer stands, once known.
+    pub relation: Option<Relation>,
+    /// Whether both sides held the same at `synced_at_ms` and nothing is under way.
+    pub synced: bool,
+    /// When both sides last held the same.
+    pub synced_at_ms: Option<i64>,
+    /// Changes read or queued for the peer and not acknowledged.
+    pub to_send: u64,
+    /// Changes the peer announced and has not sent.
+    pub to_receive: u64,
+    /// Changes acknowledged by the peer.
+    pub sent: u64,
+    /// Changes made durable here from the peer.
+    pub received: u64,
+    /// Changes of the peer that were refused.
+    pub refused: u64,
+    /// Questions of reconciliation asked by this side, one round trip each.
+    pub rounds: u64,
+    /// Frame bytes sent, before TLS.
+    pub bytes_out: u64,
+    /// Frame bytes received, before TLS.
+    pub bytes_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Frames received.
+    pub frames_in: u64,
+    /// How far the peer's clock is ahead of this node's.
+    pub clock_offset_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waiting for the first message of the peer.
+    Greeting,
+    Open,
+    Closed,
+}
+
+/// Why a store request was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    /// Own side of a comparison, at the dialler.
+    Compare(compare::Purpose),
+    /// For a question of the peer, at the listener.
+    Answer(compare::AnswerPurpose),
+    /// Changes to send.
+    Read(outgoing::Reading),
+    /// A batch of the peer.
+    Ingest { batch: u64, changes: u64 },
+    /// Custody.
+    Custody(custody::Purpose),
+    /// Nothing waits for it.
+    Note,
+}
+
+/// The state machine of one connection.
+pub struct Session {
+    identity: Arc<Identity>,
+    authority: Arc<Authority>,
+    role: Role,
+    channel: Channel,
+    phase: Phase,
+    peer: Option<Peer>,
+    now_ms: i64,
+    deadline_ms: i64,
+    next_number: u64,
+    requests: BTreeMap<u64, Purpose>,
+    compare: Compare,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    custody: custody::Custody,
+    unsent_bytes: usize,
+    figures: Report,
+    effects: Vec<Effect>,
+}
+
+type Outcome = Result<(), Fault>;
+
+impl Session {
+    /// A session on a new connection; [`Session::start`] comes next.
+    pub fn new(
+        identity: Arc<Identity>,
+        authority: Arc<Authority>,
+        role: Role,
+        channel: Channel,
+        now_ms: i64,
+    ) -> Self {
+        Self {
+            identity,
+            authority,
+            role,
+            channel,
+            phase: Phase::Greeting,
+            peer: None,
+            now_ms,
+            deadline_ms: now_ms + ANSWER_MS,
+            next_number: 0,
+            requests: BTreeMap::new(),
+            compare: Compare::default(),
+            outgoing: Outgoing::default(),
+            incoming: Incoming::default(),
+            custody: custody::Custody::default(),
+            unsent_bytes: 0,
+            figures: Report {
+                peer: None,
+                relation: None,
+                synced: false,
+                synced_at_ms: None,
+                to_send: 0,
+                to_receive: 0,
+                sent: 0,
+                received: 0,
+                refused: 0,
+                rounds: 0,
+                bytes_out: 0,
+                bytes_in: 0,
+                frames_out: 0,
+                frames_in: 0,
+                clock_offset_ms: 0,
+            },
+            effects: Vec::new(),
+        }
+    }
+
+    /// The dialler speaks first.
+    pub fn start(&mut self, now_ms: i64) -> Vec<Effect> {
+        self.drive(now_ms, |session| {
+            if let Role::Dialler { .. } = session.role {
+                let hello = session.own_hello();
+                session.send(&Message::Hello(hello));
+            }
+            Ok(())
+        })
+    }
+
+    /// A frame without its length has come.
+    pub fn handle_frame(&mut self, now_ms: i64, bytes: &[u8]) -> Vec<Effect> {
+        self.figures.bytes_in += bytes.len() as u64 + 4;
+        self.figures.frames_in += 1;
+        self.drive(now_ms, |session| {
+            let frame = wire::decode(bytes)
+                .map_err(|error| Fault::new(FaultCode::Malformed, error.to_string()))?;
+            session.on_frame(frame)
+        })
+    }
+
+    /// The store has answered request `number`; an error is a state of this node, not of the peer.
+    pub fn handle_stored(
+        &mut self,
+        now_ms: i64,
+        number: u64,
+        reply: Result<StoreReply, String>,
+    ) -> Vec<Effect> {
+        self.drive(now_ms, |session| {
+            let Some(purpose) = session.requests.remove(&number) else { return Ok(()) };
+            match reply {
+                Ok(reply) => session.on_stored(purpose, reply),
+                Err(reason) => Err(Fault::new(FaultCode::Store, reason)),
+            }
+        })
+    }
+
+    /// New changes are durable in the store.
+    pub fn handle_committed(&mut self, now_ms: i64) -> Vec<Effect> {
+        self.drive(now_ms, |session| {
+            session.outgoing.note_committed();
+            Ok(())
+        })
+    }
+
+    /// A tier above is now known to hold changes; a descendant is told of those it may see.
+    pub fn handle_news(&mut self, now_ms: i64, news: &[(SetKey, u8)]) -> Vec<Effect> {
+        self.drive(now_ms, |session| {
+            session.tell_news(news);
+            Ok(())
+        })
+    }
+
+    /// The runtime has written this many frame bytes.
+    pub fn handle_sent(&mut self, bytes: usize) {
+        self.unsent_bytes = self.unsent_bytes.saturating_sub(bytes);
+    }
+
+    /// The certificates or revocations this node knows have changed.
+    pub fn handle_authority(&mut self, now_ms: i64, authority: Arc<Authority>) -> Vec<Effect> {
+        self.authority = authority;
+        self.drive(now_ms, |session| session.check_peer_in_force())
+    }
+
+    /// The deadline has passed.
+    pub fn handle_deadline(&mut self, now_ms: i64) -> Vec<Effect> {
+        self.drive(now_ms, |session| {
+            if session.phase == Phase::Greeting && now_ms >= session.deadline_ms {
+                return Err(Fault::new(FaultCode::Timeout, "the peer did not say hello in time"));
+            }
+            if session.phase == Phase::Open && now_ms >= session.deadline_ms {
+                session.deadline_ms = now_ms + COMPARE_AGAIN_MS;
+                session.compare_again();
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the session from this side.
+    pub fn close(&mut self, now_ms: i64, code: FaultCode, reason: &str) -> Vec<Effect> {
+        self.drive(now_ms, |_| Err(Fault::new(code, reason)))
+    }
+
+    /// When [`Session::handle_deadline`] is due.
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        let check = self.compare.next_check_ms().filter(|_| self.is_dialler() && self.is_quiet());
+        let deadline = check.map_or(self.deadline_ms, |check| check.min(self.deadline_ms));
+        (self.phase != Phase::Closed).then_some(deadline)
+    }
+
+    /// Whether the runtime should read more frames now; otherwise the store is behind.
+    pub fn wants_frames(&self) -> bool {
+        self.phase != Phase::Closed && self.requests.len() < limits::SESSION_REQUESTS
+    }
+
+    /// The peer's certificate, once it has said hello.
+    pub fn peer(&self) -> Option<&Certificate> {
+        self.peer.as_ref().map(|peer| &peer.certificate)
+    }
+
+    /// Whether this side opened the connection.
+    pub fn is_dialler(&self) -> bool {
+        matches!(self.role, Role::Dialler { .. })
+    }
+
+    /// Figures.
+    pub fn report(&self) -> Report {
+        let mut report = self.figures.clone();
+        report.to_send = self.outgoing.unacknowledged();
+        report.to_receive = self.incoming.expected();
+        report.synced = self.is_quiet() && self.compare.agreed();
+        report
+    }
+
+    /// Runs one input, then everything that can go on because of it.
+    fn drive(&mut self, now_ms: i64, input: impl FnOnce(&mut Self) -> Outcome) -> Vec<Effect> {
+        if self.phase == Phase::Closed {
+            return Vec::new();
+        }
+        self.now_ms = now_ms;
+        let outcome = input(self).and_then(|()| self.go_on());
+        if let Err(fault) = outcome {
+            self.end(&fault);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn go_on(&mut self) -> Outcome {
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
+        self.pump_outgoing();
+        self.settle();
+        if self.unsent_bytes > UNSENT_BYTES {
+            return Err(Fault::new(FaultCode::Flow, "the peer does not read what it asks for"));
+        }
+        Ok(())
+    }
+
+    /// Notes the moment at which both sides hold the same and nothing is under way.
+    fn settle(&mut self) {
+        if !self.is_quiet() {
+            return;
+        }
+        if self.compare.agreed() {
+            self.figures.synced_at_ms = Some(self.now_ms);
+        } else {
+            self.check_agreement();
+        }
+        self.ask_custody_once();
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.phase == Phase::Open
+            && self.compare.is_done(self.is_dialler())
+            && self.outgoing.unacknowledged() == 0
+            && self.incoming.expected() == 0
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Outcome {
+        let message = match (self.phase, frame) {
+            (Phase::Open, Frame::Batch { batch, changes }) => return self.on_batch(batch, changes),
+            (_, Frame::Batch { .. }) => {
+                return Err(Fault::new(FaultCode::Unexpected, "changes before hello"));
+            }
+            (_, Frame::Message(message)) => message,
+        };
+        match (self.phase, self.role, message) {
+            (_, _, Message::Goodbye { code, reason }) => {
+                self.phase = Phase::Closed;
+                let reason = String::from_utf8_lossy(&reason.0).into_owned();
+                let code = FaultCode::from_number(code);
+                self.effects
+                    .push(Effect::Close { code, reason: format!("the peer says: {reason}") });
+                Ok(())
+            }
+            (Phase::Greeting, Role::Listener, Message::Hello(hello)) => self.on_hello(&hello),
+            (Phase::Greeting, Role::Dialler { .. }, Message::Welcome(hello)) => {
+                self.on_welcome(&hello)
+            }
+            (Phase::Open, Role::Listener, Message::Root { digest }) => self.on_root(digest),
+            (Phase::Open, Role::Listener, Message::Query(items)) => self.on_query(items.0),
+            (Phase::Open, Role::Listener, Message::Want { number, items }) => {
+                self.on_want(number, items.0)
+            }
+            (Phase::Open, Role::Listener, Message::AskHeld(keys)) => self.on_ask_held(keys.0),
+            (Phase::Open, Role::Dialler { .. }, Message::Equal) => self.on_equal(),
+            (Phase::Open, Role::Dialler { .. }, Message::Tops(tops)) => self.on_tops(tops.0),
+            (Phase::Open, Role::Dialler { .. }, Message::Answer(items)) => self.on_answer(items.0),
+            (Phase::Open, Role::Dialler { .. }, Message::Delivered { number }) => {
+                self.on_delivered(number)
+            }
+            (Phase::Open, _, Message::Announce { changes, .. }) => {
+                self.incoming.announced(changes);
+                Ok(())
+            }
+            (Phase::Open, _, Message::Certificates(list)) => self.on_certificates(list.0),
+            (Phase::Open, _, Message::Revocations(list)) => self.on_revocations(list.0),
+            (Phase::Open, _, Message::Ack { batch, refused, receipt }) => {
+                self.on_ack(batch, refused.0, receipt.0)
+            }
+            (Phase::Open, _, Message::Held(held)) => self.on_held(held.0),
+            (_, _, message) => {
+                let text = format!("message {} does not belong here", name(&message));
+                Err(Fault::new(FaultCode::Unexpected, text))
+            }
+        }
+    }
+
+    fn on_stored(&mut self, purpose: Purpose, reply: StoreReply) -> Outcome {
+        match purpose {
+            Purpose::Compare(purpose) => self.on_compared(purpose, reply),
+            Purpose::Answer(purpose) => self.on_answer_found(purpose, reply),
+            Purpose::Read(reading) => self.on_read(reading, reply),
+            Purpose::Ingest { batch, changes } => self.on_ingested(batch, changes, reply),
+            Purpose::Custody(purpose) => self.on_custody(purpose, reply),
+            Purpose::Note => {
+                if let StoreReply::Certificates { refused } | StoreReply::Revocations { refused } =
+                    reply
+                {
+                    self.effects.extend(refused.into_iter().map(Effect::Notice));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn store(&mut self, purpose: Purpose, request: StoreRequest) {
+        self.next_number += 1;
+        self.requests.insert(self.next_number, purpose);
+        self.effects.push(Effect::Store { number: self.next_number, request });
+    }
+
+    fn send(&mut self, message: &Message) {
+        self.send_frame(wire::encode(message));
+    }
+
+    fn send_frame(&mut self, frame: Vec<u8>) {
+        self.figures.bytes_out += frame.len() as u64;
+        self.figures.frames_out += 1;
+        self.unsent_bytes += frame.len();
+        self.effects.push(Effect::Send(frame));
+    }
+
+    fn end(&mut self, fault: &Fault) {
+        let Fault { code, reason } = fault.clone();
+        self.send(&Message::Goodbye { code: code as u16, reason: wire::bounded_text(&reason) });
+        self.phase = Phase::Closed;
+        self.effects.push(Effect::Close { code, reason });
+    }
+
+    fn open_peer(&self) -> &Peer {
+        self.peer.as_ref().expect("the phase is Open only after the hello of the peer")
+    }
+}
+
+impl FaultCode {
+    /// The code with this number; an unknown one counts as [`FaultCode::Malformed`].
+    pub fn from_number(number: u16) -> Self {
+        const CODES: [FaultCode; 16] = [
+            FaultCode::Stopping,
+            FaultCode::Malformed,
+            FaultCode::TooLarge,
+            FaultCode::Unexpected,
+            FaultCode::Version,
+            FaultCode::Certificate,
+            FaultCode::Revoked,
+            FaultCode::Expired,
+            FaultCode::Signature,
+            FaultCode::OutOfScope,
+            FaultCode::Flow,
+            FaultCode::WrongPeer,
+            FaultCode::Replaced,
+            FaultCode::Busy,
+            FaultCode::Timeout,
+            FaultCode::Store,
+        ];
+        CODES.get(usize::from(number)).copied().unwrap_or(FaultCode::Malformed)
+    }
+}
+
+fn name(message: &Message) -> &'static str {
+    match message {
+        Message::Hello(_) => "Hello",
+        Message::Welcome(_) => "Welcome",
+        Message::Goodbye { .. } => "Goodbye",
+        Message::Root { .. } => "Root",
+        Message::Equal => "Equal",
+        Message::Tops(_) => "Tops",
+        Message::Query(_) => "Query",
+        Message::Answer(_) => "Answer",
+        Message::Want { .. } => "Want",
+        Message::Delivered { .. } => "Delivered",
+        Message::Announce { .. } => "Announce",
+        Message::Certificates(_) => "Certificates",
+        Message::Revocations(_) => "Revocations",
+        Message::Ack { .. } => "Ack",
+        Message::AskHeld(_) => "AskHeld",
+        Message::Held(_) => "Held",
+    }
+}

@@ -1,0 +1,134 @@
+//! Changes coming from the peer: handed to the store, acknowledged when durable.
+
+use super::{
+    Effect, Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply,
+    StoreRequest,
+};
+use crate::id::ChangeId;
+use crate::key::KeyPrefix;
+use crate::limits;
+use crate::receipt::Receipt;
+use crate::sync::{Carried, Fate};
+use crate::wire::{self, Bounded, CertificateBytes, Node};
+
+/// State of receiving, and answers being gathered.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    announced: u64,
+    came: u64,
+    last_batch: u64,
+    unacknowledged: usize,
+    /// Changes in batches that the store has not made durable yet.
+    in_store: u64,
+    pub(super) answer: Vec<(KeyPrefix, Node)>,
+    pub(super) answer_bytes: usize,
+}
+
+impl Incoming {
+    pub(super) fn announced(&mut self, changes: u64) {
+        self.announced = self.announced.saturating_add(changes);
+    }
+
+    /// Nothing more is on its way than what the store is working on.
+    pub(super) fn all_delivered(&mut self) {
+        self.announced = self.came + self.in_store;
+    }
+
+    /// Changes announced or received and not yet durable here.
+    pub(super) fn expected(&self) -> u64 {
+        self.announced.saturating_sub(self.came).max(u64::from(self.unacknowledged > 0))
+    }
+}
+
+impl Session {
+    pub(super) fn on_batch(&mut self, batch: u64, mut changes: Vec<Carried>) -> Outcome {
+        if batch != self.incoming.last_batch + 1 {
+            let text = format!("batch {batch} out of turn");
+            return Err(Fault::new(FaultCode::Unexpected, text));
+        }
+        if self.incoming.unacknowledged >= limits::IN_FLIGHT_BATCHES {
+            let text = "more batches than may be unacknowledged";
+            return Err(Fault::new(FaultCode::Flow, text));
+        }
+        self.incoming.last_batch = batch;
+        self.incoming.unacknowledged += 1;
+        self.incoming.in_store += changes.len() as u64;
+        let peer = self.open_peer();
+        let sender_tiers = match peer.relation {
+            Relation::Ancestor => peer.certificate.body().tier.bit(),
+            Relation::Descendant | Relation::Other => {
+                changes.iter_mut().for_each(|change| change.reached = 0);
+                0
+            }
+        };
+        let (from, scope) = (peer.certificate.serial(), peer.scope.clone());
+        let purpose = Purpose::Ingest { batch, changes: changes.len() as u64 };
+        self.store(purpose, StoreRequest::Ingest { from, scope, changes, sender_tiers });
+        Ok(())
+    }
+
+    pub(super) fn on_ingested(&mut self, batch: u64, changes: u64, reply: StoreReply) -> Outcome {
+        let StoreReply::Ingested { fates } = reply else {
+            unreachable!("the store answered a batch with {reply:?}");
+        };
+        self.incoming.unacknowledged -= 1;
+        self.incoming.came += changes;
+        self.incoming.in_store -= changes;
+        if self.incoming.came >= self.incoming.announced {
+            self.incoming.came = 0;
+            self.incoming.announced = 0;
+        }
+        let mut held: Vec<ChangeId> = Vec::with_capacity(fates.len());
+        let mut refused = Vec::new();
+        let mut first_reason = None;
+        for (at, (id, fate)) in (0_u32..).zip(fates) {
+            match fate {
+                Fate::Accepted | Fate::Known => held.push(id),
+                Fate::Refused { reason } => {
+                    self.compare.dispute(id);
+                    refused.push((at, wire::bounded_text(&reason)));
+                    first_reason.get_or_insert(reason);
+                }
+            }
+        }
+        self.figures.received += held.len() as u64;
+        self.figures.refused += refused.len() as u64;
+        if let Some(reason) = first_reason {
+            let text = format!("{} changes refused, the first because: {reason}", refused.len());
+            self.effects.push(Effect::Notice(text));
+        }
+        let receipt = if held.is_empty() {
+            Vec::new()
+        } else {
+            let holder = self.identity.certificate.serial();
+            Receipt::new(holder, self.now_ms, held.iter()).sign(&self.identity.key)
+        };
+        self.send(&Message::Ack { batch, refused: fit(refused), receipt: Bounded(receipt) });
+        Ok(())
+    }
+
+    pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) -> Outcome {
+        let certificates = list.into_iter().map(|bytes| bytes.0).collect();
+        self.store(Purpose::Note, StoreRequest::Certificates { certificates });
+        Ok(())
+    }
+
+    pub(super) fn on_revocations(&mut self, list: Vec<CertificateBytes>) -> Outcome {
+        let revocations = list.into_iter().map(|bytes| bytes.0).collect();
+        self.store(Purpose::Note, StoreRequest::Revocations { revocations });
+        Ok(())
+    }
+}
+
+type Refused = Vec<(u32, Bounded<u8, { limits::REASON_BYTES }>)>;
+
+/// Cuts reasons so that a batch in which everything was refused is still answered in one frame.
+fn fit(
+    mut refused: Refused,
+) -> Bounded<(u32, Bounded<u8, { limits::REASON_BYTES }>), { limits::BATCH_CHANGES }> {
+    let each = limits::FRAME_BYTES / 2 / refused.len().max(1);
+    for (_, reason) in &mut refused {
+        reason.0.truncate(each);
+    }
+    Bounded(refused)
+}

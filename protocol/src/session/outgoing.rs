@@ -1,0 +1,304 @@
+//! Changes on their way to the peer: what to send next, how much may be under way.
+//!
+//! Jobs are served in the order of their category, which is the order of urgency; changes that
+//! became durable after the comparison began ("live") pass before them, so that an alert raised
+//! during a first copy does not wait for it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{
+    Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply, StoreRequest,
+};
+use crate::id::Serial;
+use crate::key::SetKey;
+use crate::limits;
+use crate::receipt::Receipt;
+use crate::sync::{Carried, Selection, Stored};
+use crate::wire::{self, Bounded, Wanted};
+
+/// Bytes of a change with its document work, for announcements before anything was read.
+const TYPICAL_CHANGE_BYTES: u64 = 400;
+
+/// What a read is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reading {
+    Live,
+    Job { order: (u16, u64) },
+}
+
+#[derive(Debug)]
+struct Job {
+    selection: Selection,
+    left: u64,
+    want: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    batch: u64,
+    keys: Vec<SetKey>,
+    bytes: usize,
+}
+
+/// State of sending.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    jobs: BTreeMap<(u16, u64), Job>,
+    next_job: u64,
+    /// Jobs of each request of the peer that are not yet sent.
+    wants: BTreeMap<u64, usize>,
+    reading: bool,
+    /// Rows up to which live changes have been looked at; `None` before the comparison.
+    live_after: Option<i64>,
+    live_dirty: bool,
+    in_flight: VecDeque<Sent>,
+    in_flight_bytes: usize,
+    last_batch: u64,
+    queued: u64,
+    unannounced: u64,
+    told: BTreeSet<Serial>,
+}
+
+impl Outgoing {
+    /// Changes after this row are pushed from now on.
+    pub(super) fn go_live(&mut self, last_row: i64) {
+        if self.live_after.is_none() {
+            self.live_after = Some(last_row);
+        }
+    }
+
+    pub(super) fn note_committed(&mut self) {
+        self.live_dirty = true;
+    }
+
+    pub(super) fn queue(&mut self, selection: Selection, count: u64, want: Option<u64>) {
+        let category = match &selection {
+            Selection::Prefix { prefix, .. } | Selection::Ids { prefix, .. } => {
+                prefix.of_category().0
+            }
+            Selection::Rows { .. } => 0,
+        };
+        self.next_job += 1;
+        self.queued += count;
+        if let Some(number) = want {
+            *self.wants.entry(number).or_default() += 1;
+        } else {
+            self.unannounced += count;
+        }
+        self.jobs.insert((category, self.next_job), Job { selection, left: count, want });
+    }
+
+    /// Changes queued or sent, and not acknowledged.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        let sent: usize = self.in_flight.iter().map(|sent| sent.keys.len()).sum();
+        self.queued + sent as u64 + u64::from(self.live_dirty && self.live_after.is_some())
+    }
+
+    fn has_room(&self) -> bool {
+        !self.reading
+            && self.in_flight.len() < limits::IN_FLIGHT_BATCHES
+            && self.in_flight_bytes + limits::BATCH_BYTES <= limits::IN_FLIGHT_BYTES
+    }
+}
+
+impl Session {
+    /// The dialler asks for changes.
+    pub(super) fn on_want(&mut self, number: u64, items: Vec<Wanted>) -> Outcome {
+        for item in &items {
+            self.check_scope(&item.prefix)?;
+        }
+        if items.is_empty() || self.outgoing.wants.contains_key(&number) {
+            return Err(Fault::new(FaultCode::Unexpected, "an empty or repeated request"));
+        }
+        for Wanted { prefix, ids } in items {
+            let (selection, count) = match ids {
+                Some(ids) => {
+                    let count = ids.0.len() as u64;
+                    (Selection::Ids { prefix, ids: ids.0 }, count)
+                }
+                None => (Selection::Prefix { prefix, after: Vec::new() }, 0),
+            };
+            self.outgoing.queue(selection, count, Some(number));
+        }
+        Ok(())
+    }
+
+    /// Starts the next read if the peer has room for a batch.
+    pub(super) fn pump_outgoing(&mut self) {
+        if self.outgoing.unannounced > 0 {
+            let changes = std::mem::take(&mut self.outgoing.unannounced);
+            let bytes = changes * TYPICAL_CHANGE_BYTES;
+            self.send(&Message::Announce { changes, bytes });
+        }
+        if !self.outgoing.has_room() {
+            return;
+        }
+        let (reading, selection) = match (self.outgoing.live_after, self.outgoing.live_dirty) {
+            (Some(after), true) => {
+                self.outgoing.live_dirty = false;
+                let peer = self.open_peer();
+                let scope = peer.scope.clone();
+                let except = peer.certificate.serial();
+                (Reading::Live, Selection::Rows { after, scope, except })
+            }
+            _ => match self.outgoing.jobs.first_key_value() {
+                Some((order, job)) => (Reading::Job { order: *order }, job.selection.clone()),
+                None => return,
+            },
+        };
+        self.outgoing.reading = true;
+        self.store(Purpose::Read(reading), StoreRequest::Read { selection });
+    }
+
+    pub(super) fn on_read(&mut self, reading: Reading, reply: StoreReply) -> Outcome {
+        let StoreReply::Read { changes, rest, through_row } = reply else {
+            unreachable!("the store answered a read with {reply:?}");
+        };
+        self.outgoing.reading = false;
+        let count = changes.len() as u64;
+        match reading {
+            Reading::Live => {
+                self.outgoing.live_after = Some(through_row);
+                self.outgoing.live_dirty |= rest.is_some();
+                if count > 0 {
+                    self.send(&Message::Announce { changes: count, bytes: raw_bytes(&changes) });
+                }
+                self.send_batch(changes);
+            }
+            Reading::Job { order } => {
+                self.send_batch(changes);
+                self.job_read(order, count, rest);
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch is durable at the peer.
+    pub(super) fn on_ack(
+        &mut self,
+        batch: u64,
+        refused: Vec<(u32, Bounded<u8, { limits::REASON_BYTES }>)>,
+        receipt: Vec<u8>,
+    ) -> Outcome {
+        let expected = self.outgoing.in_flight.pop_front().filter(|sent| sent.batch == batch);
+        let Some(Sent { keys, bytes, .. }) = expected else {
+            let text = format!("an acknowledgement of batch {batch}, which was not sent");
+            return Err(Fault::new(FaultCode::Unexpected, text));
+        };
+        self.outgoing.in_flight_bytes -= bytes;
+        let refused: BTreeMap<usize, String> = refused
+            .into_iter()
+            .map(|(at, reason)| (at as usize, String::from_utf8_lossy(&reason.0).into_owned()))
+            .collect();
+        let by = self.open_peer().certificate.serial();
+        let mut held = Vec::with_capacity(keys.len());
+        let mut turned_down = Vec::new();
+        for (at, key) in keys.into_iter().enumerate() {
+            match refused.get(&at) {
+                Some(reason) => {
+                    self.compare.dispute(key.change);
+                    turned_down.push((key, reason.clone()));
+                }
+                None => held.push(key),
+            }
+        }
+        self.figures.sent += held.len() as u64;
+        if self.open_peer().relation == Relation::Ancestor {
+            self.note_receipt(held, receipt)?;
+        }
+        if !turned_down.is_empty() {
+            let request = StoreRequest::MarkRefused { by, refused: turned_down };
+            self.store(Purpose::Note, request);
+        }
+        Ok(())
+    }
+
+    /// The signed receipt of a tier above: its changes have reached that tier.
+    fn note_receipt(&mut self, held: Vec<SetKey>, bytes: Vec<u8>) -> Outcome {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let body = self.open_peer().certificate.body();
+        let tier = body.tier.bit();
+        let holder = self.open_peer().certificate.serial();
+        let receipt = Receipt::verify(&bytes, &body.subject);
+        let covers = receipt.is_some_and(|receipt| {
+            let own = Receipt::new(holder, receipt.accepted_at_ms, held.iter().map(|k| &k.change));
+            own == receipt
+        });
+        if !covers {
+            let text = "the receipt does not cover the changes it acknowledges";
+            return Err(Fault::new(FaultCode::Signature, text));
+        }
+        let reached = held.into_iter().map(|key| (key, tier)).collect();
+        self.mark_reached(reached, Some(bytes));
+        Ok(())
+    }
+
+    fn send_batch(&mut self, changes: Vec<Stored>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.introduce_authors(&changes);
+        self.outgoing.last_batch += 1;
+        let batch = self.outgoing.last_batch;
+        let mut keys = Vec::with_capacity(changes.len());
+        let mut carried = Vec::with_capacity(changes.len());
+        for stored in changes {
+            keys.push(stored.key);
+            carried.push(stored.carried);
+        }
+        let bytes = wire::raw_bytes(&carried);
+        let frame = wire::encode_batch(batch, &carried);
+        self.outgoing.in_flight.push_back(Sent { batch, keys, bytes });
+        self.outgoing.in_flight_bytes += bytes;
+        self.send_frame(frame);
+    }
+
+    /// Sends the certificates of authors that the peer may not know yet.
+    fn introduce_authors(&mut self, changes: &[Stored]) {
+        let mut certificates = Vec::new();
+        for author in changes.iter().map(|stored| stored.author) {
+            if self.outgoing.told.contains(&author) {
+                continue;
+            }
+            for certificate in self.authority.chain(&author) {
+                if self.outgoing.told.insert(certificate.serial()) {
+                    certificates.push(Bounded(certificate.bytes().to_vec()));
+                }
+            }
+        }
+        for part in certificates.chunks(limits::FRAME_CERTIFICATES) {
+            self.send(&Message::Certificates(Bounded(part.to_vec())));
+        }
+    }
+
+    fn job_read(&mut self, order: (u16, u64), count: u64, rest: Option<Selection>) {
+        let Some(job) = self.outgoing.jobs.get_mut(&order) else { return };
+        let counted = if rest.is_some() { count.min(job.left) } else { job.left };
+        job.left -= counted;
+        self.outgoing.queued -= counted;
+        if let Some(selection) = rest {
+            job.selection = selection;
+            return;
+        }
+        let want = self.outgoing.jobs.remove(&order).and_then(|job| job.want);
+        let Some(number) = want else { return };
+        let left = self.outgoing.wants.get_mut(&number);
+        if left.is_some_and(|left| {
+            *left -= 1;
+            *left == 0
+        }) {
+            self.outgoing.wants.remove(&number);
+            self.send(&Message::Delivered { number });
+        }
+    }
+}
+
+fn raw_bytes(changes: &[Stored]) -> u64 {
+    changes.iter().map(|stored: &Stored| carried_bytes(&stored.carried)).sum()
+}
+
+fn carried_bytes(carried: &Carried) -> u64 {
+    wire::raw_bytes(core::slice::from_ref(carried)) as u64
+}
