@@ -180,7 +180,7 @@ impl SignedChange {
         let home = Home { category, address, document };
         let header = Header { version, home, author, session, seq, recorded_at_ms };
         let id = ChangeId::of(&bytes);
-        Ok(Self { header, payload_at, id, bytes })
+        Ok(Self { bytes, header, payload_at, id })
     }
 
     /// What is said about the change.

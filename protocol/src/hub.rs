@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rand_core::Rng;
 
 use crate::authority::Authority;
+use crate::certificate::Certificate;
 use crate::id::{PublicKey, Serial};
 use crate::key::SetKey;
 use crate::limits;
@@ -218,7 +219,7 @@ impl Hub {
                 self.begin(now_ms, connection, Role::Listener, channel, effects);
             }
             Event::Gone { connection, reason } => {
-                self.forget(now_ms, rng, connection, Some(reason));
+                self.forget(now_ms, rng, connection, reason);
             }
             Event::Frame { connection, bytes } => {
                 self.with(now_ms, connection, effects, |s| s.handle_frame(now_ms, &bytes));
@@ -290,7 +291,7 @@ impl Hub {
         let by_key =
             |key: PublicKey| self.authority.certificates().find(|c| c.body().subject == key);
         let certificate = session.and_then(Session::peer).or_else(|| by_key(entry?.key));
-        let serial = certificate.map(crate::certificate::Certificate::serial);
+        let serial = certificate.map(Certificate::serial);
         shown.extend(serial);
         let past = serial.and_then(|serial| self.past.get(&serial));
         let open = session.is_some_and(|session| session.peer().is_some());
@@ -392,7 +393,7 @@ impl Hub {
 
     /// A peer has proved who it is: an older session with it gives way.
     fn opened(&mut self, now_ms: i64, connection: ConnectionId, effects: &mut Vec<Effect>) {
-        let serial_of = |session: &Session| session.peer().map(|peer| peer.serial());
+        let serial_of = |session: &Session| session.peer().map(Certificate::serial);
         let Some(serial) = self.sessions.get(&connection).and_then(serial_of) else { return };
         self.past.remove(&serial);
         if let Some(target) = self.target_of(connection) {
@@ -417,25 +418,17 @@ impl Hub {
         self.each(now_ms, effects, |session| session.handle_news(now_ms, news));
     }
 
-    fn forget(
-        &mut self,
-        now_ms: i64,
-        rng: &mut dyn Rng,
-        connection: ConnectionId,
-        reason: Option<String>,
-    ) {
+    fn forget(&mut self, now_ms: i64, rng: &mut dyn Rng, connection: ConnectionId, reason: String) {
         let target = self.target_of(connection);
-        if let Some(session) = self.sessions.remove(&connection) {
-            if let Some(peer) = session.peer() {
-                let mut report = session.report();
-                report.synced = false;
-                self.past.insert(peer.serial(), Past { report, problem: reason.clone() });
-            }
+        if let Some(session) = self.sessions.remove(&connection)
+            && let Some(peer) = session.peer()
+        {
+            let mut report = session.report();
+            report.synced = false;
+            self.past.insert(peer.serial(), Past { report, problem: Some(reason.clone()) });
         }
         if let Some(target) = target {
-            if let Some(reason) = reason {
-                self.target_problems.entry(target).or_insert(reason);
-            }
+            self.target_problems.entry(target).or_insert(reason);
             self.dial_later(now_ms, rng, target);
         }
     }

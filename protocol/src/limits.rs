@@ -55,4 +55,4 @@ const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a fra
 const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
-const _: () = assert!(LEAF_IDS as usize <= LIST_IDS);
+const _: () = assert!(LEAF_IDS <= LIST_IDS as u64, "the ids of a leaf must fit a list");

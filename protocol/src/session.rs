@@ -318,7 +318,10 @@ impl Session {
         self.drive(now_ms, |session| {
             let Some(purpose) = session.requests.remove(&number) else { return Ok(()) };
             match reply {
-                Ok(reply) => session.on_stored(purpose, reply),
+                Ok(reply) => {
+                    session.on_stored(purpose, reply);
+                    Ok(())
+                }
                 Err(reason) => Err(Fault::new(FaultCode::Store, reason)),
             }
         })
@@ -348,7 +351,7 @@ impl Session {
     /// The certificates or revocations this node knows have changed.
     pub fn handle_authority(&mut self, now_ms: i64, authority: Arc<Authority>) -> Vec<Effect> {
         self.authority = authority;
-        self.drive(now_ms, |session| session.check_peer_in_force())
+        self.drive(now_ms, Self::check_peer_in_force)
     }
 
     /// The deadline has passed.
@@ -467,36 +470,38 @@ impl Session {
             (Phase::Greeting, Role::Dialler { .. }, Message::Welcome(hello)) => {
                 self.on_welcome(&hello)
             }
-            (Phase::Open, Role::Listener, Message::Root { digest }) => self.on_root(digest),
-            (Phase::Open, Role::Listener, Message::Query(items)) => self.on_query(items.0),
-            (Phase::Open, Role::Listener, Message::Want { number, items }) => {
-                self.on_want(number, items.0)
-            }
-            (Phase::Open, Role::Listener, Message::AskHeld(keys)) => self.on_ask_held(keys.0),
-            (Phase::Open, Role::Dialler { .. }, Message::Equal) => self.on_equal(),
-            (Phase::Open, Role::Dialler { .. }, Message::Tops(tops)) => self.on_tops(tops.0),
-            (Phase::Open, Role::Dialler { .. }, Message::Answer(items)) => self.on_answer(items.0),
-            (Phase::Open, Role::Dialler { .. }, Message::Delivered { number }) => {
-                self.on_delivered(number)
-            }
-            (Phase::Open, _, Message::Announce { changes, .. }) => {
-                self.incoming.announced(changes);
-                Ok(())
-            }
-            (Phase::Open, _, Message::Certificates(list)) => self.on_certificates(list.0),
-            (Phase::Open, _, Message::Revocations(list)) => self.on_revocations(list.0),
-            (Phase::Open, _, Message::Ack { batch, refused, receipt }) => {
-                self.on_ack(batch, refused.0, receipt.0)
-            }
-            (Phase::Open, _, Message::Held(held)) => self.on_held(held.0),
-            (_, _, message) => {
-                let text = format!("message {} does not belong here", name(&message));
-                Err(Fault::new(FaultCode::Unexpected, text))
-            }
+            (Phase::Open, role, message) => self.on_open_message(role, message),
+            (_, _, message) => Err(misplaced(&message)),
         }
     }
 
-    fn on_stored(&mut self, purpose: Purpose, reply: StoreReply) -> Outcome {
+    fn on_open_message(&mut self, role: Role, message: Message) -> Outcome {
+        match (role, message) {
+            (Role::Listener, Message::Root { digest }) => self.on_root(digest),
+            (Role::Listener, Message::Query(items)) => return self.on_query(items.0),
+            (Role::Listener, Message::Want { number, items }) => {
+                return self.on_want(number, items.0);
+            }
+            (Role::Listener, Message::AskHeld(keys)) => self.on_ask_held(keys.0),
+            (Role::Dialler { .. }, Message::Equal) => return self.on_equal(),
+            (Role::Dialler { .. }, Message::Tops(tops)) => return self.on_tops(&tops.0),
+            (Role::Dialler { .. }, Message::Answer(items)) => return self.on_answer(items.0),
+            (Role::Dialler { .. }, Message::Delivered { number }) => {
+                return self.on_delivered(number);
+            }
+            (_, Message::Announce { changes, .. }) => self.incoming.announced(changes),
+            (_, Message::Certificates(list)) => self.on_certificates(list.0),
+            (_, Message::Revocations(list)) => self.on_revocations(list.0),
+            (_, Message::Ack { batch, refused, receipt }) => {
+                return self.on_ack(batch, refused.0, receipt.0);
+            }
+            (_, Message::Held(held)) => self.on_held(held.0),
+            (_, message) => return Err(misplaced(&message)),
+        }
+        Ok(())
+    }
+
+    fn on_stored(&mut self, purpose: Purpose, reply: StoreReply) {
         match purpose {
             Purpose::Compare(purpose) => self.on_compared(purpose, reply),
             Purpose::Answer(purpose) => self.on_answer_found(purpose, reply),
@@ -509,7 +514,6 @@ impl Session {
                 {
                     self.effects.extend(refused.into_iter().map(Effect::Notice));
                 }
-                Ok(())
             }
         }
     }
@@ -566,6 +570,11 @@ impl FaultCode {
         ];
         CODES.get(usize::from(number)).copied().unwrap_or(FaultCode::Malformed)
     }
+}
+
+fn misplaced(message: &Message) -> Fault {
+    let text = format!("message {} does not belong here", name(message));
+    Fault::new(FaultCode::Unexpected, text)
 }
 
 fn name(message: &Message) -> &'static str {

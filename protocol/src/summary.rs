@@ -90,11 +90,15 @@ mod tests {
         let ids = [ChangeId([0xff; 32]), ChangeId([0x80; 32]), ChangeId([1; 32])];
         let mut forward = Summary::default();
         let mut backward = Summary::default();
-        ids.iter().for_each(|id| forward.add(id));
-        ids.iter().rev().for_each(|id| backward.add(id));
+        for (first, last) in ids.iter().zip(ids.iter().rev()) {
+            forward.add(first);
+            backward.add(last);
+        }
         assert_eq!(forward, backward);
         assert_eq!(Summary::from_bytes(&forward.to_bytes()), Some(forward));
-        ids.iter().for_each(|id| forward.remove(id));
+        for id in &ids {
+            forward.remove(id);
+        }
         assert_eq!(forward, Summary::default());
     }
 }

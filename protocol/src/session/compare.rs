@@ -116,7 +116,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_compared(&mut self, purpose: Purpose, reply: StoreReply) -> Outcome {
+    pub(super) fn on_compared(&mut self, purpose: Purpose, reply: StoreReply) {
         match (purpose, reply) {
             (Purpose::Tops, StoreReply::Overview { tops, last_row }) => {
                 self.outgoing.go_live(last_row);
@@ -124,19 +124,16 @@ impl Session {
                 self.compare.own_tops = tops;
                 self.figures.rounds += 1;
                 self.send(&Message::Root { digest });
-                Ok(())
             }
             (Purpose::Children { theirs }, StoreReply::Children(mine)) => {
                 self.compare.looking -= 1;
                 self.find_differences(&mine, &theirs);
                 self.ask_on();
-                Ok(())
             }
             (Purpose::Ids { prefix, theirs }, StoreReply::Ids(mine)) => {
                 self.compare.looking -= 1;
                 self.compare_ids(prefix, &mine, &theirs);
                 self.ask_on();
-                Ok(())
             }
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
@@ -162,16 +159,16 @@ impl Session {
     }
 
     /// The peer's widest prefixes.
-    pub(super) fn on_tops(&mut self, theirs: Vec<(KeyPrefix, Summary)>) -> Outcome {
+    pub(super) fn on_tops(&mut self, theirs: &[(KeyPrefix, Summary)]) -> Outcome {
         self.expect(State::Asking)?;
-        for (prefix, _) in &theirs {
+        for (prefix, _) in theirs {
             self.check_scope(prefix)?;
         }
         self.compare.state = State::Descending;
         self.compare.moved = false;
         self.compare.agreed = false;
         let mine = std::mem::take(&mut self.compare.own_tops);
-        self.find_differences(&mine, &theirs);
+        self.find_differences(&mine, theirs);
         self.ask_on();
         Ok(())
     }
@@ -217,12 +214,11 @@ impl Session {
     }
 
     /// The digest of the dialler, at the listener.
-    pub(super) fn on_root(&mut self, digest: [u8; 32]) -> Outcome {
+    pub(super) fn on_root(&mut self, digest: [u8; 32]) {
         self.incoming.all_delivered();
         let scope = self.open_peer().scope.clone();
         let purpose = AnswerPurpose::Root { digest };
         self.store(Of::Answer(purpose), StoreRequest::Overview { scope });
-        Ok(())
     }
 
     /// A question of the dialler, at the listener.
@@ -245,7 +241,7 @@ impl Session {
     }
 
     /// What the listener's store found for a question.
-    pub(super) fn on_answer_found(&mut self, purpose: AnswerPurpose, reply: StoreReply) -> Outcome {
+    pub(super) fn on_answer_found(&mut self, purpose: AnswerPurpose, reply: StoreReply) {
         match (purpose, reply) {
             (AnswerPurpose::Root { digest: theirs }, StoreReply::Overview { tops, last_row }) => {
                 self.outgoing.go_live(last_row);
@@ -265,7 +261,6 @@ impl Session {
             }
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
-        Ok(())
     }
 
     /// Every prefix a peer names must be within what both may see.

@@ -4,7 +4,7 @@
 //! comparison a node asks its ancestor about everything that still waits, and an ancestor tells
 //! its descendants unasked when a tier further up has taken something.
 
-use super::{Effect, Message, Outcome, Purpose as Of, Relation, Session, StoreReply, StoreRequest};
+use super::{Effect, Message, Purpose as Of, Relation, Session, StoreReply, StoreRequest};
 use crate::key::SetKey;
 use crate::limits;
 use crate::wire::Bounded;
@@ -42,7 +42,7 @@ impl Session {
         self.store(Of::Custody(Purpose::Mark), request);
     }
 
-    pub(super) fn on_custody(&mut self, purpose: Purpose, reply: StoreReply) -> Outcome {
+    pub(super) fn on_custody(&mut self, purpose: Purpose, reply: StoreReply) {
         match (purpose, reply) {
             (Purpose::Waiting, StoreReply::Waiting { waiting, rest }) => {
                 self.custody.rest = rest;
@@ -66,34 +66,33 @@ impl Session {
             }
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
-        Ok(())
     }
 
     /// A descendant asks who holds its changes.
-    pub(super) fn on_ask_held(&mut self, mut keys: Vec<SetKey>) -> Outcome {
+    pub(super) fn on_ask_held(&mut self, mut keys: Vec<SetKey>) {
         let scope = &self.open_peer().scope;
         keys.retain(|key| scope.allows(&key.to_bytes()));
         let own = self.identity.tier_bit();
         self.store(Of::Custody(Purpose::Held), StoreRequest::Held { keys, own });
-        Ok(())
     }
 
     /// The peer says who holds changes; only an ancestor is believed, for its tier and above.
-    pub(super) fn on_held(&mut self, mut held: Vec<(SetKey, u8)>) -> Outcome {
+    pub(super) fn on_held(&mut self, mut held: Vec<(SetKey, u8)>) {
         if self.open_peer().relation != Relation::Ancestor {
-            return Ok(());
+            return;
         }
         let peer = self.open_peer().certificate.body().tier.bit();
         let believed = peer | (peer - 1);
-        held.iter_mut().for_each(|(_, tiers)| *tiers &= believed);
+        for (_, tiers) in &mut held {
+            *tiers &= believed;
+        }
         held.retain(|(_, tiers)| *tiers != 0);
         self.mark_reached(held, None);
-        if std::mem::take(&mut self.custody.asking) {
-            if let Some(after) = self.custody.rest.take() {
-                self.ask_waiting(after);
-            }
+        if std::mem::take(&mut self.custody.asking)
+            && let Some(after) = self.custody.rest.take()
+        {
+            self.ask_waiting(after);
         }
-        Ok(())
     }
 
     /// Tells a descendant what a tier above has taken.

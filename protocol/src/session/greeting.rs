@@ -63,10 +63,8 @@ impl Session {
         }
         let chain: Vec<Vec<u8>> = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
         let certificate = self.authority.verify_chain(&chain).map_err(|error| {
-            let code = match error {
-                CertificateError::Version { .. } => FaultCode::Version,
-                _ => FaultCode::Certificate,
-            };
+            let version = matches!(error, CertificateError::Version { .. });
+            let code = if version { FaultCode::Version } else { FaultCode::Certificate };
             Fault::new(code, error.to_string())
         })?;
         let body = certificate.body();

@@ -57,7 +57,9 @@ impl Session {
         let sender_tiers = match peer.relation {
             Relation::Ancestor => peer.certificate.body().tier.bit(),
             Relation::Descendant | Relation::Other => {
-                changes.iter_mut().for_each(|change| change.reached = 0);
+                for change in &mut changes {
+                    change.reached = 0;
+                }
                 0
             }
         };
@@ -67,7 +69,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn on_ingested(&mut self, batch: u64, changes: u64, reply: StoreReply) -> Outcome {
+    pub(super) fn on_ingested(&mut self, batch: u64, changes: u64, reply: StoreReply) {
         let StoreReply::Ingested { fates } = reply else {
             unreachable!("the store answered a batch with {reply:?}");
         };
@@ -104,19 +106,16 @@ impl Session {
             Receipt::new(holder, self.now_ms, held.iter()).sign(&self.identity.key)
         };
         self.send(&Message::Ack { batch, refused: fit(refused), receipt: Bounded(receipt) });
-        Ok(())
     }
 
-    pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) -> Outcome {
+    pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) {
         let certificates = list.into_iter().map(|bytes| bytes.0).collect();
         self.store(Purpose::Note, StoreRequest::Certificates { certificates });
-        Ok(())
     }
 
-    pub(super) fn on_revocations(&mut self, list: Vec<CertificateBytes>) -> Outcome {
+    pub(super) fn on_revocations(&mut self, list: Vec<CertificateBytes>) {
         let revocations = list.into_iter().map(|bytes| bytes.0).collect();
         self.store(Purpose::Note, StoreRequest::Revocations { revocations });
-        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::wire::{self, Bounded, Wanted};
 const TYPICAL_CHANGE_BYTES: u64 = 400;
 
 /// What a read is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     Live,
     Job { order: (u16, u64) },
@@ -150,7 +150,7 @@ impl Session {
         self.store(Purpose::Read(reading), StoreRequest::Read { selection });
     }
 
-    pub(super) fn on_read(&mut self, reading: Reading, reply: StoreReply) -> Outcome {
+    pub(super) fn on_read(&mut self, reading: Reading, reply: StoreReply) {
         let StoreReply::Read { changes, rest, through_row } = reply else {
             unreachable!("the store answered a read with {reply:?}");
         };
@@ -170,7 +170,6 @@ impl Session {
                 self.job_read(order, count, rest);
             }
         }
-        Ok(())
     }
 
     /// A batch is durable at the peer.
