@@ -91,16 +91,18 @@ pub struct Grant {
     pub document: Option<DocumentId>,
     /// Which kinds of data.
     pub categories: CategorySet,
-    /// What may be done.
+    /// What the holder may do.
     pub rights: Rights,
+    /// What a node may pass on in certificates it issues, whether it has the right itself or not:
+    /// a county certifies towns for identity numbers that it may not read.
+    pub delegable: Rights,
 }
 
 impl Grant {
-    /// Whether `other` allows nothing that `self` does not allow and may pass on.
+    /// Whether `other` allows nothing, to do or to pass on, that `self` may not pass on.
     pub fn may_issue(&self, other: &Self) -> bool {
         let document = self.document.is_none() || self.document == other.document;
-        self.rights.contains(Rights::DELEGATE)
-            && self.rights.contains(other.rights)
+        self.delegable.contains(other.rights.with(other.delegable))
             && self.region.contains(&other.region)
             && self.categories.contains_set(&other.categories)
             && document

@@ -4,7 +4,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A set of rights, one bit each: read 1, write 2, assign 4, sign off 8, delegate 16, erase 32.
+/// A set of rights, one bit each: read 1, write 2, assign 4, sign off 8, erase 32.
+///
+/// To delegate is not a bit here but the second set of a grant
+/// ([`crate::certificate::Grant::delegable`]).
 ///
 /// Unknown bits of a newer version are kept, and contained only in a grant that has them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,12 +25,10 @@ impl Rights {
     pub const ASSIGN: Self = Self(4);
     /// Sign off joint cases.
     pub const SIGN_OFF: Self = Self(8);
-    /// Issue certificates within the grant.
-    pub const DELEGATE: Self = Self(16);
     /// Erase payloads.
     pub const ERASE: Self = Self(32);
     /// Every right known to this version.
-    pub const ALL: Self = Self(63);
+    pub const ALL: Self = Self(47);
 
     /// Both together.
     #[must_use]
@@ -43,12 +44,11 @@ impl Rights {
 
 impl fmt::Display for Rights {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Rights, &str); 6] = [
+        const NAMES: [(Rights, &str); 5] = [
             (Rights::READ, "read"),
             (Rights::WRITE, "write"),
             (Rights::ASSIGN, "assign"),
             (Rights::SIGN_OFF, "sign-off"),
-            (Rights::DELEGATE, "delegate"),
             (Rights::ERASE, "erase"),
         ];
         let mut first = true;

@@ -120,7 +120,8 @@ mod tests {
 
     fn grant(address: &str, depth: Depth, categories: CategorySet) -> Grant {
         let prefix = AddressCode::parse(address).unwrap();
-        Grant { region: Region { prefix, depth }, document: None, categories, rights: Rights::READ }
+        let region = Region { prefix, depth };
+        Grant { region, document: None, categories, rights: Rights::READ, delegable: Rights::NONE }
     }
 
     fn prefix(category: Category, address: &str) -> Vec<u8> {
