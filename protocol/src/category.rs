@@ -8,8 +8,11 @@
 //! | `0x0000–0x0fff` | catalogue, policies, public directories |
 //! | `0x1000–0x1fff` | alerts |
 //! | `0x2000–0x2fff` | cases: tickets, enforcement |
-//! | `0x3000–0x3fff` | library: `0x3000 + 16 × class + part` |
+//! | `0x3000–0x3fff` | library: `0x3000 + 256 × part + class`, part 0–15, class 0–255 |
 //! | `0x4000–0xffff` | free for classes a county adds |
+//!
+//! The part comes first in a library number because permissions are given by part: the base of
+//! all classes, those a county will add included, is one range.
 //!
 //! Sensitive fields are categories (parts) of their own, so that they never travel to who may not
 //! read them (PIPL art. 6 and 28).
@@ -47,18 +50,13 @@ impl Category {
 
     /// The category of `part` (0–15) of library class `class` (0–255).
     pub const fn library(class: u8, part: u8) -> Self {
-        Self(0x3000 + ((class as u16) << 4) + (part & 0x0f) as u16)
+        Self(0x3000 + (((part & 0x0f) as u16) << 8) + class as u16)
     }
 
     /// Class and part of a library category.
     pub const fn library_parts(self) -> Option<(u8, u8)> {
-        if self.0 & 0xf000 == 0x3000 {
-            let [_, part] = (self.0 & 0x0f).to_be_bytes();
-            let [_, class] = ((self.0 >> 4) & 0xff).to_be_bytes();
-            Some((class, part))
-        } else {
-            None
-        }
+        let [first, class] = self.0.to_be_bytes();
+        if first & 0xf0 == 0x30 { Some((class, first & 0x0f)) } else { None }
     }
 }
 
