@@ -1,0 +1,113 @@
+//! Configuration of a node: `cunlian.toml` in its data directory.
+//!
+//! ```toml
+//! # where other nodes reach this one (QUIC over UDP)
+//! listen = "0.0.0.0:7320"
+//! # where people reach it (HTTP)
+//! http = "127.0.0.1:8080"
+//! # address under which villagers' phones reach the pages, printed in plates
+//! public_url = "http://192.0.2.10:8080"
+//!
+//! # the node this one reports to; further peers are dialled as well
+//! [[peer]]
+//! address = "192.0.2.1:7320"
+//! key = "…64 hexadecimal digits…"
+//! ```
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cunlian_protocol::id::PublicKey;
+use serde::{Deserialize, Serialize};
+
+/// File name in the data directory.
+pub const FILE: &str = "cunlian.toml";
+
+/// Where a node listens and whom it dials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// UDP address for other nodes.
+    #[serde(default = "listen_default")]
+    pub listen: SocketAddr,
+    /// TCP address of the pages.
+    #[serde(default = "http_default")]
+    pub http: SocketAddr,
+    /// Address of the pages as villagers' phones see it; printed in the QR code of plates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Nodes to dial, the parent first.
+    #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
+}
+
+/// A node to dial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// UDP address.
+    pub address: SocketAddr,
+    /// Its key; no other node is accepted in its place.
+    pub key: PublicKey,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not valid.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+}
+
+fn listen_default() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7320))
+}
+
+fn http_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { listen: listen_default(), http: http_default(), public_url: None, peers: Vec::new() }
+    }
+}
+
+impl Config {
+    /// Reads the configuration of a data directory.
+    pub fn load(data_dir: &Path) -> Result<Self, ConfigError> {
+        let path = data_dir.join(FILE);
+        let text = fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Malformed { path, reason: error.to_string() })
+    }
+
+    /// Writes the configuration of a data directory.
+    pub fn save(&self, data_dir: &Path) -> Result<(), ConfigError> {
+        let path = data_dir.join(FILE);
+        let text = toml::to_string(self)
+            .map_err(|error| ConfigError::Malformed { path: path.clone(), reason: error.to_string() })?;
+        fs::write(&path, text).map_err(|source| ConfigError::Io { path, source })
+    }
+
+    /// Where villagers' phones find the pages.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.http))
+    }
+}

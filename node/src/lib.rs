@@ -1,0 +1,22 @@
+//! The cunlian node: everything that touches the outside world.
+//!
+//! What it is: the program that runs at every tier: configuration and keys ([`config`],
+//! [`keystore`]), the network runtime ([`network`]), pages and HTTP API ([`web`]), and the command
+//! line ([`command`]).
+//!
+//! What it is not: it decides nothing about permission, reconciliation or the domain; these live
+//! in `cunlian-protocol`, `cunlian-crdt` and `cunlian-governance`.
+//!
+//! Start reading at [`service`], which puts a running node together.
+
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod keystore;
+pub mod network;
+pub mod operator;
+pub mod preset;
+pub mod service;
+pub mod status;
+pub mod text;
+pub mod web;

@@ -1,0 +1,9 @@
+//! The network side of a node: QUIC, and the task that moves bytes for the hub.
+//!
+//! [`tls`] pins keys, [`gate`] lets a link be cut in this process, [`runtime`] feeds
+//! `cunlian_protocol::hub` and carries out its effects. Nothing here decides anything about
+//! permission or data.
+
+pub mod gate;
+pub mod runtime;
+pub mod tls;

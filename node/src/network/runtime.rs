@@ -1,0 +1,449 @@
+//! Moves bytes for the hub and carries out its effects.
+//!
+//! ```text
+//!  quinn connection ─ reader ─▶ frames ─┐                    ┌─▶ writer ─ quinn connection
+//!  endpoint ─ accept, dial ───▶ events ─┼─▶ one task: Hub ───┼─▶ dial
+//!  store lanes ───────────────▶ replies ┘                    └─▶ store lanes (blocking threads)
+//! ```
+//!
+//! The hub's task never waits: what it hands out is bounded by the limits of the sessions. A reader
+//! waits while its session has enough to do, so a peer that sends faster than the disk can write
+//! is slowed down by QUIC flow control. Each connection has two lanes to the store, each in order:
+//! what changes the store in one, so that certificates precede the changes they cover, and what
+//! only reads it in the other.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cunlian_crdt::Store;
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
+use cunlian_protocol::sync::StoreRequest;
+use cunlian_protocol::wire::{self, FaultCode};
+use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::tls;
+
+/// Events waiting for the hub; more make the readers wait.
+const EVENTS: usize = 256;
+/// How long a peer may take for the handshake and its first stream.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the last words of a connection may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Reports are published at most this often.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+/// Time for the hub: the wall clock at start plus monotonic time since, so that a clock set back
+/// or forward while the node runs moves no deadline.
+#[derive(Debug, Clone, Copy)]
+pub struct HubClock {
+    wall_ms: i64,
+    started: Instant,
+}
+
+impl HubClock {
+    /// Starts from the wall clock.
+    pub fn start(wall_ms: i64) -> Self {
+        Self { wall_ms, started: Instant::now() }
+    }
+
+    fn now_ms(&self) -> i64 {
+        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.wall_ms.saturating_add(elapsed)
+    }
+
+    fn instant(&self, at_ms: i64) -> Instant {
+        let ahead = u64::try_from(at_ms.saturating_sub(self.now_ms())).unwrap_or(0);
+        Instant::now() + Duration::from_millis(ahead)
+    }
+}
+
+/// The running network side of a node; dropping it stops nothing, see [`Network::stop`].
+pub struct Network {
+    events: mpsc::Sender<Event>,
+    reports: watch::Receiver<Vec<PeerReport>>,
+    task: tokio::task::JoinHandle<()>,
+    endpoint: Endpoint,
+}
+
+/// One end of a connection as the hub's task sees it.
+struct Link {
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    flowing: watch::Sender<bool>,
+    changing: mpsc::UnboundedSender<(u64, StoreRequest)>,
+    reading: mpsc::UnboundedSender<(u64, StoreRequest)>,
+}
+
+enum Outgoing {
+    Frame(Vec<u8>),
+    Close(FaultCode, String),
+}
+
+#[derive(Clone)]
+struct Shared {
+    endpoint: Endpoint,
+    store: Store,
+    events: mpsc::Sender<Event>,
+    next_connection: Arc<AtomicU64>,
+    links: mpsc::UnboundedSender<(ConnectionId, Link)>,
+}
+
+struct Driver {
+    hub: Hub,
+    clock: HubClock,
+    shared: Shared,
+    targets: Vec<SocketAddr>,
+    links: BTreeMap<ConnectionId, Link>,
+    authority: Arc<Authority>,
+    reports: watch::Sender<Vec<PeerReport>>,
+    published: Instant,
+}
+
+impl Network {
+    /// Starts listening on `endpoint` and dialling `targets`, which the hub knows by position.
+    pub fn start(
+        endpoint: Endpoint,
+        hub: Hub,
+        targets: Vec<SocketAddr>,
+        store: Store,
+        clock: HubClock,
+    ) -> Self {
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let (links, new_links) = mpsc::unbounded_channel();
+        let (publish, reports) = watch::channel(Vec::new());
+        let shared = Shared {
+            endpoint: endpoint.clone(),
+            store: store.clone(),
+            events: events.clone(),
+            next_connection: Arc::new(AtomicU64::new(1)),
+            links,
+        };
+        tokio::spawn(accept(shared.clone()));
+        let authority = store.authority();
+        let driver = Driver {
+            hub,
+            clock,
+            shared,
+            targets,
+            links: BTreeMap::new(),
+            authority,
+            reports: publish,
+            published: Instant::now(),
+        };
+        let task = tokio::spawn(driver.run(inbox, new_links));
+        Self { events, reports, task, endpoint }
+    }
+
+    /// Where to say that the store has new changes; cheap, and never waits.
+    pub fn committed(&self) -> impl Fn() + Send + Sync + 'static + use<> {
+        let events = self.events.clone();
+        // When the queue is full the hub has events to handle, and looks at the store after them.
+        move || drop(events.try_send(Event::Committed))
+    }
+
+    /// The latest reports about peers.
+    pub fn reports(&self) -> watch::Receiver<Vec<PeerReport>> {
+        self.reports.clone()
+    }
+
+    /// Closes all connections, telling the peers.
+    pub async fn stop(self) {
+        self.task.abort();
+        self.endpoint.close(VarInt::from_u32(FaultCode::Stopping as u32), b"stopping");
+        // What remains unsaid after a second is left to the peers' idle timers.
+        let _ = timeout(FAREWELL, self.endpoint.wait_idle()).await;
+    }
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Event>,
+        mut new_links: mpsc::UnboundedReceiver<(ConnectionId, Link)>,
+    ) {
+        self.handle(Event::Tick);
+        loop {
+            let deadline = self.hub.next_deadline_ms().map(|at| self.clock.instant(at));
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + FAREWELL);
+            tokio::select! {
+                biased;
+                Some((connection, link)) = new_links.recv() => {
+                    self.links.insert(connection, link);
+                }
+                event = inbox.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => return,
+                },
+                () = sleep_until(deadline) => self.handle(Event::Tick),
+            }
+            self.publish(inbox.is_empty());
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let gone = match &event {
+            Event::Gone { connection, .. } => Some(*connection),
+            Event::Committed => {
+                self.refresh_authority();
+                None
+            }
+            Event::Dialled { .. }
+            | Event::DialFailed { .. }
+            | Event::Accepted { .. }
+            | Event::Frame { .. }
+            | Event::Sent { .. }
+            | Event::Stored { .. }
+            | Event::Authority(_)
+            | Event::Tick => None,
+        };
+        self.feed(event);
+        if let Some(connection) = gone {
+            self.links.remove(&connection);
+        }
+        for (connection, link) in &self.links {
+            let wants = self.hub.wants_frames(*connection);
+            link.flowing.send_if_modified(|flowing| std::mem::replace(flowing, wants) != wants);
+        }
+    }
+
+    /// New certificates reach the hub before the changes they cover are pushed.
+    fn refresh_authority(&mut self) {
+        let latest = self.shared.store.authority();
+        if !Arc::ptr_eq(&latest, &self.authority) {
+            self.authority = Arc::clone(&latest);
+            self.feed(Event::Authority(latest));
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.hub.handle(self.clock.now_ms(), &mut rand::rng(), event, &mut effects);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Dial(target) => {
+                if let Some(address) = self.targets.get(target.0) {
+                    tokio::spawn(dial(self.shared.clone(), target, *address));
+                }
+            }
+            Effect::Send { connection, frame } => {
+                if let Some(link) = self.links.get(&connection) {
+                    let _ = link.outgoing.send(Outgoing::Frame(frame));
+                }
+            }
+            Effect::Store { connection, number, request } => {
+                if let Some(link) = self.links.get(&connection) {
+                    let lane = if changes_store(&request) { &link.changing } else { &link.reading };
+                    let _ = lane.send((number, request));
+                }
+            }
+            Effect::Close { connection, code, reason } => {
+                let peer = connection.0;
+                tracing::warn!(peer, ?code, reason, "session closed");
+                if let Some(link) = self.links.get(&connection) {
+                    let _ = link.outgoing.send(Outgoing::Close(code, reason));
+                }
+            }
+            Effect::Notice { peer, text } => tracing::warn!(peer, "{text}"),
+        }
+    }
+
+    fn publish(&mut self, idle: bool) {
+        if idle || self.published.elapsed() >= PUBLISH_EVERY {
+            self.published = Instant::now();
+            let reports = self.hub.reports();
+            self.reports.send_if_modified(|known| {
+                let news = *known != reports;
+                *known = reports;
+                news
+            });
+        }
+    }
+}
+
+fn changes_store(request: &StoreRequest) -> bool {
+    match request {
+        StoreRequest::Ingest { .. }
+        | StoreRequest::Certificates { .. }
+        | StoreRequest::Revocations { .. }
+        | StoreRequest::MarkReached { .. }
+        | StoreRequest::MarkRefused { .. } => true,
+        StoreRequest::Overview { .. }
+        | StoreRequest::Children { .. }
+        | StoreRequest::Ids { .. }
+        | StoreRequest::Read { .. }
+        | StoreRequest::Waiting { .. }
+        | StoreRequest::Held { .. } => false,
+    }
+}
+
+async fn accept(shared: Shared) {
+    while let Some(incoming) = shared.endpoint.accept().await {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let established = timeout(HANDSHAKE, async {
+                let connection = incoming.await?;
+                let streams = connection.accept_bi().await?;
+                Ok::<_, quinn::ConnectionError>((connection, streams))
+            });
+            match established.await {
+                Ok(Ok((connection, streams))) => {
+                    serve(shared, connection, streams, |connection, channel| Event::Accepted {
+                        connection,
+                        channel,
+                    })
+                    .await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a connection did not come about"),
+                Err(_) => tracing::debug!("a connection was too slow to begin"),
+            }
+        });
+    }
+}
+
+async fn dial(shared: Shared, target: TargetId, address: SocketAddr) {
+    let established = timeout(HANDSHAKE, async {
+        let connecting = shared.endpoint.connect(address, tls::SERVER_NAME);
+        let connection = connecting.map_err(|error| error.to_string())?.await;
+        let connection = connection.map_err(|error| error.to_string())?;
+        let streams = connection.open_bi().await.map_err(|error| error.to_string())?;
+        Ok::<_, String>((connection, streams))
+    });
+    let reason = match established.await {
+        Ok(Ok((connection, streams))) => {
+            return serve(shared, connection, streams, |connection, channel| Event::Dialled {
+                target,
+                connection,
+                channel,
+            })
+            .await;
+        }
+        Ok(Err(reason)) => reason,
+        Err(_) => "no answer".to_owned(),
+    };
+    let _ = shared.events.send(Event::DialFailed { target, reason }).await;
+}
+
+/// Runs one connection from its first event to its last.
+async fn serve(
+    shared: Shared,
+    connection: Connection,
+    (send, receive): (SendStream, RecvStream),
+    begin: impl FnOnce(ConnectionId, cunlian_protocol::session::Channel) -> Event,
+) {
+    let Some(channel) = tls::channel(&connection) else {
+        connection.close(VarInt::from_u32(FaultCode::Certificate as u32), b"no Ed25519 key");
+        return;
+    };
+    let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed));
+    let (outgoing, frames) = mpsc::unbounded_channel();
+    let (flowing, may_read) = watch::channel(true);
+    let changing = lane(&shared, id);
+    let reading = lane(&shared, id);
+    let link = Link { outgoing, flowing, changing, reading };
+    let events = shared.events.clone();
+    if shared.links.send((id, link)).is_err() || events.send(begin(id, channel)).await.is_err() {
+        return;
+    }
+    let reason = tokio::select! {
+        reason = read(receive, id, events.clone(), may_read) => reason,
+        reason = write(send, id, events.clone(), frames) => reason,
+    };
+    connection.close(VarInt::from_u32(FaultCode::Stopping as u32), b"");
+    let _ = events.send(Event::Gone { connection: id, reason }).await;
+}
+
+async fn read(
+    mut stream: RecvStream,
+    connection: ConnectionId,
+    events: mpsc::Sender<Event>,
+    mut may_read: watch::Receiver<bool>,
+) -> String {
+    loop {
+        if may_read.wait_for(|flowing| *flowing).await.is_err() {
+            return "this node closed the connection".to_owned();
+        }
+        let mut header = [0; 4];
+        if let Err(error) = stream.read_exact(&mut header).await {
+            return error.to_string();
+        }
+        let length = match wire::frame_length(header) {
+            Ok(length) => length,
+            Err(error) => {
+                // The hub is given an empty frame, which it refuses with the right words.
+                tracing::warn!(connection = connection.0, %error, "frame refused");
+                0
+            }
+        };
+        let mut bytes = vec![0; length];
+        if length > 0
+            && let Err(error) = stream.read_exact(&mut bytes).await
+        {
+            return error.to_string();
+        }
+        if events.send(Event::Frame { connection, bytes }).await.is_err() {
+            return "this node stops".to_owned();
+        }
+        if length == 0 {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn write(
+    mut stream: SendStream,
+    connection: ConnectionId,
+    events: mpsc::Sender<Event>,
+    mut frames: mpsc::UnboundedReceiver<Outgoing>,
+) -> String {
+    while let Some(next) = frames.recv().await {
+        match next {
+            Outgoing::Frame(frame) => {
+                let bytes = frame.len();
+                if let Err(error) = stream.write_all(&frame).await {
+                    return error.to_string();
+                }
+                if events.send(Event::Sent { connection, bytes }).await.is_err() {
+                    break;
+                }
+            }
+            Outgoing::Close(code, reason) => {
+                // The peer should read the goodbye; one that does not is not waited for.
+                let _ = stream.finish();
+                let _ = timeout(FAREWELL, stream.stopped()).await;
+                return format!("{reason} ({code:?})");
+            }
+        }
+    }
+    "this node closed the connection".to_owned()
+}
+
+/// A queue of store requests of one connection, carried out one after another.
+fn lane(shared: &Shared, connection: ConnectionId) -> mpsc::UnboundedSender<(u64, StoreRequest)> {
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let (store, events) = (shared.store.clone(), shared.events.clone());
+    tokio::spawn(async move {
+        while let Some((number, request)) = requests.recv().await {
+            let store = store.clone();
+            let served = tokio::task::spawn_blocking(move || store.serve(request)).await;
+            let reply = match served {
+                Ok(Ok(reply)) => Ok(reply),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("the store's thread was stopped".to_owned()),
+            };
+            if events.send(Event::Stored { connection, number, reply }).await.is_err() {
+                return;
+            }
+        }
+    });
+    sender
+}
