@@ -9,4 +9,6 @@
 //! Start reading at [`store`].
 
 pub mod document;
+mod history;
 pub mod projector;
+pub mod store;

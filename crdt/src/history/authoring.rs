@@ -1,0 +1,142 @@
+//! Making the Automerge change that carries out edits of a document.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use automerge::legacy::{self, ElementId, Key, ObjectId, OpType};
+use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ScalarValue};
+
+use super::payload::{Step, message};
+use super::{History, OPERATIONS, OpId};
+use crate::document::Edit;
+
+/// Edits that cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EditError {
+    #[error("the edits change nothing")]
+    Nothing,
+    #[error("\"{OPERATIONS}\" is the name of the list of operations, not of a field")]
+    Reserved,
+}
+
+impl History {
+    /// The bytes of the Automerge change by `actor` that carries out `edits` on top of all that
+    /// is applied here. Of several edits of one field the last counts.
+    pub(crate) fn author(
+        &self,
+        actor: [u8; 16],
+        edits: &[Edit],
+        source: &str,
+        task: &str,
+    ) -> Result<Vec<u8>, EditError> {
+        let operations = self.operations_for(actor, edits)?;
+        let made = self.applied.iter().filter(|payload| payload.actor == actor);
+        let change = ExpandedChange {
+            operations,
+            actor_id: ActorId::from(actor.as_slice()),
+            hash: None,
+            seq: made.map(|payload| payload.actor_seq).max().unwrap_or(0) + 1,
+            start_op: NonZeroU64::new(self.last_op + 1).expect("one more than a count"),
+            time: 0,
+            message: message(source, task),
+            deps: self.heads.iter().copied().map(ChangeHash).collect(),
+            extra_bytes: Vec::new(),
+            author: None,
+        };
+        Ok(Change::from(change).raw_bytes().to_vec())
+    }
+
+    fn operations_for(
+        &self,
+        actor: [u8; 16],
+        edits: &[Edit],
+    ) -> Result<Vec<legacy::Op>, EditError> {
+        let mut next = Numbering { counter: self.last_op, actor };
+        let mut operations = Vec::with_capacity(edits.len());
+        let fields = if self.applied.is_empty() { BTreeMap::new() } else { self.fields() };
+        for (name, text) in last_edits(edits)? {
+            let replaced = fields.get(name).map(Vec::as_slice).unwrap_or_default();
+            let action = match text {
+                Some(text) => OpType::Put(ScalarValue::Str(text.into())),
+                None if replaced.is_empty() => continue,
+                None => OpType::Delete,
+            };
+            next.take();
+            operations.push(legacy::Op {
+                action,
+                obj: ObjectId::Root,
+                key: Key::Map(name.into()),
+                pred: replaced.iter().map(|value| legacy_id(value.id)).collect(),
+                insert: false,
+            });
+        }
+        self.appends(edits, &mut next, &mut operations);
+        if operations.is_empty() { Err(EditError::Nothing) } else { Ok(operations) }
+    }
+
+    fn appends(&self, edits: &[Edit], next: &mut Numbering, operations: &mut Vec<legacy::Op>) {
+        let mut tail: Option<(OpId, Option<OpId>)> = None;
+        for edit in edits {
+            let Edit::Append { body } = edit else { continue };
+            let (list, last) = tail.or_else(|| self.list_tail()).unwrap_or_else(|| {
+                operations.push(legacy::Op {
+                    action: OpType::Make(ObjType::List),
+                    obj: ObjectId::Root,
+                    key: Key::Map(OPERATIONS.into()),
+                    pred: Vec::new().into(),
+                    insert: false,
+                });
+                (next.take(), None)
+            });
+            let after = last.map_or(ElementId::Head, |last| ElementId::Id(legacy_id(last)));
+            operations.push(legacy::Op {
+                action: OpType::Put(ScalarValue::Str(body.as_str().into())),
+                obj: ObjectId::Id(legacy_id(list)),
+                key: Key::Seq(after),
+                pred: Vec::new().into(),
+                insert: true,
+            });
+            tail = Some((list, Some(next.take())));
+        }
+    }
+
+    /// The list to append to, the one Automerge shows if there are several, and its last element.
+    fn list_tail(&self) -> Option<(OpId, Option<OpId>)> {
+        let steps = || self.applied.iter().flat_map(super::Payload::steps);
+        let made = steps().filter(|(_, step)| matches!(step, Step::MakeOperations));
+        let list = made.map(|(id, _)| id).max()?;
+        let elements = steps().filter(
+            |(_, step)| matches!(step, Step::Append { list: within, .. } if *within == list),
+        );
+        Some((list, elements.map(|(id, _)| id).max()))
+    }
+}
+
+/// The last edit of each field: its text, or `None` to take it away.
+fn last_edits(edits: &[Edit]) -> Result<BTreeMap<&str, Option<&str>>, EditError> {
+    let mut last = BTreeMap::new();
+    for edit in edits {
+        match edit {
+            Edit::Put { field, text } => last.insert(field.as_str(), Some(text.as_str())),
+            Edit::Delete { field } => last.insert(field.as_str(), None),
+            Edit::Append { .. } => None,
+        };
+    }
+    if last.contains_key(OPERATIONS) { Err(EditError::Reserved) } else { Ok(last) }
+}
+
+struct Numbering {
+    counter: u64,
+    actor: [u8; 16],
+}
+
+impl Numbering {
+    fn take(&mut self) -> OpId {
+        self.counter += 1;
+        (self.counter, self.actor)
+    }
+}
+
+fn legacy_id((counter, actor): OpId) -> legacy::OpId {
+    legacy::OpId(counter, ActorId::from(actor.as_slice()))
+}

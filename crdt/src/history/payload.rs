@@ -1,0 +1,176 @@
+//! The payload of a change: one Automerge change, cut down to what documents may hold.
+//!
+//! Anything else that Automerge could express (nested maps, counters, marks, removals from the
+//! list) is refused on arrival, so that a certified but hostile author cannot make nodes disagree
+//! or rewrite a workflow.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use automerge::legacy::{self, ElementId, Key, ObjectId, OpType};
+use automerge::{Change, ObjType, ScalarValue};
+use cunlian_protocol::change::VerifiedChange;
+
+use super::{OPERATIONS, OpId};
+use crate::document::Writer;
+
+/// Type byte of an uncompressed change in the header of an Automerge chunk, after magic and
+/// checksum of 4 bytes each. A compressed one could unfold to any size.
+const CHUNK_TYPE_AT: usize = 8;
+const CHUNK_TYPE_CHANGE: u8 = 1;
+
+/// Why a payload is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PayloadError {
+    #[error("the payload is not an uncompressed Automerge change")]
+    NotAChange,
+    #[error("the payload cannot be decoded: {0}")]
+    Malformed(String),
+    #[error("Automerge panicked on the payload")]
+    Panicked,
+    #[error("the payload was made by another actor than author and session say")]
+    WrongActor,
+    #[error("operation {index} of the payload is not one that documents may hold")]
+    Shape { index: usize },
+}
+
+/// One operation of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Put { field: Box<str>, text: Box<str>, replaced: Vec<OpId> },
+    Delete { replaced: Vec<OpId> },
+    MakeOperations,
+    Append { list: OpId, body: Box<str> },
+}
+
+/// A decoded payload with its provenance.
+#[derive(Debug, Clone)]
+pub(crate) struct Payload {
+    pub(crate) writer: Writer,
+    pub(crate) hash: [u8; 32],
+    pub(crate) actor: [u8; 16],
+    pub(crate) actor_seq: u64,
+    pub(crate) start_op: u64,
+    pub(crate) dependencies: Vec<[u8; 32]>,
+    steps: Vec<Step>,
+}
+
+impl Payload {
+    /// Decodes the payload of a change; `None` for a version this node does not interpret.
+    pub(crate) fn decode(change: &VerifiedChange) -> Option<Result<Self, PayloadError>> {
+        let bytes = change.payload()?;
+        let decoded = catch_unwind(AssertUnwindSafe(|| Self::read(change, bytes)));
+        Some(decoded.unwrap_or(Err(PayloadError::Panicked)))
+    }
+
+    /// Operations with their ids.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (OpId, &Step)> {
+        (self.start_op..).zip(&self.steps).map(|(counter, step)| ((counter, self.actor), step))
+    }
+
+    /// Greatest operation counter of the change; `start_op - 1` when it has no operations.
+    pub(crate) fn last_op(&self) -> u64 {
+        self.start_op + self.steps.len() as u64 - 1
+    }
+
+    /// Place among changes that do not know of each other, with an index carried along.
+    pub(super) fn place(&self, index: usize) -> (u64, [u8; 16], [u8; 32], usize) {
+        (self.start_op, self.actor, self.hash, index)
+    }
+
+    fn read(change: &VerifiedChange, bytes: &[u8]) -> Result<Self, PayloadError> {
+        if bytes.get(CHUNK_TYPE_AT) != Some(&CHUNK_TYPE_CHANGE) {
+            return Err(PayloadError::NotAChange);
+        }
+        let decoded =
+            Change::try_from(bytes).map_err(|error| PayloadError::Malformed(error.to_string()))?;
+        let header = change.header();
+        let actor = header.actor();
+        if decoded.actor_id().to_bytes() != actor {
+            return Err(PayloadError::WrongActor);
+        }
+        let (source, task) = provenance(decoded.message().unwrap_or_default());
+        let writer = Writer {
+            author: header.author,
+            seq: header.seq,
+            recorded_at_ms: header.recorded_at_ms,
+            change: change.id(),
+            source: source.to_owned(),
+            task: task.to_owned(),
+        };
+        let steps = decoded
+            .decode()
+            .operations
+            .into_iter()
+            .enumerate()
+            .map(|(index, operation)| step(operation).ok_or(PayloadError::Shape { index }));
+        Ok(Self {
+            writer,
+            hash: decoded.hash().0,
+            actor,
+            actor_seq: decoded.seq(),
+            start_op: decoded.start_op().get(),
+            dependencies: decoded.deps().iter().map(|hash| hash.0).collect(),
+            steps: steps.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn step(operation: legacy::Op) -> Option<Step> {
+    let legacy::Op { action, obj, key, pred, insert } = operation;
+    let replaced = || pred.iter().map(op_id).collect::<Option<Vec<_>>>();
+    match (obj, key, action) {
+        (ObjectId::Root, Key::Map(name), OpType::Make(ObjType::List))
+            if name == OPERATIONS && pred.is_empty() && !insert =>
+        {
+            Some(Step::MakeOperations)
+        }
+        (ObjectId::Root, Key::Map(name), action) if name != OPERATIONS && !insert => match action {
+            OpType::Put(ScalarValue::Str(text)) => Some(Step::Put {
+                field: name.as_str().into(),
+                text: text.as_str().into(),
+                replaced: replaced()?,
+            }),
+            OpType::Delete => Some(Step::Delete { replaced: replaced()? }),
+            OpType::Put(_)
+            | OpType::Make(_)
+            | OpType::Increment(_)
+            | OpType::MarkBegin(_)
+            | OpType::MarkEnd(_) => None,
+        },
+        (ObjectId::Id(list), Key::Seq(after), OpType::Put(ScalarValue::Str(text)))
+            if insert && pred.is_empty() && is_place(&after) =>
+        {
+            Some(Step::Append { list: op_id(&list)?, body: text.as_str().into() })
+        }
+        _ => None,
+    }
+}
+
+fn is_place(after: &ElementId) -> bool {
+    match after {
+        ElementId::Head => true,
+        ElementId::Id(id) => op_id(id).is_some(),
+    }
+}
+
+/// Actors of this system have 16 bytes.
+fn op_id(id: &legacy::OpId) -> Option<OpId> {
+    Some((id.counter(), id.actor().to_bytes().try_into().ok()?))
+}
+
+/// Source and task of a write as the message of its change.
+pub(super) fn message(source: &str, task: &str) -> Option<String> {
+    match (source, task) {
+        ("", "") => None,
+        (source, "") => Some(one_line(source)),
+        (source, task) => Some(format!("{}\t{}", one_line(source), one_line(task))),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\t', " ")
+}
+
+fn provenance(message: &str) -> (&str, &str) {
+    message.split_once('\t').unwrap_or((message, ""))
+}

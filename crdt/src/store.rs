@@ -1,0 +1,292 @@
+//! The store: log, documents, summaries and projections of one node in one SQLite file.
+//!
+//! ```text
+//!  write ─► rights ─┐                        ┌─ log            ┐
+//!                   ├─► writer thread ───────┼─ document       │ one transaction,
+//!  serve ─► checks, │   (group commit)       ├─ summary        │ durable before
+//!           work ───┘                        ├─ projections    │ the call returns
+//!                                            └─ outbox         ┘
+//!  view, read, serve ─► read connections, each call on one snapshot
+//! ```
+//!
+//! | file | content |
+//! |---|---|
+//! | `store.sqlite` | the database, in WAL mode with `synchronous=FULL` |
+//! | `store.sqlite-wal`, `store.sqlite-shm` | its write-ahead log and index, while open |
+//! | `store.lock` | held by the process that has the store open |
+//!
+//! Calls block; an async runtime makes them on a thread for blocking work. A `Store` is a handle:
+//! clones share one store, and the last one dropped closes it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::id::{ChangeId, PublicKey, Serial};
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
+use rusqlite::Connection;
+
+use crate::document::{Author, DocumentView, Write};
+use crate::projector::Projector;
+
+mod commit;
+mod counts;
+mod health;
+mod ingest;
+mod local;
+mod materialize;
+mod opening;
+mod outbox;
+mod permission;
+mod quarantine;
+mod reading;
+mod schema;
+mod selection;
+mod serving;
+mod summary;
+mod verify;
+mod writer;
+
+pub use counts::{CategoryCounts, Counts};
+pub use health::{Fault, Health};
+pub use local::WriteError;
+pub use opening::OpenError;
+pub use outbox::{Backlog, Reached};
+pub use quarantine::Refused;
+pub use schema::VERSION;
+pub use verify::Verification;
+
+use health::Condition;
+use outbox::Ancestors;
+use reading::Readers;
+use writer::Writer;
+
+/// Who the node is, as far as the store needs to know.
+#[derive(Debug, Clone)]
+pub struct StoreIdentity {
+    /// Key of the federation root.
+    pub root: PublicKey,
+    /// Certificate of this node; `None` before it has joined.
+    pub own: Option<Serial>,
+    /// Certificates from the root side down to this node's own; they are added to the store.
+    pub chain: Vec<Vec<u8>>,
+}
+
+/// Sizes and bounds of one store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Most read connections.
+    pub readers: usize,
+    /// Page cache of the writer, in KiB.
+    pub writer_cache_kib: u32,
+    /// Page cache of each reader, in KiB.
+    pub reader_cache_kib: u32,
+    /// Free bytes of the disk below which [`Health::LowSpace`] is reported.
+    pub low_space_bytes: u64,
+    /// Largest size of the database file in bytes; beyond it the store acts as on a full disk.
+    pub size_limit_bytes: Option<u64>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            readers: 4,
+            writer_cache_kib: 32 << 10,
+            reader_cache_kib: 4 << 10,
+            low_space_bytes: 256 << 20,
+            size_limit_bytes: None,
+        }
+    }
+}
+
+/// A transaction has become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitNotice {
+    /// The greatest row of the log.
+    pub last_row: i64,
+    /// Changes added by the transaction; 0 when only receipts or certificates came.
+    pub added: u64,
+}
+
+type Listener = Arc<dyn Fn(CommitNotice) + Send + Sync>;
+
+/// Handle of an open store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // Declared first, so that the writer has ended before the lock is given back.
+    writer: Writer,
+    readers: Readers,
+    shared: Arc<Shared>,
+    dir: PathBuf,
+    options: StoreOptions,
+    _lock: File,
+}
+
+/// What callers and the writer thread have in common.
+struct Shared {
+    projector: Arc<dyn Projector>,
+    authority: RwLock<Arc<Authority>>,
+    ancestors: Ancestors,
+    condition: Condition,
+    listeners: RwLock<Vec<Listener>>,
+}
+
+impl Shared {
+    fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_authority(&self, authority: Arc<Authority>) {
+        *self.authority.write().unwrap_or_else(PoisonError::into_inner) = authority;
+    }
+
+    fn notify(&self, notice: CommitNotice) {
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
+        listeners.iter().for_each(|listener| listener(notice));
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, which is made if it does not exist.
+    ///
+    /// A store of an older version is brought up to date; one of a newer version is refused with
+    /// its files untouched. Projections made by another version of `projector` are made anew,
+    /// which takes about as long as the documents took to come in.
+    pub fn open(
+        dir: &Path,
+        projector: Arc<dyn Projector>,
+        identity: StoreIdentity,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        opening::open(dir, projector, &identity, options)
+            .map(|inner| Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes one change for each write, checked against the author's rights before anything is
+    /// saved. All are durable when it returns, with ids in the order of the writes, or none is.
+    ///
+    /// Writes of one call to one document build on each other. Many threads may write; their
+    /// calls share transactions. Thousands of writes in one call are the fast way to load data.
+    pub fn write(
+        &self,
+        author: &Author,
+        writes: Vec<Write>,
+        now_ms: i64,
+    ) -> Result<Vec<ChangeId>, WriteError> {
+        local::check(&self.authority(), author, &writes)?;
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let author = author.clone();
+        self.inner.writer.submit(move |batch| batch.write(&author, writes, now_ms))
+    }
+
+    /// Carries out one request of a session.
+    pub fn serve(&self, request: StoreRequest) -> Result<StoreReply, Fault> {
+        serving::serve(&self.inner, request)
+    }
+
+    /// Adds certificates, issuers first; gives the reasons of those refused.
+    pub fn add_certificates(&self, certificates: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
+        permission::add_certificates(&self.inner, certificates.to_vec())
+    }
+
+    /// Adds revocations; gives the reasons of those refused. Documents of a revoked author are
+    /// projected again.
+    pub fn add_revocations(&self, revocations: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
+        permission::add_revocations(&self.inner, revocations.to_vec())
+    }
+
+    /// All certificates and revocations known now.
+    pub fn authority(&self) -> Arc<Authority> {
+        self.inner.shared.authority()
+    }
+
+    /// A document as it stands; `None` when there is none.
+    pub fn view(&self, home: &Home) -> Result<Option<DocumentView>, Fault> {
+        self.inner.readers.with(|connection| Ok(materialize::view(connection, home)?))
+    }
+
+    /// All changes of a document, in key order.
+    pub fn changes_of(&self, home: &Home) -> Result<Vec<VerifiedChange>, Fault> {
+        self.inner.readers.with(|connection| Ok(reading::changes_of(connection, home)?))
+    }
+
+    /// Runs queries on one snapshot of the store.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Fault> {
+        self.inner.readers.with(|connection| Ok(work(connection)?))
+    }
+
+    /// Runs `work` in a transaction of the writer, for tables that are neither log nor
+    /// projection, such as reference data. An error takes back all it did.
+    pub fn write_reference<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.inner.writer.submit(move |batch| Ok(work(batch.connection)?))
+    }
+
+    /// Calls `listener` after every transaction, in the writer thread: it must be quick, must not
+    /// write to the store, and should not hold a `Store`, which would then never close.
+    pub fn on_commit(&self, listener: impl Fn(CommitNotice) + Send + Sync + 'static) {
+        let listeners = &self.inner.shared.listeners;
+        listeners.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
+    }
+
+    /// How far a document has got.
+    pub fn reached(&self, home: &Home) -> Result<Reached, Fault> {
+        let ancestors = &self.inner.shared.ancestors;
+        self.inner.readers.with(|connection| Ok(outbox::reached(connection, ancestors, home)?))
+    }
+
+    /// What waits to be held by each tier above.
+    pub fn outbox_totals(&self) -> Result<BTreeMap<Tier, Backlog>, Fault> {
+        self.inner.readers.with(|connection| Ok(outbox::totals(connection)?))
+    }
+
+    /// The latest refused changes, newest first.
+    pub fn quarantine(&self, limit: usize) -> Result<Vec<Refused>, Fault> {
+        self.inner.readers.with(|connection| Ok(quarantine::latest(connection, limit)?))
+    }
+
+    /// Whether writing works.
+    pub fn health(&self) -> Health {
+        let Inner { shared, dir, options, .. } = &*self.inner;
+        shared.condition.health(dir, options.low_space_bytes)
+    }
+
+    /// How much there is.
+    pub fn counts(&self) -> Result<Counts, Fault> {
+        self.inner.readers.with(|connection| Ok(counts::counts(connection)?))
+    }
+
+    /// Checks everything in the store against the log; reads all of it.
+    pub fn verify(&self) -> Result<Verification, Fault> {
+        verify::verify(&self.inner)
+    }
+
+    /// Makes the projection tables anew from the log.
+    pub fn rebuild_projections(&self) -> Result<(), Fault> {
+        self.inner.writer.submit(|batch| {
+            let projector = &*batch.shared.projector;
+            Ok(materialize::rebuild(batch.connection, projector, &batch.authority)?)
+        })
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Store").field("dir", &self.inner.dir).finish_non_exhaustive()
+    }
+}

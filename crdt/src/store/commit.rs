@@ -1,0 +1,123 @@
+//! Putting one document's new changes into the transaction: log, document, summaries,
+//! projections and outbox together.
+
+use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::key::KeyPrefix;
+use rusqlite::OptionalExtension as _;
+
+use super::materialize::{Base, Outcome, delete_rows, insert_sql};
+use super::outbox;
+use super::writer::Batch;
+use crate::projector::Row;
+
+/// One new change and the tiers above (bits) known to hold it.
+#[derive(Debug)]
+pub(super) struct New {
+    pub(super) change: VerifiedChange,
+    pub(super) reached: u8,
+}
+
+/// New changes of one document and what the document comes to with them.
+#[derive(Debug)]
+pub(super) struct Addition {
+    pub(super) home: Home,
+    /// The document before.
+    pub(super) base: Base,
+    pub(super) new: Vec<New>,
+    pub(super) outcome: Outcome,
+}
+
+impl Batch<'_> {
+    /// Writes everything that follows from the addition. `origin` is the peer it came from.
+    pub(super) fn add(
+        &mut self,
+        addition: Addition,
+        origin: Option<&Serial>,
+    ) -> rusqlite::Result<()> {
+        let Addition { home, base, new, outcome } = addition;
+        let origin = origin.map_or(Ok(0), |origin| self.author(origin))?;
+        let document = KeyPrefix::document(&home);
+        let awaiting = self.shared.ancestors.covering(document.as_bytes());
+        let mut bytes = base.bytes;
+        for New { change, reached } in &new {
+            bytes += change.bytes().len() as u64;
+            let row = self.log(change, origin)?;
+            let recorded_at_ms = change.header().recorded_at_ms;
+            let awaited = awaiting & !reached;
+            outbox::enter(self.connection, row, awaited, recorded_at_ms, change.bytes().len())?;
+        }
+        let added = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        let mut upsert = self.connection.prepare_cached(
+            "INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (prefix) DO UPDATE SET \
+             changes = ?2, waiting = ?3, conflicted = ?4, bytes = ?5",
+        )?;
+        let changes = base.changes.saturating_add(added);
+        upsert.execute((
+            document.as_bytes(),
+            changes,
+            outcome.waiting,
+            outcome.conflicted,
+            bytes,
+        ))?;
+        if base.changes > 0 {
+            delete_rows(self.connection, &*self.shared.projector, &home)?;
+        }
+        self.insert_rows(outcome.rows)
+    }
+
+    /// Replaces the rows of a document whose changes are the same, but whose authority is not.
+    pub(super) fn replace_rows(&mut self, home: &Home, rows: Vec<Row>) -> rusqlite::Result<()> {
+        delete_rows(self.connection, &*self.shared.projector, home)?;
+        self.insert_rows(rows)
+    }
+
+    fn insert_rows(&mut self, rows: Vec<Row>) -> rusqlite::Result<()> {
+        for Row { table, values } in rows {
+            let columns = values.len();
+            let sql = self.memory.inserts.entry((table, columns));
+            let sql = sql.or_insert_with(|| insert_sql(table, columns));
+            let mut insert = self.connection.prepare_cached(sql)?;
+            insert.execute(rusqlite::params_from_iter(values))?;
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, change: &VerifiedChange, origin: i64) -> rusqlite::Result<i64> {
+        let header = change.header();
+        let key = change.key();
+        let key_bytes = key.to_bytes();
+        let author = self.author(&header.author)?;
+        if header.seq <= self.last_seq(author)? {
+            self.watch_for_equivocation(author, header.seq, &key_bytes)?;
+        }
+        self.saw_seq(author, header.seq);
+        let row = self.next_row()?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO change (row, key, author, seq, origin, bytes) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        insert.execute((row, key_bytes, author, header.seq, origin, change.bytes()))?;
+        self.summaries.add(&key);
+        self.added += 1;
+        Ok(row)
+    }
+
+    fn watch_for_equivocation(
+        &mut self,
+        author: i64,
+        seq: u64,
+        second: &[u8],
+    ) -> rusqlite::Result<()> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT key FROM change WHERE author = ?1 AND seq = ?2 LIMIT 1")?;
+        let first = select.query_row((author, seq), |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        let Some(first) = first else { return Ok(()) };
+        tracing::warn!(author, seq, "an author gave one number to two changes; both are kept");
+        self.connection
+            .prepare_cached("INSERT OR IGNORE INTO equivocation VALUES (?1, ?2, ?3, ?4)")?
+            .execute((author, seq, first, second))?;
+        Ok(())
+    }
+}

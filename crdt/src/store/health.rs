@@ -1,0 +1,110 @@
+//! What is wrong with the disk, in terms of what a person can do about it.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::ErrorCode;
+
+/// State of the store, for screens and status commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Writing works.
+    Ok,
+    /// Writing works, but the disk is nearly full.
+    LowSpace {
+        /// Bytes left.
+        free: u64,
+    },
+    /// The last write found no space. Nothing acknowledged is lost; writing goes on by itself
+    /// when there is space again.
+    DiskFull,
+    /// The last write found the disk or file read-only.
+    ReadOnly,
+    /// A page of the file is damaged.
+    Corrupt {
+        /// What SQLite says.
+        detail: String,
+    },
+    /// The last write failed in another way.
+    Failing {
+        /// What SQLite says.
+        detail: String,
+    },
+}
+
+/// Why the store could not read or write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// No space on the disk, or the size limit of the store is reached.
+    #[error("the disk is full; nothing was changed")]
+    DiskFull,
+    /// The disk or file cannot be written.
+    #[error("the data directory cannot be written; nothing was changed")]
+    ReadOnly,
+    /// The file is damaged.
+    #[error("the store is damaged: {detail}")]
+    Corrupt {
+        /// What SQLite says.
+        detail: String,
+    },
+    /// Anything else that SQLite reports.
+    #[error("the store failed: {detail}")]
+    Failing {
+        /// What SQLite says.
+        detail: String,
+    },
+    /// The store has been closed, or the work on it panicked.
+    #[error("the store is closed or gave up the work")]
+    Stopped,
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        let detail = error.to_string();
+        let Some(code) = error.sqlite_error() else { return Self::Failing { detail } };
+        // What SQLite says when there is no space to enlarge the index of the write-ahead log.
+        if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE {
+            return Self::DiskFull;
+        }
+        match code.code {
+            ErrorCode::DiskFull => Self::DiskFull,
+            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+                Self::ReadOnly
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt { detail },
+            _ => Self::Failing { detail },
+        }
+    }
+}
+
+/// What the writer last met with.
+#[derive(Debug, Default)]
+pub(super) struct Condition(Mutex<Option<Fault>>);
+
+impl Condition {
+    pub(super) fn set(&self, fault: Option<Fault>) {
+        if let Some(fault) = &fault {
+            tracing::error!(%fault, "writing to the store failed");
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    pub(super) fn health(&self, dir: &Path, low_space_bytes: u64) -> Health {
+        let fault = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match fault {
+            Some(Fault::DiskFull) => Health::DiskFull,
+            Some(Fault::ReadOnly) => Health::ReadOnly,
+            Some(Fault::Corrupt { detail }) => Health::Corrupt { detail },
+            Some(Fault::Failing { detail }) => Health::Failing { detail },
+            None | Some(Fault::Stopped) => match free_bytes(dir) {
+                Some(free) if free < low_space_bytes => Health::LowSpace { free },
+                _ => Health::Ok,
+            },
+        }
+    }
+}
+
+fn free_bytes(dir: &Path) -> Option<u64> {
+    let space = rustix::fs::statvfs(dir).ok()?;
+    space.f_bavail.checked_mul(space.f_frsize)
+}

@@ -1,0 +1,389 @@
+//! Taking in changes from peers.
+//!
+//! ```text
+//!  caller's thread, spread over the cores            writer thread
+//!  decode → known? → may the author? → signatures
+//!         → payload → document → rows          ──►   still the same? → one transaction
+//! ```
+//!
+//! The work before the transaction is done on a snapshot. The writer looks whether document and
+//! authority are still what they were, and does the work again if they are not, so the outcome is
+//! that of one batch after the other. A bad change is refused with its reason, kept in quarantine,
+//! and costs the others nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
+use cunlian_protocol::id::{ChangeId, Serial};
+use cunlian_protocol::limits;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::signing::{self, Claim, Context};
+use cunlian_protocol::sync::{Carried, Fate};
+use rayon::prelude::*;
+use rusqlite::Connection;
+
+use super::commit::{Addition, New};
+use super::health::Fault;
+use super::materialize::{Base, Outcome, base, payloads, project};
+use super::reading::{changes_of, row_of};
+use super::writer::Batch;
+use super::{Inner, outbox, quarantine};
+use crate::history::History;
+use crate::history::payload::Payload;
+use crate::projector::Projector;
+
+/// Signatures checked in one batch equation.
+const SIGNATURES_TOGETHER: usize = 128;
+
+/// The peer that sends a batch.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) serial: Serial,
+    /// What it may send.
+    pub(super) scope: Scope,
+    /// Its tier bit and those above it, when it is above this node; else 0.
+    pub(super) tiers: u8,
+}
+
+/// One change on its way in.
+#[derive(Debug, Clone)]
+struct Candidate {
+    /// Place in the batch.
+    place: usize,
+    change: VerifiedChange,
+    /// `None` when a newer version wrote it.
+    payload: Option<Payload>,
+    /// Tiers above that hold it.
+    reached: u8,
+}
+
+/// The candidates of one document, worked out on top of `base`.
+#[derive(Debug)]
+struct Prepared {
+    home: Home,
+    base: Base,
+    candidates: Vec<Candidate>,
+    outcome: Outcome,
+}
+
+/// What became of each change so far, and what was refused.
+#[derive(Debug)]
+struct Fates {
+    fates: Vec<Option<Fate>>,
+    refused: Vec<(usize, String)>,
+}
+
+impl Fates {
+    fn refuse(&mut self, place: usize, reason: &impl ToString) {
+        let mut reason = reason.to_string();
+        reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
+        self.refused.push((place, reason.clone()));
+        self.set(place, Fate::Refused { reason });
+    }
+
+    fn set(&mut self, place: usize, fate: Fate) {
+        if let Some(slot) = self.fates.get_mut(place) {
+            *slot = Some(fate);
+        }
+    }
+}
+
+/// Checks a batch and makes it durable; gives id and fate of each change, in order.
+pub(super) fn ingest(
+    inner: &Inner,
+    sender: Sender,
+    carried: Vec<Carried>,
+) -> Result<Vec<(ChangeId, Fate)>, Fault> {
+    let authority = inner.shared.authority();
+    let mut fates = Fates { fates: vec![None; carried.len()], refused: Vec::new() };
+    let ids: Vec<ChangeId> =
+        carried.par_iter().map(|carried| ChangeId::of(&carried.bytes)).collect();
+    let decoded = decode(&carried, &ids, &sender.scope, &mut fates);
+    let known = inner.readers.with(|connection| known(connection, &decoded))?;
+    let (old, new): (Vec<_>, Vec<_>) =
+        decoded.into_iter().partition(|(_, change)| known.contains_key(&change.id()));
+    old.iter().for_each(|(place, _)| fates.set(*place, Fate::Known));
+    // What a peer says of tiers above this node counts only if it stands above itself.
+    let reached = |place: usize| match sender.tiers {
+        0 => 0,
+        tiers => tiers | carried.get(place).map_or(0, |carried| carried.reached),
+    };
+    let candidates = check(&authority, new, reached, &mut fates);
+    let projector = &*inner.shared.projector;
+    let prepared = inner
+        .readers
+        .with(|connection| prepare(connection, projector, &authority, candidates, &mut fates))?;
+    let held: Vec<(i64, u8)> = old
+        .iter()
+        .filter_map(|(place, change)| Some((*known.get(&change.id())?, reached(*place))))
+        .filter(|(_, bits)| *bits != 0)
+        .collect();
+    if prepared.is_empty() && fates.refused.is_empty() && held.is_empty() {
+        return Ok(finish(ids, fates));
+    }
+    inner.writer.submit(move |batch| {
+        for (row, bits) in held {
+            outbox::mark_reached(batch.connection, row, bits)?;
+        }
+        for document in prepared {
+            batch.take_in(document, &authority, &sender.serial, &mut fates)?;
+        }
+        quarantine::keep(batch.connection, &sender.serial, &fates.refused, &carried)?;
+        Ok(finish(ids, fates))
+    })
+}
+
+/// A change that came twice in the batch has no fate of its own: it is known if the other one
+/// was taken in.
+fn finish(ids: Vec<ChangeId>, fates: Fates) -> Vec<(ChangeId, Fate)> {
+    let mut first: HashMap<ChangeId, Fate> = HashMap::new();
+    for (id, fate) in ids.iter().zip(&fates.fates) {
+        if let Some(fate) = fate {
+            first.insert(*id, fate.clone());
+        }
+    }
+    let repeated = |id: &ChangeId| match first.get(id) {
+        Some(Fate::Accepted) | None => Fate::Known,
+        Some(fate) => fate.clone(),
+    };
+    ids.iter()
+        .zip(fates.fates)
+        .map(|(id, fate)| (*id, fate.unwrap_or_else(|| repeated(id))))
+        .collect()
+}
+
+/// The layout of each change that the sender may send; of those that came twice only the first.
+fn decode(
+    carried: &[Carried],
+    ids: &[ChangeId],
+    scope: &Scope,
+    fates: &mut Fates,
+) -> Vec<(usize, SignedChange)> {
+    let decoded: Vec<_> =
+        carried.par_iter().map(|carried| SignedChange::decode(carried.bytes.clone())).collect();
+    let mut seen = HashMap::new();
+    let mut changes = Vec::with_capacity(decoded.len());
+    for ((place, result), id) in decoded.into_iter().enumerate().zip(ids) {
+        if seen.insert(*id, ()).is_some() {
+            continue;
+        }
+        match result {
+            Ok(change) if scope.allows(&change.key().to_bytes()) => changes.push((place, change)),
+            Ok(_) => fates.refuse(place, &"the change is outside of what this peer may send"),
+            Err(error) => fates.refuse(place, &error),
+        }
+    }
+    changes
+}
+
+/// Rows of those changes that are here already.
+fn known(
+    connection: &Connection,
+    changes: &[(usize, SignedChange)],
+) -> Result<HashMap<ChangeId, i64>, Fault> {
+    let mut known = HashMap::new();
+    let mut documents: HashMap<Home, bool> = HashMap::new();
+    for (_, change) in changes {
+        let home = change.header().home;
+        let exists = match documents.get(&home) {
+            Some(exists) => *exists,
+            None => {
+                let exists = base(connection, &home)?.changes > 0;
+                documents.insert(home, exists);
+                exists
+            }
+        };
+        if exists && let Some(row) = row_of(connection, &change.key())? {
+            known.insert(change.id(), row);
+        }
+    }
+    Ok(known)
+}
+
+/// Rights, signatures and payloads.
+fn check(
+    authority: &Authority,
+    changes: Vec<(usize, SignedChange)>,
+    reached: impl Fn(usize) -> u8,
+    fates: &mut Fates,
+) -> Vec<Candidate> {
+    let mut allowed = Vec::with_capacity(changes.len());
+    for (place, change) in changes {
+        let header = change.header();
+        if i64::try_from(header.seq).is_err() {
+            fates.refuse(place, &"the number of the change is out of range");
+        } else if let Err(refusal) = authority.may_write(header) {
+            fates.refuse(place, &refusal);
+        } else {
+            allowed.push((place, change));
+        }
+    }
+    // Neighbours by one author share the decoding of the key.
+    allowed.sort_by_key(|(_, change)| change.header().author);
+    let holds: Vec<bool> = allowed
+        .par_chunks(SIGNATURES_TOGETHER)
+        .flat_map_iter(|chunk| {
+            let claims: Vec<Claim<'_>> = chunk
+                .iter()
+                .filter_map(|(_, change)| {
+                    let certificate = authority.get(&change.header().author)?;
+                    Some(change.claim(certificate.body().subject))
+                })
+                .collect();
+            signing::verify_all(Context::Change, &claims)
+        })
+        .collect();
+    let mut verified = Vec::with_capacity(allowed.len());
+    for ((place, change), holds) in allowed.into_iter().zip(holds) {
+        match change.verified(holds) {
+            Ok(change) => verified.push((place, change)),
+            Err(error) => fates.refuse(place, &error),
+        }
+    }
+    let read: Vec<_> = verified
+        .into_par_iter()
+        .map(|(place, change)| {
+            let payload = Payload::decode(&change).transpose();
+            (place, change, payload)
+        })
+        .collect();
+    let mut candidates = Vec::with_capacity(read.len());
+    for (place, change, payload) in read {
+        match payload {
+            Ok(payload) => {
+                let reached = reached(place);
+                candidates.push(Candidate { place, change, payload, reached });
+            }
+            Err(error) => fates.refuse(place, &error),
+        }
+    }
+    candidates
+}
+
+/// Works out every document, in key order.
+fn prepare(
+    connection: &Connection,
+    projector: &dyn Projector,
+    authority: &Authority,
+    candidates: Vec<Candidate>,
+    fates: &mut Fates,
+) -> Result<Vec<Prepared>, Fault> {
+    let mut by_home: BTreeMap<Home, Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        by_home.entry(candidate.change.header().home).or_default().push(candidate);
+    }
+    let mut documents = Vec::with_capacity(by_home.len());
+    for (home, candidates) in by_home {
+        let base = base(connection, &home)?;
+        let existing = match base.changes {
+            0 => Vec::new(),
+            _ => changes_of(connection, &home)?,
+        };
+        documents.push((home, base, existing, candidates));
+    }
+    let worked_out: Vec<_> = documents
+        .into_par_iter()
+        .map(|(home, base, existing, candidates)| {
+            work_out(projector, authority, home, base, &existing, candidates)
+        })
+        .collect();
+    let mut prepared = Vec::with_capacity(worked_out.len());
+    for (document, refused) in worked_out {
+        refused.iter().for_each(|(place, reason)| fates.refuse(*place, reason));
+        prepared.extend(document);
+    }
+    Ok(prepared)
+}
+
+type WorkedOut = (Option<Prepared>, Vec<(usize, String)>);
+
+/// One document with its candidates; those that cannot be taken in come with the reason.
+fn work_out(
+    projector: &dyn Projector,
+    authority: &Authority,
+    home: Home,
+    base: Base,
+    existing: &[VerifiedChange],
+    candidates: Vec<Candidate>,
+) -> WorkedOut {
+    let mut refused = Vec::new();
+    let mut bytes = base.bytes;
+    let mut fitting = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let length = candidate.change.bytes().len() as u64;
+        if bytes + length > limits::DOCUMENT_BYTES as u64 {
+            let limit = limits::DOCUMENT_BYTES;
+            let reason = format!("the document would have more than {limit} bytes");
+            refused.push((candidate.place, reason));
+        } else {
+            bytes += length;
+            fitting.push(candidate);
+        }
+    }
+    if fitting.is_empty() {
+        return (None, refused);
+    }
+    let (mut payloads, mut opaque) = payloads(existing);
+    for candidate in &fitting {
+        match &candidate.payload {
+            Some(payload) => payloads.push(payload.clone()),
+            None => opaque += 1,
+        }
+    }
+    match project(projector, authority, &History::new(home, payloads, opaque)) {
+        Ok(outcome) => (Some(Prepared { home, base, candidates: fitting, outcome }), refused),
+        Err(panicked) => {
+            let places = fitting.iter().map(|candidate| (candidate.place, panicked.to_string()));
+            refused.extend(places);
+            (None, refused)
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// Adds a prepared document, after doing the work again if it is out of date.
+    fn take_in(
+        &mut self,
+        prepared: Prepared,
+        seen: &Arc<Authority>,
+        from: &Serial,
+        fates: &mut Fates,
+    ) -> rusqlite::Result<()> {
+        let now = base(self.connection, &prepared.home)?;
+        let current = now == prepared.base && Arc::ptr_eq(seen, &self.authority);
+        let prepared = if current { Some(prepared) } else { self.again(prepared, now, fates)? };
+        let Some(Prepared { home, base, candidates, outcome }) = prepared else { return Ok(()) };
+        let mut new = Vec::with_capacity(candidates.len());
+        for Candidate { place, change, reached, .. } in candidates {
+            fates.set(place, Fate::Accepted);
+            new.push(New { change, reached });
+        }
+        self.add(Addition { home, base, new, outcome }, Some(from))
+    }
+
+    fn again(
+        &self,
+        prepared: Prepared,
+        base: Base,
+        fates: &mut Fates,
+    ) -> rusqlite::Result<Option<Prepared>> {
+        let mut candidates = Vec::with_capacity(prepared.candidates.len());
+        for candidate in prepared.candidates {
+            if row_of(self.connection, &candidate.change.key())?.is_some() {
+                fates.set(candidate.place, Fate::Known);
+            } else if let Err(refusal) = self.authority.may_write(candidate.change.header()) {
+                fates.refuse(candidate.place, &refusal);
+            } else {
+                candidates.push(candidate);
+            }
+        }
+        let existing = changes_of(self.connection, &prepared.home)?;
+        let projector = &*self.shared.projector;
+        let (prepared, refused) =
+            work_out(projector, &self.authority, prepared.home, base, &existing, candidates);
+        refused.iter().for_each(|(place, reason)| fates.refuse(*place, reason));
+        Ok(prepared)
+    }
+}

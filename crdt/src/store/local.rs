@@ -1,0 +1,238 @@
+//! Writing by authors of this node.
+//!
+//! Rights are checked before anything is made. Numbers are given in the writer thread, so that an
+//! author's changes are numbered without gaps in the order in which they became durable; building
+//! and signing many changes is spread over the cores from there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cunlian_protocol::authority::{Authority, Refusal};
+use cunlian_protocol::change::{self, ChangeError, Header, Home, SignedChange, VerifiedChange};
+use cunlian_protocol::id::ChangeId;
+use cunlian_protocol::limits;
+use cunlian_protocol::rights::Rights;
+use cunlian_protocol::signing;
+use rayon::prelude::*;
+
+use super::commit::{Addition, New};
+use super::health::Fault;
+use super::materialize::{Base, Panicked, base, payloads, project};
+use super::reading::changes_of;
+use super::writer::{Batch, Interrupts};
+use crate::document::{Author, Write};
+use crate::history::payload::{Payload, PayloadError};
+use crate::history::{EditError, History};
+use crate::projector::Projector;
+
+/// Why a write was not done. None of the writes of the call was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The author has no right to it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The key is not the one in the author's certificate.
+    #[error("the key of the author is not the one in the certificate")]
+    WrongKey,
+    /// The edits change nothing, such as taking away a field that is not there.
+    #[error("the edits of {home:?} change nothing")]
+    Nothing {
+        /// The document.
+        home: Home,
+    },
+    /// A field was named `operations`, which is the name of the list of operations.
+    #[error("no field can be named \"operations\"")]
+    ReservedField,
+    /// The change would be larger than [`limits::CHANGE_BYTES`].
+    #[error("the change of {home:?} has {got} bytes, at most {} are allowed", limits::CHANGE_BYTES)]
+    ChangeTooLarge {
+        /// The document.
+        home: Home,
+        /// Bytes it would have.
+        got: usize,
+    },
+    /// The document would be larger than [`limits::DOCUMENT_BYTES`].
+    #[error("{home:?} would have {got} bytes, at most {} are allowed", limits::DOCUMENT_BYTES)]
+    DocumentTooLarge {
+        /// The document.
+        home: Home,
+        /// Bytes it would have.
+        got: u64,
+    },
+    /// The code of a projection panicked on the document.
+    #[error("the document could not be worked out (panic)")]
+    Panicked,
+    /// The store could not do it.
+    #[error(transparent)]
+    Storage(#[from] Fault),
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl Interrupts for WriteError {
+    fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Storage(fault) => Some(fault),
+            Self::Refused(_)
+            | Self::WrongKey
+            | Self::Nothing { .. }
+            | Self::ReservedField
+            | Self::ChangeTooLarge { .. }
+            | Self::DocumentTooLarge { .. }
+            | Self::Panicked => None,
+        }
+    }
+}
+
+/// Checks that the author may do all of it.
+pub(super) fn check(
+    authority: &Authority,
+    author: &Author,
+    writes: &[Write],
+) -> Result<(), WriteError> {
+    if let Some(certificate) = authority.get(&author.serial)
+        && certificate.body().subject != signing::public_key(&author.key)
+    {
+        return Err(WriteError::WrongKey);
+    }
+    for write in writes {
+        authority.may(&author.serial, Rights::WRITE, &write.home)?;
+    }
+    Ok(())
+}
+
+/// Writes of one document, each with its place in the call.
+struct Task {
+    home: Home,
+    base: Base,
+    existing: Vec<VerifiedChange>,
+    writes: Vec<(usize, Write)>,
+}
+
+impl Batch<'_> {
+    /// Makes, numbers, signs and keeps the changes; gives their ids in the order of the writes.
+    pub(super) fn write(
+        &mut self,
+        author: &Author,
+        writes: Vec<Write>,
+        now_ms: i64,
+    ) -> Result<Vec<ChangeId>, WriteError> {
+        let number = self.author(&author.serial)?;
+        let first_seq = self.last_seq(number)? + 1;
+        let last_seq = first_seq + writes.len() as u64 - 1;
+        self.authority.in_force(&author.serial, last_seq)?;
+        let tasks = self.tasks(writes)?;
+        let maker = Maker {
+            author,
+            first_seq,
+            now_ms,
+            authority: Arc::clone(&self.authority),
+            projector: &*self.shared.projector,
+        };
+        let made: Vec<_> = if tasks.len() > 1 {
+            tasks.into_par_iter().map(|task| maker.make(task)).collect::<Result<_, _>>()?
+        } else {
+            tasks.into_iter().map(|task| maker.make(task)).collect::<Result<_, _>>()?
+        };
+        let mut ids = Vec::new();
+        for (addition, places) in made {
+            let changes = addition.new.iter().map(|new| new.change.id());
+            ids.extend(places.into_iter().zip(changes));
+            self.add(addition, None)?;
+        }
+        ids.sort_unstable_by_key(|(place, _)| *place);
+        Ok(ids.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// Groups the writes by document, in key order, with what is there of each.
+    fn tasks(&self, writes: Vec<Write>) -> Result<Vec<Task>, WriteError> {
+        let mut by_home: BTreeMap<Home, Vec<(usize, Write)>> = BTreeMap::new();
+        for (place, write) in writes.into_iter().enumerate() {
+            by_home.entry(write.home).or_default().push((place, write));
+        }
+        let tasks = by_home.into_iter().map(|(home, writes)| {
+            let base = base(self.connection, &home)?;
+            let existing = match base.changes {
+                0 => Vec::new(),
+                _ => changes_of(self.connection, &home)?,
+            };
+            Ok(Task { home, base, existing, writes })
+        });
+        tasks.collect()
+    }
+}
+
+/// What all changes of one call share.
+struct Maker<'a> {
+    author: &'a Author,
+    first_seq: u64,
+    now_ms: i64,
+    authority: Arc<Authority>,
+    projector: &'a dyn Projector,
+}
+
+impl Maker<'_> {
+    fn make(&self, task: Task) -> Result<(Addition, Vec<usize>), WriteError> {
+        let Task { home, base, existing, writes } = task;
+        let (existing, opaque) = payloads(&existing);
+        let mut history = History::new(home, existing, opaque);
+        let mut new = Vec::with_capacity(writes.len());
+        let mut places = Vec::with_capacity(writes.len());
+        let mut bytes = base.bytes;
+        for (place, write) in writes {
+            let (change, payload) = self.change(&history, &write, place)?;
+            history.push(payload);
+            bytes += change.bytes().len() as u64;
+            new.push(New { change, reached: 0 });
+            places.push(place);
+        }
+        if bytes > limits::DOCUMENT_BYTES as u64 {
+            return Err(WriteError::DocumentTooLarge { home, got: bytes });
+        }
+        let outcome = project(self.projector, &self.authority, &history)
+            .map_err(|Panicked| WriteError::Panicked)?;
+        Ok((Addition { home, base, new, outcome }, places))
+    }
+
+    fn change(
+        &self,
+        history: &History,
+        write: &Write,
+        place: usize,
+    ) -> Result<(VerifiedChange, Payload), WriteError> {
+        let Write { home, edits, source, task } = write;
+        let header = Header {
+            version: change::VERSION,
+            home: *home,
+            author: self.author.serial,
+            session: self.author.session,
+            seq: self.first_seq + place as u64,
+            recorded_at_ms: self.now_ms,
+        };
+        let payload =
+            history.author(header.actor(), edits, source, task).map_err(|error| match error {
+                EditError::Nothing => WriteError::Nothing { home: *home },
+                EditError::Reserved => WriteError::ReservedField,
+            })?;
+        let too_large = |got| WriteError::ChangeTooLarge { home: *home, got };
+        let change =
+            SignedChange::sign(&header, &payload, &self.author.key).map_err(
+                |error| match error {
+                    ChangeError::TooLarge { got } | ChangeError::Length { got } => too_large(got),
+                    ChangeError::Address | ChangeError::Zero => too_large(payload.len()),
+                },
+            )?;
+        match Payload::decode(&change) {
+            Some(Ok(payload)) => Ok((change, payload)),
+            Some(Err(PayloadError::Panicked)) | None => Err(WriteError::Panicked),
+            Some(Err(error)) => {
+                tracing::error!(%error, "a change made here does not decode");
+                Err(WriteError::Panicked)
+            }
+        }
+    }
+}

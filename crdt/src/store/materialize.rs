@@ -1,0 +1,205 @@
+//! From changes to documents to projection rows, and the making of all projections anew.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::key::{KeyPrefix, SetKey};
+use rayon::prelude::*;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::reading::{changes_of, damaged};
+use crate::document::DocumentView;
+use crate::history::History;
+use crate::history::payload::Payload;
+use crate::projector::{Projector, Row};
+
+/// Documents projected together when everything is made anew.
+const REBUILD_DOCUMENTS: usize = 2_000;
+
+/// What a document came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) waiting: u32,
+    pub(super) conflicted: u32,
+    pub(super) rows: Vec<Row>,
+}
+
+/// Projector or document code panicked on a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the document could not be worked out (panic)")]
+pub(super) struct Panicked;
+
+/// The history that changes of the log make. A change this node cannot read counts as waiting.
+pub(super) fn history(home: Home, changes: &[VerifiedChange]) -> History {
+    let (payloads, opaque) = payloads(changes);
+    History::new(home, payloads, opaque)
+}
+
+/// Readable payloads of changes of the log, and how many are not readable.
+pub(super) fn payloads(changes: &[VerifiedChange]) -> (Vec<Payload>, u32) {
+    let mut opaque = 0;
+    let readable = changes.iter().filter_map(|change| {
+        let payload = Payload::decode(change).and_then(Result::ok);
+        opaque += u32::from(payload.is_none());
+        payload
+    });
+    (readable.collect(), opaque)
+}
+
+/// Projects a document.
+pub(super) fn project(
+    projector: &dyn Projector,
+    authority: &Authority,
+    history: &History,
+) -> Result<Outcome, Panicked> {
+    let work = || {
+        let view = history.view();
+        let conflicted = view.fields.values().filter(|field| !field.others.is_empty()).count();
+        Outcome {
+            waiting: view.waiting,
+            conflicted: u32::try_from(conflicted).unwrap_or(u32::MAX),
+            rows: projector.rows(&view, authority),
+        }
+    };
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
+}
+
+/// The document as it stands; `None` when there is none.
+pub(super) fn view(connection: &Connection, home: &Home) -> rusqlite::Result<Option<DocumentView>> {
+    let changes = changes_of(connection, home)?;
+    Ok((!changes.is_empty()).then(|| history(*home, &changes).view()))
+}
+
+/// The statement that inserts a row of `columns` values.
+pub(super) fn insert_sql(table: &str, columns: usize) -> String {
+    let places = vec!["?"; columns].join(", ");
+    format!("INSERT INTO {table} VALUES ({places})")
+}
+
+/// Takes away the rows of one document.
+pub(super) fn delete_rows(
+    connection: &Connection,
+    projector: &dyn Projector,
+    home: &Home,
+) -> rusqlite::Result<()> {
+    for table in projector.tables() {
+        let sql =
+            format!("DELETE FROM {table} WHERE category = ?1 AND address = ?2 AND document = ?3");
+        connection.prepare_cached(&sql)?.execute((
+            home.category.0,
+            home.address.as_str(),
+            home.document.0,
+        ))?;
+    }
+    Ok(())
+}
+
+/// Makes the projection tables anew if they were made by another version of the projector.
+pub(super) fn adapt(
+    connection: &Connection,
+    projector: &dyn Projector,
+    authority: &Authority,
+) -> rusqlite::Result<()> {
+    let version = projector.version().to_be_bytes();
+    if meta(connection, "projector")?.as_deref() == Some(version.as_slice()) {
+        return Ok(());
+    }
+    rebuild(connection, projector, authority)
+}
+
+/// Drops the projection tables, makes them and fills them from the log.
+pub(super) fn rebuild(
+    connection: &Connection,
+    projector: &dyn Projector,
+    authority: &Authority,
+) -> rusqlite::Result<()> {
+    let old = meta(connection, "projections")?.unwrap_or_default();
+    let old = String::from_utf8_lossy(&old).into_owned();
+    let names = old.split(' ').chain(projector.tables().iter().copied());
+    for table in names.filter(|name| !name.is_empty()) {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    connection.execute_batch(projector.schema())?;
+    fill(connection, connection, projector, authority)?;
+    set_meta(connection, "projections", projector.tables().join(" ").as_bytes())?;
+    set_meta(connection, "projector", &projector.version().to_be_bytes())
+}
+
+/// Projects every document of the log in `source` into the tables of `target`.
+pub(super) fn fill(
+    source: &Connection,
+    target: &Connection,
+    projector: &dyn Projector,
+    authority: &Authority,
+) -> rusqlite::Result<()> {
+    let mut after: Vec<u8> = Vec::new();
+    let mut homes =
+        source.prepare("SELECT prefix FROM document WHERE prefix > ?1 ORDER BY prefix LIMIT ?2")?;
+    loop {
+        let page = homes.query_map((&after, REBUILD_DOCUMENTS), |row| row.get::<_, Vec<u8>>(0))?;
+        let page = page.collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after.clone_from(last);
+        let documents = page.iter().map(|prefix| {
+            let home = home_of(prefix)?;
+            Ok((home, changes_of(source, &home)?))
+        });
+        let documents = documents.collect::<rusqlite::Result<Vec<_>>>()?;
+        let outcomes: Vec<Result<Outcome, Panicked>> = documents
+            .into_par_iter()
+            .map(|(home, changes)| project(projector, authority, &history(home, &changes)))
+            .collect();
+        for outcome in outcomes {
+            match outcome {
+                Ok(outcome) => insert_rows(target, outcome.rows)?,
+                Err(error) => tracing::error!(%error, "a document is missing in the tables"),
+            }
+        }
+    }
+}
+
+fn insert_rows(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<()> {
+    for Row { table, values } in rows {
+        let sql = insert_sql(table, values.len());
+        connection.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(values))?;
+    }
+    Ok(())
+}
+
+/// The home in the bytes of [`KeyPrefix::document`].
+pub(super) fn home_of(prefix: &[u8]) -> rusqlite::Result<Home> {
+    let key = [prefix, [0; 32].as_slice()].concat();
+    SetKey::from_bytes(&key).map(|key| key.home).map_err(|error| damaged(Box::new(error)))
+}
+
+/// What table `document` says of one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Base {
+    pub(super) changes: u32,
+    pub(super) bytes: u64,
+}
+
+/// The entry of a document; all zero when there is none.
+pub(super) fn base(connection: &Connection, home: &Home) -> rusqlite::Result<Base> {
+    let mut select =
+        connection.prepare_cached("SELECT changes, bytes FROM document WHERE prefix = ?1")?;
+    let entry = select.query_row([KeyPrefix::document(home).as_bytes()], |row| {
+        Ok(Base { changes: row.get(0)?, bytes: row.get(1)? })
+    });
+    Ok(entry.optional()?.unwrap_or_default())
+}
+
+/// A fact about this store.
+pub(super) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut select = connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
+    select.query_row([name], |row| row.get(0)).optional()
+}
+
+/// Sets a fact about this store.
+pub(super) fn set_meta(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
+    insert.execute((name, Value::Blob(value.to_vec())))?;
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Which tiers above hold what: the honest status of every change.
+//!
+//! A change that is durable here and that an ancestor of this node may read, but is not known to
+//! hold, has a row in `outbox` with the bits of those tiers. A receipt takes bits away; without
+//! bits the row goes. So "at the town" is shown only on the word of the town.
+
+use std::collections::BTreeMap;
+
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::change::{Home, SignedChange};
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::key::{KeyPrefix, SetKey};
+use cunlian_protocol::limits;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::tiers;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::reading::{Range, damaged, key_of, row_of};
+
+/// Receipts kept; each covers a whole batch.
+const RECEIPTS: i64 = 1_000;
+
+/// The nodes above this one: tier bit and what each may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ancestors(Vec<(u8, Scope)>);
+
+impl Ancestors {
+    /// The certificates above `own` in its chain.
+    pub(super) fn of(authority: &Authority, own: Option<Serial>) -> Self {
+        let chain = own.map(|own| authority.chain(&own)).unwrap_or_default();
+        let above = chain.split_last().map(|(_, above)| above).unwrap_or_default();
+        let ancestor = |serial: Serial, tier: Tier| (tier.bit(), authority.read_scope(&serial));
+        Self(above.iter().map(|c| ancestor(c.serial(), c.body().tier)).collect())
+    }
+
+    /// Bits of those that may read what lies under this key or document prefix.
+    pub(super) fn covering(&self, prefix: &[u8]) -> u8 {
+        let allowed = self.0.iter().filter(|(_, scope)| scope.allows(prefix));
+        allowed.fold(0, |bits, (bit, _)| bits | bit)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(&self.0).expect("bits and scopes are encodable")
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        Self(postcard::from_bytes(bytes).unwrap_or_default())
+    }
+}
+
+/// How far a document has got.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Tiers above (bits) that are not known to hold all of it.
+    pub awaited: u8,
+    /// Tiers above (bits) that may read it and hold all of it.
+    pub reached: u8,
+    /// Why a peer refused part of it, if one did.
+    pub refused: Option<String>,
+}
+
+/// What waits to be held by one tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Changes.
+    pub changes: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest was recorded, milliseconds since 1970-01-01 UTC.
+    pub oldest_recorded_at_ms: Option<i64>,
+}
+
+/// Notes that the change in `row` waits for the tiers in `awaited`.
+pub(super) fn enter(
+    connection: &Connection,
+    row: i64,
+    awaited: u8,
+    recorded_at_ms: i64,
+    bytes: usize,
+) -> rusqlite::Result<()> {
+    if awaited == 0 {
+        return Ok(());
+    }
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO outbox (row, awaited, recorded_at, bytes) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (row) DO UPDATE SET awaited = awaited | excluded.awaited",
+    )?;
+    insert.execute((row, awaited, recorded_at_ms, bytes))?;
+    Ok(())
+}
+
+/// Takes the bits of tiers that hold a change; gives those that were not known before.
+pub(super) fn mark_reached(connection: &Connection, row: i64, bits: u8) -> rusqlite::Result<u8> {
+    let awaited = awaited(connection, row)?;
+    let news = awaited & bits;
+    if news == 0 {
+        return Ok(0);
+    }
+    if news == awaited {
+        connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
+    } else {
+        connection
+            .prepare_cached("UPDATE outbox SET awaited = ?2 WHERE row = ?1")?
+            .execute((row, awaited & !news))?;
+    }
+    Ok(news)
+}
+
+fn awaited(connection: &Connection, row: i64) -> rusqlite::Result<u8> {
+    let mut select = connection.prepare_cached("SELECT awaited FROM outbox WHERE row = ?1")?;
+    Ok(select.query_row([row], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Marks what a receipt names; gives the news, and keeps the receipt when there was any.
+pub(super) fn mark_all_reached(
+    connection: &Connection,
+    reached: &[(SetKey, u8)],
+    receipt: Option<&[u8]>,
+) -> rusqlite::Result<Vec<(SetKey, u8)>> {
+    let mut all_news = Vec::new();
+    for (key, bits) in reached {
+        let Some(row) = row_of(connection, key)? else { continue };
+        let news = mark_reached(connection, row, *bits)?;
+        if news != 0 {
+            all_news.push((key.clone(), news));
+        }
+    }
+    if let Some(receipt) = receipt.filter(|_| !all_news.is_empty()) {
+        connection.prepare_cached("INSERT INTO receipt (bytes) VALUES (?1)")?.execute([receipt])?;
+        connection
+            .prepare_cached("DELETE FROM receipt WHERE row <= ?1")?
+            .execute([connection.last_insert_rowid() - RECEIPTS])?;
+    }
+    Ok(all_news)
+}
+
+/// Notes the reason a peer gave for not taking changes.
+pub(super) fn mark_refused(
+    connection: &Connection,
+    by: &Serial,
+    refused: &[(SetKey, String)],
+) -> rusqlite::Result<()> {
+    let mut update = connection
+        .prepare_cached("UPDATE outbox SET refusal = ?2, refused_by = ?3 WHERE row = ?1")?;
+    for (key, reason) in refused {
+        if let Some(row) = row_of(connection, key)? {
+            update.execute((row, reason, by.0))?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys and awaited tiers, and the row to go on after.
+pub(super) type WaitingPage = (Vec<(SetKey, u8)>, Option<i64>);
+
+/// A page of what waits, oldest first, after a row.
+pub(super) fn waiting(connection: &Connection, after: i64) -> rusqlite::Result<WaitingPage> {
+    let limit = limits::LIST_IDS / 4;
+    let mut select = connection.prepare_cached(
+        "SELECT outbox.row, key, awaited FROM outbox CROSS JOIN change USING (row) \
+         WHERE outbox.row > ?1 ORDER BY outbox.row LIMIT ?2",
+    )?;
+    let mut rows = select.query((after, limit))?;
+    let mut waiting = Vec::new();
+    let mut last = after;
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        waiting.push((key_of(row.get_ref(1)?.as_blob()?)?, row.get(2)?));
+    }
+    let rest = (waiting.len() == limit).then_some(last);
+    Ok((waiting, rest))
+}
+
+/// Which tiers hold each change that is here.
+pub(super) fn held(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    keys: Vec<SetKey>,
+    own: u8,
+) -> rusqlite::Result<Vec<(SetKey, u8)>> {
+    let mut held = Vec::with_capacity(keys.len());
+    for key in keys {
+        if let Some(row) = row_of(connection, &key)? {
+            let above = ancestors.covering(&key.to_bytes()) & !awaited(connection, row)?;
+            held.push((key, own | above));
+        }
+    }
+    Ok(held)
+}
+
+/// How far one document has got.
+pub(super) fn reached(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    home: &Home,
+) -> rusqlite::Result<Reached> {
+    let prefix = KeyPrefix::document(home);
+    let Range { start, end } = Range::of(&prefix);
+    let mut select = connection.prepare_cached(
+        "SELECT awaited, refusal FROM change CROSS JOIN outbox USING (row) \
+         WHERE key >= ?1 AND key < ?2",
+    )?;
+    let mut rows = select.query((start, end))?;
+    let mut status = Reached::default();
+    while let Some(row) = rows.next()? {
+        status.awaited |= row.get::<_, u8>(0)?;
+        status.refused = row.get::<_, Option<String>>(1)?.or(status.refused);
+    }
+    status.reached = ancestors.covering(prefix.as_bytes()) & !status.awaited;
+    Ok(status)
+}
+
+/// What waits, by tier; tiers for which nothing waits are left out.
+pub(super) fn totals(connection: &Connection) -> rusqlite::Result<BTreeMap<Tier, Backlog>> {
+    let mut select = connection.prepare_cached(
+        "SELECT awaited, count(*), sum(bytes), min(recorded_at) FROM outbox GROUP BY awaited",
+    )?;
+    let mut rows = select.query([])?;
+    let mut totals: BTreeMap<Tier, Backlog> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let oldest: i64 = row.get(3)?;
+        for tier in tiers(row.get(0)?) {
+            let backlog = totals.entry(tier).or_default();
+            backlog.changes += row.get::<_, u64>(1)?;
+            backlog.bytes += row.get::<_, u64>(2)?;
+            let earlier = backlog.oldest_recorded_at_ms.map_or(oldest, |known| known.min(oldest));
+            backlog.oldest_recorded_at_ms = Some(earlier);
+        }
+    }
+    Ok(totals)
+}
+
+/// Fits the outbox to the ancestors of this run of the node: what a new ancestor may read waits
+/// for it, and nothing waits for one that is gone.
+pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite::Result<()> {
+    let known = super::materialize::meta(connection, "ancestors")?;
+    let known = known.as_deref().map(Ancestors::from_bytes).unwrap_or_default();
+    if known == *ancestors {
+        return Ok(());
+    }
+    let all_bits = ancestors.0.iter().fold(0, |bits, (bit, _)| bits | bit);
+    connection.execute("DELETE FROM outbox WHERE awaited & ?1 = 0", [all_bits])?;
+    connection.execute("UPDATE outbox SET awaited = awaited & ?1", [all_bits])?;
+    let mut select = connection.prepare("SELECT row, key, bytes FROM change ORDER BY row")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = row.get_ref(1)?.as_blob()?;
+        let new = ancestors.covering(key) & !known.covering(key);
+        if new != 0 {
+            let change = SignedChange::from_log(row.get(2)?);
+            let change = change.map_err(|error| damaged(Box::new(error)))?;
+            let recorded_at_ms = change.header().recorded_at_ms;
+            enter(connection, row.get(0)?, new, recorded_at_ms, change.bytes().len())?;
+        }
+    }
+    super::materialize::set_meta(connection, "ancestors", &ancestors.to_bytes())
+}

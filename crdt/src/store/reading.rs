@@ -1,0 +1,153 @@
+//! Reading the log: connections, key ranges, changes of a document.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
+use cunlian_protocol::id::ChangeId;
+use cunlian_protocol::key::{KeyPrefix, SetKey};
+use cunlian_protocol::limits;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+/// Read-only connections, opened as they are needed, up to a number.
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    cache_kib: u32,
+    state: Mutex<(Vec<Connection>, usize)>,
+    returned: Condvar,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path, limit: usize, cache_kib: u32) -> Self {
+        let state = Mutex::new((Vec::new(), limit.max(1)));
+        Self { path: path.to_owned(), cache_kib, state, returned: Condvar::new() }
+    }
+
+    /// Runs `work` in one read transaction, so that all it sees is one state of the store.
+    pub(super) fn with<T, E: From<rusqlite::Error>>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let lease = self.lease()?;
+        let Some(connection) = &lease.connection else { return Err(not_open().into()) };
+        let transaction = connection.unchecked_transaction()?;
+        let result = work(&transaction);
+        transaction.rollback()?;
+        result
+    }
+
+    fn lease(&self) -> rusqlite::Result<Lease<'_>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = state.0.pop() {
+                return Ok(Lease { readers: self, connection: Some(connection) });
+            }
+            if state.1 > 0 {
+                state.1 -= 1;
+                drop(state);
+                let mut lease = Lease { readers: self, connection: None };
+                lease.connection = Some(self.open()?);
+                return Ok(lease);
+            }
+            state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.pragma_update(None, "cache_size", -i64::from(self.cache_kib))?;
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.set_prepared_statement_cache_capacity(128);
+        Ok(connection)
+    }
+}
+
+/// A connection on loan; it goes back even if the work panics.
+struct Lease<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut state = self.readers.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.connection.take() {
+            Some(connection) => state.0.push(connection),
+            None => state.1 += 1,
+        }
+        self.readers.returned.notify_one();
+    }
+}
+
+fn not_open() -> rusqlite::Error {
+    rusqlite::Error::InvalidPath(PathBuf::new())
+}
+
+/// Keys from `start` up to, not including, `end`.
+#[derive(Debug, Clone)]
+pub(super) struct Range {
+    pub(super) start: Vec<u8>,
+    pub(super) end: Vec<u8>,
+}
+
+impl Range {
+    pub(super) fn of(prefix: &KeyPrefix) -> Self {
+        // Longer than any key, so that it ends the last category too.
+        let beyond_all = || vec![u8::MAX; 128];
+        Self { start: prefix.as_bytes().to_vec(), end: prefix.end().unwrap_or_else(beyond_all) }
+    }
+}
+
+/// The key in a row of the log, which holds only whole keys.
+pub(super) fn key_of(bytes: &[u8]) -> rusqlite::Result<SetKey> {
+    SetKey::from_bytes(bytes).map_err(|error| damaged(Box::new(error)))
+}
+
+pub(super) fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, error)
+}
+
+/// All changes of one document, in key order.
+pub(super) fn changes_of(
+    connection: &Connection,
+    home: &Home,
+) -> rusqlite::Result<Vec<VerifiedChange>> {
+    let Range { start, end } = Range::of(&KeyPrefix::document(home));
+    let mut select = connection
+        .prepare_cached("SELECT bytes FROM change WHERE key >= ?1 AND key < ?2 ORDER BY key")?;
+    let mut rows = select.query((start, end))?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let change = SignedChange::from_log(row.get(0)?);
+        changes.push(change.map_err(|error| damaged(Box::new(error)))?);
+    }
+    Ok(changes)
+}
+
+/// The row of a change; `None` when it is not here.
+pub(super) fn row_of(connection: &Connection, key: &SetKey) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT row FROM change WHERE key = ?1")?;
+    select.query_row([key.to_bytes()], |row| row.get(0)).optional()
+}
+
+/// The greatest row; 0 in an empty store.
+pub(super) fn last_row(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut select = connection.prepare_cached("SELECT coalesce(max(row), 0) FROM change")?;
+    select.query_row([], |row| row.get(0))
+}
+
+/// Ids under a prefix, ascending, at most [`limits::LIST_IDS`].
+pub(super) fn ids(connection: &Connection, prefix: &KeyPrefix) -> rusqlite::Result<Vec<ChangeId>> {
+    let Range { start, end } = Range::of(prefix);
+    let mut select = connection.prepare_cached(
+        "SELECT key FROM change WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+    )?;
+    let rows = select.query_map((start, end, limits::LIST_IDS), |row| {
+        key_of(row.get_ref(0)?.as_blob()?).map(|key| key.change)
+    })?;
+    let mut ids = rows.collect::<Result<Vec<_>, _>>()?;
+    ids.sort_unstable();
+    Ok(ids)
+}

@@ -1,0 +1,152 @@
+//! The tables of the store, the steps that made them, and the version of a file.
+//!
+//! The version is SQLite's `user_version`; step n brings a file from version n-1 to n. Before
+//! anything is opened for writing, the version is read straight from the bytes of the files
+//! ([`version_of_files`]), because even a read-only SQLite connection would make files beside a
+//! database in WAL mode, and a store of a newer version must be left untouched.
+//!
+//! | table | one row for each |
+//! |---|---|
+//! | `meta` | fact about this store, by name |
+//! | `author` | certificate serial that a change or a peer had, with a small number |
+//! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
+//! | `document` | document: its changes, those waiting, fields in conflict, bytes |
+//! | `summary` | prefix with changes below it, see [`super::summary`] |
+//! | `certificate`, `revocation` | certificate, revocation, in the order learned |
+//! | `receipt` | receipt of a parent, latest only |
+//! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
+//! | `quarantine` | change refused with its reason, latest only |
+//! | `equivocation` | second change of an author under one number |
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// The version this code reads and writes.
+pub const VERSION: u32 = 1;
+
+const STEPS: [&str; VERSION as usize] = ["
+    CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE author (id INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE);
+    CREATE TABLE change (
+        row INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,
+        author INTEGER NOT NULL REFERENCES author (id),
+        seq INTEGER NOT NULL,
+        origin INTEGER NOT NULL,
+        bytes BLOB NOT NULL
+    );
+    CREATE INDEX change_by_author ON change (author, seq);
+    CREATE TABLE document (
+        prefix BLOB PRIMARY KEY NOT NULL,
+        changes INTEGER NOT NULL,
+        waiting INTEGER NOT NULL,
+        conflicted INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE summary (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE certificate (
+        row INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL
+    );
+    CREATE TABLE revocation (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
+    CREATE TABLE receipt (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+    CREATE TABLE outbox (
+        row INTEGER PRIMARY KEY REFERENCES change (row),
+        awaited INTEGER NOT NULL,
+        recorded_at INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        refusal TEXT,
+        refused_by BLOB
+    );
+    CREATE TABLE quarantine (
+        row INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        origin BLOB NOT NULL,
+        reason TEXT NOT NULL,
+        bytes BLOB NOT NULL
+    );
+    CREATE TABLE equivocation (
+        author INTEGER NOT NULL REFERENCES author (id),
+        seq INTEGER NOT NULL,
+        first BLOB NOT NULL,
+        second BLOB NOT NULL,
+        PRIMARY KEY (author, seq, second)
+    ) WITHOUT ROWID;
+"];
+
+/// Brings the file to [`VERSION`], one transaction for each step.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (step, sql) in (1..=VERSION).zip(STEPS).filter(|(step, _)| *step > found) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", step)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Where `user_version` is on the first page of a database file.
+const USER_VERSION_AT: usize = 60;
+const WAL_HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
+
+/// The version of a database file and its write-ahead log, without opening it as a database;
+/// `None` when there is no file, or an empty one.
+pub(super) fn version_of_files(database: &Path) -> io::Result<Option<u32>> {
+    let wal = database.with_extension("sqlite-wal");
+    let in_wal = match File::open(wal) {
+        Ok(file) => version_in_wal(file)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let in_file = match File::open(database) {
+        Ok(mut file) => {
+            let mut header = [0; USER_VERSION_AT + 4];
+            let got = read_up_to(&mut file, &mut header)?;
+            (got == header.len()).then(|| word(&header, USER_VERSION_AT)).flatten()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(in_wal.max(in_file))
+}
+
+/// The version on the greatest copy of page 1 in the log. Frames of an older generation may be
+/// among them; reading too new a version from one only refuses what a migration left behind.
+fn version_in_wal(mut file: File) -> io::Result<Option<u32>> {
+    let mut header = [0; WAL_HEADER_BYTES];
+    if read_up_to(&mut file, &mut header)? < header.len() {
+        return Ok(None);
+    }
+    let page_bytes = word(&header, 8).unwrap_or(0);
+    let salts = header.get(16..24).map(<[u8]>::to_vec);
+    let mut newest = None;
+    let mut frame = [0; FRAME_HEADER_BYTES + USER_VERSION_AT + 4];
+    while read_up_to(&mut file, &mut frame)? == frame.len() {
+        let current = frame.get(8..16).map(<[u8]>::to_vec) == salts;
+        if current && word(&frame, 0) == Some(1) {
+            newest = newest.max(word(&frame, FRAME_HEADER_BYTES + USER_VERSION_AT));
+        }
+        let rest = i64::from(page_bytes) + 24 - frame.len() as i64;
+        file.seek(SeekFrom::Current(rest.max(0)))?;
+    }
+    Ok(newest)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while let Some(rest) = buffer.get_mut(got..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest)? {
+            0 => break,
+            more => got += more,
+        }
+    }
+    Ok(got)
+}

@@ -1,0 +1,55 @@
+//! Answering the requests of a session.
+
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
+
+use super::ingest::Sender;
+use super::{Fault, Inner, ingest, outbox, permission, reading, selection, summary};
+
+pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
+    let ancestors = &inner.shared.ancestors;
+    match request {
+        StoreRequest::Overview { scope } => inner.readers.with(|connection| {
+            let last_row = reading::last_row(connection)?;
+            let tops = summary::overview(connection, &scope)?;
+            Ok(StoreReply::Overview { tops, last_row })
+        }),
+        StoreRequest::Children { prefix } => inner
+            .readers
+            .with(|connection| Ok(StoreReply::Children(summary::children(connection, &prefix)?))),
+        StoreRequest::Ids { prefix } => {
+            inner.readers.with(|connection| Ok(StoreReply::Ids(reading::ids(connection, &prefix)?)))
+        }
+        StoreRequest::Read { selection } => inner.readers.with(|connection| {
+            let (changes, rest, through_row) = selection::select(connection, selection, ancestors)?;
+            Ok(StoreReply::Read { changes, rest, through_row })
+        }),
+        StoreRequest::Ingest { from, scope, changes, sender_tiers } => {
+            let sender = Sender { serial: from, scope, tiers: sender_tiers };
+            let fates = ingest::ingest(inner, sender, changes)?;
+            Ok(StoreReply::Ingested { fates })
+        }
+        StoreRequest::Certificates { certificates } => {
+            let refused = permission::add_certificates(inner, certificates)?;
+            Ok(StoreReply::Certificates { refused })
+        }
+        StoreRequest::Revocations { revocations } => {
+            let refused = permission::add_revocations(inner, revocations)?;
+            Ok(StoreReply::Revocations { refused })
+        }
+        StoreRequest::Waiting { after } => inner.readers.with(|connection| {
+            let (waiting, rest) = outbox::waiting(connection, after)?;
+            Ok(StoreReply::Waiting { waiting, rest })
+        }),
+        StoreRequest::Held { keys, own } => inner.readers.with(|connection| {
+            Ok(StoreReply::Held(outbox::held(connection, ancestors, keys, own)?))
+        }),
+        StoreRequest::MarkReached { reached, receipt } => inner.writer.submit(move |batch| {
+            let news = outbox::mark_all_reached(batch.connection, &reached, receipt.as_deref())?;
+            Ok(StoreReply::MarkReached { news })
+        }),
+        StoreRequest::MarkRefused { by, refused } => inner.writer.submit(move |batch| {
+            outbox::mark_refused(batch.connection, &by, &refused)?;
+            Ok(StoreReply::MarkRefused)
+        }),
+    }
+}

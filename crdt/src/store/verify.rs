@@ -1,0 +1,173 @@
+//! Checking the store against itself: everything else in it follows from the log.
+
+use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::signing::{self, Claim, Context};
+use rayon::prelude::*;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::materialize::fill;
+use super::reading::{damaged, key_of};
+use super::summary::Additions;
+use super::{Fault, Inner};
+
+/// Changes whose signatures are checked together.
+const TOGETHER: usize = 4_096;
+
+/// What a verification found. All lists are empty when the store is sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// Changes looked at.
+    pub changes: u64,
+    /// Documents looked at.
+    pub documents: u64,
+    /// What SQLite's own check found.
+    pub damaged_pages: Vec<String>,
+    /// Changes whose signature, author or key does not hold, with the reason.
+    pub bad_changes: Vec<String>,
+    /// Prefixes whose summary is not the sum of the changes below, in hexadecimal.
+    pub wrong_summaries: Vec<String>,
+    /// Projection tables that differ from what the log gives.
+    pub wrong_projections: Vec<String>,
+}
+
+impl Verification {
+    /// Whether nothing was found.
+    pub fn is_sound(&self) -> bool {
+        self.damaged_pages.is_empty()
+            && self.bad_changes.is_empty()
+            && self.wrong_summaries.is_empty()
+            && self.wrong_projections.is_empty()
+    }
+}
+
+pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
+    inner.readers.with(|connection| {
+        let mut report = Verification {
+            documents: connection
+                .query_row("SELECT count(*) FROM document", [], |row| row.get(0))?,
+            ..Verification::default()
+        };
+        pages(connection, &mut report)?;
+        log_and_summaries(connection, inner, &mut report)?;
+        projections(connection, inner, &mut report)?;
+        Ok(report)
+    })
+}
+
+fn pages(connection: &Connection, report: &mut Verification) -> rusqlite::Result<()> {
+    let mut check = connection.prepare("PRAGMA quick_check")?;
+    let lines = check.query_map([], |row| row.get::<_, String>(0))?;
+    for line in lines {
+        let line = line?;
+        if line != "ok" {
+            report.damaged_pages.push(line);
+        }
+    }
+    Ok(())
+}
+
+fn log_and_summaries(
+    connection: &Connection,
+    inner: &Inner,
+    report: &mut Verification,
+) -> rusqlite::Result<()> {
+    let mut summaries = Additions::default();
+    let mut select = connection.prepare("SELECT key, bytes FROM change ORDER BY row")?;
+    let mut rows = select.query([])?;
+    let mut together = Vec::with_capacity(TOGETHER);
+    while let Some(row) = rows.next()? {
+        let key = key_of(row.get_ref(0)?.as_blob()?)?;
+        report.changes += 1;
+        summaries.add(&key);
+        match SignedChange::decode(row.get(1)?) {
+            Ok(change) if change.key() == key => together.push(change),
+            Ok(_) => report.bad_changes.push(format!("{}: is under another key", key.change)),
+            Err(error) => report.bad_changes.push(format!("{}: {error}", key.change)),
+        }
+        if together.len() == TOGETHER {
+            report.bad_changes.extend(signatures(inner, &std::mem::take(&mut together)));
+        }
+    }
+    report.bad_changes.extend(signatures(inner, &together));
+    let mut expected = summaries.into_rows();
+    let mut select = connection.prepare("SELECT prefix, value FROM summary ORDER BY prefix")?;
+    let kept = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut kept: std::collections::BTreeMap<Vec<u8>, Vec<u8>> =
+        kept.collect::<rusqlite::Result<_>>()?;
+    let mut wrong = Vec::new();
+    for (prefix, summary) in expected.by_ref() {
+        if kept.remove(&prefix).as_deref() != Some(summary.to_bytes().as_slice()) {
+            wrong.push(prefix);
+        }
+    }
+    wrong.extend(kept.into_keys());
+    report.wrong_summaries.extend(wrong.iter().map(|prefix| hexadecimal(prefix)));
+    Ok(())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn signatures(inner: &Inner, changes: &[SignedChange]) -> Vec<String> {
+    let authority = inner.shared.authority();
+    let check = |chunk: &[SignedChange]| {
+        let mut bad = Vec::new();
+        let mut known = Vec::with_capacity(chunk.len());
+        for change in chunk {
+            match authority.get(&change.header().author) {
+                Some(certificate) => known.push((change, certificate.body().subject)),
+                None => bad.push(format!("{}: the author is unknown", change.id())),
+            }
+        }
+        let claims: Vec<Claim<'_>> = known.iter().map(|(change, key)| change.claim(*key)).collect();
+        let holds = signing::verify_all(Context::Change, &claims);
+        for ((change, _), _) in known.iter().zip(holds).filter(|(_, holds)| !holds) {
+            bad.push(format!("{}: {}", change.id(), signing::BadSignature));
+        }
+        bad
+    };
+    changes.par_chunks(128).flat_map_iter(check).collect()
+}
+
+/// Fills the tables of a temporary database from the log and compares row by row.
+fn projections(
+    connection: &Connection,
+    inner: &Inner,
+    report: &mut Verification,
+) -> rusqlite::Result<()> {
+    let projector = &*inner.shared.projector;
+    let expected = Connection::open("")?;
+    expected.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN")?;
+    expected.execute_batch(projector.schema())?;
+    fill(connection, &expected, projector, &inner.shared.authority())?;
+    for table in projector.tables() {
+        if !same_rows(connection, &expected, table)? {
+            report.wrong_projections.push((*table).to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn same_rows(left: &Connection, right: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let columns = left.prepare(&format!("SELECT * FROM {table}"))?.column_count();
+    let order: Vec<String> = (1..=columns).map(|column| column.to_string()).collect();
+    let sql = format!("SELECT * FROM {table} ORDER BY {}", order.join(", "));
+    let (mut left, mut right) = (left.prepare(&sql)?, right.prepare(&sql)?);
+    let (mut left, mut right) = (left.query([])?, right.query([])?);
+    loop {
+        match (left.next()?, right.next()?) {
+            (None, None) => return Ok(true),
+            (Some(left), Some(right)) => {
+                for column in 0..columns {
+                    let left: Value = left.get(column)?;
+                    if left != right.get(column).map_err(|error| damaged(Box::new(error)))? {
+                        return Ok(false);
+                    }
+                }
+            }
+            _ => return Ok(false),
+        }
+    }
+}
