@@ -16,6 +16,7 @@
 
 mod import;
 mod lines;
+mod list;
 mod lookup;
 mod row;
 #[cfg(test)]
@@ -28,10 +29,12 @@ use cunlian_protocol::address::AddressCode;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-pub use self::import::{
-    BATCH_ROWS, ImportError, ImportReport, LISTED_MAX, Placeholder, Progress, Rejected, import,
-};
+pub use self::import::{ImportError, Written, import, missing_parents};
 pub use self::lines::LINE_BYTES_MAX;
+pub use self::list::{
+    BATCH_ROWS, Batch, DivisionList, ImportReport, LISTED_MAX, ListError, Placeholder, Progress,
+    Rejected,
+};
 pub use self::lookup::{
     LookupError, RESOLVE_CODES_MAX, Resolution, children, find, name_path, resolve,
 };

@@ -11,6 +11,7 @@ pub const LINE_BYTES_MAX: usize = 4096;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A reader of lines that counts them and the bytes behind it.
+#[derive(Debug)]
 pub(super) struct Lines<R> {
     input: BufReader<R>,
     buffer: Vec<u8>,

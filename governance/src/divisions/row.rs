@@ -113,9 +113,9 @@ pub enum RowError {
 
 /// A row that passed every check.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Row<'a> {
+pub(super) struct Row {
     pub(super) code: AddressCode,
-    pub(super) name: &'a str,
+    pub(super) name: String,
     pub(super) parent: Option<AddressCode>,
     /// `None` where the list does not speak of statuses.
     pub(super) fate: Option<(Status, Vec<AddressCode>)>,
@@ -180,7 +180,7 @@ impl Header {
         let fields = Fields::split(line).map_err(|_| HeaderError::Encoding)?;
         let column = |wanted| fields.0.iter().position(|name| name.trim() == wanted);
         let required = |missing| {
-            let found = super::import::shortened(line);
+            let found = super::list::shortened(line);
             column(missing).ok_or(HeaderError::Missing { missing, found })
         };
         let (code, name) = (required("code")?, required("name")?);
@@ -210,7 +210,7 @@ impl Header {
     }
 
     /// Checks the fields of one line.
-    pub(super) fn row<'a>(&self, fields: &'a Fields) -> Result<Row<'a>, RowError> {
+    pub(super) fn row(&self, fields: &Fields) -> Result<Row, RowError> {
         let got = fields.0.len();
         if got != self.fields {
             return Err(RowError::Fields { expected: self.fields, got });
@@ -223,7 +223,7 @@ impl Header {
         }
         let parent = self.parent(fields, code)?;
         let fate = self.fate(fields, code)?;
-        Ok(Row { code, name, parent, fate })
+        Ok(Row { code, name: name.to_owned(), parent, fate })
     }
 
     fn check_level(&self, fields: &Fields, code: AddressCode) -> Result<(), RowError> {
@@ -236,7 +236,7 @@ impl Header {
         if given == level.as_str() {
             return Ok(());
         }
-        Err(RowError::Level { given: super::import::shortened(given.as_bytes()), level })
+        Err(RowError::Level { given: super::list::shortened(given.as_bytes()), level })
     }
 
     fn parent(&self, fields: &Fields, code: AddressCode) -> Result<Option<AddressCode>, RowError> {

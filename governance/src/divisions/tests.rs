@@ -147,12 +147,15 @@ fn a_list_of_one_level_rejects_the_others() {
 fn no_list_is_an_error_and_says_why() {
     let connection = register();
     let failure = |list: &[u8]| import(&connection, list, |_| {}).unwrap_err();
-    assert!(matches!(failure(b""), ImportError::Empty));
+    assert!(matches!(failure(b""), ImportError::List(ListError::Empty)));
     assert!(matches!(
         failure(b"name,population\n"),
-        ImportError::Header(HeaderError::Missing { missing: "code", .. })
+        ImportError::List(ListError::Header(HeaderError::Missing { missing: "code", .. }))
     ));
-    assert!(matches!(failure(b"PK\x03\x04\xff"), ImportError::Header(HeaderError::Encoding)));
+    assert!(matches!(
+        failure(b"PK\x03\x04\xff"),
+        ImportError::List(ListError::Header(HeaderError::Encoding))
+    ));
 }
 
 /// A list that ends in an error, as from a stick pulled out, after so many bytes.
@@ -176,7 +179,10 @@ fn an_interrupted_import_leaves_whole_batches_and_is_finished_by_the_next() {
         writeln!(list, "{town}{},村{number},{town}", 200 + number % 400).unwrap();
     }
     let error = import(&connection, Broken(list.as_bytes()), |_| {}).unwrap_err();
-    assert!(matches!(error, ImportError::Read { line, .. } if line == BATCH_ROWS + 501), "{error}");
+    assert!(
+        matches!(error, ImportError::List(ListError::Read { line, .. }) if line == BATCH_ROWS + 501),
+        "{error}"
+    );
     assert!(connection.is_autocommit(), "no transaction is left open");
     let report = load(&connection, &list);
     assert_eq!(counts(&report), [BATCH_ROWS + 500, 500, 0, BATCH_ROWS, 0]);
