@@ -1,0 +1,222 @@
+//! From documents to table rows: what the store keeps beside its log so that pages can ask.
+//!
+//! Every row follows from one document and the certificates alone: no clock, no order of a map
+//! that is not sorted, no other document. So nodes with equal documents have byte-identical
+//! tables, and the store can rebuild them from the log.
+//!
+//! | table | one row per | columns after `category, address, document` |
+//! |---|---|---|
+//! | `record` | library document (base or part) | `class, part, name, pinyin, initials, fields, search, updated_ms, author, conflicted` |
+//! | `ticket` | ticket | `receipt, state, title, text, channel, kind, assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms, yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms` |
+//! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state` |
+//! | `ticket_contact` | contact document | `name, phone, text` |
+//! | `conflict` | field with concurrent values | `field, options` |
+//! | `catalogue` | entry of a class document | `entry, text` |
+//! | `directory` | contact of a village | `role, name, phone, duty, position` |
+//!
+//! `fields` is a JSON object of texts; `options` a JSON array of [`ConflictOption`], the one shown
+//! first being the first. `document` is the base document for records' base rows and the part's
+//! own document for part rows. `name` is empty in part rows: names are only in the base.
+
+mod library;
+mod tickets;
+
+use cunlian_crdt::document::{DocumentView, FieldView, Writer};
+use cunlian_crdt::projector::{Projector, Row};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::ChangeId;
+use rusqlite::types::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::directory;
+
+/// Rises with every change of [`SCHEMA`] or of what the rows mean.
+const VERSION: u32 = 1;
+
+const TABLES: [&str; 7] =
+    ["record", "ticket", "ticket_step", "ticket_contact", "conflict", "catalogue", "directory"];
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS record (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    class INTEGER NOT NULL, part INTEGER NOT NULL,
+    name TEXT NOT NULL, pinyin TEXT NOT NULL, initials TEXT NOT NULL,
+    fields TEXT NOT NULL, search TEXT NOT NULL,
+    updated_ms INTEGER NOT NULL, author BLOB NOT NULL, conflicted INTEGER NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS record_name ON record (name) WHERE part = 0;
+CREATE INDEX IF NOT EXISTS record_pinyin ON record (pinyin) WHERE part = 0;
+CREATE INDEX IF NOT EXISTS record_initials ON record (initials) WHERE part = 0;
+CREATE INDEX IF NOT EXISTS record_region ON record (address, class, part, updated_ms);
+
+CREATE TABLE IF NOT EXISTS ticket (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    receipt TEXT, state TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL,
+    channel TEXT, kind TEXT, assignee TEXT, assignee_address TEXT,
+    reported_ms INTEGER, accepted_ms INTEGER, replied_ms INTEGER, completed_ms INTEGER,
+    closed_ms INTEGER, yellow_ms INTEGER, due_ms INTEGER, stopped_ms INTEGER,
+    stars INTEGER, returns INTEGER NOT NULL, words TEXT NOT NULL, updated_ms INTEGER NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);
+CREATE INDEX IF NOT EXISTS ticket_state ON ticket (state, due_ms);
+
+CREATE TABLE IF NOT EXISTS ticket_step (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    step INTEGER NOT NULL, at_ms INTEGER NOT NULL, author BLOB NOT NULL, handler TEXT NOT NULL,
+    change BLOB NOT NULL, op TEXT NOT NULL, body TEXT NOT NULL,
+    outcome TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
+    PRIMARY KEY (category, address, document, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS ticket_contact (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    name TEXT NOT NULL, phone TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS conflict (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    field TEXT NOT NULL, options TEXT NOT NULL,
+    PRIMARY KEY (category, address, document, field)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS conflict_region ON conflict (address);
+
+CREATE TABLE IF NOT EXISTS catalogue (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    entry TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (category, address, document, entry)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS directory (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    role TEXT NOT NULL, name TEXT NOT NULL, phone TEXT NOT NULL, duty TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+";
+
+/// One of the concurrent values of a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictOption {
+    /// The text.
+    pub text: String,
+    /// Name in the certificate of who wrote it.
+    pub author: String,
+    /// When its author's device recorded it, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// Where it came from.
+    pub source: String,
+    /// The signed change.
+    pub change: ChangeId,
+}
+
+/// The projector of the governance domain. It has no state: rules and schema are of this version.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GovernanceProjector;
+
+impl Projector for GovernanceProjector {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn schema(&self) -> &'static str {
+        SCHEMA
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &TABLES
+    }
+
+    fn rows(&self, view: &DocumentView, authority: &Authority) -> Vec<Row> {
+        let mut rows = match view.home.category {
+            Category::TICKET => tickets::rows(view, authority),
+            Category::TICKET_CONTACT => vec![tickets::contact_row(view)],
+            Category::CATALOGUE => catalogue_rows(view),
+            Category::DIRECTORY => directory_row(view).into_iter().collect(),
+            category => match category.library_parts() {
+                Some((class, part)) => vec![library::row(view, class, part)],
+                None => Vec::new(),
+            },
+        };
+        rows.extend(conflict_rows(view, authority));
+        rows
+    }
+}
+
+/// A row of `table` at `home` with the remaining columns.
+fn row(table: &'static str, home: &Home, rest: impl IntoIterator<Item = Value>) -> Row {
+    let key = [
+        Value::Integer(i64::from(home.category.0)),
+        Value::Text(home.address.as_str().to_owned()),
+        Value::Blob(home.document.as_bytes().to_vec()),
+    ];
+    Row { table, values: key.into_iter().chain(rest).collect() }
+}
+
+fn text(text: impl Into<String>) -> Value {
+    Value::Text(text.into())
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Value {
+    Value::Text(serde_json::to_string(value).expect("projected values serialise to JSON"))
+}
+
+/// The latest writer of any shown value, by time and then change, so that the choice is the same
+/// everywhere.
+fn latest(view: &DocumentView) -> Option<&Writer> {
+    let fields = view.fields.values().map(|field| &field.current.writer);
+    let operations = view.operations.iter().map(|operation| &operation.writer);
+    fields.chain(operations).max_by_key(|writer| (writer.recorded_at_ms, writer.change))
+}
+
+fn conflict_rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
+    let conflicted = view.fields.iter().filter(|(_, field)| !field.others.is_empty());
+    conflicted
+        .map(|(name, field)| {
+            let options = options(field, authority);
+            row("conflict", &view.home, [text(name), json(&options)])
+        })
+        .collect()
+}
+
+/// The concurrent values of a field, the one shown first.
+fn options(field: &FieldView, authority: &Authority) -> Vec<ConflictOption> {
+    std::iter::once(&field.current)
+        .chain(&field.others)
+        .map(|value| ConflictOption {
+            text: value.text.clone(),
+            author: authority.name(&value.writer.author),
+            at_ms: value.writer.recorded_at_ms,
+            source: value.writer.source.clone(),
+            change: value.writer.change,
+        })
+        .collect()
+}
+
+fn catalogue_rows(view: &DocumentView) -> Vec<Row> {
+    let entry = |(name, field): (&String, &FieldView)| {
+        row("catalogue", &view.home, [text(name), text(&field.current.text)])
+    };
+    view.fields.iter().map(entry).collect()
+}
+
+fn directory_row(view: &DocumentView) -> Option<Row> {
+    let fields =
+        view.fields.iter().map(|(name, field)| (name.as_str(), field.current.text.as_str()));
+    let contact = directory::read(&fields.collect())?;
+    let columns = [
+        text(contact.role),
+        text(contact.name),
+        text(contact.phone),
+        text(contact.duty),
+        Value::Integer(i64::from(contact.position)),
+    ];
+    Some(row("directory", &view.home, columns))
+}
+
+#[cfg(test)]
+mod tests;

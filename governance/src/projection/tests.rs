@@ -1,0 +1,119 @@
+//! Tests of the projector: a real table, rows of hand-made documents.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use cunlian_crdt::document::FieldValue;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::id::{DocumentId, PublicKey, Serial};
+use rusqlite::Connection;
+use rusqlite::params_from_iter;
+
+use super::*;
+
+fn writer(author: u8, at_ms: i64) -> Writer {
+    Writer {
+        author: Serial([author; 16]),
+        seq: 1,
+        recorded_at_ms: at_ms,
+        change: ChangeId([author; 32]),
+        source: "form".to_owned(),
+        task: String::new(),
+    }
+}
+
+fn value(text: &str, author: u8, at_ms: i64) -> FieldValue {
+    FieldValue { text: text.to_owned(), writer: writer(author, at_ms) }
+}
+
+fn person(fields: &[(&str, &str)]) -> DocumentView {
+    let field = |&(key, text): &(&str, &str)| {
+        (key.to_owned(), FieldView { current: value(text, 1, 1_000), others: Vec::new() })
+    };
+    DocumentView {
+        home: Home {
+            category: Category::library(0, 0),
+            address: AddressCode::parse("37032210231000100012").unwrap(),
+            document: DocumentId([7; 16]),
+        },
+        fields: fields.iter().map(field).collect(),
+        operations: Vec::new(),
+        changes: 1,
+        waiting: 0,
+    }
+}
+
+fn rows(view: &DocumentView) -> Vec<Row> {
+    GovernanceProjector.rows(view, &Authority::new(PublicKey([0; 32])))
+}
+
+/// Shows that the schema holds every table, that each takes the projector's rows as they are,
+/// and that applying the schema twice is harmless.
+#[test]
+fn rows_fit_their_tables() {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(GovernanceProjector.schema()).unwrap();
+    connection.execute_batch(GovernanceProjector.schema()).unwrap();
+    let mut view = person(&[("name", "张三"), ("ethnic", "汉族")]);
+    view.fields.get_mut("name").unwrap().others.push(value("张山", 2, 900));
+    for category in [Category::TICKET, Category::TICKET_CONTACT, Category::CATALOGUE] {
+        let mut other = view.clone();
+        other.home.category = category;
+        other.fields.clear();
+        other.fields.extend(view.fields.clone());
+        insert(&connection, &rows(&other));
+    }
+    insert(&connection, &rows(&view));
+    let count = |table: &str| -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0)).unwrap()
+    };
+    let counts: Vec<i64> = GovernanceProjector.tables().iter().map(|table| count(table)).collect();
+    assert_eq!(counts, [1, 1, 0, 1, 4, 2, 0]);
+}
+
+fn insert(connection: &Connection, rows: &[Row]) {
+    for row in rows {
+        let marks = vec!["?"; row.values.len()].join(",");
+        let sql = format!("INSERT INTO {} VALUES ({marks})", row.table);
+        connection.execute(&sql, params_from_iter(&row.values)).unwrap();
+    }
+}
+
+/// Shows that names are spelled in full and by initials, and that what has no pinyin stays.
+#[test]
+fn names_are_spelled() {
+    assert_eq!(library::spell("张三"), ("zhangsan".to_owned(), "zs".to_owned()));
+    assert_eq!(library::spell("3号 A院"), ("3haoayuan".to_owned(), "3hay".to_owned()));
+    assert_eq!(library::spell(""), (String::new(), String::new()));
+}
+
+/// Shows that a part row has no name to search by, even if somebody wrote one into the part.
+#[test]
+fn names_come_only_from_the_base_part() {
+    let mut view = person(&[("name", "张三"), ("phone", "13800138000")]);
+    view.home.category = Category::library(0, 2);
+    let rows = rows(&view);
+    let [row] = rows.as_slice() else { panic!("one row: {rows:?}") };
+    assert_eq!(row.values.get(5..8).unwrap(), [text(""), text(""), text("")]);
+}
+
+/// Shows that a conflict lists every value with author and time, the shown one first, and marks
+/// the record.
+#[test]
+fn conflicts_keep_every_value() {
+    let mut view = person(&[("name", "张三")]);
+    view.fields.get_mut("name").unwrap().others.push(value("张山", 2, 900));
+    let rows = rows(&view);
+    let [record, conflict] = rows.as_slice() else { panic!("two rows: {rows:?}") };
+    assert_eq!(record.values.last(), Some(&Value::Integer(1)));
+    let Some(Value::Text(options)) = conflict.values.last() else { panic!("{conflict:?}") };
+    let options: Vec<ConflictOption> = serde_json::from_str(options).unwrap();
+    let seen: Vec<_> = options.iter().map(|option| (option.text.as_str(), option.at_ms)).collect();
+    assert_eq!(seen, [("张三", 1_000), ("张山", 900)]);
+}
+
+/// Shows that words are pairs of neighbouring characters, sorted, without those every report
+/// contains.
+#[test]
+fn words_are_sorted_pairs() {
+    assert_eq!(tickets::words("翻建老房，翻建"), "建老 翻建 老房");
+    assert_eq!(tickets::words("请问需要什么"), "问需 要什");
+}

@@ -1,0 +1,111 @@
+//! Rows of tickets, their steps and their contacts.
+
+use cunlian_crdt::document::DocumentView;
+use cunlian_crdt::projector::Row;
+use cunlian_protocol::authority::Authority;
+use rusqlite::types::Value;
+
+use super::{row, text};
+use crate::ticket::{self, Body, Channel, Clock, Kind, Receipt, Rules, Ticket, TraceStep};
+
+/// The ticket row and one row per step.
+pub(super) fn rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
+    let ticket = ticket::fold(view, authority);
+    let mut rows = vec![ticket_row(&ticket)];
+    rows.extend((0..).zip(&ticket.trace).map(|(number, step)| step_row(&ticket, number, step)));
+    rows
+}
+
+/// The row of a contact document.
+pub(super) fn contact_row(view: &DocumentView) -> Row {
+    let field = |name: &str| {
+        text(view.fields.get(name).map(|field| field.current.text.as_str()).unwrap_or_default())
+    };
+    row("ticket_contact", &view.home, [field("name"), field("phone"), field("text")])
+}
+
+fn ticket_row(ticket: &Ticket) -> Row {
+    let clock = ticket.clock(Rules::built_in());
+    let clock_time = |time: fn(Clock) -> i64| integer(clock.map(time));
+    let assignee = ticket.assignee.as_ref();
+    row(
+        "ticket",
+        &ticket.home,
+        [
+            optional(ticket.receipt.as_ref().map(Receipt::as_str)),
+            text(ticket.state.as_str()),
+            text(&ticket.title),
+            text(&ticket.text),
+            optional(ticket.channel.map(Channel::as_str)),
+            optional(ticket.kind.map(Kind::as_str)),
+            optional(assignee.map(|assignee| assignee.name.as_str())),
+            optional(assignee.map(|assignee| assignee.address.as_str())),
+            integer(ticket.reported_ms),
+            integer(ticket.accepted_ms),
+            integer(ticket.replied_ms),
+            integer(ticket.completed_ms),
+            integer(ticket.closed_ms),
+            clock_time(|clock| clock.yellow_ms),
+            clock_time(|clock| clock.due_ms),
+            integer(clock.and_then(|clock| clock.stopped_ms)),
+            integer(ticket.rating.as_ref().map(|rating| i64::from(rating.stars))),
+            Value::Integer(i64::from(ticket.returns)),
+            text(words(&format!("{} {}", ticket.title, ticket.text))),
+            Value::Integer(ticket.updated_ms),
+        ],
+    )
+}
+
+fn step_row(ticket: &Ticket, number: i64, step: &TraceStep) -> Row {
+    let (op, body) = match &step.body {
+        Body::Known(action) => (action.verb().as_str(), action.encode()),
+        Body::Unknown(body) => ("", body.clone()),
+    };
+    row(
+        "ticket_step",
+        &ticket.home,
+        [
+            Value::Integer(number),
+            Value::Integer(step.at_ms),
+            Value::Blob(step.author.as_bytes().to_vec()),
+            text(&step.handler),
+            Value::Blob(step.change.as_bytes().to_vec()),
+            text(op),
+            text(body),
+            text(step.outcome.as_str()),
+            text(step.outcome.reason()),
+            text(step.state.as_str()),
+        ],
+    )
+}
+
+/// The two-character words of `text`, sorted, each once, separated by blanks: what two tickets
+/// have in common when they ask the same.
+///
+/// Chinese has no blanks, and neighbouring pairs of characters find the same matter without a
+/// dictionary. Pairs of characters that nearly every report contains are left out.
+pub(crate) fn words(text: &str) -> String {
+    const COMMON: [&str; 16] = [
+        "什么", "怎么", "我们", "请问", "一下", "需要", "可以", "没有", "这个", "那个", "多少",
+        "时候", "哪些", "麻烦", "村里", "您好",
+    ];
+    let mut words = std::collections::BTreeSet::new();
+    let letters: Vec<char> = text.to_lowercase().chars().collect();
+    for pair in letters.windows(2) {
+        let [first, second] = pair else { continue };
+        if first.is_alphanumeric() && second.is_alphanumeric() {
+            words.insert(format!("{first}{second}"));
+        }
+    }
+    let kept: Vec<String> =
+        words.into_iter().filter(|word| !COMMON.contains(&word.as_str())).collect();
+    kept.join(" ")
+}
+
+fn optional(value: Option<&str>) -> Value {
+    value.map_or(Value::Null, text)
+}
+
+fn integer(value: Option<i64>) -> Value {
+    value.map_or(Value::Null, Value::Integer)
+}

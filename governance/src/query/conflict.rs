@@ -1,0 +1,64 @@
+//! The conflict inbox: fields two people wrote at the same time, with all values.
+
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+use rusqlite::{Connection, named_params};
+
+use super::{home, json, range};
+use crate::projection::ConflictOption;
+
+/// One field with concurrent values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The document it is in, base or part.
+    pub home: Home,
+    /// The field.
+    pub field: String,
+    /// The values, the one shown first being the first; at least two.
+    pub options: Vec<ConflictOption>,
+}
+
+/// The conflicts at and below `region`, ordered by address; at most `limit`.
+pub fn list(
+    connection: &Connection,
+    region: AddressCode,
+    limit: u32,
+) -> rusqlite::Result<Vec<Conflict>> {
+    let (from, to) = range(region);
+    let mut statement = connection.prepare_cached(
+        "SELECT category, address, document, field, options FROM conflict
+         WHERE address >= :from AND address < :to
+         ORDER BY address, category, document, field LIMIT :limit",
+    )?;
+    let named = named_params! {":from": from, ":to": to, ":limit": limit};
+    let rows = statement.query_map(named, read)?;
+    rows.collect()
+}
+
+/// The conflicts of one document.
+pub fn of_document(
+    connection: &Connection,
+    address: AddressCode,
+    document: DocumentId,
+) -> rusqlite::Result<Vec<Conflict>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT category, address, document, field, options FROM conflict
+         WHERE address = :address AND document = :document ORDER BY category, field",
+    )?;
+    let named = named_params! {":address": address.as_str(), ":document": document.0};
+    let rows = statement.query_map(named, read)?;
+    rows.collect()
+}
+
+/// How many fields are in conflict at and below `region`.
+pub fn count(connection: &Connection, region: AddressCode) -> rusqlite::Result<u64> {
+    let (from, to) = range(region);
+    let mut statement = connection
+        .prepare_cached("SELECT count(*) FROM conflict WHERE address >= :from AND address < :to")?;
+    statement.query_row(named_params! {":from": from, ":to": to}, |row| super::count(row, 0))
+}
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Conflict> {
+    Ok(Conflict { home: home(row)?, field: row.get(3)?, options: json(row, 4)? })
+}

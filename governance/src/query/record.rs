@@ -1,0 +1,299 @@
+//! Search in the library, and one record with the parts that are here.
+//!
+//! What people type is read like this, the first that fits:
+//!
+//! | text | searched in |
+//! |---|---|
+//! | nothing | everything in the region, by address |
+//! | an address code in the region | everything at and below it, by address |
+//! | four or more digits, `X` at the end | identity and contact parts that are here, and base texts |
+//! | letters | full pinyin and initials, from the beginning |
+//! | other | names, from the beginning |
+//!
+//! When names and pinyin have no match from the beginning, any part of any base text is tried.
+
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::id::{DocumentId, Serial};
+use rusqlite::{Connection, Row, ToSql, named_params, params};
+
+use super::conflict::{self, Conflict};
+use super::{address, document, json, range, serial};
+use crate::catalogue::{Class, Part};
+use crate::record::{Fields, Place};
+
+/// Most part rows looked at for one number search.
+const NUMBER_MATCHES: u32 = 200;
+
+/// What to search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search<'a> {
+    /// What the person typed; may be empty.
+    pub text: &'a str,
+    /// Only this class.
+    pub class: Option<u8>,
+    /// Only at and below this region.
+    pub region: AddressCode,
+    /// How many to leave out.
+    pub offset: u32,
+    /// How many to return.
+    pub limit: u32,
+}
+
+/// The base document of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Number of its class.
+    pub class: u8,
+    /// Where it is.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// Texts of the base part.
+    pub fields: Fields,
+    /// Latest change, milliseconds since 1970-01-01 UTC.
+    pub updated_ms: i64,
+    /// Who made it.
+    pub author: Serial,
+    /// Whether a field has concurrent values.
+    pub conflicted: bool,
+}
+
+/// A page of hits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hits {
+    /// At most `limit`.
+    pub hits: Vec<Hit>,
+    /// Whether there are more after these.
+    pub more: bool,
+}
+
+/// One part of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPart {
+    /// Which.
+    pub part: Part,
+    /// Its own document.
+    pub document: DocumentId,
+    /// Its texts.
+    pub fields: Fields,
+    /// Latest change, milliseconds since 1970-01-01 UTC.
+    pub updated_ms: i64,
+    /// Who made it.
+    pub author: Serial,
+    /// Its fields with concurrent values.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A record with the parts that are here, base first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it is.
+    pub place: Place,
+    /// The parts.
+    pub parts: Vec<RecordPart>,
+}
+
+impl Record {
+    /// The texts of all parts.
+    pub fn fields(&self) -> Fields {
+        let all = self.parts.iter().flat_map(|part| &part.fields);
+        all.map(|(key, text)| (key.clone(), text.clone())).collect()
+    }
+
+    /// The name, from the base part.
+    pub fn name(&self) -> &str {
+        let base = self.parts.iter().find(|part| part.part == Part::Base);
+        base.and_then(|part| part.fields.get("name")).map_or("", String::as_str)
+    }
+}
+
+/// Searches base documents.
+pub fn search(connection: &Connection, search: &Search<'_>) -> rusqlite::Result<Hits> {
+    let text = search.text.trim().to_lowercase();
+    if text.is_empty() {
+        return listed(connection, search, search.region);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits
+        && text.len() >= 6
+        && let Ok(code) = AddressCode::parse(&text)
+        && search.region.contains(&code)
+    {
+        return listed(connection, search, code);
+    }
+    let number = text.strip_suffix('x').unwrap_or(&text);
+    if number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return by_number(connection, search, &text);
+    }
+    let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
+    let text: String = text.chars().filter(|found| !letters || *found != ' ').collect();
+    let prefix = if letters { PINYIN } else { NAME };
+    let hits = selected(connection, search, prefix, "name, address, document", &text)?;
+    if hits.hits.is_empty() && search.offset == 0 || !any(connection, search, prefix, &text)? {
+        return selected(connection, search, WITHIN, "name, address, document", &text);
+    }
+    Ok(hits)
+}
+
+/// The record at `place`, with the parts that are here; `None` if there is none of them.
+pub fn record(
+    connection: &Connection,
+    class: &Class,
+    place: Place,
+) -> rusqlite::Result<Option<Record>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT fields, updated_ms, author, conflicted FROM record
+         WHERE category = :category AND address = :address AND document = :document",
+    )?;
+    let mut parts = Vec::new();
+    for part in class.parts() {
+        let home = class.home(part, place.address, place.record);
+        let mut rows = statement.query(named_params! {
+            ":category": home.category.0,
+            ":address": home.address.as_str(),
+            ":document": home.document.0,
+        })?;
+        let Some(row) = rows.next()? else { continue };
+        let conflicts = if row.get(3)? {
+            conflict::of_document(connection, home.address, home.document)?
+        } else {
+            Vec::new()
+        };
+        parts.push(RecordPart {
+            part,
+            document: home.document,
+            fields: json(row, 0)?,
+            updated_ms: row.get(1)?,
+            author: serial(row, 2)?,
+            conflicts,
+        });
+    }
+    Ok((!parts.is_empty()).then_some(Record { place, parts }))
+}
+
+const COLUMNS: &str = "class, address, document, name, fields, updated_ms, author, conflicted";
+const NAME: &str = "name >= :text AND name < :text || char(0x10ffff)";
+const PINYIN: &str = "(pinyin >= :text AND pinyin < :text || '{'
+    OR initials >= :text AND initials < :text || '{')";
+const WITHIN: &str = "(instr(search, :text) > 0 OR instr(pinyin, :text) > 0)";
+
+fn listed(
+    connection: &Connection,
+    search: &Search<'_>,
+    region: AddressCode,
+) -> rusqlite::Result<Hits> {
+    let search = Search { region, ..search.clone() };
+    selected(connection, &search, ":text = ''", "address, class, name, document", "")
+}
+
+/// The base rows in class and region for which `condition` holds.
+fn selected(
+    connection: &Connection,
+    search: &Search<'_>,
+    condition: &str,
+    order: &str,
+    text: &str,
+) -> rusqlite::Result<Hits> {
+    let (from, to) = range(search.region);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM record
+         WHERE part = 0 AND {condition} AND address >= :from AND address < :to
+             AND (:class IS NULL OR class = :class)
+         ORDER BY {order} LIMIT :limit OFFSET :offset"
+    ))?;
+    let limit = search.limit.saturating_add(1);
+    let named: &[(&str, &dyn ToSql)] = named_params! {
+        ":text": text, ":from": from, ":to": to, ":class": search.class,
+        ":limit": limit, ":offset": search.offset,
+    };
+    let hits = statement.query_map(named, hit)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(cut(hits, search.limit))
+}
+
+/// Whether `condition` holds for any base row in class and region.
+fn any(
+    connection: &Connection,
+    search: &Search<'_>,
+    condition: &str,
+    text: &str,
+) -> rusqlite::Result<bool> {
+    let first = Search { offset: 0, limit: 1, ..search.clone() };
+    let found = selected(connection, &first, condition, "name, address, document", text)?;
+    Ok(!found.hits.is_empty())
+}
+
+/// Records with `number` in an identity or contact part, then those with it in a base text.
+///
+/// A part row does not name its base, but it is at the same address, where there are few; the id
+/// of the part follows from that of the base.
+fn by_number(connection: &Connection, search: &Search<'_>, number: &str) -> rusqlite::Result<Hits> {
+    let (from, to) = range(search.region);
+    let mut statement = connection.prepare_cached(
+        "SELECT category, address, document, class FROM record
+         WHERE part IN (1, 2) AND instr(search, :text) > 0 AND address >= :from AND address < :to
+             AND (:class IS NULL OR class = :class)
+         ORDER BY address, class, document LIMIT :limit",
+    )?;
+    let named: &[(&str, &dyn ToSql)] = named_params! {
+        ":text": number, ":from": from, ":to": to, ":class": search.class,
+        ":limit": NUMBER_MATCHES,
+    };
+    let parts = statement.query_map(named, |row| {
+        let class: u8 = row.get(3)?;
+        Ok((Category(row.get(0)?), address(row, 1)?, document(row, 2)?, class))
+    })?;
+    let mut hits: Vec<Hit> = Vec::new();
+    for part in parts {
+        let (category, address, document, class) = part?;
+        hits.extend(owner(connection, category, address, document, class)?);
+    }
+    let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
+    let base = selected(connection, &all, WITHIN, "name, address, document", number)?;
+    hits.extend(base.hits);
+    let mut seen = std::collections::BTreeSet::new();
+    hits.retain(|hit| seen.insert((hit.class, hit.place.address, hit.place.record)));
+    let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
+    Ok(cut(hits.into_iter().skip(offset).collect(), search.limit))
+}
+
+/// The base row whose part of this category has this document id.
+fn owner(
+    connection: &Connection,
+    category: Category,
+    address: AddressCode,
+    part: DocumentId,
+    class: u8,
+) -> rusqlite::Result<Option<Hit>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM record WHERE category = ?1 AND address = ?2"
+    ))?;
+    let base = Category::library(class, Part::Base.number());
+    let rows = statement.query_map(params![base.0, address.as_str()], hit)?;
+    for candidate in rows {
+        let candidate = candidate?;
+        if candidate.place.record.part(category) == part {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+fn cut(mut hits: Vec<Hit>, limit: u32) -> Hits {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = hits.len() > limit;
+    hits.truncate(limit);
+    Hits { hits, more }
+}
+
+fn hit(row: &Row<'_>) -> rusqlite::Result<Hit> {
+    Ok(Hit {
+        class: row.get(0)?,
+        place: Place { address: address(row, 1)?, record: document(row, 2)? },
+        name: row.get(3)?,
+        fields: json(row, 4)?,
+        updated_ms: row.get(5)?,
+        author: serial(row, 6)?,
+        conflicted: row.get(7)?,
+    })
+}

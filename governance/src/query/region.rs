@@ -1,0 +1,152 @@
+//! Figures by region: how much there is, where, and how fresh it is.
+
+use std::collections::BTreeMap;
+
+use cunlian_protocol::address::{AddressCode, Level};
+use rusqlite::{Connection, named_params};
+
+use super::{address, count, range};
+
+/// How many records of one class there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassCount {
+    /// Number of the class.
+    pub class: u8,
+    /// Records: base documents.
+    pub records: u64,
+    /// Documents: base documents and parts.
+    pub documents: u64,
+    /// Latest change, milliseconds since 1970-01-01 UTC.
+    pub updated_ms: i64,
+}
+
+/// The library of one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionCount {
+    /// The region.
+    pub address: AddressCode,
+    /// Classes that have documents there, by number.
+    pub classes: Vec<ClassCount>,
+}
+
+impl RegionCount {
+    /// Records of all classes.
+    pub fn records(&self) -> u64 {
+        self.classes.iter().map(|class| class.records).sum()
+    }
+
+    /// Documents of all classes.
+    pub fn documents(&self) -> u64 {
+        self.classes.iter().map(|class| class.documents).sum()
+    }
+
+    /// Latest change; `None` without documents.
+    pub fn updated_ms(&self) -> Option<i64> {
+        self.classes.iter().map(|class| class.updated_ms).max()
+    }
+}
+
+/// A village of which something is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VillageStatus {
+    /// The village.
+    pub address: AddressCode,
+    /// Base documents of the library.
+    pub records: u64,
+    /// Tickets.
+    pub tickets: u64,
+    /// Latest change of either, milliseconds since 1970-01-01 UTC, by its author's clock.
+    pub updated_ms: i64,
+}
+
+/// The library at and below `region`, by class.
+pub fn counts_by_class(
+    connection: &Connection,
+    region: AddressCode,
+) -> rusqlite::Result<Vec<ClassCount>> {
+    let (from, to) = range(region);
+    let mut statement = connection.prepare_cached(
+        "SELECT class, sum(part = 0), count(*), max(updated_ms) FROM record
+         WHERE address >= :from AND address < :to GROUP BY class ORDER BY class",
+    )?;
+    let rows = statement.query_map(named_params! {":from": from, ":to": to}, |row| {
+        Ok(ClassCount {
+            class: row.get(0)?,
+            records: count(row, 1)?,
+            documents: count(row, 2)?,
+            updated_ms: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The library below `region`, by regions of `level` such as towns of a county, ordered by
+/// address. Regions without documents are not in the list.
+pub fn counts_by_child(
+    connection: &Connection,
+    region: AddressCode,
+    level: Level,
+) -> rusqlite::Result<Vec<RegionCount>> {
+    let (from, to) = range(region);
+    let mut statement = connection.prepare_cached(
+        "SELECT substr(address, 1, :digits) AS child, class, sum(part = 0), count(*),
+                max(updated_ms)
+         FROM record
+         WHERE address >= :from AND address < :to AND length(address) >= :digits
+         GROUP BY child, class ORDER BY child, class",
+    )?;
+    let named = named_params! {":from": from, ":to": to, ":digits": digits(level)};
+    let rows = statement.query_map(named, |row| {
+        let of_class = ClassCount {
+            class: row.get(1)?,
+            records: count(row, 2)?,
+            documents: count(row, 3)?,
+            updated_ms: row.get(4)?,
+        };
+        Ok((address(row, 0)?, of_class))
+    })?;
+    let mut regions: BTreeMap<AddressCode, Vec<ClassCount>> = BTreeMap::new();
+    for row in rows {
+        let (address, of_class) = row?;
+        regions.entry(address).or_default().push(of_class);
+    }
+    let region = |(address, classes)| RegionCount { address, classes };
+    Ok(regions.into_iter().map(region).collect())
+}
+
+/// The villages at and below `region` of which something is here, ordered by address: the k of
+/// "k of n villages in", n being what the register of divisions lists.
+pub fn villages(
+    connection: &Connection,
+    region: AddressCode,
+) -> rusqlite::Result<Vec<VillageStatus>> {
+    let (from, to) = range(region);
+    let mut statement = connection.prepare_cached(
+        "SELECT village, sum(records), sum(tickets), max(updated_ms) FROM (
+             SELECT substr(address, 1, :digits) AS village, sum(part = 0) AS records,
+                    0 AS tickets, max(updated_ms) AS updated_ms
+             FROM record
+             WHERE address >= :from AND address < :to AND length(address) >= :digits
+             GROUP BY village
+             UNION ALL
+             SELECT substr(address, 1, :digits), 0, count(*), max(updated_ms)
+             FROM ticket
+             WHERE address >= :from AND address < :to AND length(address) >= :digits
+             GROUP BY 1
+         ) GROUP BY village ORDER BY village",
+    )?;
+    let named = named_params! {":from": from, ":to": to, ":digits": digits(Level::Village)};
+    let rows = statement.query_map(named, |row| {
+        Ok(VillageStatus {
+            address: address(row, 0)?,
+            records: count(row, 1)?,
+            tickets: count(row, 2)?,
+            updated_ms: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}
+
+fn digits(level: Level) -> u32 {
+    u32::try_from(level.digits()).expect("a code has at most 26 digits")
+}

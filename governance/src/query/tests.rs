@@ -1,0 +1,370 @@
+//! Tests of the queries on tables filled by the projector from commands, as the store would.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::collections::BTreeMap;
+
+use cunlian_crdt::document::{
+    DocumentView, Edit, FieldValue, FieldView, Operation, Write, Writer,
+};
+use cunlian_crdt::projector::Projector as _;
+use cunlian_protocol::address::Level;
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::CategorySet;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
+use cunlian_protocol::region::Region;
+use cunlian_protocol::rights::Rights;
+use cunlian_protocol::signing::{SigningKey, public_key};
+use rusqlite::params_from_iter;
+
+use super::*;
+use crate::catalogue::Part;
+use crate::projection::GovernanceProjector;
+use crate::record::{self as command, Fields, Origin, Place};
+use crate::ticket::{self as cases, Action, Channel, Kind, NewTicket, State};
+
+const MORNING_MS: i64 = 1_783_641_600_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Documents and their tables under one authority that may do everything.
+struct Desk {
+    connection: Connection,
+    documents: BTreeMap<Home, DocumentView>,
+    authority: Authority,
+    author: Serial,
+    changes: u8,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let mut authority = Authority::new(public_key(&key));
+        let body = CertificateBody {
+            subject: public_key(&key),
+            name: "高城镇".to_owned(),
+            kind: AuthorKind::Node,
+            tier: Tier::Town,
+            grants: vec![Grant {
+                region: Region::subtree(AddressCode::COUNTRY),
+                document: None,
+                categories: CategorySet::all(),
+                rights: Rights::ALL,
+            }],
+            issued_at_ms: 0,
+            not_after_ms: i64::MAX,
+            issuer: None,
+        };
+        let author = authority.insert(&Certificate::issue(&body, &key)).unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(GovernanceProjector.schema()).unwrap();
+        Self { connection, documents: BTreeMap::new(), authority, author, changes: 0 }
+    }
+
+    fn write(&mut self, writes: Vec<Write>, at_ms: i64) {
+        for write in writes {
+            self.changes += 1;
+            let writer = Writer {
+                author: self.author,
+                seq: u64::from(self.changes),
+                recorded_at_ms: at_ms,
+                change: ChangeId([self.changes; 32]),
+                source: write.source,
+                task: write.task,
+            };
+            let view = self.documents.entry(write.home).or_insert_with(|| DocumentView {
+                home: write.home,
+                fields: BTreeMap::new(),
+                operations: Vec::new(),
+                changes: 0,
+                waiting: 0,
+            });
+            for edit in write.edits {
+                apply(view, edit, &writer);
+            }
+            project(&self.connection, view, &self.authority);
+        }
+    }
+
+    fn person(&mut self, number: u8, address: &str, fields: &[(&str, &str)]) -> Place {
+        let place = Place { address: code(address), record: DocumentId([number; 16]) };
+        let fields: Fields =
+            fields.iter().map(|&(key, text)| (key.to_owned(), text.to_owned())).collect();
+        let catalogue = Catalogue::built_in();
+        let origin = Origin::default();
+        let writes =
+            command::register(&catalogue, "population", place, &fields, &origin).unwrap();
+        self.write(writes, MORNING_MS);
+        place
+    }
+
+    fn report(&mut self, number: u8, village: &str, text: &str) -> cases::Receipt {
+        let new = NewTicket {
+            village: code(village),
+            channel: Channel::Plate,
+            title: String::new(),
+            text: text.to_owned(),
+            kind: None,
+            photos: Vec::new(),
+            name: "苑大明".to_owned(),
+            phone: "13800138000".to_owned(),
+            source: "plate".to_owned(),
+        };
+        let (receipt, writes) =
+            cases::report(&new, DocumentId([number; 16]), MORNING_MS).unwrap();
+        self.write(writes, MORNING_MS);
+        receipt
+    }
+
+    fn act(&mut self, receipt: &cases::Receipt, action: &Action, at_ms: i64) {
+        let row = ticket::by_receipt(&self.connection, receipt).unwrap().unwrap();
+        let view = self.documents.get(&row.home).unwrap();
+        let write = cases::fold(view, &self.authority).act(action, "test").unwrap();
+        self.write(vec![write], at_ms);
+    }
+
+    fn names(&self, text: &str) -> Vec<String> {
+        let search = record::Search {
+            text,
+            class: None,
+            region: code("370322102"),
+            offset: 0,
+            limit: 10,
+        };
+        let hits = record::search(&self.connection, &search).unwrap();
+        hits.hits.into_iter().map(|hit| hit.name).collect()
+    }
+}
+
+fn apply(view: &mut DocumentView, edit: Edit, writer: &Writer) {
+    match edit {
+        Edit::Put { field, text } => {
+            let current = FieldValue { text, writer: writer.clone() };
+            view.fields.insert(field, FieldView { current, others: Vec::new() });
+        }
+        Edit::Delete { field } => drop(view.fields.remove(&field)),
+        Edit::Append { body } => {
+            view.operations.push(Operation { body, writer: writer.clone() });
+        }
+    }
+}
+
+fn project(connection: &Connection, view: &DocumentView, authority: &Authority) {
+    for table in GovernanceProjector.tables() {
+        let sql = format!("DELETE FROM {table} WHERE document = ?1");
+        connection.execute(&sql, [view.home.document.0]).unwrap();
+    }
+    for row in GovernanceProjector.rows(view, authority) {
+        let marks = vec!["?"; row.values.len()].join(",");
+        let sql = format!("INSERT INTO {} VALUES ({marks})", row.table);
+        connection.execute(&sql, params_from_iter(&row.values)).unwrap();
+    }
+}
+
+fn code(text: &str) -> AddressCode {
+    AddressCode::parse(text).unwrap()
+}
+
+fn people() -> Desk {
+    let mut desk = Desk::new();
+    let house = "37032210231000100012";
+    desk.person(1, house, &[("name", "苑建国"), ("id_number", "34052419800101001X")]);
+    desk.person(2, house, &[("name", "苑丽"), ("sex", "女"), ("phone", "13800138000")]);
+    desk.person(3, "37032210231100200001", &[("name", "张建国"), ("sex", "男")]);
+    desk
+}
+
+/// Shows every way to search: name, given name, pinyin, initials, address, parts of numbers.
+#[test]
+fn records_are_found_by_what_people_type() {
+    let desk = people();
+    assert_eq!(desk.names("苑"), ["苑丽", "苑建国"]);
+    assert_eq!(desk.names("建国"), ["张建国", "苑建国"], "no name begins so: any part");
+    assert_eq!(desk.names("yuan li"), ["苑丽"]);
+    assert_eq!(desk.names("ZJG"), ["张建国"]);
+    assert_eq!(desk.names("370322102311"), ["张建国"]);
+    assert_eq!(desk.names("8001"), ["苑丽"], "in the phone");
+    assert_eq!(desk.names("01001x"), ["苑建国"], "the end of the ID number");
+    assert_eq!(desk.names("'%_"), Vec::<String>::new());
+}
+
+/// Shows that pages neither repeat nor lose a hit.
+#[test]
+fn pages_follow_each_other() {
+    let desk = people();
+    let page = |offset| {
+        let region = code("370322");
+        let search = record::Search { text: "", class: Some(0), region, offset, limit: 2 };
+        record::search(&desk.connection, &search).unwrap()
+    };
+    let (first, second) = (page(0), page(2));
+    assert!(first.more && !second.more);
+    let names: Vec<_> = first.hits.iter().chain(&second.hits).map(|hit| &hit.name).collect();
+    assert_eq!(names, ["苑丽", "苑建国", "张建国"]);
+}
+
+/// Shows that a record comes with the parts that are here and only these.
+#[test]
+fn a_record_has_the_parts_that_are_here() {
+    let desk = people();
+    let catalogue = catalogue(&desk.connection, code("370322102310")).unwrap();
+    let class = catalogue.class("population").unwrap();
+    let place = Place { address: code("37032210231000100012"), record: DocumentId([1; 16]) };
+    let found = record::record(&desk.connection, class, place).unwrap().unwrap();
+    let parts: Vec<_> = found.parts.iter().map(|part| part.part).collect();
+    assert_eq!((found.name(), parts), ("苑建国", vec![Part::Base, Part::Identity]));
+    assert_eq!(found.fields().get("birth").map(String::as_str), Some("1980-01-01"));
+    let absent = Place { record: DocumentId([9; 16]), ..place };
+    assert_eq!(record::record(&desk.connection, class, absent).unwrap(), None);
+}
+
+/// Shows counts by class, by village, and which villages are in.
+#[test]
+fn figures_are_counted_by_region() {
+    let mut desk = people();
+    desk.report(20, "370322102312", "路灯不亮");
+    let connection = &desk.connection;
+    let classes = region::counts_by_class(connection, code("370322")).unwrap();
+    assert_eq!(classes.iter().map(|c| (c.records, c.documents)).collect::<Vec<_>>(), [(3, 5)]);
+    let villages = region::counts_by_child(connection, code("370322"), Level::Village).unwrap();
+    let counts: Vec<_> = villages.iter().map(|v| (v.address.as_str(), v.records())).collect();
+    assert_eq!(counts, [("370322102310", 2), ("370322102311", 1)]);
+    let status = region::villages(connection, code("370322102")).unwrap();
+    let status: Vec<_> =
+        status.iter().map(|v| (v.address.as_str(), v.records, v.tickets)).collect();
+    let expected = [("370322102310", 2, 0), ("370322102311", 1, 0), ("370322102312", 0, 1)];
+    assert_eq!(status, expected);
+}
+
+/// Shows that the queue is ordered by due time, then what waits for acceptance, and that a
+/// receipt, its contact and its trace are found.
+#[test]
+fn queues_are_ordered_by_due_time() {
+    let mut desk = Desk::new();
+    let village = "370322102310";
+    let slow = desk.report(1, village, "村口的路坏了要修");
+    let waiting = desk.report(2, village, "想问低保怎么申请");
+    let urgent = desk.report(3, village, "河堤漏水了快来人");
+    desk.act(&slow, &Action::Accept { kind: Kind::Other }, MORNING_MS + 1);
+    desk.act(&urgent, &Action::Accept { kind: Kind::Emergency }, MORNING_MS + 2);
+    let open = ticket::list(&desk.connection, &ticket::Filter::open(code("370322"))).unwrap();
+    let receipts: Vec<_> = open.iter().map(|row| row.receipt.as_str()).collect();
+    assert_eq!(receipts, [urgent.as_str(), slow.as_str(), waiting.as_str()]);
+    let first = open.first().unwrap();
+    assert_eq!(first.card(MORNING_MS + 2 + 2 * HOUR_MS), Some(cases::Card::Red));
+    let contact = ticket::contact(&desk.connection, &first.home).unwrap().unwrap();
+    assert_eq!((contact.name.as_str(), contact.phone.as_str()), ("苑大明", "13800138000"));
+    let trace = ticket::trace(&desk.connection, &first.home).unwrap();
+    let steps: Vec<_> = trace.iter().map(|s| (s.handler.as_str(), s.state)).collect();
+    assert_eq!(steps, [("高城镇", State::Reported), ("高城镇", State::Accepted)]);
+    let typed = ticket::by_receipt_text(&desk.connection, &urgent.as_str().to_lowercase());
+    assert_eq!(typed.unwrap().unwrap().as_ref(), Some(first));
+}
+
+/// Shows that a queue can be narrowed to whom a ticket is assigned.
+#[test]
+fn queues_are_narrowed_by_assignee() {
+    let mut desk = Desk::new();
+    let receipt = desk.report(1, "370322102310", "村口的路坏了要修");
+    desk.report(2, "370322102310", "想问低保怎么申请");
+    desk.act(&receipt, &Action::Accept { kind: Kind::Other }, MORNING_MS + 1);
+    let to = cases::Assignee { name: "村支书".to_owned(), address: code("370322102310") };
+    desk.act(&receipt, &Action::Assign { to: to.clone() }, MORNING_MS + 2);
+    let filter = ticket::Filter {
+        assignee_region: Some(code("370322102310")),
+        ..ticket::Filter::all(code("370322102"))
+    };
+    let rows = ticket::list(&desk.connection, &filter).unwrap();
+    assert_eq!(rows.iter().map(|row| row.assignee.clone()).collect::<Vec<_>>(), [Some(to)]);
+    let filter = ticket::Filter { assignee: Some("别人".to_owned()), ..filter };
+    assert!(ticket::list(&desk.connection, &filter).unwrap().is_empty());
+}
+
+/// Shows that three families with the same question are one group and another matter is not in
+/// it.
+#[test]
+fn families_with_the_same_question_are_grouped() {
+    let mut desk = Desk::new();
+    let village = "370322102310";
+    let first = desk.report(1, village, "家里老房想翻建，请问需要办哪些手续？");
+    desk.report(2, village, "村东路灯坏了三天了");
+    desk.report(3, village, "想把老房翻建一下，要办什么手续");
+    desk.report(4, village, "老房翻建需要办哪些手续");
+    let row = ticket::by_receipt(&desk.connection, &first).unwrap().unwrap();
+    let alike = ticket::similar(&desk.connection, &row, 10).unwrap();
+    let documents: Vec<_> = alike.iter().map(|row| row.home.document.0).collect();
+    assert_eq!(documents.len(), 2, "{documents:?}");
+    assert!(!documents.contains(&[2; 16]));
+    let all = ticket::list(&desk.connection, &ticket::Filter::all(code(village))).unwrap();
+    let mut sizes: Vec<_> = ticket::grouped(all).iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 3]);
+}
+
+/// Shows the rates of four tickets: one answered in time and rated, one rejected, one overdue,
+/// one not accepted.
+#[test]
+fn rates_follow_their_definitions() {
+    let mut desk = Desk::new();
+    let village = "370322102310";
+    let receipts: Vec<_> =
+        (1..=4).map(|number| desk.report(number, village, "村口的路坏了要修")).collect();
+    let [good, rejected, late, _] = receipts.as_slice() else { panic!("four receipts") };
+    for receipt in [good, rejected, late] {
+        desk.act(receipt, &Action::Accept { kind: Kind::Emergency }, MORNING_MS + 1);
+    }
+    let feedback = Action::Feedback { text: "已修好".to_owned(), photos: Vec::new() };
+    desk.act(good, &feedback, MORNING_MS + HOUR_MS);
+    desk.act(good, &Action::Rate { stars: 4, text: String::new() }, MORNING_MS + 2 * HOUR_MS);
+    let reject = Action::Reject { reason: "重复".to_owned() };
+    desk.act(rejected, &reject, MORNING_MS + HOUR_MS);
+    let period = statistics::Period::until(MORNING_MS + 5 * HOUR_MS);
+    let all = statistics::statistics(&desk.connection, code("370322"), period).unwrap();
+    let rate = |numerator, denominator| statistics::Rate { numerator, denominator };
+    let expected = statistics::Statistics {
+        reported: 4,
+        accepted: 3,
+        rejected: 1,
+        open: 2,
+        overdue: 1,
+        reply: rate(2, 3),
+        completion: rate(2, 3),
+        on_time: rate(2, 3),
+        satisfaction: rate(1, 1),
+    };
+    assert_eq!(all, expected);
+    assert_eq!(all.reply.basis_points(), Some(6_666));
+    let towns =
+        statistics::by_child(&desk.connection, code("370322"), Level::Town, period).unwrap();
+    assert_eq!(towns, BTreeMap::from([(code("370322102"), expected)]));
+}
+
+/// Shows that the contacts of a village come in the order of its page and a county's catalogue
+/// reaches its villages and no others.
+#[test]
+fn directory_and_catalogue_are_read_back() {
+    let mut desk = Desk::new();
+    let village = code("370322102310");
+    for (number, role) in [(2, "片警"), (1, "村支书")] {
+        let contact = Contact {
+            role: role.to_owned(),
+            name: "李国强".to_owned(),
+            phone: "05336310000".to_owned(),
+            duty: String::new(),
+            position: u32::from(number),
+        };
+        let document = DocumentId([number; 16]);
+        let write = crate::directory::publish(village, document, &contact, "form").unwrap();
+        desk.write(vec![write], MORNING_MS);
+    }
+    let contacts = directory(&desk.connection, village).unwrap();
+    let roles: Vec<_> = contacts.iter().map(|(_, contact)| contact.role.as_str()).collect();
+    assert_eq!(roles, ["村支书", "片警"]);
+    let mut orchard = Catalogue::built_in().class("farmland").unwrap().clone();
+    orchard.number = 8;
+    orchard.key = "orchard".to_owned();
+    let write = crate::catalogue::publish(&orchard, code("370322"), "county");
+    desk.write(vec![write], MORNING_MS);
+    let here = catalogue(&desk.connection, village).unwrap();
+    assert_eq!(here.class("orchard"), Some(&orchard));
+    let elsewhere = catalogue(&desk.connection, code("370323")).unwrap();
+    assert_eq!(elsewhere, Catalogue::built_in());
+}

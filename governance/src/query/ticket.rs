@@ -1,0 +1,373 @@
+//! Tickets: queues ordered by due time, one with its trace, by receipt, and similar ones.
+
+use std::collections::BTreeSet;
+
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, ToSql, named_params};
+
+use super::{broken, change, home, range, serial};
+use crate::ticket::{
+    Assignee, Body, Card, Channel, Clock, Kind, Receipt, ReceiptError, State, contact_home,
+};
+
+/// Two tickets of one village with at least this share of common words ask the same, in percent.
+pub const SIMILAR_PERCENT: usize = 35;
+
+/// Which tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// At and below this region.
+    pub region: AddressCode,
+    /// In one of these states; empty means any but unreported.
+    pub states: Vec<State>,
+    /// Assigned to somebody who works at or below this address.
+    pub assignee_region: Option<AddressCode>,
+    /// Assigned to exactly this name.
+    pub assignee: Option<String>,
+    /// How many to leave out.
+    pub offset: u32,
+    /// How many to return.
+    pub limit: u32,
+}
+
+impl Filter {
+    /// The first 100 tickets of any state in `region`.
+    pub fn all(region: AddressCode) -> Self {
+        Self {
+            region,
+            states: Vec::new(),
+            assignee_region: None,
+            assignee: None,
+            offset: 0,
+            limit: 100,
+        }
+    }
+
+    /// The first 100 tickets in `region` that somebody in office still has to do something on.
+    pub fn open(region: AddressCode) -> Self {
+        let states = State::ALL.into_iter().filter(|state| state.is_open()).collect();
+        Self { states, ..Self::all(region) }
+    }
+}
+
+/// A ticket as lists show it. Times in milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketRow {
+    /// Its base document.
+    pub home: Home,
+    /// What the villager keeps; empty while unreported.
+    pub receipt: String,
+    /// Where it stands.
+    pub state: State,
+    /// One line.
+    pub title: String,
+    /// The villager's words, numbers masked.
+    pub text: String,
+    /// How it came in.
+    pub channel: Option<Channel>,
+    /// Limit class, suggested or fixed.
+    pub kind: Option<Kind>,
+    /// Who is to handle it.
+    pub assignee: Option<Assignee>,
+    /// Time of the report.
+    pub reported_ms: Option<i64>,
+    /// Time of the acceptance.
+    pub accepted_ms: Option<i64>,
+    /// Time of the first answer.
+    pub replied_ms: Option<i64>,
+    /// Time of result or rejection.
+    pub completed_ms: Option<i64>,
+    /// Time of rating or rejection.
+    pub closed_ms: Option<i64>,
+    /// The clock; `None` before the acceptance.
+    pub clock: Option<Clock>,
+    /// The villager's stars.
+    pub stars: Option<u8>,
+    /// How often it was returned.
+    pub returns: u32,
+    /// Time of the latest action that was taken.
+    pub updated_ms: i64,
+    /// Two-character words, for likeness.
+    words: String,
+}
+
+impl TicketRow {
+    /// The card at `now_ms`; `None` before the acceptance.
+    pub fn card(&self, now_ms: i64) -> Option<Card> {
+        self.clock.map(|clock| clock.card(now_ms))
+    }
+
+    /// The share of common words with `other`, in percent of the words of both.
+    pub fn likeness_percent(&self, other: &Self) -> usize {
+        let mine: BTreeSet<&str> = self.words.split_whitespace().collect();
+        let theirs: BTreeSet<&str> = other.words.split_whitespace().collect();
+        let common = mine.intersection(&theirs).count();
+        let all = mine.union(&theirs).count();
+        (common * 100).checked_div(all).unwrap_or(0)
+    }
+
+    /// Whether both are of one village and ask the same.
+    pub fn is_similar(&self, other: &Self) -> bool {
+        self.home.address == other.home.address && self.likeness_percent(other) >= SIMILAR_PERCENT
+    }
+}
+
+/// One step of the trace as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRow {
+    /// When its author's device recorded it, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// The author's certificate.
+    pub author: Serial,
+    /// The name in it.
+    pub handler: String,
+    /// The signed change.
+    pub change: ChangeId,
+    /// What was done.
+    pub body: Body,
+    /// `taken`, `no_right`, `not_now`, `invalid` or `unknown`.
+    pub outcome: String,
+    /// Why it was not taken; empty when it was.
+    pub reason: String,
+    /// The state after it.
+    pub state: State,
+}
+
+impl StepRow {
+    /// Whether the action counts.
+    pub fn is_taken(&self) -> bool {
+        self.outcome == "taken"
+    }
+}
+
+/// What the contact document of a ticket holds. Only nodes that may read it have it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReporterContact {
+    /// Name; may be empty.
+    pub name: String,
+    /// Phone; may be empty.
+    pub phone: String,
+    /// The words with the numbers that are masked in the ticket; empty when none were.
+    pub text: String,
+}
+
+const COLUMNS: &str = "category, address, document, receipt, state, title, text, channel, kind,
+    assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms,
+    yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms";
+
+/// The tickets of `filter`: running clocks first, by due time; then those not accepted, oldest
+/// first; then the rest, newest first.
+pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<TicketRow>> {
+    let (from, to) = range(filter.region);
+    let assignee_range = filter.assignee_region.map(range);
+    let (assignee_from, assignee_to) = assignee_range.unzip();
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM ticket
+         WHERE address >= :from AND address < :to
+             AND CASE :states WHEN '' THEN state <> 'unreported'
+                 ELSE instr(:states, ' ' || state || ' ') > 0 END
+             AND (:assignee IS NULL OR assignee = :assignee)
+             AND (:assignee_from IS NULL
+                 OR assignee_address >= :assignee_from AND assignee_address < :assignee_to)
+         ORDER BY CASE WHEN due_ms IS NOT NULL AND stopped_ms IS NULL THEN 0
+                       WHEN state = 'reported' THEN 1 ELSE 2 END,
+                  CASE WHEN stopped_ms IS NULL THEN due_ms END,
+                  CASE WHEN state = 'reported' THEN reported_ms ELSE -updated_ms END,
+                  document
+         LIMIT :limit OFFSET :offset"
+    ))?;
+    let mut states = String::new();
+    for state in &filter.states {
+        states.extend([" ", state.as_str(), " "]);
+    }
+    let named: &[(&str, &dyn ToSql)] = named_params! {
+        ":from": from, ":to": to, ":states": states, ":assignee": filter.assignee,
+        ":assignee_from": assignee_from, ":assignee_to": assignee_to,
+        ":limit": filter.limit, ":offset": filter.offset,
+    };
+    let rows = statement.query_map(named, ticket)?;
+    rows.collect()
+}
+
+/// How many tickets at and below `region` are in each state, in the order of the process.
+pub fn counts_by_state(
+    connection: &Connection,
+    region: AddressCode,
+) -> rusqlite::Result<Vec<(State, u64)>> {
+    let (from, to) = range(region);
+    let mut statement = connection.prepare_cached(
+        "SELECT state, count(*) FROM ticket WHERE address >= :from AND address < :to
+         GROUP BY state",
+    )?;
+    let rows = statement.query_map(named_params! {":from": from, ":to": to}, |row| {
+        Ok((state(row, 0)?, super::count(row, 1)?))
+    })?;
+    let mut counts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    counts.sort_unstable();
+    Ok(counts)
+}
+
+/// The ticket with this base document.
+pub fn one(connection: &Connection, document: DocumentId) -> rusqlite::Result<Option<TicketRow>> {
+    first(connection, "document = :value", &document.0)
+}
+
+/// The ticket with this receipt.
+pub fn by_receipt(
+    connection: &Connection,
+    receipt: &Receipt,
+) -> rusqlite::Result<Option<TicketRow>> {
+    first(connection, "receipt = :value", &receipt.as_str())
+}
+
+/// The ticket with the receipt a villager typed; the error says what is wrong with the text.
+pub fn by_receipt_text(
+    connection: &Connection,
+    text: &str,
+) -> rusqlite::Result<Result<Option<TicketRow>, ReceiptError>> {
+    match Receipt::parse(text) {
+        Ok(receipt) => by_receipt(connection, &receipt).map(Ok),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// Every action of the ticket, in order, also those not taken.
+pub fn trace(connection: &Connection, ticket: &Home) -> rusqlite::Result<Vec<StepRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT at_ms, author, handler, change, body, outcome, reason, state FROM ticket_step
+         WHERE category = :category AND address = :address AND document = :document
+         ORDER BY step",
+    )?;
+    let named = named_params! {
+        ":category": ticket.category.0,
+        ":address": ticket.address.as_str(),
+        ":document": ticket.document.0,
+    };
+    let rows = statement.query_map(named, |row| {
+        let body: String = row.get(4)?;
+        Ok(StepRow {
+            at_ms: row.get(0)?,
+            author: serial(row, 1)?,
+            handler: row.get(2)?,
+            change: change(row, 3)?,
+            body: Body::decode(&body),
+            outcome: row.get(5)?,
+            reason: row.get(6)?,
+            state: state(row, 7)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// Who reported the ticket; `None` when nobody left a name or this node may not have it.
+pub fn contact(
+    connection: &Connection,
+    ticket: &Home,
+) -> rusqlite::Result<Option<ReporterContact>> {
+    let home = contact_home(ticket);
+    let mut statement = connection.prepare_cached(
+        "SELECT name, phone, text FROM ticket_contact
+         WHERE category = :category AND address = :address AND document = :document",
+    )?;
+    let mut rows = statement.query(named_params! {
+        ":category": home.category.0,
+        ":address": home.address.as_str(),
+        ":document": home.document.0,
+    })?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(ReporterContact { name: row.get(0)?, phone: row.get(1)?, text: row.get(2)? }))
+}
+
+/// Other tickets of the same town that ask the same, the most alike first; at most `limit`.
+/// Those of other villages are held to be similar by their words alone.
+pub fn similar(
+    connection: &Connection,
+    ticket: &TicketRow,
+    limit: usize,
+) -> rusqlite::Result<Vec<TicketRow>> {
+    let region = ticket.home.address.truncate(Level::Town).unwrap_or(ticket.home.address);
+    let nearby = Filter { limit: 2_000, ..Filter::all(region) };
+    let mut alike: Vec<(usize, TicketRow)> = list(connection, &nearby)?
+        .into_iter()
+        .filter(|other| other.home != ticket.home)
+        .map(|other| (ticket.likeness_percent(&other), other))
+        .filter(|(percent, _)| *percent >= SIMILAR_PERCENT)
+        .collect();
+    alike.sort_by_key(|(percent, other)| (usize::MAX - percent, other.home));
+    Ok(alike.into_iter().map(|(_, other)| other).take(limit).collect())
+}
+
+/// `tickets` with those of one village that ask the same put together: each group in the order
+/// of the list, the groups by their first.
+pub fn grouped(tickets: Vec<TicketRow>) -> Vec<Vec<TicketRow>> {
+    let mut groups: Vec<Vec<TicketRow>> = Vec::new();
+    for ticket in tickets {
+        let same = |group: &&mut Vec<TicketRow>| group.iter().any(|t| t.is_similar(&ticket));
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(ticket),
+            None => groups.push(vec![ticket]),
+        }
+    }
+    groups
+}
+
+fn first(
+    connection: &Connection,
+    condition: &str,
+    value: &dyn ToSql,
+) -> rusqlite::Result<Option<TicketRow>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM ticket WHERE {condition} ORDER BY address, document LIMIT 1"
+    ))?;
+    let mut rows = statement.query_map(named_params! {":value": value}, ticket)?;
+    rows.next().transpose()
+}
+
+fn ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
+    let name: Option<String> = row.get(9)?;
+    let assignee = match name {
+        Some(name) => Some(Assignee { name, address: super::address(row, 10)? }),
+        None => None,
+    };
+    let clock = match (row.get(16)?, row.get(17)?) {
+        (Some(yellow_ms), Some(due_ms)) => {
+            Some(Clock { yellow_ms, due_ms, stopped_ms: row.get(18)? })
+        }
+        (None | Some(_), None) | (None, Some(_)) => None,
+    };
+    let channel: Option<String> = row.get(7)?;
+    let kind: Option<String> = row.get(8)?;
+    Ok(TicketRow {
+        home: home(row)?,
+        receipt: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+        state: state(row, 4)?,
+        title: row.get(5)?,
+        text: row.get(6)?,
+        channel: channel.as_deref().and_then(Channel::from_name),
+        kind: kind.as_deref().and_then(Kind::from_name),
+        assignee,
+        reported_ms: row.get(11)?,
+        accepted_ms: row.get(12)?,
+        replied_ms: row.get(13)?,
+        completed_ms: row.get(14)?,
+        closed_ms: row.get(15)?,
+        clock,
+        stars: row.get(19)?,
+        returns: row.get(20)?,
+        words: row.get(21)?,
+        updated_ms: row.get(22)?,
+    })
+}
+
+/// A state name that this version does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the name of a ticket state")]
+struct UnknownState(String);
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+    let name: String = row.get(column)?;
+    State::from_name(&name).ok_or_else(|| broken(column, Type::Text, UnknownState(name)))
+}

@@ -1,0 +1,302 @@
+//! Commands on library records: register, edit, resolve.
+//!
+//! A record is one document per part. The base document has the id the caller drew; the id of
+//! every other part follows from it ([`DocumentId::part`]), so that no link is stored. Only
+//! fields that are filled in are written, and an edit writes only what changed: each field keeps
+//! its own source, time and author.
+//!
+//! These functions build [`Write`]s and decide nothing about rights: the form hides what may not
+//! be written, the store refuses it.
+
+use std::collections::BTreeMap;
+
+use cunlian_crdt::document::{Edit, Write};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::id::DocumentId;
+
+use crate::catalogue::{Catalogue, Class, Field, FieldKind, Language, Part};
+use crate::checks::{self, CheckError};
+
+/// Longest text of one field, in characters.
+pub const FIELD_CHARACTERS: usize = 500;
+
+/// Field texts by key, across all parts of a record.
+pub type Fields = BTreeMap<String, String>;
+
+/// Where a record lives and which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The address it belongs to: house, grid or village.
+    pub address: AddressCode,
+    /// The id of its base document.
+    pub record: DocumentId,
+}
+
+/// Where values come from and what they were asked for (provenance of every field).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// Such as `form`, `import` or `survey`.
+    pub source: String,
+    /// The survey or help task that asked; may be empty.
+    pub task: String,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Nothing was filled in where something must be.
+    #[error("must be filled in")]
+    Required,
+    /// The class has no such field.
+    #[error("is not a field of this class")]
+    Unknown,
+    /// The text is too long.
+    #[error("has {got} characters; at most {most} are kept")]
+    TooLong {
+        /// How many it has.
+        got: usize,
+        /// How many are allowed.
+        most: usize,
+    },
+    /// The text is not one of the options.
+    #[error("{got:?} is not an option; choose one of {options}")]
+    Option {
+        /// The text.
+        got: String,
+        /// The options, separated by commas.
+        options: String,
+    },
+    /// The text is not an address code.
+    #[error("is not an address code: {0}")]
+    Address(String),
+    /// A number or date that fails its check.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The identity number says otherwise.
+    #[error("does not agree with the ID number, which says {expected}")]
+    Disagrees {
+        /// What the identity number says.
+        expected: String,
+    },
+}
+
+impl Problem {
+    /// The message in `language`, to follow the field's name.
+    pub fn message(&self, language: Language) -> String {
+        if language == Language::English {
+            return self.to_string();
+        }
+        match self {
+            Self::Required => "必须填写".to_owned(),
+            Self::Unknown => "不是本类的字段".to_owned(),
+            Self::TooLong { got, most } => format!("共 {got} 字，最多 {most} 字"),
+            Self::Option { got, options } => format!("没有“{got}”这一项，请从 {options} 中选择"),
+            Self::Address(reason) => format!("不是有效的地址码：{reason}"),
+            Self::Check(check) => check.chinese(),
+            Self::Disagrees { expected } => format!("与身份证号不符，证号为 {expected}"),
+        }
+    }
+}
+
+/// Why a record is not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// No class has this key.
+    #[error("the catalogue has no class {key:?}")]
+    Class {
+        /// The key.
+        key: String,
+    },
+    /// Fields that must be corrected, by key.
+    #[error("{} fields must be corrected", .0.len())]
+    Fields(BTreeMap<String, Problem>),
+    /// Nothing differs from what is stored.
+    #[error("nothing was changed")]
+    Unchanged,
+}
+
+/// Checks the fields of a new record and returns one write per part that has any.
+///
+/// An empty text counts as not filled in. Birth date and sex are taken from a valid identity
+/// number where the class has such fields and they were left empty.
+pub fn register(
+    catalogue: &Catalogue,
+    class: &str,
+    place: Place,
+    fields: &Fields,
+    origin: &Origin,
+) -> Result<Vec<Write>, RecordError> {
+    let class = find(catalogue, class)?;
+    let mut problems = BTreeMap::new();
+    let mut values = checked(class, fields, &mut problems);
+    values.retain(|_, text| !text.is_empty());
+    agree(class, &mut values, &Fields::new(), &mut problems);
+    for field in class.fields.iter().filter(|field| field.required) {
+        if !values.contains_key(&field.key) {
+            problems.entry(field.key.clone()).or_insert(Problem::Required);
+        }
+    }
+    if !problems.is_empty() {
+        return Err(RecordError::Fields(problems));
+    }
+    let edits = values.into_iter().map(|(field, text)| Edit::Put { field, text });
+    Ok(writes(class, place, edits.collect(), origin))
+}
+
+/// Checks the changed fields of a record and returns one write per part they are in.
+///
+/// `current` are the texts the editor saw. A field that `fields` does not name stays; an empty
+/// text deletes; a text equal to the current one writes nothing, also where the field is in
+/// conflict ([`resolve`] settles that).
+pub fn edit(
+    catalogue: &Catalogue,
+    class: &str,
+    place: Place,
+    current: &Fields,
+    fields: &Fields,
+    origin: &Origin,
+) -> Result<Vec<Write>, RecordError> {
+    let class = find(catalogue, class)?;
+    let differs = |key: &str, text: &str| current.get(key).map_or("", String::as_str) != text;
+    let touched: Fields = fields
+        .iter()
+        .filter(|(key, text)| differs(key, text.trim()))
+        .map(|(key, text)| (key.clone(), text.clone()))
+        .collect();
+    let mut problems = BTreeMap::new();
+    let mut values = checked(class, &touched, &mut problems);
+    agree(class, &mut values, current, &mut problems);
+    for (key, text) in &values {
+        if text.is_empty() && class.field(key).is_some_and(|field| field.required) {
+            problems.insert(key.clone(), Problem::Required);
+        }
+    }
+    if !problems.is_empty() {
+        return Err(RecordError::Fields(problems));
+    }
+    values.retain(|key, text| differs(key, text));
+    if values.is_empty() {
+        return Err(RecordError::Unchanged);
+    }
+    let edits = values.into_iter().map(|(field, text)| {
+        if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } }
+    });
+    Ok(writes(class, place, edits.collect(), origin))
+}
+
+/// Settles a conflict: the chosen text, which may be one of the concurrent values or a new one,
+/// replaces them all. The other values stay in the history.
+pub fn resolve(
+    catalogue: &Catalogue,
+    class: &str,
+    place: Place,
+    field: &str,
+    text: &str,
+    origin: &Origin,
+) -> Result<Vec<Write>, RecordError> {
+    let class = find(catalogue, class)?;
+    let one = Fields::from([(field.to_owned(), text.to_owned())]);
+    let mut problems = BTreeMap::new();
+    let values = checked(class, &one, &mut problems);
+    if !problems.is_empty() {
+        return Err(RecordError::Fields(problems));
+    }
+    let edits = values.into_iter().map(|(field, text)| Edit::Put { field, text });
+    Ok(writes(class, place, edits.collect(), origin))
+}
+
+/// The stored form of `text` in `field`; an empty text stays empty.
+pub fn check(field: &Field, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let got = text.chars().count();
+    if got > FIELD_CHARACTERS {
+        return Err(Problem::TooLong { got, most: FIELD_CHARACTERS });
+    }
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(match field.kind {
+        FieldKind::Text => text.to_owned(),
+        FieldKind::Date => checks::date(text)?.to_string(),
+        FieldKind::Number => checks::number(text)?,
+        FieldKind::IdNumber => checks::id_number(text)?.text,
+        FieldKind::Phone => checks::phone(text)?,
+        FieldKind::CreditCode => checks::credit_code(text)?,
+        FieldKind::Address => {
+            let code = AddressCode::parse(text).map_err(|e| Problem::Address(e.to_string()))?;
+            code.as_str().to_owned()
+        }
+        FieldKind::Choice => {
+            if !field.options.iter().any(|option| option.zh == text) {
+                let options: Vec<_> = field.options.iter().map(|o| o.zh.as_str()).collect();
+                return Err(Problem::Option { got: text.to_owned(), options: options.join("、") });
+            }
+            text.to_owned()
+        }
+    })
+}
+
+fn find<'a>(catalogue: &'a Catalogue, key: &str) -> Result<&'a Class, RecordError> {
+    catalogue.class(key).ok_or_else(|| RecordError::Class { key: key.to_owned() })
+}
+
+fn checked(class: &Class, fields: &Fields, problems: &mut BTreeMap<String, Problem>) -> Fields {
+    let mut values = Fields::new();
+    for (key, text) in fields {
+        let Some(field) = class.field(key) else {
+            problems.insert(key.clone(), Problem::Unknown);
+            continue;
+        };
+        match check(field, text) {
+            Ok(text) => drop(values.insert(key.clone(), text)),
+            Err(problem) => drop(problems.insert(key.clone(), problem)),
+        }
+    }
+    values
+}
+
+/// Compares birth date and sex with the identity number, or takes them from it where empty.
+fn agree(
+    class: &Class,
+    values: &mut Fields,
+    current: &Fields,
+    problems: &mut BTreeMap<String, Problem>,
+) {
+    let number = values.get("id_number").or_else(|| current.get("id_number"));
+    let Some(number) = number.and_then(|number| checks::id_number(number).ok()) else { return };
+    for (key, expected) in
+        [("birth", number.birth.to_string()), ("sex", number.sex.as_str().to_owned())]
+    {
+        if class.field(key).is_none() || problems.contains_key(key) {
+            continue;
+        }
+        match values.get(key).or_else(|| current.get(key)) {
+            Some(text) if text.is_empty() || *text == expected => {}
+            Some(_) => drop(problems.insert(key.to_owned(), Problem::Disagrees { expected })),
+            None => drop(values.insert(key.to_owned(), expected)),
+        }
+    }
+}
+
+/// One write per part, in the order of the parts, so that the base is stored first.
+fn writes(class: &Class, place: Place, edits: Vec<Edit>, origin: &Origin) -> Vec<Write> {
+    let mut parts: BTreeMap<Part, Vec<Edit>> = BTreeMap::new();
+    for edit in edits {
+        let key = match &edit {
+            Edit::Put { field, .. } | Edit::Delete { field } => field,
+            Edit::Append { .. } => continue,
+        };
+        let part = class.field(key).map_or(Part::Base, |field| field.part);
+        parts.entry(part).or_default().push(edit);
+    }
+    let write = |(part, edits)| Write {
+        home: class.home(part, place.address, place.record),
+        edits,
+        source: origin.source.clone(),
+        task: origin.task.clone(),
+    };
+    parts.into_iter().map(write).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The fold: from the operations of a document to the ticket they make.
+//!
+//! The order of operations is the document's: causes before effects, concurrent ones in an order
+//! equal at all nodes. The fold adds nothing of its own, so equal documents and equal authority
+//! give equal tickets. Of two concurrent actions that exclude each other, the first in that order
+//! is taken and the other stays in the trace as not fitting.
+
+use cunlian_crdt::document::{DocumentView, Operation, Writer};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::change::Home;
+
+use super::action::{Action, Body};
+use super::receipt::Receipt;
+use super::{Outcome, Rating, State, Ticket, TraceStep, right};
+use crate::ticket::action::Verb;
+
+/// What the fold has to know about authors.
+pub trait Judge {
+    /// Whether `writer` may do this on the ticket `home`; the reason if not.
+    fn may(&self, writer: &Writer, verb: Verb, home: &Home) -> Result<(), String>;
+
+    /// The name of `writer` in its certificate.
+    fn name(&self, writer: &Writer) -> String;
+}
+
+impl Judge for Authority {
+    fn may(&self, writer: &Writer, verb: Verb, home: &Home) -> Result<(), String> {
+        Authority::may(self, &writer.author, right(verb), home)
+            .and_then(|()| self.in_force(&writer.author, writer.seq))
+            .map_err(|refusal| refusal.to_string())
+    }
+
+    fn name(&self, writer: &Writer) -> String {
+        Authority::name(self, &writer.author)
+    }
+}
+
+/// The ticket in `view`, with authors judged by `authority`.
+pub fn fold(view: &DocumentView, authority: &Authority) -> Ticket {
+    fold_with(view, authority)
+}
+
+/// The ticket in `view`, with authors judged by `judge`.
+pub fn fold_with(view: &DocumentView, judge: &impl Judge) -> Ticket {
+    let mut ticket = empty(view.home);
+    for operation in &view.operations {
+        step(&mut ticket, operation, judge);
+    }
+    ticket
+}
+
+fn empty(home: Home) -> Ticket {
+    Ticket {
+        home,
+        receipt: None,
+        state: State::Unreported,
+        title: String::new(),
+        text: String::new(),
+        channel: None,
+        reporter: None,
+        photos: Vec::new(),
+        kind: None,
+        assignee: None,
+        asked: None,
+        result: None,
+        result_photos: Vec::new(),
+        rating: None,
+        reported_ms: None,
+        accepted_ms: None,
+        assigned_ms: None,
+        replied_ms: None,
+        completed_ms: None,
+        closed_ms: None,
+        updated_ms: 0,
+        returns: 0,
+        trace: Vec::new(),
+    }
+}
+
+fn step(ticket: &mut Ticket, operation: &Operation, judge: &impl Judge) {
+    let writer = &operation.writer;
+    let body = Body::decode(&operation.body);
+    let outcome = match &body {
+        Body::Unknown(_) => Outcome::Unknown,
+        Body::Known(action) => {
+            let outcome = judge_action(ticket, action, writer, judge);
+            if outcome == Outcome::Taken {
+                ticket.updated_ms = ticket.updated_ms.max(writer.recorded_at_ms);
+                take(ticket, action, writer.recorded_at_ms);
+            }
+            outcome
+        }
+    };
+    ticket.trace.push(TraceStep {
+        at_ms: writer.recorded_at_ms,
+        author: writer.author,
+        handler: judge.name(writer),
+        change: writer.change,
+        body,
+        outcome,
+        state: ticket.state,
+    });
+}
+
+fn judge_action(ticket: &Ticket, action: &Action, writer: &Writer, judge: &impl Judge) -> Outcome {
+    let verb = action.verb();
+    if let Err(reason) = judge.may(writer, verb, &ticket.home) {
+        return Outcome::NoRight(reason);
+    }
+    if !ticket.allows(verb) {
+        return Outcome::NotNow(ticket.state);
+    }
+    match action {
+        Action::Rate { stars, .. } if !(1..=5).contains(stars) => {
+            Outcome::Invalid(format!("{stars} stars; 1 to 5 can be given"))
+        }
+        Action::Report { .. }
+        | Action::Accept { .. }
+        | Action::Reject { .. }
+        | Action::AskMore { .. }
+        | Action::Assign { .. }
+        | Action::Return { .. }
+        | Action::Handle { .. }
+        | Action::Feedback { .. }
+        | Action::Rate { .. }
+        | Action::Note { .. } => Outcome::Taken,
+    }
+}
+
+/// Applies an action that was taken at `at_ms` of its author's clock.
+fn take(ticket: &mut Ticket, action: &Action, at_ms: i64) {
+    match action {
+        Action::Report { channel, title, text, kind, reporter, photos } => {
+            ticket.state = State::Reported;
+            ticket.receipt = Some(Receipt::of(&ticket.home.document, at_ms));
+            ticket.channel = Some(*channel);
+            ticket.title.clone_from(title);
+            ticket.text.clone_from(text);
+            ticket.kind = *kind;
+            ticket.reporter = *reporter;
+            ticket.photos.clone_from(photos);
+            ticket.reported_ms = Some(at_ms);
+        }
+        Action::Accept { kind } => {
+            ticket.state = State::Accepted;
+            ticket.kind = Some(*kind);
+            ticket.accepted_ms = Some(at_ms);
+        }
+        Action::Reject { reason } => {
+            ticket.state = State::Rejected;
+            ticket.result = Some(reason.clone());
+            ticket.replied_ms.get_or_insert(at_ms);
+            ticket.completed_ms = Some(at_ms);
+            ticket.closed_ms = Some(at_ms);
+        }
+        Action::AskMore { text } => ticket.asked = Some(text.clone()),
+        Action::Assign { to } => {
+            ticket.state = State::Assigned;
+            ticket.assignee = Some(to.clone());
+            ticket.assigned_ms = Some(at_ms);
+        }
+        Action::Return { .. } => {
+            ticket.state = State::Accepted;
+            ticket.assignee = None;
+            ticket.returns += 1;
+        }
+        Action::Handle { text } => {
+            ticket.state = State::Handling;
+            if !text.is_empty() {
+                ticket.replied_ms.get_or_insert(at_ms);
+            }
+        }
+        Action::Feedback { text, photos } => {
+            ticket.state = State::Answered;
+            ticket.result = Some(text.clone());
+            ticket.result_photos.clone_from(photos);
+            ticket.replied_ms.get_or_insert(at_ms);
+            ticket.completed_ms = Some(at_ms);
+        }
+        Action::Rate { stars, text } => {
+            ticket.state = State::Closed;
+            ticket.rating = Some(Rating { stars: *stars, text: text.clone() });
+            ticket.closed_ms = Some(at_ms);
+        }
+        Action::Note { .. } => ticket.asked = None,
+    }
+}
