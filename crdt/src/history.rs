@@ -56,7 +56,9 @@ impl History {
             order.into_iter().filter_map(|index| kept.get_mut(index)?.take()).collect();
         let mut history =
             Self { home, applied: Vec::new(), waiting, heads: BTreeSet::new(), last_op: 0 };
-        applied.into_iter().for_each(|payload| history.push(payload));
+        for payload in applied {
+            history.push(payload);
+        }
         history
     }
 
@@ -112,7 +114,9 @@ impl History {
                 !values.is_empty()
             });
         }
-        fields.values_mut().for_each(|values| values.sort_unstable_by_key(|v| Reverse(v.id)));
+        for values in fields.values_mut() {
+            values.sort_unstable_by_key(|value| Reverse(value.id));
+        }
         fields
     }
 

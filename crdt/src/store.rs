@@ -33,6 +33,7 @@ use rusqlite::Connection;
 use crate::document::{Author, DocumentView, Write};
 use crate::projector::Projector;
 
+mod checking;
 mod commit;
 mod counts;
 mod health;
@@ -150,7 +151,9 @@ impl Shared {
 
     fn notify(&self, notice: CommitNotice) {
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
-        listeners.iter().for_each(|listener| listener(notice));
+        for listener in listeners {
+            listener(notice);
+        }
     }
 }
 
@@ -166,7 +169,7 @@ impl Store {
         identity: StoreIdentity,
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
-        opening::open(dir, projector, &identity, options)
+        opening::open(dir, projector, identity, options)
             .map(|inner| Self { inner: Arc::new(inner) })
     }
 

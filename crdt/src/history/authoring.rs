@@ -75,10 +75,10 @@ impl History {
     }
 
     fn appends(&self, edits: &[Edit], next: &mut Numbering, operations: &mut Vec<legacy::Op>) {
-        let mut tail: Option<(OpId, Option<OpId>)> = None;
+        let mut end: Option<(OpId, Option<OpId>)> = None;
         for edit in edits {
             let Edit::Append { body } = edit else { continue };
-            let (list, last) = tail.or_else(|| self.list_tail()).unwrap_or_else(|| {
+            let (list, newest) = end.or_else(|| self.list_tail()).unwrap_or_else(|| {
                 operations.push(legacy::Op {
                     action: OpType::Make(ObjType::List),
                     obj: ObjectId::Root,
@@ -88,7 +88,7 @@ impl History {
                 });
                 (next.take(), None)
             });
-            let after = last.map_or(ElementId::Head, |last| ElementId::Id(legacy_id(last)));
+            let after = newest.map_or(ElementId::Head, |newest| ElementId::Id(legacy_id(newest)));
             operations.push(legacy::Op {
                 action: OpType::Put(ScalarValue::Str(body.as_str().into())),
                 obj: ObjectId::Id(legacy_id(list)),
@@ -96,7 +96,7 @@ impl History {
                 pred: Vec::new().into(),
                 insert: true,
             });
-            tail = Some((list, Some(next.take())));
+            end = Some((list, Some(next.take())));
         }
     }
 

@@ -66,13 +66,15 @@ impl From<rusqlite::Error> for Fault {
         if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE {
             return Self::DiskFull;
         }
-        match code.code {
-            ErrorCode::DiskFull => Self::DiskFull,
-            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-                Self::ReadOnly
-            }
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt { detail },
-            _ => Self::Failing { detail },
+        let is = |codes: &[ErrorCode]| codes.contains(&code.code);
+        if is(&[ErrorCode::DiskFull]) {
+            Self::DiskFull
+        } else if is(&[ErrorCode::ReadOnly, ErrorCode::CannotOpen, ErrorCode::PermissionDenied]) {
+            Self::ReadOnly
+        } else if is(&[ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase]) {
+            Self::Corrupt { detail }
+        } else {
+            Self::Failing { detail }
         }
     }
 }

@@ -15,15 +15,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
+use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::limits;
-use cunlian_protocol::scope::Scope;
-use cunlian_protocol::signing::{self, Claim, Context};
 use cunlian_protocol::sync::{Carried, Fate};
 use rayon::prelude::*;
 use rusqlite::Connection;
 
+use super::checking::{Candidate, Fates, Sender, check, decode, known};
 use super::commit::{Addition, New};
 use super::health::Fault;
 use super::materialize::{Base, Outcome, base, payloads, project};
@@ -31,33 +30,7 @@ use super::reading::{changes_of, row_of};
 use super::writer::Batch;
 use super::{Inner, outbox, quarantine};
 use crate::history::History;
-use crate::history::payload::Payload;
 use crate::projector::Projector;
-
-/// Signatures checked in one batch equation.
-const SIGNATURES_TOGETHER: usize = 128;
-
-/// The peer that sends a batch.
-#[derive(Debug)]
-pub(super) struct Sender {
-    pub(super) serial: Serial,
-    /// What it may send.
-    pub(super) scope: Scope,
-    /// Its tier bit and those above it, when it is above this node; else 0.
-    pub(super) tiers: u8,
-}
-
-/// One change on its way in.
-#[derive(Debug, Clone)]
-struct Candidate {
-    /// Place in the batch.
-    place: usize,
-    change: VerifiedChange,
-    /// `None` when a newer version wrote it.
-    payload: Option<Payload>,
-    /// Tiers above that hold it.
-    reached: u8,
-}
 
 /// The candidates of one document, worked out on top of `base`.
 #[derive(Debug)]
@@ -68,43 +41,24 @@ struct Prepared {
     outcome: Outcome,
 }
 
-/// What became of each change so far, and what was refused.
-#[derive(Debug)]
-struct Fates {
-    fates: Vec<Option<Fate>>,
-    refused: Vec<(usize, String)>,
-}
-
-impl Fates {
-    fn refuse(&mut self, place: usize, reason: &impl ToString) {
-        let mut reason = reason.to_string();
-        reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
-        self.refused.push((place, reason.clone()));
-        self.set(place, Fate::Refused { reason });
-    }
-
-    fn set(&mut self, place: usize, fate: Fate) {
-        if let Some(slot) = self.fates.get_mut(place) {
-            *slot = Some(fate);
-        }
-    }
-}
-
 /// Checks a batch and makes it durable; gives id and fate of each change, in order.
 pub(super) fn ingest(
     inner: &Inner,
-    sender: Sender,
+    sender: &Sender,
     carried: Vec<Carried>,
 ) -> Result<Vec<(ChangeId, Fate)>, Fault> {
     let authority = inner.shared.authority();
-    let mut fates = Fates { fates: vec![None; carried.len()], refused: Vec::new() };
+    let from = sender.serial;
+    let mut fates = Fates::new(carried.len());
     let ids: Vec<ChangeId> =
         carried.par_iter().map(|carried| ChangeId::of(&carried.bytes)).collect();
     let decoded = decode(&carried, &ids, &sender.scope, &mut fates);
     let known = inner.readers.with(|connection| known(connection, &decoded))?;
     let (old, new): (Vec<_>, Vec<_>) =
         decoded.into_iter().partition(|(_, change)| known.contains_key(&change.id()));
-    old.iter().for_each(|(place, _)| fates.set(*place, Fate::Known));
+    for (place, _) in &old {
+        fates.set(*place, Fate::Known);
+    }
     // What a peer says of tiers above this node counts only if it stands above itself.
     let reached = |place: usize| match sender.tiers {
         0 => 0,
@@ -121,23 +75,23 @@ pub(super) fn ingest(
         .filter(|(_, bits)| *bits != 0)
         .collect();
     if prepared.is_empty() && fates.refused.is_empty() && held.is_empty() {
-        return Ok(finish(ids, fates));
+        return Ok(finish(&ids, fates));
     }
     inner.writer.submit(move |batch| {
         for (row, bits) in held {
             outbox::mark_reached(batch.connection, row, bits)?;
         }
         for document in prepared {
-            batch.take_in(document, &authority, &sender.serial, &mut fates)?;
+            batch.take_in(document, &authority, &from, &mut fates)?;
         }
-        quarantine::keep(batch.connection, &sender.serial, &fates.refused, &carried)?;
-        Ok(finish(ids, fates))
+        quarantine::keep(batch.connection, &from, &fates.refused, &carried)?;
+        Ok(finish(&ids, fates))
     })
 }
 
 /// A change that came twice in the batch has no fate of its own: it is known if the other one
 /// was taken in.
-fn finish(ids: Vec<ChangeId>, fates: Fates) -> Vec<(ChangeId, Fate)> {
+fn finish(ids: &[ChangeId], fates: Fates) -> Vec<(ChangeId, Fate)> {
     let mut first: HashMap<ChangeId, Fate> = HashMap::new();
     for (id, fate) in ids.iter().zip(&fates.fates) {
         if let Some(fate) = fate {
@@ -152,114 +106,6 @@ fn finish(ids: Vec<ChangeId>, fates: Fates) -> Vec<(ChangeId, Fate)> {
         .zip(fates.fates)
         .map(|(id, fate)| (*id, fate.unwrap_or_else(|| repeated(id))))
         .collect()
-}
-
-/// The layout of each change that the sender may send; of those that came twice only the first.
-fn decode(
-    carried: &[Carried],
-    ids: &[ChangeId],
-    scope: &Scope,
-    fates: &mut Fates,
-) -> Vec<(usize, SignedChange)> {
-    let decoded: Vec<_> =
-        carried.par_iter().map(|carried| SignedChange::decode(carried.bytes.clone())).collect();
-    let mut seen = HashMap::new();
-    let mut changes = Vec::with_capacity(decoded.len());
-    for ((place, result), id) in decoded.into_iter().enumerate().zip(ids) {
-        if seen.insert(*id, ()).is_some() {
-            continue;
-        }
-        match result {
-            Ok(change) if scope.allows(&change.key().to_bytes()) => changes.push((place, change)),
-            Ok(_) => fates.refuse(place, &"the change is outside of what this peer may send"),
-            Err(error) => fates.refuse(place, &error),
-        }
-    }
-    changes
-}
-
-/// Rows of those changes that are here already.
-fn known(
-    connection: &Connection,
-    changes: &[(usize, SignedChange)],
-) -> Result<HashMap<ChangeId, i64>, Fault> {
-    let mut known = HashMap::new();
-    let mut documents: HashMap<Home, bool> = HashMap::new();
-    for (_, change) in changes {
-        let home = change.header().home;
-        let exists = match documents.get(&home) {
-            Some(exists) => *exists,
-            None => {
-                let exists = base(connection, &home)?.changes > 0;
-                documents.insert(home, exists);
-                exists
-            }
-        };
-        if exists && let Some(row) = row_of(connection, &change.key())? {
-            known.insert(change.id(), row);
-        }
-    }
-    Ok(known)
-}
-
-/// Rights, signatures and payloads.
-fn check(
-    authority: &Authority,
-    changes: Vec<(usize, SignedChange)>,
-    reached: impl Fn(usize) -> u8,
-    fates: &mut Fates,
-) -> Vec<Candidate> {
-    let mut allowed = Vec::with_capacity(changes.len());
-    for (place, change) in changes {
-        let header = change.header();
-        if i64::try_from(header.seq).is_err() {
-            fates.refuse(place, &"the number of the change is out of range");
-        } else if let Err(refusal) = authority.may_write(header) {
-            fates.refuse(place, &refusal);
-        } else {
-            allowed.push((place, change));
-        }
-    }
-    // Neighbours by one author share the decoding of the key.
-    allowed.sort_by_key(|(_, change)| change.header().author);
-    let holds: Vec<bool> = allowed
-        .par_chunks(SIGNATURES_TOGETHER)
-        .flat_map_iter(|chunk| {
-            let claims: Vec<Claim<'_>> = chunk
-                .iter()
-                .filter_map(|(_, change)| {
-                    let certificate = authority.get(&change.header().author)?;
-                    Some(change.claim(certificate.body().subject))
-                })
-                .collect();
-            signing::verify_all(Context::Change, &claims)
-        })
-        .collect();
-    let mut verified = Vec::with_capacity(allowed.len());
-    for ((place, change), holds) in allowed.into_iter().zip(holds) {
-        match change.verified(holds) {
-            Ok(change) => verified.push((place, change)),
-            Err(error) => fates.refuse(place, &error),
-        }
-    }
-    let read: Vec<_> = verified
-        .into_par_iter()
-        .map(|(place, change)| {
-            let payload = Payload::decode(&change).transpose();
-            (place, change, payload)
-        })
-        .collect();
-    let mut candidates = Vec::with_capacity(read.len());
-    for (place, change, payload) in read {
-        match payload {
-            Ok(payload) => {
-                let reached = reached(place);
-                candidates.push(Candidate { place, change, payload, reached });
-            }
-            Err(error) => fates.refuse(place, &error),
-        }
-    }
-    candidates
 }
 
 /// Works out every document, in key order.
@@ -291,7 +137,7 @@ fn prepare(
         .collect();
     let mut prepared = Vec::with_capacity(worked_out.len());
     for (document, refused) in worked_out {
-        refused.iter().for_each(|(place, reason)| fates.refuse(*place, reason));
+        fates.refuse_all(&refused);
         prepared.extend(document);
     }
     Ok(prepared)
@@ -383,7 +229,7 @@ impl Batch<'_> {
         let projector = &*self.shared.projector;
         let (prepared, refused) =
             work_out(projector, &self.authority, prepared.home, base, &existing, candidates);
-        refused.iter().for_each(|(place, reason)| fates.refuse(*place, reason));
+        fates.refuse_all(&refused);
         Ok(prepared)
     }
 }

@@ -61,7 +61,7 @@ impl From<rusqlite::Error> for OpenError {
 pub(super) fn open(
     dir: &Path,
     projector: Arc<dyn Projector>,
-    identity: &StoreIdentity,
+    identity: StoreIdentity,
     options: StoreOptions,
 ) -> Result<Inner, OpenError> {
     let path = dir.join("store.sqlite");
@@ -80,8 +80,9 @@ pub(super) fn open(
     let mut connection = connect(&path, &options)?;
     schema::migrate(&mut connection)?;
     let transaction = connection.transaction()?;
+    let own = identity.own;
     let authority = authority(&transaction, identity)?;
-    let ancestors = Ancestors::of(&authority, identity.own);
+    let ancestors = Ancestors::of(&authority, own);
     outbox::adapt(&transaction, &ancestors)?;
     materialize::adapt(&transaction, &*projector, &authority)?;
     transaction.commit()?;
@@ -125,11 +126,11 @@ fn connect(path: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> 
 }
 
 /// What the file holds, and the node's own chain, which is kept with it.
-fn authority(connection: &Connection, identity: &StoreIdentity) -> Result<Authority, OpenError> {
+fn authority(connection: &Connection, identity: StoreIdentity) -> Result<Authority, OpenError> {
     let mut authority = permission::load(connection, identity.root)?;
-    for bytes in &identity.chain {
-        let serial = authority.insert(bytes)?;
-        permission::keep_certificate(connection, &serial, bytes)?;
+    for bytes in identity.chain {
+        let serial = authority.insert(&bytes)?;
+        permission::keep_certificate(connection, &serial, &bytes)?;
     }
     Ok(authority)
 }

@@ -92,6 +92,8 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 const USER_VERSION_AT: usize = 60;
 const WAL_HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
+/// How much of a page is read to see its `user_version`.
+const PAGE_READ_BYTES: i64 = 64;
 
 /// The version of a database file and its write-ahead log, without opening it as a database;
 /// `None` when there is no file, or an empty one.
@@ -130,7 +132,7 @@ fn version_in_wal(mut file: File) -> io::Result<Option<u32>> {
         if current && word(&frame, 0) == Some(1) {
             newest = newest.max(word(&frame, FRAME_HEADER_BYTES + USER_VERSION_AT));
         }
-        let rest = i64::from(page_bytes) + 24 - frame.len() as i64;
+        let rest = i64::from(page_bytes) - PAGE_READ_BYTES;
         file.seek(SeekFrom::Current(rest.max(0)))?;
     }
     Ok(newest)

@@ -2,7 +2,7 @@
 
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
-use super::ingest::Sender;
+use super::checking::Sender;
 use super::{Fault, Inner, ingest, outbox, permission, reading, selection, summary};
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
@@ -25,7 +25,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
         }),
         StoreRequest::Ingest { from, scope, changes, sender_tiers } => {
             let sender = Sender { serial: from, scope, tiers: sender_tiers };
-            let fates = ingest::ingest(inner, sender, changes)?;
+            let fates = ingest::ingest(inner, &sender, changes)?;
             Ok(StoreReply::Ingested { fates })
         }
         StoreRequest::Certificates { certificates } => {

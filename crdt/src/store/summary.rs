@@ -43,13 +43,10 @@ impl Additions {
 
     fn add_at(&mut self, prefix: Option<&[u8]>, id: &ChangeId) {
         let Some(prefix) = prefix else { return };
-        match self.0.get_mut(prefix) {
-            Some(summary) => summary.add(id),
-            None => {
-                let mut summary = Summary::default();
-                summary.add(id);
-                self.0.insert(prefix.to_vec(), summary);
-            }
+        if let Some(summary) = self.0.get_mut(prefix) {
+            summary.add(id);
+        } else {
+            self.0.entry(prefix.to_vec()).or_default().add(id);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Checking the store against itself: everything else in it follows from the log.
 
 use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::signing::{self, Claim, Context};
 use rayon::prelude::*;
 use rusqlite::Connection;
@@ -25,7 +26,7 @@ pub struct Verification {
     pub damaged_pages: Vec<String>,
     /// Changes whose signature, author or key does not hold, with the reason.
     pub bad_changes: Vec<String>,
-    /// Prefixes whose summary is not the sum of the changes below, in hexadecimal.
+    /// Prefixes whose summary is not the sum of the changes below.
     pub wrong_summaries: Vec<String>,
     /// Projection tables that differ from what the log gives.
     pub wrong_projections: Vec<String>,
@@ -102,12 +103,11 @@ fn log_and_summaries(
         }
     }
     wrong.extend(kept.into_keys());
-    report.wrong_summaries.extend(wrong.iter().map(|prefix| hexadecimal(prefix)));
+    report.wrong_summaries.extend(wrong.iter().map(|prefix| match KeyPrefix::from_bytes(prefix) {
+        Ok(prefix) => format!("{prefix:?}"),
+        Err(error) => error.to_string(),
+    }));
     Ok(())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn signatures(inner: &Inner, changes: &[SignedChange]) -> Vec<String> {

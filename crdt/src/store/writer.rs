@@ -245,12 +245,12 @@ impl Batch<'_> {
         if let Some(id) = self.memory.authors.get(serial) {
             return Ok(*id);
         }
-        let id = match known_author(self.connection, serial)? {
-            Some(id) => id,
-            None => {
-                self.connection.execute("INSERT INTO author (serial) VALUES (?1)", [serial.0])?;
-                self.connection.last_insert_rowid()
-            }
+        let known = known_author(self.connection, serial)?;
+        let id = if let Some(id) = known {
+            id
+        } else {
+            self.connection.execute("INSERT INTO author (serial) VALUES (?1)", [serial.0])?;
+            self.connection.last_insert_rowid()
         };
         self.memory.authors.insert(*serial, id);
         Ok(id)
