@@ -269,7 +269,7 @@ impl Hub {
                 connected: true,
                 problem: None,
                 next_dial_ms: None,
-                session: Some(session.report()),
+                session: Some(self.total(session)),
             });
         }
         let gone = self.past.iter().filter(|(serial, _)| !shown.contains(serial));
@@ -301,7 +301,19 @@ impl Hub {
             connected: open,
             problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
             next_dial_ms: entry.filter(|e| e.connection.is_none()).map(|e| e.next_dial_ms),
-            session: session.map(Session::report).or_else(|| past.map(|past| past.report.clone())),
+            session: session
+                .map(|session| self.total(session))
+                .or_else(|| past.map(|past| past.report.clone())),
+        }
+    }
+
+    /// Figures of a session, with what passed over earlier connections to the same peer.
+    fn total(&self, session: &Session) -> Report {
+        let past = session.peer().and_then(|peer| self.past.get(&peer.serial()));
+        let report = session.report();
+        match past {
+            Some(past) => report.after(&past.report),
+            None => report,
         }
     }
 
@@ -395,7 +407,9 @@ impl Hub {
     fn opened(&mut self, now_ms: i64, connection: ConnectionId, effects: &mut Vec<Effect>) {
         let serial_of = |session: &Session| session.peer().map(Certificate::serial);
         let Some(serial) = self.sessions.get(&connection).and_then(serial_of) else { return };
-        self.past.remove(&serial);
+        if let Some(past) = self.past.get_mut(&serial) {
+            past.problem = None;
+        }
         if let Some(target) = self.target_of(connection) {
             self.target_problems.remove(&target);
             if let Some(entry) = self.targets.get_mut(target.0) {
@@ -423,7 +437,7 @@ impl Hub {
         if let Some(session) = self.sessions.remove(&connection)
             && let Some(peer) = session.peer()
         {
-            let mut report = session.report();
+            let mut report = self.total(&session);
             report.synced = false;
             self.past.insert(peer.serial(), Past { report, problem: Some(reason.clone()) });
         }
