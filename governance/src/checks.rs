@@ -305,7 +305,7 @@ fn join(text: &str, groups: &[Range<usize>]) -> Option<String> {
 fn masked_number(digits: &str) -> Option<String> {
     if id_number(digits).is_ok() {
         Some(mask_id_number(digits))
-    } else if digits.len() == 11 && phone(digits).is_ok() {
+    } else if digits.len() == 11 && digits.starts_with('1') && phone(digits).is_ok() {
         Some(mask_phone(digits))
     } else {
         None

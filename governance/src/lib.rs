@@ -25,7 +25,7 @@ pub mod catalogue;
 pub mod checks;
 pub mod directory;
 pub mod divisions;
-//pub mod generator;
+pub mod generator;
 pub mod projection;
 pub mod query;
 pub mod record;

@@ -115,5 +115,5 @@ fn conflicts_keep_every_value() {
 #[test]
 fn words_are_sorted_pairs() {
     assert_eq!(tickets::words("翻建老房，翻建"), "建老 翻建 老房");
-    assert_eq!(tickets::words("请问需要什么"), "问需 要什");
+    assert_eq!(tickets::words("请问需要什么"), "要什 问需");
 }

@@ -13,8 +13,11 @@ use crate::ticket::{
     Assignee, Body, Card, Channel, Clock, Kind, Receipt, ReceiptError, State, contact_home,
 };
 
-/// Two tickets of one village with at least this share of common words ask the same, in percent.
-pub const SIMILAR_PERCENT: usize = 35;
+/// Two tickets ask the same if they have at least this share of the shorter one's words in
+/// common, in percent …
+pub const SIMILAR_PERCENT: usize = 40;
+/// … and at least this many words.
+pub const SIMILAR_WORDS: usize = 3;
 
 /// Which tickets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,13 +103,16 @@ impl TicketRow {
         self.clock.map(|clock| clock.card(now_ms))
     }
 
-    /// The share of common words with `other`, in percent of the words of both.
+    /// The share of common words with `other`, in percent of the words of the shorter one; 0
+    /// with fewer than [`SIMILAR_WORDS`] of them.
     pub fn likeness_percent(&self, other: &Self) -> usize {
         let mine: BTreeSet<&str> = self.words.split_whitespace().collect();
         let theirs: BTreeSet<&str> = other.words.split_whitespace().collect();
         let common = mine.intersection(&theirs).count();
-        let all = mine.union(&theirs).count();
-        (common * 100).checked_div(all).unwrap_or(0)
+        if common < SIMILAR_WORDS {
+            return 0;
+        }
+        (common * 100).checked_div(mine.len().min(theirs.len())).unwrap_or(0)
     }
 
     /// Whether both are of one village and ask the same.
