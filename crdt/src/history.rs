@@ -197,3 +197,6 @@ fn causal_order(payloads: &[Option<Payload>]) -> Vec<usize> {
     }
     order
 }
+
+#[cfg(test)]
+mod tests;

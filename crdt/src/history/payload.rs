@@ -16,6 +16,7 @@ use crate::document::Writer;
 /// Type byte of an uncompressed change in the header of an Automerge chunk, after magic and
 /// checksum of 4 bytes each. A compressed one could unfold to any size.
 const CHUNK_TYPE_AT: usize = 8;
+const CHECKSUM_AT: std::ops::Range<usize> = 4..8;
 const CHUNK_TYPE_CHANGE: u8 = 1;
 
 /// Why a payload is refused.
@@ -83,6 +84,10 @@ impl Payload {
         }
         let decoded =
             Change::try_from(bytes).map_err(|error| PayloadError::Malformed(error.to_string()))?;
+        // Automerge reads a lone change without comparing its checksum, the first bytes of its hash.
+        if bytes.get(CHECKSUM_AT) != decoded.hash().0.get(..CHECKSUM_AT.len()) {
+            return Err(PayloadError::Malformed("the checksum is wrong".to_owned()));
+        }
         let header = change.header();
         let actor = header.actor();
         if decoded.actor_id().to_bytes() != actor {
