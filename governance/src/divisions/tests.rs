@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::*;
 
 /// County 370322 as published; see `tests/data/README.md`.
-const GAOQING: &str = include_str!("../../../tests/data/divisions-370322.csv");
+const GAOQING: &str = include_str!("../../../deploy/demo/divisions-370322.csv");
 
 fn register() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
