@@ -1,57 +1,53 @@
-//! Commits numbered transactions to a `SQLite` database until it is killed, and says each number
-//! on standard output once the commit has returned. `tests/tests/power_cut.rs` cuts it off.
+//! Writes until it is killed, and says each number on standard output once the write has returned.
+//! Tests that cut the power or kill a process cut or kill this one.
 //!
-//! Arguments: the database file, and the value of `PRAGMA synchronous` (`FULL` or `OFF`).
-//!
-//! A transaction is one to sixteen rows of up to 4 KiB, so that commits differ in size and the
-//! write-ahead log is moved into the main file now and then.
+//! Arguments: `store DIRECTORY`, which makes numbered writes to a real store, or
+//! `unsynced DATABASE`, which commits rows to a bare `SQLite` file without ever syncing.
 
 use std::error::Error;
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use cunlian_crdt::store::{Store, StoreOptions};
+use cunlian_tests::numbered::{self, NumberedProjector};
+use rusqlite::Connection;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = "usage: power_cut_writer DATABASE FULL|OFF";
-    let database = arguments.next().ok_or(usage)?;
-    let synchronous = arguments.next().ok_or(usage)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["store", directory] => write_store(Path::new(directory)),
+        ["unsynced", database] => write_unsynced(Path::new(database)),
+        _ => Err("usage: power_cut_writer store DIRECTORY | unsynced DATABASE".into()),
+    }
+}
 
-    let mut connection = Connection::open(database)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS row (
-            number INTEGER, part INTEGER, parts INTEGER, payload BLOB, digest BLOB,
-            PRIMARY KEY (number, part))",
-    )?;
-    connection.pragma_update(None, "synchronous", synchronous)?;
-
-    let last: u32 =
-        connection.query_row("SELECT COALESCE(MAX(number), 0) FROM row", [], |row| row.get(0))?;
-    let mut output = std::io::stdout().lock();
-    for number in last + 1.. {
-        commit(&mut connection, number)?;
-        writeln!(output, "{number}")?;
-        output.flush()?;
+fn write_store(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let projector = Arc::new(NumberedProjector);
+    let store = Store::open(directory, projector, numbered::identity(), StoreOptions::default())?;
+    let author = numbered::author(rand::random());
+    for number in numbered::last_complete(&store)? + 1.. {
+        store.write(&author, numbered::writes(number), i64::from(number))?;
+        acknowledge(number)?;
     }
     Ok(())
 }
 
-fn commit(connection: &mut Connection, number: u32) -> rusqlite::Result<()> {
-    let parts = 1 + number % 16;
-    let transaction = connection.transaction()?;
-    for part in 0..parts {
-        let mut payload =
-            vec![0; usize::try_from(256 + (number * 31 + part * 977) % 3840).unwrap_or(256)];
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&number.to_be_bytes()).update(&part.to_be_bytes());
-        hasher.finalize_xof().fill(&mut payload);
-        let digest = blake3::hash(&payload);
-        transaction.execute(
-            "INSERT INTO row VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![number, part, parts, payload, digest.as_bytes()],
-        )?;
+fn write_unsynced(database: &Path) -> Result<(), Box<dyn Error>> {
+    let connection = Connection::open(database)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch("CREATE TABLE row (number INTEGER PRIMARY KEY, payload BLOB)")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    for number in 1_u32.. {
+        connection.execute("INSERT INTO row VALUES (?1, zeroblob(2000))", [number])?;
+        acknowledge(number)?;
     }
-    transaction.commit()
+    Ok(())
+}
+
+fn acknowledge(number: u32) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{number}")?;
+    output.flush()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Room for the largest run, small enough to be copied in an instant.
-const IMAGE_BYTES: u64 = 96 << 20;
+const IMAGE_BYTES: u64 = 192 << 20;
 
 /// Whether the tests are to be passed over on this machine. Fails when they cannot run and nobody
 /// has said that this is known.

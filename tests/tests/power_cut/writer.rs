@@ -13,11 +13,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on a database file.
-    pub(crate) fn start(database: &Path, synchronous: &str) -> Self {
+    /// Starts the writer in a mode of its own on a file or directory.
+    pub(crate) fn start(mode: &str, path: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_power_cut_writer"))
-            .arg(database)
-            .arg(synchronous)
+            .arg(mode)
+            .arg(path)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the writer starts");
@@ -25,8 +25,8 @@ impl Writer {
         Self { child, lines: BufReader::new(output).lines(), last: 0 }
     }
 
-    /// Waits until so many commits have been acknowledged.
-    pub(crate) fn wait_for_commits(&mut self, count: u32) {
+    /// Waits until so many writes have been acknowledged.
+    pub(crate) fn wait_for_writes(&mut self, count: u32) {
         for _ in 0..count {
             assert!(self.hear(), "the writer ended by itself");
         }
@@ -42,7 +42,7 @@ impl Writer {
         }
     }
 
-    /// Kills the frozen writer, and gives the number of the last commit it has ever acknowledged:
+    /// Kills the frozen writer, and gives the number of the last write it has ever acknowledged:
     /// what it said before it froze may still have been on the way.
     pub(crate) fn kill_and_hear(mut self) -> u32 {
         self.child.kill().expect("the writer can be killed");
@@ -52,7 +52,7 @@ impl Writer {
 
     fn hear(&mut self) -> bool {
         let Some(line) = self.lines.next() else { return false };
-        self.last = line.expect("a line").parse().expect("the number of a commit");
+        self.last = line.expect("a line").parse().expect("the number of a write");
         true
     }
 
