@@ -87,7 +87,6 @@ impl Role {
         node: &[Grant],
         region: Option<Region>,
     ) -> Result<Vec<Grant>, RoleError> {
-        
         let mut grants = Vec::new();
         for held in node {
             let Some(region) =

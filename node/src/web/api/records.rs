@@ -1,0 +1,325 @@
+//! Records and conflicts as JSON.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use cunlian_crdt::store::Store;
+use cunlian_governance::catalogue::{Catalogue, Class, Part};
+use cunlian_governance::query;
+use cunlian_governance::query::record::Search;
+use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
+use cunlian_protocol::rights::Rights;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Caller, Object};
+use crate::web::WebState;
+use crate::web::component::Height;
+use crate::web::failure::Failure;
+use crate::web::reading::{ask, domain_language, height};
+use crate::web::writing::{new_document, save};
+
+/// Most records in one answer.
+const LIMIT_MAX: u32 = 1_000;
+/// Where values sent by programs come from, unless they say otherwise.
+const SOURCE: &str = "api";
+
+pub(super) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/api/v1/records", get(search).post(register))
+        .route("/api/v1/records/{category}/{address}/{document}", get(show).put(edit))
+        .route("/api/v1/conflicts", get(conflicts))
+}
+
+/// How far up a document has come, for programs.
+pub(super) const fn reached_name(height: Height) -> &'static str {
+    match height {
+        Height::Local => "local",
+        Height::Town => "town",
+        Height::County => "county",
+        Height::Home => "home",
+        Height::Refused => "refused",
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    q: String,
+    class: Option<String>,
+    #[serde(default)]
+    offset: u32,
+    limit: Option<u32>,
+}
+
+async fn search(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Failure> {
+    let region = state.place().0;
+    let reader = staff.person.author.serial;
+    let body = ask(&state, move |store| find(store, &reader, region, &asked)).await?;
+    Ok(Json(body))
+}
+
+fn find(
+    store: &Store,
+    reader: &Serial,
+    region: AddressCode,
+    asked: &Asked,
+) -> Result<Value, Failure> {
+    let (catalogue, hits) = store.read(|connection| {
+        let catalogue = query::catalogue(connection, region)?;
+        let class = asked.class.as_deref().and_then(|key| catalogue.class(key));
+        let search = Search {
+            text: &asked.q,
+            class: class.map(|class| class.number),
+            region,
+            offset: asked.offset,
+            limit: asked.limit.unwrap_or(50).min(LIMIT_MAX),
+        };
+        Ok((catalogue.clone(), query::record::search(connection, &search)?))
+    })?;
+    let authority = store.authority();
+    let mut records = Vec::new();
+    for hit in hits.hits {
+        let Some(class) = catalogue.by_number(hit.class) else { continue };
+        let home = class.home(Part::Base, hit.place.address, hit.place.record);
+        if authority.may(reader, Rights::READ, &home).is_ok() {
+            records.push(json!({
+                "class": class.key,
+                "category": home.category.to_string(),
+                "address": home.address,
+                "document": home.document,
+                "name": hit.name,
+                "fields": hit.fields,
+                "updated_ms": hit.updated_ms,
+                "conflicted": hit.conflicted,
+                "reached": reached_name(height(store, &home)?),
+            }));
+        }
+    }
+    Ok(json!({ "records": records, "more": hits.more }))
+}
+
+#[derive(Deserialize)]
+struct NewRecord {
+    class: String,
+    address: AddressCode,
+    fields: Fields,
+    document: Option<DocumentId>,
+    source: Option<String>,
+    task: Option<String>,
+}
+
+async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
+    let own = state.place().0;
+    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
+}
+
+fn origin(source: Option<String>, task: Option<String>) -> Origin {
+    let short = |text: String| text.chars().take(60).collect();
+    Origin {
+        source: source.map_or_else(|| SOURCE.to_owned(), short),
+        task: task.map_or_else(String::new, short),
+    }
+}
+
+async fn register(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Object(new): Object<NewRecord>,
+) -> Result<Response, Failure> {
+    let catalogue = catalogue(&state).await?;
+    let class = catalogue.class(&new.class).ok_or_else(|| Failure::Malformed {
+        reason: format!("there is no class {:?}", new.class),
+        field: Some("class".to_owned()),
+    })?;
+    if new.address.level() < Level::Village {
+        return Err(Failure::Malformed {
+            reason: "a record belongs to a village or below".to_owned(),
+            field: Some("address".to_owned()),
+        });
+    }
+    let place = Place { address: new.address, record: new.document.unwrap_or_else(new_document) };
+    let home = class.home(Part::Base, place.address, place.record);
+    if new.document.is_some() && ask(&state, move |store| store.view(&home)).await?.is_some() {
+        return Ok(written(&home, StatusCode::OK, &[]));
+    }
+    let origin = origin(new.source, new.task);
+    let checked = domain::register(&catalogue, &new.class, place, &new.fields, &origin);
+    match checked {
+        Ok(writes) => {
+            let author = staff.person.author.clone();
+            let changes = save(&state, author, writes, state.now_ms()).await?;
+            Ok(written(&home, StatusCode::CREATED, &changes))
+        }
+        Err(error) => Ok(refused(&error, &staff)),
+    }
+}
+
+fn written(home: &Home, status: StatusCode, changes: &[ChangeId]) -> Response {
+    let body = json!({
+        "category": home.category.to_string(),
+        "address": home.address,
+        "document": home.document,
+        "changes": changes,
+    });
+    (status, Json(body)).into_response()
+}
+
+/// What is wrong with a record, field by field.
+fn refused(error: &RecordError, staff: &crate::web::visit::Staff) -> Response {
+    let l = staff.visit.l;
+    let mut body = json!({
+        "error": "malformed",
+        "message": error.to_string(),
+        "hint": l.t("failure-hint-malformed"),
+    });
+    if let (RecordError::Fields(problems), Some(object)) = (error, body.as_object_mut()) {
+        let words: Fields = problems
+            .iter()
+            .map(|(key, problem)| (key.clone(), problem.message(domain_language(l))))
+            .collect();
+        object.insert("field".to_owned(), json!(problems.keys().next()));
+        object.insert("fields".to_owned(), json!(words));
+    }
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
+}
+
+type RecordPath = Path<(String, AddressCode, DocumentId)>;
+
+/// The class and place of the base record in a path.
+fn place_of(
+    catalogue: &Catalogue,
+    category: &str,
+    address: AddressCode,
+    record: DocumentId,
+) -> Result<(Class, Place), Failure> {
+    let category =
+        u16::from_str_radix(category, 16).map(Category).map_err(|_| Failure::NotFound)?;
+    let (class, part) = category.library_parts().ok_or(Failure::NotFound)?;
+    if part != Part::Base.number() {
+        return Err(Failure::NotFound);
+    }
+    let class = catalogue.by_number(class).ok_or(Failure::NotFound)?.clone();
+    Ok((class, Place { address, record }))
+}
+
+/// The texts of all parts that are here and that `reader` may see, and the conflicts in them.
+fn texts(
+    store: &Store,
+    reader: &Serial,
+    class: &Class,
+    place: Place,
+) -> Result<(Fields, Vec<Value>), Failure> {
+    let authority = store.authority();
+    let (mut fields, mut conflicts, mut is_there) = (Fields::new(), Vec::new(), false);
+    for part in class.parts() {
+        let home = class.home(part, place.address, place.record);
+        if authority.may(reader, Rights::READ, &home).is_err() {
+            continue;
+        }
+        let Some(view) = store.view(&home)? else { continue };
+        is_there = true;
+        for (key, field) in view.fields {
+            if !field.others.is_empty() {
+                let others = field.others.iter().map(|value| value.text.as_str());
+                let values: Vec<&str> =
+                    std::iter::once(field.current.text.as_str()).chain(others).collect();
+                conflicts.push(json!({ "field": key, "values": values }));
+            }
+            fields.insert(key, field.current.text);
+        }
+    }
+    if is_there { Ok((fields, conflicts)) } else { Err(Failure::NotFound) }
+}
+
+async fn show(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Path((category, address, document)): RecordPath,
+) -> Result<Json<Value>, Failure> {
+    let catalogue = catalogue(&state).await?;
+    let (class, place) = place_of(&catalogue, &category, address, document)?;
+    let reader = staff.person.author.serial;
+    ask(&state, move |store| {
+        let (fields, conflicts) = texts(store, &reader, &class, place)?;
+        let home = class.home(Part::Base, place.address, place.record);
+        let reached = reached_name(height(store, &home)?);
+        let class = &class.key;
+        Ok::<_, Failure>(Json(json!({
+            "class": class, "fields": fields, "conflicts": conflicts, "reached": reached,
+        })))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct Edited {
+    fields: Fields,
+    seen: Option<Fields>,
+    source: Option<String>,
+    task: Option<String>,
+}
+
+async fn edit(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Path((category, address, document)): RecordPath,
+    Object(edited): Object<Edited>,
+) -> Result<Response, Failure> {
+    let catalogue = catalogue(&state).await?;
+    let (class, place) = place_of(&catalogue, &category, address, document)?;
+    let reader = staff.person.author.serial;
+    let of_class = class.clone();
+    let (current, _) = ask(&state, move |store| texts(store, &reader, &of_class, place)).await?;
+    let seen = edited.seen.unwrap_or(current);
+    let origin = origin(edited.source, edited.task);
+    let home = class.home(Part::Base, place.address, place.record);
+    match domain::edit(&catalogue, &class.key, place, &seen, &edited.fields, &origin) {
+        Ok(writes) => {
+            let author = staff.person.author.clone();
+            let changes = save(&state, author, writes, state.now_ms()).await?;
+            Ok(written(&home, StatusCode::OK, &changes))
+        }
+        Err(RecordError::Unchanged) => Ok(written(&home, StatusCode::OK, &[])),
+        Err(error) => Ok(refused(&error, &staff)),
+    }
+}
+
+async fn conflicts(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+) -> Result<Json<Value>, Failure> {
+    let region = state.place().0;
+    let reader = staff.person.author.serial;
+    ask(&state, move |store| {
+        let authority = store.authority();
+        let found =
+            store.read(|connection| query::conflict::list(connection, region, LIMIT_MAX))?;
+        let conflicts: Vec<Value> = found
+            .into_iter()
+            .filter(|conflict| authority.may(&reader, Rights::READ, &conflict.home).is_ok())
+            .map(|conflict| {
+                json!({
+                    "category": conflict.home.category.to_string(),
+                    "address": conflict.home.address,
+                    "document": conflict.home.document,
+                    "field": conflict.field,
+                    "options": conflict.options,
+                })
+            })
+            .collect();
+        Ok::<_, Failure>(Json(json!({ "conflicts": conflicts })))
+    })
+    .await
+}

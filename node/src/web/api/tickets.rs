@@ -1,0 +1,269 @@
+//! Tickets as JSON.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use cunlian_governance::query;
+use cunlian_governance::query::ticket::{Filter, TicketRow};
+use cunlian_governance::ticket::{
+    self as domain, Body, Channel, Kind, NewTicket, Receipt, State as TicketState, Ticket,
+    TicketError, Verb,
+};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::rights::Rights;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::records::reached_name;
+use super::{Caller, Object};
+use crate::web::WebState;
+use crate::web::failure::Failure;
+use crate::web::reading::{ask, domain_language, height};
+use crate::web::ticket::{action_of, load_ticket};
+use crate::web::village::field_of;
+use crate::web::visit::Staff;
+use crate::web::writing::{new_document, save};
+
+/// Most tickets in one answer.
+const LIMIT_MAX: u32 = 1_000;
+const SOURCE: &str = "api";
+
+pub(super) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/api/v1/tickets", get(list).post(report))
+        .route("/api/v1/tickets/{address}/{document}", get(show))
+        .route("/api/v1/tickets/{address}/{document}/operations", post(act))
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    state: Option<String>,
+    #[serde(default)]
+    offset: u32,
+    limit: Option<u32>,
+}
+
+async fn list(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Failure> {
+    let region = state.place().0;
+    let states = match asked.state.as_deref() {
+        None | Some("") => Vec::new(),
+        Some("open") => Filter::open(region).states,
+        Some(name) => vec![TicketState::from_name(name).ok_or_else(|| Failure::Malformed {
+            reason: format!("there is no state {name:?}"),
+            field: Some("state".to_owned()),
+        })?],
+    };
+    let limit = asked.limit.unwrap_or(100).min(LIMIT_MAX);
+    let filter = Filter { states, offset: asked.offset, limit, ..Filter::all(region) };
+    let reader = staff.person.author.serial;
+    ask(&state, move |store| {
+        let rows = store.read(|connection| query::ticket::list(connection, &filter))?;
+        let authority = store.authority();
+        let mut tickets = Vec::new();
+        for row in rows {
+            if authority.may(&reader, Rights::READ, &row.home).is_ok() {
+                tickets.push(row_object(&row, reached_name(height(store, &row.home)?)));
+            }
+        }
+        Ok::<_, Failure>(Json(json!({ "tickets": tickets })))
+    })
+    .await
+}
+
+fn row_object(row: &TicketRow, reached: &str) -> Value {
+    json!({
+        "address": row.home.address,
+        "document": row.home.document,
+        "receipt": row.receipt,
+        "state": row.state.as_str(),
+        "title": row.title,
+        "text": row.text,
+        "channel": row.channel.map(Channel::as_str),
+        "kind": row.kind.map(Kind::as_str),
+        "assignee": row.assignee,
+        "reported_ms": row.reported_ms,
+        "due_ms": row.clock.map(|clock| clock.due_ms),
+        "stars": row.stars,
+        "updated_ms": row.updated_ms,
+        "reached": reached,
+    })
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    village: AddressCode,
+    channel: Channel,
+    text: String,
+    #[serde(default)]
+    title: String,
+    kind: Option<Kind>,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    phone: String,
+    document: Option<DocumentId>,
+}
+
+async fn report(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Object(reported): Object<Reported>,
+) -> Result<Response, Failure> {
+    let document = reported.document.unwrap_or_else(new_document);
+    let new = NewTicket {
+        village: reported.village,
+        channel: reported.channel,
+        title: reported.title,
+        text: reported.text,
+        kind: reported.kind,
+        photos: Vec::new(),
+        name: reported.name,
+        phone: reported.phone,
+        source: SOURCE.to_owned(),
+    };
+    let now_ms = state.now_ms();
+    let (receipt, writes) =
+        domain::report(&new, document, now_ms).map_err(|error| malformed(&error, &staff))?;
+    let address = writes.first().map_or(new.village, |write| write.home.address);
+    let home = Home { category: Category::TICKET, address, document };
+    if reported.document.is_some() {
+        let existing = ask(&state, move |store| {
+            let view = store.view(&home)?;
+            let authority = store.authority();
+            Ok::<_, Failure>(view.map(|view| domain::fold(&view, &authority)))
+        })
+        .await?;
+        if let Some(receipt) = existing.and_then(|ticket| ticket.receipt) {
+            return Ok(written(&home, &receipt, StatusCode::OK, Vec::new()));
+        }
+    }
+    let changes = save(&state, staff.person.author.clone(), writes, now_ms).await?;
+    let ids = changes.iter().map(ToString::to_string).collect();
+    Ok(written(&home, &receipt, StatusCode::CREATED, ids))
+}
+
+fn written(home: &Home, receipt: &Receipt, status: StatusCode, changes: Vec<String>) -> Response {
+    let body = json!({
+        "receipt": receipt.as_str(),
+        "address": home.address,
+        "document": home.document,
+        "changes": changes,
+    });
+    (status, Json(body)).into_response()
+}
+
+fn malformed(error: &TicketError, staff: &Staff) -> Failure {
+    let reason = error.message(domain_language(staff.visit.l));
+    match error {
+        TicketError::NotNow { .. } => Failure::Conflict(reason),
+        TicketError::Empty { .. }
+        | TicketError::TooLong { .. }
+        | TicketError::Phone(_)
+        | TicketError::Stars { .. }
+        | TicketError::Address { .. } => {
+            Failure::Malformed { reason, field: Some(field_of(error).to_owned()) }
+        }
+    }
+}
+
+type TicketPath = Path<(AddressCode, DocumentId)>;
+
+async fn show(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Path((address, document)): TicketPath,
+) -> Result<Json<Value>, Failure> {
+    let home = Home { category: Category::TICKET, address, document };
+    let reader = staff.person.author.serial;
+    ask(&state, move |store| {
+        let ticket = load_ticket(store, &reader, &home)?;
+        Ok::<_, Failure>(Json(object(&ticket, reached_name(height(store, &home)?))))
+    })
+    .await
+}
+
+fn object(ticket: &Ticket, reached: &str) -> Value {
+    let trace: Vec<Value> = ticket
+        .trace
+        .iter()
+        .map(|step| {
+            let op = match &step.body {
+                Body::Known(action) => json!(action),
+                Body::Unknown(text) => json!(text),
+            };
+            json!({
+                "at_ms": step.at_ms,
+                "author": step.author,
+                "handler": step.handler,
+                "change": step.change,
+                "action": op,
+                "outcome": step.outcome.as_str(),
+                "reason": step.outcome.reason(),
+                "state": step.state.as_str(),
+            })
+        })
+        .collect();
+    json!({
+        "address": ticket.home.address,
+        "document": ticket.home.document,
+        "receipt": ticket.receipt.as_ref().map(Receipt::as_str),
+        "state": ticket.state.as_str(),
+        "title": ticket.title,
+        "text": ticket.text,
+        "channel": ticket.channel,
+        "kind": ticket.kind,
+        "assignee": ticket.assignee,
+        "result": ticket.result,
+        "photos": ticket.photos,
+        "reported_ms": ticket.reported_ms,
+        "accepted_ms": ticket.accepted_ms,
+        "trace": trace,
+        "reached": reached,
+    })
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    op: String,
+    #[serde(flatten)]
+    fields: BTreeMap<String, Value>,
+}
+
+async fn act(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Path((address, document)): TicketPath,
+    Object(operation): Object<Operation>,
+) -> Result<Json<Value>, Failure> {
+    let home = Home { category: Category::TICKET, address, document };
+    let verb = Verb::from_name(&operation.op).ok_or_else(|| Failure::Malformed {
+        reason: format!("there is no operation {:?}", operation.op),
+        field: Some("op".to_owned()),
+    })?;
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    let fields = operation.fields.into_iter().map(|(key, value)| (key, text(value))).collect();
+    let action = action_of(verb, &fields)?;
+    let reader = staff.person.author.serial;
+    let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
+    let write = ticket.act(&action, SOURCE).map_err(|error| malformed(&error, &staff))?;
+    let author = staff.person.author.clone();
+    let changes = save(&state, author, vec![write], state.now_ms()).await?;
+    let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
+    Ok(Json(json!({ "state": ticket.state.as_str(), "changes": changes })))
+}

@@ -1,0 +1,212 @@
+//! The conflict inbox: fields two people wrote at the same time, with every value and who wrote
+//! it. Choosing one is a signed change of its own; nothing is settled silently.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use cunlian_crdt::document::{Edit, Write};
+use cunlian_crdt::store::Store;
+use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_governance::query::conflict::{self as inbox, Conflict};
+use cunlian_governance::query::record::{Search, search};
+use cunlian_governance::{query, record};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::rights::Rights;
+use serde::Deserialize;
+
+use super::WebState;
+use super::clock::full;
+use super::component::{ConflictBox, ConflictValue};
+use super::failure::Failure;
+use super::layout::{Page, html};
+use super::posted::Posted;
+use super::reading::{ask, domain_language, name_of};
+use super::visit::Staff;
+use super::writing::save;
+use crate::text::Text;
+
+/// Most conflicts on the page.
+const SHOWN: u32 = 100;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/conflicts", get(show))
+        .route("/conflicts/{category}/{address}/{document}", post(settle))
+}
+
+#[derive(Template)]
+#[template(path = "conflicts.html")]
+struct ConflictsPage {
+    l: Text,
+    page: Page,
+    saved: bool,
+    conflicts: Vec<ConflictBox>,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    saved: String,
+}
+
+async fn show(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(shown): Query<Shown>,
+) -> Result<Response, Failure> {
+    let (l, region) = (staff.visit.l, state.place().0);
+    let reader = staff.person.author.serial;
+    let token = staff.visit.token(&state);
+    let conflicts = ask(&state, move |store| {
+        let found = store.read(|connection| inbox::list(connection, region, SHOWN))?;
+        boxes(store, &reader, found, l, &token, "/conflicts")
+    })
+    .await?;
+    let count = u64::try_from(conflicts.len()).unwrap_or(u64::MAX);
+    let page = Page::staff(&state, &staff, l.t("conflicts-title")).count("/conflicts", count);
+    let saved = !shown.saved.is_empty();
+    Ok(html(&ConflictsPage { l, page, saved, conflicts }))
+}
+
+/// Conflicts as boxes, without those `reader` may not see.
+pub(crate) fn boxes(
+    store: &Store,
+    reader: &Serial,
+    conflicts: Vec<Conflict>,
+    l: Text,
+    token: &str,
+    back: &str,
+) -> Result<Vec<ConflictBox>, Failure> {
+    let authority = store.authority();
+    let mut boxes = Vec::new();
+    for conflict in conflicts {
+        let home = conflict.home;
+        if authority.may(reader, Rights::READ, &home).is_err() {
+            continue;
+        }
+        let (catalogue, base) = store.read(|connection| {
+            Ok((query::catalogue(connection, home.address)?, base_of(connection, &home)?))
+        })?;
+        let (href, name) = match base {
+            Some((base, name)) => (super::record::record_href(&base), name),
+            None => ("/conflicts".to_owned(), home.document.to_string()),
+        };
+        let place = store.read(|connection| Ok(name_of(connection, &home.address, 2)))?;
+        let value = |option: cunlian_governance::projection::ConflictOption| ConflictValue {
+            text: option.text,
+            source: l.with(
+                "written-by",
+                &[
+                    ("name", &option.author),
+                    ("time", &full(option.at_ms)),
+                    ("source", &super::record::source_name(l, &option.source)),
+                ],
+            ),
+        };
+        boxes.push(ConflictBox {
+            l,
+            token: token.to_owned(),
+            action: format!("/conflicts/{}/{}/{}", home.category, home.address, home.document),
+            back: back.to_owned(),
+            href,
+            record: format!("{name} · {place}"),
+            label: label_of(&catalogue, &home, &conflict.field, l),
+            field: conflict.field,
+            values: conflict.options.into_iter().map(value).collect(),
+            may_resolve: authority.may(reader, Rights::WRITE, &home).is_ok(),
+        });
+    }
+    Ok(boxes)
+}
+
+/// The name of a field in the catalogue, or its key.
+fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String {
+    let class = home.category.library_parts().and_then(|(class, _)| catalogue.by_number(class));
+    class
+        .and_then(|class| class.field(field))
+        .map_or_else(|| field.to_owned(), |field| field.name(domain_language(l)).to_owned())
+}
+
+/// Home and name of the base document of the record that `home` is a part of.
+fn base_of(
+    connection: &rusqlite::Connection,
+    home: &Home,
+) -> rusqlite::Result<Option<(Home, String)>> {
+    let Some((class, part)) = home.category.library_parts() else { return Ok(None) };
+    let category = Category::library(class, Part::Base.number());
+    // Part documents do not name their base; it is one of the records at the same address.
+    let asked =
+        Search { text: "", class: Some(class), region: home.address, offset: 0, limit: 10_000 };
+    let hits = search(connection, &asked)?.hits;
+    let is_base = |id: DocumentId| {
+        if part == Part::Base.number() {
+            id == home.document
+        } else {
+            id.part(home.category) == home.document
+        }
+    };
+    let found = hits.into_iter().find(|hit| is_base(hit.place.record));
+    Ok(found.map(|hit| {
+        let base = Home { category, address: hit.place.address, document: hit.place.record };
+        (base, hit.name)
+    }))
+}
+
+async fn settle(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((category, address, document)): Path<(String, String, String)>,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let home = Home {
+        category: u16::from_str_radix(&category, 16)
+            .map(Category)
+            .map_err(|_| Failure::NotFound)?,
+        address: AddressCode::parse(&address).map_err(|_| Failure::NotFound)?,
+        document: document.parse().map_err(|_| Failure::NotFound)?,
+    };
+    let field = posted.text("field").to_owned();
+    let value = posted.0.get("value").cloned().unwrap_or_default();
+    let (wanted, l) = (field.clone(), staff.visit.l);
+    let text = ask(&state, move |store| checked(store, &home, &wanted, &value, l)).await?;
+    let edit = if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } };
+    let write =
+        Write { home, edits: vec![edit], source: "conflict".to_owned(), task: String::new() };
+    save(&state, staff.person.author.clone(), vec![write], state.now_ms()).await?;
+    let back = match posted.text("back") {
+        back if back.starts_with("/records/") => back,
+        _ => "/conflicts",
+    };
+    Ok(Redirect::to(&format!("{back}?saved=1")).into_response())
+}
+
+/// The stored form of the chosen value, if the field is in conflict and takes it.
+fn checked(
+    store: &Store,
+    home: &Home,
+    field: &str,
+    value: &str,
+    l: Text,
+) -> Result<String, Failure> {
+    let view = store.view(home)?.ok_or(Failure::NotFound)?;
+    let known = view.fields.get(field).ok_or(Failure::NotFound)?;
+    if known.others.is_empty() {
+        return Err(Failure::Conflict(l.t("conflict-gone")));
+    }
+    let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
+    let class = home.category.library_parts().and_then(|(class, _)| catalogue.by_number(class));
+    match class.and_then(|class| class.field(field)) {
+        Some(definition) => {
+            record::check(definition, value).map_err(|problem| Failure::Malformed {
+                reason: problem.message(domain_language(l)),
+                field: Some(field.to_owned()),
+            })
+        }
+        None => Ok(value.to_owned()),
+    }
+}

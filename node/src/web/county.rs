@@ -1,0 +1,282 @@
+//! The county's figures: how much there is, how well tickets are answered, by which definition,
+//! and of how many villages. Every figure leads down: county → town → village → tickets.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::get;
+use cunlian_governance::catalogue::Catalogue;
+use cunlian_governance::divisions::{self, Division, Status};
+use cunlian_governance::query::region::{
+    ClassCount, RegionCount, counts_by_child, counts_by_class,
+};
+use cunlian_governance::query::statistics::{
+    Measure, Period, Rate, Statistics, by_child, statistics,
+};
+use cunlian_governance::query::ticket::Filter;
+use cunlian_governance::query::{self};
+use cunlian_protocol::address::{AddressCode, Level};
+use rusqlite::Connection;
+
+use super::WebState;
+use super::component::{Fact, Notice, TicketItem};
+use super::failure::Failure;
+use super::layout::{Page, html};
+use super::plate::code_of;
+use super::reading::{Coverage, ask, coverage, domain_language, name_of, ticket_items};
+use super::town::level_below;
+use super::visit::Staff;
+use crate::text::Text;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new().route("/overview", get(overview)).route("/overview/{code}", get(overview_of))
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    l: Text,
+    page: Page,
+    crumbs: Vec<Crumb>,
+    place: String,
+    coverage: Notice,
+    tiles: Vec<Tile>,
+    classes: Vec<String>,
+    rows: Vec<CountRow>,
+    totals: Vec<String>,
+    rates: Vec<RateRow>,
+    definitions: Vec<Fact>,
+    tickets: Vec<TicketItem>,
+}
+
+struct Crumb {
+    href: String,
+    label: String,
+}
+
+struct Tile {
+    class: &'static str,
+    figure: String,
+    label: String,
+}
+
+struct CountRow {
+    href: String,
+    name: String,
+    counts: Vec<String>,
+    total: String,
+}
+
+struct RateRow {
+    href: String,
+    name: String,
+    total: String,
+    open: String,
+    overdue: String,
+    reply: String,
+    completion: String,
+    satisfaction: String,
+}
+
+async fn overview(state: State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let own = state.place().0;
+    show(state, staff, own).await
+}
+
+async fn overview_of(
+    state: State<WebState>,
+    staff: Staff,
+    Path(code): Path<String>,
+) -> Result<Response, Failure> {
+    let own = state.place().0;
+    let code = code_of(&code).filter(|code| own.contains(code)).ok_or(Failure::NotFound)?;
+    show(state, staff, code).await
+}
+
+/// What the figures of a region are made of.
+struct Figures {
+    name: String,
+    above: Vec<(AddressCode, String)>,
+    coverage: Coverage,
+    catalogue: Catalogue,
+    classes: Vec<ClassCount>,
+    all: Statistics,
+    children: Vec<Division>,
+    counts: Vec<RegionCount>,
+    rates: BTreeMap<AddressCode, Statistics>,
+}
+
+fn figures(
+    connection: &Connection,
+    own: AddressCode,
+    region: AddressCode,
+    now_ms: i64,
+) -> rusqlite::Result<Figures> {
+    let period = Period::until(now_ms);
+    let below = level_below(region.level());
+    let is_village = region.level() >= Level::Village;
+    let mut above: Vec<(AddressCode, String)> = region
+        .ancestors()
+        .filter(|code| *code != region && own.contains(code))
+        .map(|code| (code, name_of(connection, &code, 1)))
+        .collect();
+    above.reverse();
+    let listed = divisions::children(connection, &region).unwrap_or_default();
+    Ok(Figures {
+        name: name_of(connection, &region, 1),
+        above,
+        coverage: coverage(connection, region)?,
+        catalogue: query::catalogue(connection, own)?,
+        classes: counts_by_class(connection, region)?,
+        all: statistics(connection, region, period)?,
+        children: if is_village {
+            Vec::new()
+        } else {
+            listed.into_iter().filter(|child| child.status == Status::Active).collect()
+        },
+        counts: if is_village { Vec::new() } else { counts_by_child(connection, region, below)? },
+        rates: if is_village {
+            BTreeMap::new()
+        } else {
+            by_child(connection, region, below, period)?
+        },
+    })
+}
+
+async fn show(
+    State(state): State<WebState>,
+    staff: Staff,
+    region: AddressCode,
+) -> Result<Response, Failure> {
+    let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
+    let reader = staff.person.author.serial;
+    let (figures, tickets) = ask(&state, move |store| {
+        let figures = store.read(|connection| figures(connection, own, region, now_ms))?;
+        let mut tickets = Vec::new();
+        if region.level() >= Level::Village {
+            let rows =
+                store.read(|connection| query::ticket::list(connection, &Filter::all(region)))?;
+            tickets = ticket_items(store, &reader, rows, l, now_ms)?;
+        }
+        Ok::<_, Failure>((figures, tickets))
+    })
+    .await?;
+    let language = domain_language(l);
+    let classes: Vec<_> = figures.catalogue.classes().iter().collect();
+    let total = |counts: &[ClassCount], number: u8| {
+        counts.iter().find(|count| count.class == number).map_or(0, |count| count.records)
+    };
+    let row = |child: &Division| {
+        let empty = Vec::new();
+        let counts = figures
+            .counts
+            .iter()
+            .find(|count| count.address == child.code)
+            .map_or(&empty, |count| &count.classes);
+        let counts: Vec<u64> = classes.iter().map(|class| total(counts, class.number)).collect();
+        CountRow {
+            href: format!("/overview/{}", child.code),
+            name: child.name.clone(),
+            total: grouped(counts.iter().sum()),
+            counts: counts.into_iter().map(grouped).collect(),
+        }
+    };
+    let mut totals: Vec<u64> =
+        classes.iter().map(|class| total(&figures.classes, class.number)).collect();
+    totals.push(totals.iter().sum());
+    let title = l.t1("overview-title", "place", &figures.name);
+    let crumb = |(code, label): &(AddressCode, String)| Crumb {
+        href: format!("/overview/{code}"),
+        label: label.clone(),
+    };
+    let rates = figures.children.iter().map(|child| {
+        let figures = figures.rates.get(&child.code).copied().unwrap_or_default();
+        rate_row(child, &figures)
+    });
+    let definition = |measure: Measure| Fact {
+        label: measure.name(language).to_owned(),
+        text: measure.definition(language).to_owned(),
+    };
+    Ok(html(&OverviewPage {
+        l,
+        crumbs: figures.above.iter().map(crumb).collect(),
+        place: figures.name.clone(),
+        coverage: figures.coverage.notice(l, now_ms),
+        tiles: tiles(l, &figures),
+        classes: classes.iter().map(|class| class.name(language).to_owned()).collect(),
+        rows: figures.children.iter().map(row).collect(),
+        totals: totals.into_iter().map(grouped).collect(),
+        rates: rates.collect(),
+        definitions: Measure::ALL.into_iter().map(definition).collect(),
+        tickets,
+        page: Page::staff(&state, &staff, title),
+    }))
+}
+
+fn tiles(l: Text, figures: &Figures) -> Vec<Tile> {
+    let records = figures.classes.iter().map(|class| class.records).sum();
+    let tile = |class, figure: String, label: String| Tile { class, figure, label };
+    let all = &figures.all;
+    let overdue = if all.overdue > 0 { "bad" } else { "" };
+    let mut tiles = vec![
+        tile("", grouped(records), l.t("tile-records")),
+        tile("", grouped(all.reported), l.t("tile-tickets")),
+        tile("", grouped(all.open), l.t("tile-open")),
+        tile(overdue, grouped(all.overdue), l.t("tile-overdue")),
+    ];
+    let language = domain_language(l);
+    tiles.extend(
+        Measure::ALL
+            .into_iter()
+            .map(|measure| tile("", rate(all.rate(measure)), measure.name(language).to_owned())),
+    );
+    tiles
+}
+
+fn rate_row(child: &Division, figures: &Statistics) -> RateRow {
+    RateRow {
+        href: format!("/overview/{}", child.code),
+        name: child.name.clone(),
+        total: grouped(figures.reported),
+        open: grouped(figures.open),
+        overdue: grouped(figures.overdue),
+        reply: rate(figures.reply),
+        completion: rate(figures.completion),
+        satisfaction: rate(figures.satisfaction),
+    }
+}
+
+/// `98.5%`, or a dash when there is nothing to divide by.
+fn rate(rate: Rate) -> String {
+    rate.basis_points()
+        .map_or_else(|| "—".to_owned(), |points| format!("{}.{}%", points / 100, points % 100 / 10))
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that figures are grouped and rates cut, never rounded up to 100 %.
+    #[test]
+    fn figures_are_readable_and_not_flattering() {
+        assert_eq!([grouped(7), grouped(1_000), grouped(106_000)], ["7", "1,000", "106,000"]);
+        assert_eq!(rate(Rate { numerator: 9_999, denominator: 10_000 }), "99.9%");
+        assert_eq!(rate(Rate::default()), "—");
+    }
+}

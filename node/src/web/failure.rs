@@ -1,0 +1,201 @@
+//! What can go wrong with a request, and how it is said: a page to people, an object to programs.
+//!
+//! Handlers return a [`Failure`]; the visit layer turns it into words, because only it knows the
+//! visitor's language.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::json;
+
+use super::WebState;
+use super::layout::{MessagePage, Page, html};
+use super::visit::Visit;
+
+/// Why a request is not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Failure {
+    /// There is nothing of that name, or nothing this visitor may see.
+    #[error("not found")]
+    NotFound,
+    /// Only for people who have logged in.
+    #[error("login required")]
+    LoginRequired,
+    /// Logged in, but without the right.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The form's token does not hold: an old page, cookies off, or another site's form.
+    #[error("the form is stale: its token does not hold")]
+    Stale,
+    /// Too many of one kind.
+    #[error("too many requests; try again in {} s", wait_ms / 1000 + 1)]
+    TooMany {
+        /// When the next may come, in milliseconds.
+        wait_ms: i64,
+    },
+    /// The body is larger than what is taken.
+    #[error("the request is too large")]
+    TooLarge,
+    /// The request makes no sense.
+    #[error("{reason}")]
+    Malformed {
+        /// What is wrong.
+        reason: String,
+        /// The field, if it is one.
+        field: Option<String>,
+    },
+    /// The request makes sense but the state of things is another.
+    #[error("{0}")]
+    Conflict(String),
+    /// The disk is full; nothing was saved.
+    #[error("the disk is full; nothing was saved")]
+    DiskFull,
+    /// The store takes no writes.
+    #[error("the store takes no writes: {0}")]
+    Unwritable(String),
+    /// The store or the machine failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// A failure on its way out to the visit layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed(pub(crate) Failure);
+
+impl Failure {
+    /// A malformed request.
+    pub(crate) fn malformed(reason: impl Into<String>) -> Self {
+        Self::Malformed { reason: reason.into(), field: None }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::LoginRequired => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) | Self::Stale => StatusCode::FORBIDDEN,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Unwritable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Stable name for programs, and the end of the keys of the texts.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::LoginRequired => "login-required",
+            Self::Forbidden(_) => "forbidden",
+            Self::Stale => "stale",
+            Self::TooMany { .. } => "too-many",
+            Self::TooLarge => "too-large",
+            Self::Malformed { .. } => "malformed",
+            Self::Conflict(_) => "conflict",
+            Self::DiskFull => "disk-full",
+            Self::Unwritable(_) => "unwritable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What to say above a form that could not be saved.
+    pub(crate) fn words(&self, visit: &Visit) -> String {
+        let l = visit.l;
+        let title = l.of("failure", self.name());
+        let hint = l.of("failure-hint", self.name());
+        match self {
+            Self::Forbidden(detail) | Self::Unwritable(detail) | Self::Conflict(detail) => {
+                format!("{title} {hint} ({detail})")
+            }
+            Self::Malformed { reason, .. } => format!("{title} {reason}"),
+            Self::NotFound
+            | Self::LoginRequired
+            | Self::Stale
+            | Self::TooMany { .. }
+            | Self::TooLarge
+            | Self::DiskFull
+            | Self::Internal(_) => format!("{title} {hint}"),
+        }
+    }
+
+    /// The answer for this visitor.
+    pub(crate) fn respond(&self, state: &WebState, visit: &Visit) -> Response {
+        if let Self::Internal(detail) = self {
+            tracing::error!(path = visit.path, detail, "request failed");
+        }
+        let mut response = if visit.is_api { self.object(visit) } else { self.page(state, visit) };
+        if let Self::TooMany { wait_ms } = self {
+            let seconds = wait_ms / 1000 + 1;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    fn object(&self, visit: &Visit) -> Response {
+        let field = match self {
+            Self::Malformed { field, .. } => field.as_deref(),
+            _ => None,
+        };
+        let mut body = json!({
+            "error": self.name(),
+            "message": self.to_string(),
+            "hint": visit.l.of("failure-hint", self.name()),
+        });
+        if let (Some(field), Some(object)) = (field, body.as_object_mut()) {
+            object.insert("field".to_owned(), field.into());
+        }
+        (self.status(), Json(body)).into_response()
+    }
+
+    fn page(&self, state: &WebState, visit: &Visit) -> Response {
+        if matches!(self, Self::LoginRequired) {
+            let next: String = form_urlencode(&visit.path);
+            return Redirect::to(&format!("/login?next={next}")).into_response();
+        }
+        let l = visit.l;
+        let text = match self {
+            Self::TooMany { wait_ms } => {
+                l.t1("failure-wait", "wait", super::clock::span(l, *wait_ms + 59_999))
+            }
+            Self::Forbidden(detail)
+            | Self::Unwritable(detail)
+            | Self::Conflict(detail)
+            | Self::Malformed { reason: detail, .. } => detail.clone(),
+            Self::NotFound
+            | Self::LoginRequired
+            | Self::Stale
+            | Self::TooLarge
+            | Self::DiskFull
+            | Self::Internal(_) => String::new(),
+        };
+        let page = Page::new(state, visit, l.of("failure", self.name()));
+        let back = page.home_href.clone();
+        let hint = l.of("failure-hint", self.name());
+        let mut response = html(&MessagePage { l, page, text, hint, back });
+        *response.status_mut() = self.status();
+        response
+    }
+}
+
+/// Percent-encodes all but unreserved characters (RFC 3986 §2.3).
+pub(crate) fn form_urlencode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Failed(self));
+        response
+    }
+}

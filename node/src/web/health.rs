@@ -1,0 +1,143 @@
+//! The status page, its fragments, and the probes `/healthz` and `/readyz`.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::WebState;
+use super::clock::{full, span};
+use super::component::{Fact, LinkBadge, Notice, PeerBadge, last_success};
+use super::layout::{Page, health_notice, html};
+use super::visit::Visit;
+use crate::status::{Clock, Health, NodeStatus, PeerRole};
+use crate::text::Text;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/status", get(status))
+        .route("/fragment/status", get(status_fragment))
+        .route("/fragment/link", get(link_fragment))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+}
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct StatusPage {
+    l: Text,
+    page: Page,
+    notices: Vec<Notice>,
+    facts: Vec<Fact>,
+    peers: Vec<PeerView>,
+}
+
+#[derive(Template)]
+#[template(path = "status_list.html")]
+struct StatusList {
+    l: Text,
+    notices: Vec<Notice>,
+    facts: Vec<Fact>,
+    peers: Vec<PeerView>,
+}
+
+struct PeerView {
+    name: String,
+    role: String,
+    link: PeerBadge,
+    error: Option<String>,
+    last: String,
+    pending: String,
+}
+
+async fn status(State(state): State<WebState>, visit: Visit) -> Response {
+    let l = visit.l;
+    let StatusList { notices, facts, peers, .. } = list(&state, l);
+    let page = Page::new(&state, &visit, l.t("status-title"));
+    html(&StatusPage { l, page, notices, facts, peers })
+}
+
+async fn status_fragment(State(state): State<WebState>, visit: Visit) -> Response {
+    html(&list(&state, visit.l))
+}
+
+async fn link_fragment(State(state): State<WebState>, visit: Visit) -> Response {
+    html(&LinkBadge::of(visit.l, &state.status(), state.now_ms()))
+}
+
+fn list(state: &WebState, l: Text) -> StatusList {
+    let (status, now_ms) = (state.status(), state.now_ms());
+    let mut notices = vec![health_notice(l, &status)];
+    if let Clock::Off { ahead_ms } = status.clock {
+        let key = if ahead_ms > 0 { "clock-ahead" } else { "clock-behind" };
+        notices.push(Notice { class: "warn", text: l.t1(key, "span", span(l, ahead_ms)) });
+    }
+    let peers = status
+        .peers
+        .iter()
+        .map(|peer| PeerView {
+            name: peer.name.clone(),
+            role: match peer.role {
+                PeerRole::Parent => l.t("peer-parent"),
+                PeerRole::Child => l.t("peer-child"),
+                PeerRole::Other => l.t("peer-other"),
+            },
+            link: PeerBadge::of(l, peer.state),
+            error: peer.error.clone(),
+            last: last_success(l, peer, now_ms),
+            pending: if peer.pending_changes == 0 {
+                l.t("pending-none")
+            } else {
+                let bytes = ("size", bytes(peer.pending_bytes));
+                l.t2("pending-some", ("n", peer.pending_changes), bytes)
+            },
+        })
+        .collect();
+    StatusList { l, notices, facts: facts(l, &status, now_ms), peers }
+}
+
+fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
+    let fact = |label: String, text: String| Fact { label, text };
+    let mut facts = vec![
+        fact(l.t("status-name"), status.name.clone()),
+        fact(l.t("status-tier"), l.of("tier", status.tier.name())),
+        fact(l.t("status-code"), status.region.plate_text()),
+        fact(l.t("status-documents"), status.documents.to_string()),
+        fact(l.t("status-changes"), status.changes.to_string()),
+    ];
+    if let Some(free) = status.disk_free_bytes {
+        facts.push(fact(l.t("status-free"), bytes(free)));
+    }
+    facts.push(fact(l.t("status-time"), full(now_ms)));
+    facts.push(fact(l.t("status-started"), full(status.started_at_ms)));
+    facts.push(fact(l.t("status-version"), status.version.clone()));
+    facts
+}
+
+/// A size for people: whole units of 1024.
+fn bytes(count: u64) -> String {
+    match count {
+        0..1024 => format!("{count} B"),
+        1024..1_048_576 => format!("{} KiB", count >> 10),
+        1_048_576..1_073_741_824 => format!("{} MiB", count >> 20),
+        _ => format!("{} GiB", count >> 30),
+    }
+}
+
+/// The process answers.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The store takes writes.
+async fn readyz(State(state): State<WebState>) -> Result<&'static str, (StatusCode, String)> {
+    let status = state.status();
+    match status.health {
+        Health::Ok | Health::LowSpace { .. } => Ok("ready\n"),
+        Health::DiskFull | Health::ReadOnly | Health::Corrupt { .. } | Health::Failed { .. } => {
+            Err((StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", status.health.name())))
+        }
+    }
+}

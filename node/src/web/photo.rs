@@ -1,0 +1,167 @@
+//! Photos from phones: decoded, turned upright, made smaller and encoded anew.
+//!
+//! Encoding anew is what removes EXIF: position, device and time of the phone never reach the
+//! store. The size on disk is bounded because a photo travels as one field of a document.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits};
+
+/// Most bytes of an upload.
+pub(crate) const UPLOAD_BYTES_MAX: usize = 12 << 20;
+/// Longest side after scaling, in pixels.
+const SIDE_MAX: u32 = 1600;
+/// Longest side that is decoded at all.
+const SIDE_DECODED_MAX: u32 = 12_000;
+/// Most bytes one decoding may allocate: 48 megapixels of three bytes, and room to turn them.
+const DECODE_BYTES_MAX: u64 = 192 << 20;
+/// Most bytes of the result: in base64 with its envelope it must fit one change of 256 KiB.
+pub(crate) const STORED_BYTES_MAX: usize = 180 << 10;
+
+/// Why a photo is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PhotoError {
+    /// The upload is larger than [`UPLOAD_BYTES_MAX`].
+    #[error("the photo has more than {} MiB", UPLOAD_BYTES_MAX >> 20)]
+    TooLarge,
+    /// The picture is larger than what may be decoded.
+    #[error("the picture has too many pixels")]
+    TooManyPixels,
+    /// Not a JPEG or PNG picture, or a damaged one.
+    #[error("not a picture in JPEG or PNG format: {0}")]
+    Unreadable(ImageError),
+}
+
+impl PhotoError {
+    /// The end of the key of the text that says it to people.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::TooManyPixels => "too-many-pixels",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+}
+
+/// The picture as a JPEG of at most [`STORED_BYTES_MAX`] bytes. Blocking: some 100 ms.
+pub(crate) fn prepare(upload: &[u8]) -> Result<Vec<u8>, PhotoError> {
+    if upload.len() > UPLOAD_BYTES_MAX {
+        return Err(PhotoError::TooLarge);
+    }
+    let picture = decode(upload)?;
+    let mut side = SIDE_MAX;
+    loop {
+        let scaled = if picture.width().max(picture.height()) > side {
+            picture.resize(side, side, FilterType::Triangle)
+        } else {
+            picture.clone()
+        };
+        for quality in [82, 70, 55] {
+            let jpeg = encode(&scaled, quality)?;
+            if jpeg.len() <= STORED_BYTES_MAX {
+                return Ok(jpeg);
+            }
+        }
+        // Noise compresses badly; a smaller picture always fits in the end.
+        side = side * 3 / 4;
+    }
+}
+
+fn decode(upload: &[u8]) -> Result<DynamicImage, PhotoError> {
+    let mut reader = ImageReader::new(Cursor::new(upload))
+        .with_guessed_format()
+        .map_err(|error| PhotoError::Unreadable(ImageError::IoError(error)))?;
+    if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
+        let unknown = image::error::ImageFormatHint::Unknown;
+        return Err(PhotoError::Unreadable(ImageError::Unsupported(unknown.into())));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_image_width = Some(SIDE_DECODED_MAX);
+    limits.max_image_height = Some(SIDE_DECODED_MAX);
+    limits.max_alloc = Some(DECODE_BYTES_MAX);
+    reader.limits(limits);
+    let refused = |error| match error {
+        ImageError::Limits(_) => PhotoError::TooManyPixels,
+        ImageError::Decoding(_)
+        | ImageError::Encoding(_)
+        | ImageError::Parameter(_)
+        | ImageError::Unsupported(_)
+        | ImageError::IoError(_) => PhotoError::Unreadable(error),
+    };
+    let mut decoder = reader.into_decoder().map_err(refused)?;
+    if decoder.total_bytes() > DECODE_BYTES_MAX {
+        return Err(PhotoError::TooManyPixels);
+    }
+    let orientation = decoder.orientation().map_err(refused)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+fn encode(picture: &DynamicImage, quality: u8) -> Result<Vec<u8>, PhotoError> {
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, quality)
+        .encode_image(&picture.to_rgb8())
+        .map_err(PhotoError::Unreadable)?;
+    Ok(jpeg)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use image::RgbImage;
+
+    use super::*;
+
+    fn noise(width: u32, height: u32) -> DynamicImage {
+        let mut state = 1_u32;
+        let mut next = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()
+        };
+        DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |_, _| {
+            let [r, g, b, _] = next();
+            image::Rgb([r, g, b])
+        }))
+    }
+
+    /// Shows that even noise, which compresses worst, comes out within the bound and readable.
+    #[test]
+    fn the_worst_picture_fits_one_change() {
+        let mut png = Vec::new();
+        noise(1500, 1100).write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        let jpeg = prepare(&png).unwrap();
+        assert!(jpeg.len() <= STORED_BYTES_MAX, "{} bytes", jpeg.len());
+        assert!(image::load_from_memory_with_format(&jpeg, ImageFormat::Jpeg).is_ok());
+    }
+
+    /// Shows that EXIF is gone: a JPEG with a position in its APP1 segment loses the segment.
+    #[test]
+    fn exif_is_removed() {
+        let plain = encode(&noise(64, 48), 80).unwrap();
+        let exif = b"Exif\0\0GPSLatitude 37.17";
+        let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
+        let (start, rest) = plain.split_at(2);
+        let with_exif = [start, &[0xff, 0xe1], &length, exif.as_slice(), rest].concat();
+        let stored = prepare(&with_exif).unwrap();
+        assert!(!stored.windows(4).any(|bytes| bytes == b"Exif"));
+    }
+
+    /// Shows that a small file that unfolds into a huge picture is refused before it is decoded.
+    #[test]
+    fn a_bomb_is_refused() {
+        let mut png = Vec::new();
+        let huge = DynamicImage::ImageLuma8(image::GrayImage::new(SIDE_DECODED_MAX + 1, 10));
+        huge.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        assert!(matches!(prepare(&png), Err(PhotoError::TooManyPixels)));
+    }
+
+    /// Shows that what is no picture is refused with the reason for people.
+    #[test]
+    fn text_is_not_a_picture() {
+        assert_eq!(prepare(b"<svg/>").unwrap_err().name(), "unreadable");
+    }
+}

@@ -1,0 +1,792 @@
+//! Library records: search, register, show with the provenance of every field, edit.
+//!
+//! The form is made from the catalogue and shows only the parts this person may write; what they
+//! may not read is not on the page.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+use cunlian_crdt::document::{DocumentView, FieldView};
+use cunlian_crdt::store::Store;
+use cunlian_governance::catalogue::{Catalogue, Class, Part};
+use cunlian_governance::query;
+use cunlian_governance::query::record::{Hits, Search};
+use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::rights::Rights;
+use serde::Deserialize;
+
+use super::WebState;
+use super::clock::full;
+use super::component::{Choice, ConflictBox, FieldInput, Height, SyncBadge};
+use super::failure::Failure;
+use super::layout::{Page, form_again, html};
+use super::plate::code_of;
+use super::posted::Posted;
+use super::reading::{ask, domain_language, height, name_of, place_name};
+use super::village::village_choices;
+use super::visit::Staff;
+use super::writing::{new_document, save};
+use crate::text::Text;
+
+mod form;
+
+use self::form::{FormPart, parts_of};
+
+/// Records on one page of results.
+const SHOWN: u32 = 50;
+/// Where values typed at a terminal come from.
+const SOURCE: &str = "terminal";
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/records", get(search))
+        .route("/fragment/records", get(search_fragment))
+        .route("/records/new", get(classes))
+        .route("/records/new/{class}", get(new_form).post(register))
+        .route("/records/{category}/{address}/{document}", get(show))
+        .route("/records/{category}/{address}/{document}/edit", get(edit_form).post(edit))
+}
+
+#[derive(Deserialize, Clone, Default)]
+struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    class: String,
+}
+
+struct ResultRow {
+    href: String,
+    title: String,
+    class: String,
+    place: String,
+    detail: String,
+    conflict: bool,
+    sync: SyncBadge,
+}
+
+#[derive(Template)]
+#[template(path = "records.html")]
+struct RecordsPage {
+    l: Text,
+    page: Page,
+    query: String,
+    chosen: String,
+    classes: Vec<Choice>,
+    rows: Vec<ResultRow>,
+    found: String,
+    empty: String,
+}
+
+#[derive(Template)]
+#[template(path = "records_list.html")]
+struct RecordsList {
+    l: Text,
+    rows: Vec<ResultRow>,
+    found: String,
+    empty: String,
+}
+
+/// The path of a record's page.
+pub(crate) fn record_href(home: &Home) -> String {
+    format!("/records/{}/{}/{}", home.category, home.address, home.document)
+}
+
+/// Where a value came from, in words.
+pub(crate) fn source_name(l: Text, source: &str) -> String {
+    let key = format!("source-{source}");
+    if l.has(&key) { l.of("source", source) } else { source.to_owned() }
+}
+
+async fn search(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let own = state.place().0;
+    let catalogue = catalogue(&state).await?;
+    let RecordsList { rows, found, empty, .. } = results(&state, &staff, &asked).await?;
+    let conflicts =
+        ask(&state, move |store| store.read(|connection| query::conflict::count(connection, own)))
+            .await?;
+    Ok(html(&RecordsPage {
+        l,
+        page: Page::staff(&state, &staff, l.t("records-title")).count("/conflicts", conflicts),
+        query: asked.q,
+        chosen: asked.class,
+        classes: class_choices(&catalogue, l),
+        rows,
+        found,
+        empty,
+    }))
+}
+
+async fn search_fragment(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    Ok(html(&results(&state, &staff, &asked).await?))
+}
+
+/// The catalogue that holds at this node.
+async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
+    let own = state.place().0;
+    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
+}
+
+fn class_choices(catalogue: &Catalogue, l: Text) -> Vec<Choice> {
+    let choice = |class: &Class| Choice {
+        value: class.key.clone(),
+        label: class.name(domain_language(l)).to_owned(),
+    };
+    catalogue.classes().iter().map(choice).collect()
+}
+
+async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
+    let (l, region) = (staff.visit.l, state.place().0);
+    let reader = staff.person.author.serial;
+    let asked = asked.clone();
+    let text: String = asked.q.trim().chars().take(100).collect();
+    let is_blank = text.is_empty();
+    let (rows, more) =
+        ask(state, move |store| find(store, &reader, region, &Asked { q: text, ..asked }, l))
+            .await?;
+    let found = if more {
+        l.t1("records-found-more", "n", rows.len())
+    } else {
+        l.t1("records-found", "n", rows.len())
+    };
+    let empty = if is_blank { l.t("records-none-yet") } else { l.t("records-none-found") };
+    Ok(RecordsList { l, rows, found, empty })
+}
+
+fn find(
+    store: &Store,
+    reader: &Serial,
+    region: AddressCode,
+    asked: &Asked,
+    l: Text,
+) -> Result<(Vec<ResultRow>, bool), Failure> {
+    let (catalogue, Hits { hits, more }) = store.read(|connection| {
+        let catalogue = query::catalogue(connection, region)?;
+        let class = catalogue.class(&asked.class).map(|class| class.number);
+        let search = Search { text: &asked.q, class, region, offset: 0, limit: SHOWN };
+        let hits = query::record::search(connection, &search)?;
+        Ok((catalogue, hits))
+    })?;
+    let authority = store.authority();
+    let mut names = BTreeMap::new();
+    let mut rows = Vec::new();
+    for hit in hits {
+        let Some(class) = catalogue.by_number(hit.class) else { continue };
+        let home = class.home(Part::Base, hit.place.address, hit.place.record);
+        if authority.may(reader, Rights::READ, &home).is_err() {
+            continue;
+        }
+        let address = hit.place.address;
+        if !names.contains_key(&address) {
+            let name = store.read(|connection| Ok(name_of(connection, &address, 1)))?;
+            names.insert(address, name);
+        }
+        let shown = class.fields.iter().filter(|field| field.key != "name");
+        let detail: Vec<&str> = shown
+            .filter_map(|field| hit.fields.get(&field.key).map(String::as_str))
+            .take(3)
+            .collect();
+        rows.push(ResultRow {
+            href: record_href(&home),
+            title: if hit.name.is_empty() { l.t("record-unnamed") } else { hit.name },
+            class: class.name(domain_language(l)).to_owned(),
+            place: names.get(&address).cloned().unwrap_or_default(),
+            detail: detail.join(" · "),
+            conflict: hit.conflicted,
+            sync: SyncBadge::of(l, height(store, &home)?),
+        });
+    }
+    Ok((rows, more))
+}
+
+#[derive(Template)]
+#[template(path = "record_classes.html")]
+struct ClassesPage {
+    l: Text,
+    page: Page,
+    classes: Vec<ClassView>,
+}
+
+struct ClassView {
+    value: String,
+    label: String,
+    note: String,
+}
+
+async fn classes(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let language = domain_language(l);
+    let catalogue = catalogue(&state).await?;
+    let view = |class: &Class| ClassView {
+        value: class.key.clone(),
+        label: class.name(language).to_owned(),
+        note: class
+            .fields
+            .iter()
+            .take(4)
+            .map(|field| field.name(language))
+            .collect::<Vec<_>>()
+            .join(if language == cunlian_governance::catalogue::Language::Chinese {
+                "、"
+            } else {
+                ", "
+            }),
+    };
+    let classes = catalogue.classes().iter().map(view).collect();
+    let page = Page::staff(&state, &staff, l.t("register-choose"));
+    Ok(html(&ClassesPage { l, page, classes }))
+}
+
+/// What the editor saw in a field, sent back with the form.
+struct Before {
+    name: String,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "record_form.html")]
+struct FormPage {
+    l: Text,
+    page: Page,
+    action: String,
+    back: String,
+    document: String,
+    before: Vec<Before>,
+    error: Option<String>,
+    address: Option<FieldInput>,
+    parts: Vec<FormPart>,
+}
+
+/// A form as it is shown: values, problems, and what went wrong as a whole.
+#[derive(Default)]
+struct Filled {
+    values: Fields,
+    problems: BTreeMap<String, String>,
+    error: Option<String>,
+}
+
+async fn new_form(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path(class): Path<String>,
+) -> Result<Response, Failure> {
+    let filled = Filled::default();
+    Ok(html(&register_page(&state, &staff, &class, new_document(), filled).await?))
+}
+
+async fn register_page(
+    state: &WebState,
+    staff: &Staff,
+    class: &str,
+    document: DocumentId,
+    filled: Filled,
+) -> Result<FormPage, Failure> {
+    let l = staff.visit.l;
+    let language = domain_language(l);
+    let catalogue = catalogue(state).await?;
+    let class = catalogue.class(class).ok_or(Failure::NotFound)?;
+    let own = state.place().0;
+    let authority = state.store().authority();
+    let writer = staff.person.author.serial;
+    let may = |part: Part| {
+        let address = if own.level() < Level::Village { None } else { Some(own) };
+        may_write_somewhere(&authority, &writer, class.category(part), own, address, document)
+    };
+    let parts = parts_of(l, class, &filled.values, &filled.problems, may, true);
+    if parts.is_empty() {
+        return Err(Failure::Forbidden(l.t("no-right-to-register")));
+    }
+    let address = address_field(state, l, own, &filled).await?;
+    Ok(FormPage {
+        l,
+        page: Page::staff(state, staff, l.t1("register-title", "class", class.name(language))),
+        action: format!("/records/new/{}", class.key),
+        back: "/records/new".to_owned(),
+        document: document.to_string(),
+        before: Vec::new(),
+        error: filled.error,
+        address: Some(address),
+        parts,
+    })
+}
+
+/// Whether a new document of `category` may be written at `address`, or anywhere in `own`.
+fn may_write_somewhere(
+    authority: &Authority,
+    writer: &Serial,
+    category: Category,
+    own: AddressCode,
+    address: Option<AddressCode>,
+    document: DocumentId,
+) -> bool {
+    if let Some(address) = address {
+        let home = Home { category, address, document };
+        return authority.may(writer, Rights::WRITE, &home).is_ok();
+    }
+    let grants = authority.get(writer).map(|certificate| &certificate.body().grants);
+    grants.is_some_and(|grants| {
+        grants.iter().any(|grant| {
+            grant.rights.contains(Rights::WRITE)
+                && grant.categories.contains(category)
+                && (own.contains(&grant.region.prefix) || grant.region.prefix.contains(&own))
+        })
+    })
+}
+
+async fn address_field(
+    state: &WebState,
+    l: Text,
+    own: AddressCode,
+    filled: &Filled,
+) -> Result<FieldInput, Failure> {
+    let typed = filled.values.get("address").cloned();
+    let error = filled.problems.get("address").cloned();
+    let field = if own.level() < Level::Village {
+        let villages = village_choices(state, own).await?;
+        FieldInput::choice(l, "address", l.t("record-village"), villages)
+    } else {
+        let hint = l.t("record-address-hint");
+        FieldInput { hint, max: 40, ..FieldInput::new(l, "address", l.t("record-address")) }
+    };
+    let fallback = if own.level() < Level::Village { "" } else { own.as_str() };
+    let value = typed.unwrap_or_else(|| fallback.to_owned());
+    Ok(FieldInput { value, error, required: true, ..field })
+}
+
+async fn register(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path(class_key): Path<String>,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let document: DocumentId =
+        posted.text("document").parse().map_err(|_| Failure::malformed("document"))?;
+    let own = state.place().0;
+    let mut fields: Fields = posted.0;
+    fields.remove("document");
+    let typed = fields.remove("address").unwrap_or_default();
+    let address =
+        code_of(&typed).filter(|code| own.contains(code) && code.level() >= Level::Village);
+    let catalogue = catalogue(&state).await?;
+    let class = catalogue.class(&class_key).ok_or(Failure::NotFound)?;
+    let place = Place { address: address.unwrap_or(own), record: document };
+    let home = class.home(Part::Base, place.address, place.record);
+    if address.is_some() && ask(&state, move |store| store.view(&home)).await?.is_some() {
+        return Ok(Redirect::to(&format!("{}?saved=1", record_href(&home))).into_response());
+    }
+    let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
+    let mut problems = BTreeMap::new();
+    if address.is_none() {
+        problems.insert("address".to_owned(), l.t("record-address-wrong"));
+    }
+    let checked = domain::register(&catalogue, &class_key, place, &fields, &origin);
+    let failure = match checked {
+        Ok(writes) if problems.is_empty() => {
+            let author = staff.person.author.clone();
+            match save(&state, author, writes, state.now_ms()).await {
+                Ok(_) => {
+                    let target = format!("{}?saved=1", record_href(&home));
+                    return Ok(Redirect::to(&target).into_response());
+                }
+                Err(failure) => Some(failure),
+            }
+        }
+        Ok(_) => None,
+        Err(error) => {
+            problems.extend(problems_of(error, l));
+            None
+        }
+    };
+    fields.insert("address".to_owned(), typed);
+    let filled = again(fields, problems, failure.as_ref(), &staff);
+    let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
+    let page = register_page(&state, &staff, &class_key, document, filled).await?;
+    Ok(form_again(&page, status))
+}
+
+/// The form as it was sent, with what is wrong.
+fn again(
+    values: Fields,
+    problems: BTreeMap<String, String>,
+    failure: Option<&Failure>,
+    staff: &Staff,
+) -> Filled {
+    let l = staff.visit.l;
+    let error = match failure {
+        Some(failure) => failure.words(&staff.visit),
+        None => l.t1("form-problems", "n", problems.len()),
+    };
+    Filled { values, problems, error: Some(error) }
+}
+
+fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
+    match error {
+        RecordError::Fields(problems) => problems
+            .into_iter()
+            .map(|(key, problem)| (key, problem.message(domain_language(l))))
+            .collect(),
+        RecordError::Class { .. } | RecordError::Unchanged => BTreeMap::new(),
+    }
+}
+
+struct ShownField {
+    label: String,
+    text: String,
+    source: String,
+    conflict: bool,
+}
+
+struct ShownPart {
+    title: String,
+    sync: Option<SyncBadge>,
+    fields: Vec<ShownField>,
+}
+
+#[derive(Template)]
+#[template(path = "record.html")]
+struct RecordPage {
+    l: Text,
+    page: Page,
+    href: String,
+    class: String,
+    place: String,
+    plate: String,
+    sync: SyncBadge,
+    saved: bool,
+    may_edit: bool,
+    waiting: u32,
+    conflicts: Vec<ConflictBox>,
+    parts: Vec<ShownPart>,
+    hidden: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    saved: String,
+}
+
+/// A record's documents, as far as `reader` may see them.
+struct Loaded {
+    class: Class,
+    place: Place,
+    views: Vec<(Part, DocumentView)>,
+    hidden: usize,
+}
+
+/// Class and place of the base record in a path.
+fn base_of(
+    store: &Store,
+    category: &str,
+    address: &str,
+    document: &str,
+) -> Result<(Class, Place), Failure> {
+    let category = u16::from_str_radix(category, 16).map_err(|_| Failure::NotFound)?;
+    let (class, part) = Category(category).library_parts().ok_or(Failure::NotFound)?;
+    if part != Part::Base.number() {
+        return Err(Failure::NotFound);
+    }
+    let address = AddressCode::parse(address).map_err(|_| Failure::NotFound)?;
+    let record = document.parse().map_err(|_| Failure::NotFound)?;
+    let catalogue = store.read(|connection| query::catalogue(connection, address))?;
+    let class = catalogue.by_number(class).ok_or(Failure::NotFound)?.clone();
+    Ok((class, Place { address, record }))
+}
+
+fn load(store: &Store, reader: &Serial, class: Class, place: Place) -> Result<Loaded, Failure> {
+    let authority = store.authority();
+    let (mut views, mut hidden) = (Vec::new(), 0);
+    for part in class.parts() {
+        let home = class.home(part, place.address, place.record);
+        if authority.may(reader, Rights::READ, &home).is_err() {
+            hidden += 1;
+            continue;
+        }
+        if let Some(view) = store.view(&home)? {
+            views.push((part, view));
+        }
+    }
+    if !views.iter().any(|(part, _)| *part == Part::Base) {
+        return Err(Failure::NotFound);
+    }
+    Ok(Loaded { class, place, views, hidden })
+}
+
+impl Loaded {
+    fn fields(&self) -> Fields {
+        let all = self.views.iter().flat_map(|(_, view)| &view.fields);
+        all.map(|(key, field)| (key.clone(), field.current.text.clone())).collect()
+    }
+
+    fn home(&self) -> Home {
+        self.class.home(Part::Base, self.place.address, self.place.record)
+    }
+
+    fn name(&self, l: Text) -> String {
+        self.fields().remove("name").unwrap_or_else(|| l.t("record-unnamed"))
+    }
+}
+
+type RecordPath = Path<(String, String, String)>;
+
+async fn show(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((category, address, document)): RecordPath,
+    Query(shown): Query<Shown>,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let reader = staff.person.author.serial;
+    let token = staff.visit.token(&state);
+    let page = Page::staff(&state, &staff, String::new());
+    let saved = !shown.saved.is_empty();
+    let page = ask(&state, move |store| {
+        let (class, place) = base_of(store, &category, &address, &document)?;
+        let loaded = load(store, &reader, class, place)?;
+        record_page(store, &reader, &loaded, page, &token, saved, l)
+    })
+    .await?;
+    Ok(html(&page))
+}
+
+fn record_page(
+    store: &Store,
+    reader: &Serial,
+    loaded: &Loaded,
+    page: Page,
+    token: &str,
+    saved: bool,
+    l: Text,
+) -> Result<RecordPage, Failure> {
+    let authority = store.authority();
+    let language = domain_language(l);
+    let (place, class) = (loaded.place, &loaded.class);
+    let home = loaded.home();
+    let href = record_href(&home);
+    let mut conflicts = Vec::new();
+    let (mut parts, mut heights) = (Vec::new(), BTreeSet::new());
+    for (part, view) in &loaded.views {
+        let found = store.read(|connection| {
+            query::conflict::of_document(connection, view.home.address, view.home.document)
+        })?;
+        conflicts.extend(super::conflict::boxes(store, reader, found, l, token, &href)?);
+        let reached = height(store, &view.home)?;
+        heights.insert(rank(reached));
+        parts.push(ShownPart {
+            title: part.name(language).to_owned(),
+            sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached)),
+            fields: shown_fields(class, *part, view, &authority, l),
+        });
+    }
+    // The record as a whole has come as far as its slowest part that travels.
+    let slowest = heights.first().copied().map_or(Height::Home, height_of);
+    let may_edit = class.parts().any(|part| {
+        let home = class.home(part, place.address, place.record);
+        authority.may(reader, Rights::WRITE, &home).is_ok()
+    });
+    Ok(RecordPage {
+        l,
+        page: Page { title: loaded.name(l), ..page },
+        href,
+        class: class.name(language).to_owned(),
+        place: place_name(store, &place.address)?,
+        plate: place.address.plate_text(),
+        sync: SyncBadge::of(l, slowest),
+        saved,
+        may_edit,
+        waiting: loaded.views.iter().map(|(_, view)| view.waiting).sum(),
+        conflicts,
+        parts,
+        hidden: (loaded.hidden > 0).then(|| l.t1("record-hidden", "n", loaded.hidden)),
+    })
+}
+
+/// Refused and local come before what has reached further; what does not travel comes last.
+const fn rank(height: Height) -> u8 {
+    match height {
+        Height::Refused => 0,
+        Height::Local => 1,
+        Height::Town => 2,
+        Height::County => 3,
+        Height::Home => 4,
+    }
+}
+
+const fn height_of(rank: u8) -> Height {
+    match rank {
+        0 => Height::Refused,
+        1 => Height::Local,
+        2 => Height::Town,
+        3 => Height::County,
+        _ => Height::Home,
+    }
+}
+
+/// The fields of a part in the order of the catalogue, then those it does not know.
+fn shown_fields(
+    class: &Class,
+    part: Part,
+    view: &DocumentView,
+    authority: &Authority,
+    l: Text,
+) -> Vec<ShownField> {
+    let language = domain_language(l);
+    let known = class.fields.iter().filter(|field| field.part == part);
+    let mut shown: Vec<ShownField> = known
+        .filter_map(|field| {
+            let stored = view.fields.get(&field.key)?;
+            let option = field.options.iter().find(|option| option.zh == stored.current.text);
+            let text = match option {
+                Some(option) if language == cunlian_governance::catalogue::Language::English => {
+                    option.en.clone()
+                }
+                _ => stored.current.text.clone(),
+            };
+            Some(shown_field(field.name(language), text, stored, authority, l))
+        })
+        .collect();
+    let unknown = view.fields.iter().filter(|(key, _)| class.field(key).is_none());
+    shown.extend(
+        unknown
+            .map(|(key, field)| shown_field(key, field.current.text.clone(), field, authority, l)),
+    );
+    shown
+}
+
+fn shown_field(
+    label: &str,
+    text: String,
+    field: &FieldView,
+    authority: &Authority,
+    l: Text,
+) -> ShownField {
+    let writer = &field.current.writer;
+    ShownField {
+        label: label.to_owned(),
+        text,
+        source: l.with(
+            "written-by",
+            &[
+                ("name", &authority.name(&writer.author)),
+                ("time", &full(writer.recorded_at_ms)),
+                ("source", &source_name(l, &writer.source)),
+            ],
+        ),
+        conflict: !field.others.is_empty(),
+    }
+}
+
+async fn edit_form(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((category, address, document)): RecordPath,
+) -> Result<Response, Failure> {
+    let reader = staff.person.author.serial;
+    let loaded = ask(&state, move |store| {
+        let (class, place) = base_of(store, &category, &address, &document)?;
+        load(store, &reader, class, place)
+    })
+    .await?;
+    let current = loaded.fields();
+    let filled = Filled { values: current.clone(), ..Filled::default() };
+    Ok(html(&edit_page(&state, &staff, &loaded, &current, filled)?))
+}
+
+fn edit_page(
+    state: &WebState,
+    staff: &Staff,
+    loaded: &Loaded,
+    current: &Fields,
+    filled: Filled,
+) -> Result<FormPage, Failure> {
+    let l = staff.visit.l;
+    let (class, place) = (&loaded.class, loaded.place);
+    let authority = state.store().authority();
+    let writer = staff.person.author.serial;
+    // A part that may be written but not read would be overwritten blindly.
+    let may = |part: Part| {
+        let home = class.home(part, place.address, place.record);
+        authority.may(&writer, Rights::WRITE.with(Rights::READ), &home).is_ok()
+    };
+    let parts = parts_of(l, class, &filled.values, &filled.problems, may, false);
+    if parts.is_empty() {
+        return Err(Failure::Forbidden(l.t("no-right-to-edit")));
+    }
+    let href = record_href(&loaded.home());
+    let before =
+        |(name, text): (&String, &String)| Before { name: name.clone(), text: text.clone() };
+    Ok(FormPage {
+        l,
+        page: Page::staff(state, staff, l.t1("edit-title", "name", loaded.name(l))),
+        action: format!("{href}/edit"),
+        back: href,
+        document: place.record.to_string(),
+        before: current.iter().map(before).collect(),
+        error: filled.error,
+        address: None,
+        parts,
+    })
+}
+
+async fn edit(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((category, address, document)): RecordPath,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let reader = staff.person.author.serial;
+    let loaded = ask(&state, move |store| {
+        let (class, place) = base_of(store, &category, &address, &document)?;
+        load(store, &reader, class, place)
+    })
+    .await?;
+    let (mut fields, mut seen) = (Fields::new(), Fields::new());
+    for (name, text) in posted.0 {
+        match name.strip_prefix("was.") {
+            Some(name) => drop(seen.insert(name.to_owned(), text)),
+            None if name == "document" => {}
+            None => drop(fields.insert(name, text)),
+        }
+    }
+    let catalogue = catalogue(&state).await?;
+    let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
+    let key = &loaded.class.key;
+    let checked = domain::edit(&catalogue, key, loaded.place, &seen, &fields, &origin);
+    let target = format!("{}?saved=1", record_href(&loaded.home()));
+    let (problems, failure) = match checked {
+        Ok(writes) => {
+            match save(&state, staff.person.author.clone(), writes, state.now_ms()).await {
+                Ok(_) => return Ok(Redirect::to(&target).into_response()),
+                Err(failure) => (BTreeMap::new(), Some(failure)),
+            }
+        }
+        Err(RecordError::Unchanged) => {
+            return Ok(Redirect::to(&record_href(&loaded.home())).into_response());
+        }
+        Err(error) => (problems_of(error, l), None),
+    };
+    let filled = again(fields, problems, failure.as_ref(), &staff);
+    let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
+    Ok(form_again(&edit_page(&state, &staff, &loaded, &seen, filled)?, status))
+}

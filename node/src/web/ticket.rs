@@ -1,0 +1,516 @@
+//! One ticket: report, trace, and what this person may do with it now.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use cunlian_crdt::document::{DocumentView, Edit, Write};
+use cunlian_crdt::store::Store;
+use cunlian_governance::ticket::{
+    self as domain, Action, Assignee, Body, Channel, Kind, Outcome, Rules, Ticket, TraceStep, Verb,
+};
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::rights::Rights;
+use serde::Deserialize;
+
+use super::WebState;
+use super::clock::{full, machine};
+use super::component::{
+    Choice, ClockBadge, Fact, FieldInput, Photo, Photos, SyncBadge, TicketItem, TicketStateBadge,
+    Trace, TraceRow,
+};
+use super::failure::Failure;
+use super::layout::{Page, form_again, html};
+use super::posted::Posted;
+use super::reading::{ask, height, place_name, similar_tickets};
+use super::visit::Staff;
+use super::writing::save;
+use crate::text::Text;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/tickets/{address}/{document}", get(show))
+        .route("/tickets/{address}/{document}/{verb}", post(act))
+        .route("/photo/{address}/{document}", get(photo))
+}
+
+#[derive(Template)]
+#[template(path = "ticket.html")]
+struct TicketPage {
+    l: Text,
+    page: Page,
+    href: String,
+    error: Option<String>,
+    saved: bool,
+    state: TicketStateBadge,
+    clock: Option<ClockBadge>,
+    sync: SyncBadge,
+    text: String,
+    photos: Photos,
+    asked: Option<String>,
+    result: Option<String>,
+    result_photos: Photos,
+    rating: Option<String>,
+    actions: Vec<ActionForm>,
+    trace: Trace,
+    facts: Vec<Fact>,
+    contact: Option<Vec<Fact>>,
+    similar: Vec<TicketItem>,
+}
+
+struct ActionForm {
+    verb: &'static str,
+    open: bool,
+    fields: Vec<FieldInput>,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(default)]
+    saved: String,
+}
+
+/// The home of the ticket in a path.
+pub(crate) fn ticket_home(address: &str, document: &str) -> Result<Home, Failure> {
+    let address = AddressCode::parse(address).map_err(|_| Failure::NotFound)?;
+    let document = document.parse().map_err(|_| Failure::NotFound)?;
+    Ok(Home { category: Category::TICKET, address, document })
+}
+
+/// The path of a ticket's page.
+pub(crate) fn ticket_href(home: &Home) -> String {
+    format!("/tickets/{}/{}", home.address, home.document)
+}
+
+/// All a ticket page needs from the store, read in one go.
+struct Loaded {
+    ticket: Ticket,
+    sync: SyncBadge,
+    place: String,
+    contact: Option<DocumentView>,
+    similar: Vec<TicketItem>,
+    assignees: Vec<Choice>,
+    may: Vec<Verb>,
+}
+
+/// The ticket, if `reader` may see it.
+pub(crate) fn load_ticket(store: &Store, reader: &Serial, home: &Home) -> Result<Ticket, Failure> {
+    let authority = store.authority();
+    if authority.may(reader, Rights::READ, home).is_err() {
+        return Err(Failure::NotFound);
+    }
+    let view = store.view(home)?.ok_or(Failure::NotFound)?;
+    Ok(domain::fold(&view, &authority))
+}
+
+/// What `actor` may do with the ticket now, by state and by right.
+fn possible(authority: &Authority, actor: &Serial, ticket: &Ticket) -> Vec<Verb> {
+    ticket
+        .actions()
+        .filter(|verb| !matches!(verb, Verb::Report | Verb::Rate))
+        .filter(|verb| authority.may(actor, domain::right(*verb), &ticket.home).is_ok())
+        .collect()
+}
+
+fn load(
+    store: &Store,
+    reader: &Serial,
+    home: &Home,
+    l: Text,
+    now_ms: i64,
+) -> Result<Loaded, Failure> {
+    let ticket = load_ticket(store, reader, home)?;
+    let authority = store.authority();
+    let contact_home = ticket.contact_home();
+    let contact = match ticket.reporter {
+        Some(_) if authority.may(reader, Rights::READ, &contact_home).is_ok() => {
+            store.view(&contact_home)?
+        }
+        _ => None,
+    };
+    let may = possible(&authority, reader, &ticket);
+    let assignees =
+        if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
+    let similar = similar_tickets(store, reader, home, l, now_ms)?;
+    let sync = SyncBadge::of(l, height(store, home)?);
+    let place = place_name(store, &home.address)?;
+    Ok(Loaded { ticket, sync, place, contact, similar, assignees, may })
+}
+
+/// Units of a town that have no certificate of their own yet, as its duty list names them.
+const UNITS: [&str; 7] =
+    ["党政办", "民政办", "农业农村办", "自然资源所", "综合执法队", "市场监管所", "派出所"];
+
+/// Whom a dispatcher may name: the people of the village's directory, then the units of its town.
+fn assignees(store: &Store, village: &AddressCode) -> Result<Vec<Choice>, Failure> {
+    let mut choices = Vec::new();
+    let name = place_name(store, village)?;
+    let short = name.rsplit(' ').next().unwrap_or_default().to_owned();
+    let contacts = super::reading::contacts(store, village)?;
+    for contact in contacts {
+        let name = format!("{short} {} {}", contact.role, contact.name);
+        choices.push(Choice { value: format!("{village} {name}"), label: name });
+    }
+    let committee = format!("{short}村委会");
+    choices.push(Choice { value: format!("{village} {committee}"), label: committee });
+    if let Some(town) = village.truncate(Level::Town) {
+        let town_name = place_name(store, &town)?;
+        let town_short = town_name.rsplit(' ').next().unwrap_or_default().to_owned();
+        for unit in UNITS {
+            let label = format!("{town_short}{unit}");
+            choices.push(Choice { value: format!("{town} {label}"), label });
+        }
+    }
+    Ok(choices)
+}
+
+async fn show(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((address, document)): Path<(String, String)>,
+    Query(shown): Query<Shown>,
+) -> Result<Response, Failure> {
+    let home = ticket_home(&address, &document)?;
+    let saved = !shown.saved.is_empty();
+    let page = ticket_page(&state, &staff, home, saved, None).await?;
+    Ok(html(&page))
+}
+
+/// A form that was sent and refused: which, with what, and why.
+struct Again {
+    verb: Verb,
+    posted: Posted,
+    error: String,
+}
+
+async fn ticket_page(
+    state: &WebState,
+    staff: &Staff,
+    home: Home,
+    saved: bool,
+    again: Option<Again>,
+) -> Result<TicketPage, Failure> {
+    let (l, now_ms) = (staff.visit.l, state.now_ms());
+    let reader = staff.person.author.serial;
+    let loaded = ask(state, move |store| load(store, &reader, &home, l, now_ms)).await?;
+    let ticket = &loaded.ticket;
+    let clock = ticket.clock(Rules::built_in());
+    let title = if ticket.title.is_empty() { l.t("ticket-untitled") } else { ticket.title.clone() };
+    let actions = forms(l, ticket, &loaded.may, &loaded.assignees, again.as_ref());
+    let facts = facts(l, ticket, &loaded.place, clock.map(|clock| clock.due_ms));
+    Ok(TicketPage {
+        l,
+        page: Page::staff(state, staff, title),
+        href: ticket_href(&home),
+        error: again.map(|again| again.error),
+        saved,
+        state: TicketStateBadge::of(l, ticket.state),
+        clock: clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
+        text: ticket.text.clone(),
+        photos: photos(l, &home, &ticket.photos),
+        asked: ticket.asked.clone(),
+        result: ticket.result.clone(),
+        result_photos: photos(l, &home, &ticket.result_photos),
+        rating: rating_words(l, ticket),
+        actions,
+        trace: Trace { l, steps: ticket.trace.iter().map(|step| trace_row(l, step)).collect() },
+        facts,
+        contact: loaded.contact.map(|view| contact_facts(l, &view)),
+        similar: loaded.similar,
+        sync: loaded.sync,
+    })
+}
+
+/// The rating in words, if there is one.
+pub(crate) fn rating_words(l: Text, ticket: &Ticket) -> Option<String> {
+    let rating = ticket.rating.as_ref()?;
+    let stars = l.of("stars", &rating.stars.to_string());
+    Some(l.t2("ticket-rated", ("stars", stars), ("text", &rating.text)))
+}
+
+fn photos(l: Text, home: &Home, ids: &[DocumentId]) -> Photos {
+    let photo = |id: &DocumentId| Photo {
+        href: format!("/photo/{}/{id}", home.address),
+        alt: l.t("photo-alt"),
+    };
+    Photos { photos: ids.iter().map(photo).collect() }
+}
+
+fn facts(l: Text, ticket: &Ticket, place: &str, due_ms: Option<i64>) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut fact = |label: String, text: Option<String>| {
+        if let Some(text) = text {
+            facts.push(Fact { label, text });
+        }
+    };
+    fact(l.t("fact-receipt"), ticket.receipt.as_ref().map(ToString::to_string));
+    fact(l.t("fact-place"), Some(place.to_owned()));
+    fact(l.t("fact-channel"), ticket.channel.map(|channel| l.of("channel", channel.as_str())));
+    fact(l.t("fact-kind"), ticket.kind.map(|kind| l.of("kind", kind.as_str())));
+    fact(l.t("fact-assignee"), ticket.assignee.as_ref().map(|to| to.name.clone()));
+    fact(l.t("fact-reported"), ticket.reported_ms.map(full));
+    fact(l.t("fact-accepted"), ticket.accepted_ms.map(full));
+    fact(l.t("fact-due"), due_ms.map(full));
+    fact(l.t("fact-completed"), ticket.completed_ms.map(full));
+    fact(l.t("fact-returns"), (ticket.returns > 0).then(|| ticket.returns.to_string()));
+    facts
+}
+
+fn contact_facts(l: Text, view: &DocumentView) -> Vec<Fact> {
+    [("name", l.t("contact-name")), ("phone", l.t("contact-phone")), ("text", l.t("contact-text"))]
+        .into_iter()
+        .filter_map(|(field, label)| {
+            let text = view.fields.get(field)?.current.text.clone();
+            Some(Fact { label, text })
+        })
+        .collect()
+}
+
+/// One step as staff see it: who did what, its words, and the signed change that proves it.
+fn trace_row(l: Text, step: &TraceStep) -> TraceRow {
+    let (what, said) = match &step.body {
+        Body::Known(action) => (l.of("step", action.verb().as_str()), action_words(l, action)),
+        Body::Unknown(_) => (l.t("step-unknown"), String::new()),
+    };
+    let ignored = match &step.outcome {
+        Outcome::Taken => None,
+        Outcome::NoRight(reason) | Outcome::Invalid(reason) => {
+            let outcome = l.of("outcome", step.outcome.as_str());
+            Some(format!("{outcome} ({reason})"))
+        }
+        Outcome::NotNow(_) | Outcome::Unknown => Some(l.of("outcome", step.outcome.as_str())),
+    };
+    TraceRow {
+        what,
+        who: step.handler.clone(),
+        time: full(step.at_ms),
+        machine_time: machine(step.at_ms),
+        said,
+        ignored,
+        signature: step.change.to_string().chars().take(16).collect(),
+    }
+}
+
+/// The words of an action as people read them.
+pub(crate) fn action_words(l: Text, action: &Action) -> String {
+    match action {
+        Action::Accept { kind } => l.of("kind", kind.as_str()),
+        Action::Rate { stars, text } => {
+            let stars = l.of("stars", &stars.to_string());
+            if text.is_empty() { stars } else { format!("{stars}\n{text}") }
+        }
+        Action::Report { .. }
+        | Action::Reject { .. }
+        | Action::AskMore { .. }
+        | Action::Assign { .. }
+        | Action::Return { .. }
+        | Action::Handle { .. }
+        | Action::Feedback { .. }
+        | Action::Note { .. } => action.text().to_owned(),
+    }
+}
+
+/// The forms of the possible actions; the first next step of the process is open.
+fn forms(
+    l: Text,
+    ticket: &Ticket,
+    may: &[Verb],
+    assignees: &[Choice],
+    again: Option<&Again>,
+) -> Vec<ActionForm> {
+    // The usual next step first.
+    let rank = |verb: &Verb| match verb {
+        Verb::Feedback if ticket.state == domain::State::Handling => 0,
+        Verb::Accept => 1,
+        Verb::Assign if ticket.state == domain::State::Accepted => 1,
+        Verb::Handle => 2,
+        Verb::Feedback => 3,
+        Verb::Assign => 4,
+        Verb::Note => 5,
+        Verb::AskMore => 6,
+        Verb::Return => 7,
+        Verb::Reject => 8,
+        Verb::Report | Verb::Rate => 9,
+    };
+    let mut verbs = may.to_vec();
+    verbs.sort_by_key(rank);
+    let open = again.map(|again| again.verb).or_else(|| verbs.first().copied());
+    verbs
+        .into_iter()
+        .map(|verb| {
+            let typed = again.filter(|again| again.verb == verb).map(|again| &again.posted);
+            ActionForm {
+                verb: verb.as_str(),
+                open: open == Some(verb),
+                fields: action_fields(l, ticket, verb, assignees, typed),
+            }
+        })
+        .collect()
+}
+
+fn action_fields(
+    l: Text,
+    ticket: &Ticket,
+    verb: Verb,
+    assignees: &[Choice],
+    typed: Option<&Posted>,
+) -> Vec<FieldInput> {
+    let typed_text = |name| typed.map_or_else(String::new, |posted| posted.text(name).to_owned());
+    let id = |name| format!("{}-{name}", verb.as_str());
+    match verb {
+        Verb::Accept => {
+            let kinds = Kind::ALL.into_iter().map(|kind| Choice {
+                value: kind.as_str().to_owned(),
+                label: format!(
+                    "{} · {}",
+                    l.of("kind", kind.as_str()),
+                    l.of("kind-limit", kind.as_str())
+                ),
+            });
+            let value = ticket.kind.map_or_else(|| typed_text("kind"), |k| k.as_str().to_owned());
+            let field = FieldInput::choice(l, "kind", l.t("fact-kind"), kinds.collect());
+            vec![FieldInput { id: id("kind"), value, required: true, ..field }]
+        }
+        Verb::Assign => {
+            let field = FieldInput::choice(l, "to", l.t("fact-assignee"), assignees.to_vec());
+            vec![FieldInput { id: id("to"), value: typed_text("to"), required: true, ..field }]
+        }
+        Verb::Report | Verb::Rate => Vec::new(),
+        Verb::Reject
+        | Verb::AskMore
+        | Verb::Return
+        | Verb::Handle
+        | Verb::Feedback
+        | Verb::Note => {
+            let field = FieldInput::area(l, "text", l.of("verb-text", verb.as_str()));
+            let required = verb != Verb::Handle;
+            vec![FieldInput { id: id("text"), value: typed_text("text"), required, ..field }]
+        }
+    }
+}
+
+/// The action a form or an API call asks for.
+pub(crate) fn action_of(verb: Verb, fields: &BTreeMap<String, String>) -> Result<Action, Failure> {
+    let text = |name: &str| fields.get(name).map_or("", |text| text.trim()).to_owned();
+    let missing = |field: &str| Failure::Malformed {
+        reason: format!("{field} is missing or unknown"),
+        field: Some(field.to_owned()),
+    };
+    Ok(match verb {
+        Verb::Accept => {
+            Action::Accept { kind: Kind::from_name(&text("kind")).ok_or_else(|| missing("kind"))? }
+        }
+        Verb::Assign => {
+            let to = text("to");
+            let (address, name) = to.split_once(' ').ok_or_else(|| missing("to"))?;
+            let address = AddressCode::parse(address).map_err(|_| missing("to"))?;
+            Action::Assign { to: Assignee { name: name.to_owned(), address } }
+        }
+        Verb::Rate => {
+            let stars = text("stars").parse().map_err(|_| missing("stars"))?;
+            Action::Rate { stars, text: text("text") }
+        }
+        Verb::Reject => Action::Reject { reason: text("text") },
+        Verb::AskMore => Action::AskMore { text: text("text") },
+        Verb::Return => Action::Return { reason: text("text") },
+        Verb::Handle => Action::Handle { text: text("text") },
+        Verb::Feedback => Action::Feedback { text: text("text"), photos: Vec::new() },
+        Verb::Note => Action::Note { text: text("text") },
+        Verb::Report => return Err(missing("op")),
+    })
+}
+
+async fn act(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((address, document, verb)): Path<(String, String, String)>,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let home = ticket_home(&address, &document)?;
+    let verb = Verb::from_name(&verb).ok_or(Failure::NotFound)?;
+    let l = staff.visit.l;
+    let reader = staff.person.author.serial;
+    let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
+    let outcome = match action_of(verb, &posted.0) {
+        Ok(action) => match ticket.act(&action, "terminal") {
+            Ok(write) => {
+                let author = staff.person.author.clone();
+                save(&state, author, vec![write], state.now_ms())
+                    .await
+                    .map_err(|failure| failure.words(&staff.visit))
+            }
+            Err(error) => Err(error.message(super::reading::domain_language(l))),
+        },
+        Err(_) => Err(l.t("choose-first")),
+    };
+    match outcome {
+        Ok(_) => Ok(Redirect::to(&format!("{}?saved=1", ticket_href(&home))).into_response()),
+        Err(error) => {
+            let again = Again { verb, posted, error };
+            let page = ticket_page(&state, &staff, home, false, Some(again)).await?;
+            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+        }
+    }
+}
+
+async fn photo(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path((address, document)): Path<(String, String)>,
+) -> Result<Response, Failure> {
+    let ticket = ticket_home(&address, &document)?;
+    let home = Home { category: Category::TICKET_PHOTO, ..ticket };
+    let reader = staff.person.author.serial;
+    let jpeg = ask(&state, move |store| {
+        if store.authority().may(&reader, Rights::READ, &home).is_err() {
+            return Err(Failure::NotFound);
+        }
+        load_photo(store, &home)
+    })
+    .await?;
+    Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+}
+
+/// The JPEG of a photo document.
+pub(crate) fn load_photo(store: &Store, home: &Home) -> Result<Vec<u8>, Failure> {
+    let view = store.view(home)?.ok_or(Failure::NotFound)?;
+    let field = view.fields.get("jpeg").ok_or(Failure::NotFound)?;
+    BASE64.decode(&field.current.text).map_err(|error| Failure::Internal(error.to_string()))
+}
+
+/// The write that keeps `jpeg` as the photo document `document` of a ticket.
+///
+/// A photo is a document of [`Category::TICKET_PHOTO`] at the address of its ticket, with the
+/// fields `jpeg` (base64) and `ticket` (document id), so that it travels and is read as the
+/// permissions on photos say.
+pub(crate) fn photo_write(ticket: &Home, document: DocumentId, jpeg: &[u8], source: &str) -> Write {
+    let put = |field: &str, text: String| Edit::Put { field: field.to_owned(), text };
+    Write {
+        home: Home { category: Category::TICKET_PHOTO, address: ticket.address, document },
+        edits: vec![put("jpeg", BASE64.encode(jpeg)), put("ticket", ticket.document.to_string())],
+        source: source.to_owned(),
+        task: String::new(),
+    }
+}
+
+/// Channels a clerk may choose; the plate is for villagers alone.
+pub(crate) fn clerk_channels(l: Text) -> Vec<Choice> {
+    Channel::ALL
+        .into_iter()
+        .filter(|channel| *channel != Channel::Plate)
+        .map(|channel| Choice {
+            value: channel.as_str().to_owned(),
+            label: l.of("channel", channel.as_str()),
+        })
+        .collect()
+}

@@ -1,0 +1,255 @@
+//! The town's pages: one queue for all channels, and its villages with their last contact.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use axum::routing::get;
+use cunlian_crdt::store::Store;
+use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
+use cunlian_governance::query::{self};
+use cunlian_governance::ticket::{Channel, State as TicketState};
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::id::Serial;
+use serde::Deserialize;
+
+use super::WebState;
+use super::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
+use super::failure::{Failure, form_urlencode};
+use super::layout::{Page, html};
+use super::plate::code_of;
+use super::reading::{ask, coverage, ticket_items, villages_of};
+use super::village::village_choices;
+use super::visit::Staff;
+use crate::status::PeerStatus;
+use crate::text::Text;
+
+/// Most tickets on one page of the queue.
+const QUEUE_ROWS: u32 = 300;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/queue", get(queue))
+        .route("/fragment/queue", get(queue_fragment))
+        .route("/villages", get(villages))
+}
+
+#[derive(Deserialize, Clone, Default)]
+struct Asked {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    channel: String,
+    #[serde(default)]
+    village: String,
+}
+
+/// Tickets that ask the same, under one heading.
+struct Group {
+    title: String,
+    items: Vec<TicketItem>,
+}
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    l: Text,
+    page: Page,
+    states: Vec<Choice>,
+    channels: Vec<Choice>,
+    villages: Vec<Choice>,
+    state: String,
+    channel: String,
+    village: String,
+    refresh: String,
+    summary: String,
+    groups: Vec<Group>,
+}
+
+#[derive(Template)]
+#[template(path = "queue_list.html")]
+struct QueueList {
+    l: Text,
+    refresh: String,
+    summary: String,
+    groups: Vec<Group>,
+}
+
+async fn queue(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let region = state.place().0;
+    let QueueList { refresh, summary, groups, .. } = list(&state, &staff, &asked).await?;
+    let villages = village_choices(&state, region).await?;
+    let conflicts =
+        ask(&state, move |store| store.read(|c| query::conflict::count(c, region))).await?;
+    let choice = |value: &str, label: String| Choice { value: value.to_owned(), label };
+    let mut states = vec![choice("", l.t("queue-open")), choice("all", l.t("queue-all"))];
+    let listed = TicketState::ALL.into_iter().filter(|state| *state != TicketState::Unreported);
+    states.extend(listed.map(|state| choice(state.as_str(), l.of("state", state.as_str()))));
+    let channels = Channel::ALL
+        .into_iter()
+        .map(|channel| choice(channel.as_str(), l.of("channel", channel.as_str())))
+        .collect();
+    let Asked { state: chosen, channel, village } = asked;
+    Ok(html(&QueuePage {
+        l,
+        page: Page::staff(&state, &staff, l.t("queue-title")).count("/conflicts", conflicts),
+        states,
+        channels,
+        villages,
+        state: chosen,
+        channel,
+        village,
+        refresh,
+        summary,
+        groups,
+    }))
+}
+
+async fn queue_fragment(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    Ok(html(&list(&state, &staff, &asked).await?))
+}
+
+async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueList, Failure> {
+    let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
+    let region = code_of(&asked.village).filter(|code| own.contains(code)).unwrap_or(own);
+    let states = match asked.state.as_str() {
+        "all" => Vec::new(),
+        name => match TicketState::from_name(name) {
+            Some(state) => vec![state],
+            None => Filter::open(region).states,
+        },
+    };
+    let filter = Filter { states, limit: QUEUE_ROWS, ..Filter::all(region) };
+    let channel = Channel::from_name(&asked.channel);
+    let reader = staff.person.author.serial;
+    let (groups, shown, counts) = ask(state, move |store| {
+        let mut rows = store.read(|connection| query::ticket::list(connection, &filter))?;
+        rows.retain(|row| channel.is_none() || row.channel == channel);
+        let shown = rows.len();
+        let groups = groups(store, &reader, rows, l, now_ms)?;
+        let counts = store.read(|c| query::ticket::counts_by_state(c, region))?;
+        Ok::<_, Failure>((groups, shown, counts))
+    })
+    .await?;
+    let count = |wanted: TicketState| {
+        counts.iter().find(|(state, _)| *state == wanted).map_or(0, |(_, count)| *count)
+    };
+    let summary = l.with(
+        "queue-summary",
+        &[
+            ("shown", &shown),
+            ("reported", &count(TicketState::Reported)),
+            ("accepted", &count(TicketState::Accepted)),
+            ("assigned", &(count(TicketState::Assigned) + count(TicketState::Handling))),
+        ],
+    );
+    let refresh = format!(
+        "/fragment/queue?state={}&channel={}&village={}",
+        form_urlencode(&asked.state),
+        form_urlencode(&asked.channel),
+        form_urlencode(&asked.village)
+    );
+    Ok(QueueList { l, refresh, summary, groups })
+}
+
+fn groups(
+    store: &Store,
+    reader: &Serial,
+    rows: Vec<TicketRow>,
+    l: Text,
+    now_ms: i64,
+) -> Result<Vec<Group>, Failure> {
+    let mut groups = Vec::new();
+    for rows in grouped(rows) {
+        let title = rows.first().map(|row| row.title.clone()).unwrap_or_default();
+        let items = ticket_items(store, reader, rows, l, now_ms)?;
+        let title = l.t2("queue-group", ("n", items.len()), ("title", title));
+        if !items.is_empty() {
+            groups.push(Group { title, items });
+        }
+    }
+    Ok(groups)
+}
+
+#[derive(Template)]
+#[template(path = "villages.html")]
+struct VillagesPage {
+    l: Text,
+    page: Page,
+    coverage: Notice,
+    rows: Vec<VillageView>,
+}
+
+struct VillageView {
+    name: String,
+    code: String,
+    link: PeerBadge,
+    last: String,
+    pending: String,
+    records: u64,
+    open: u64,
+}
+
+async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
+    let status = state.status();
+    let (coverage, divisions, here, open) = ask(&state, move |store| {
+        store.read(|connection| {
+            let divisions = villages_of(connection, &region);
+            let here = query::region::villages(connection, region)?;
+            let filter = Filter { limit: 100_000, ..Filter::open(region) };
+            let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
+            for row in query::ticket::list(connection, &filter)? {
+                *open.entry(row.home.address).or_default() += 1;
+            }
+            Ok((coverage(connection, region)?, divisions, here, open))
+        })
+    })
+    .await?;
+    let peer_of = |code: &AddressCode| -> Option<&PeerStatus> {
+        let at = |peer: &&PeerStatus| peer.region.is_some_and(|region| region == *code);
+        status.peers.iter().find(at)
+    };
+    let rows = divisions
+        .into_iter()
+        .map(|division| {
+            let peer = peer_of(&division.code);
+            let here = here.iter().find(|village| village.address == division.code);
+            VillageView {
+                link: peer
+                    .map_or_else(|| PeerBadge::kept_here(l), |peer| PeerBadge::of(l, peer.state)),
+                last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
+                pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
+                records: here.map_or(0, |village| village.records),
+                open: open.get(&division.code).copied().unwrap_or(0),
+                code: division.code.as_str().to_owned(),
+                name: division.name,
+            }
+        })
+        .collect();
+    let page = Page::staff(&state, &staff, l.t("villages-title"));
+    let coverage = coverage.notice(l, now_ms);
+    Ok(html(&VillagesPage { l, page, coverage, rows }))
+}
+
+/// The level below a region that figures are listed by.
+pub(crate) const fn level_below(level: Level) -> Level {
+    match level {
+        Level::Country => Level::Province,
+        Level::Province => Level::City,
+        Level::City => Level::County,
+        Level::County => Level::Town,
+        _ => Level::Village,
+    }
+}

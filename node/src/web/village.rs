@@ -1,0 +1,237 @@
+//! The village terminal's first page, and tickets taken down by staff.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+use cunlian_crdt::store::Store;
+use cunlian_governance::query;
+use cunlian_governance::query::ticket::Filter;
+use cunlian_governance::ticket::{self as domain, Channel, NewTicket, TicketError};
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{DocumentId, Serial};
+
+use super::WebState;
+use super::clock::full;
+use super::component::{Choice, FieldInput, TicketItem};
+use super::failure::Failure;
+use super::layout::{Page, form_again, html};
+use super::plate::code_of;
+use super::posted::Posted;
+use super::reading::{ask, domain_language, ticket_items, villages_of};
+use super::ticket::{clerk_channels, ticket_href};
+use super::visit::Staff;
+use super::writing::{new_document, save};
+use crate::text::Text;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/today", get(today))
+        .route("/fragment/today", get(today_fragment))
+        .route("/tickets/new", get(intake).post(take_down))
+}
+
+#[derive(Template)]
+#[template(path = "today.html")]
+struct TodayPage {
+    l: Text,
+    page: Page,
+    date: String,
+    open_count: usize,
+    open: Vec<TicketItem>,
+    answered: Vec<TicketItem>,
+}
+
+#[derive(Template)]
+#[template(path = "today_list.html")]
+struct TodayList {
+    l: Text,
+    open: Vec<TicketItem>,
+}
+
+/// The open tickets of `region`, due first.
+fn open_tickets(
+    store: &Store,
+    reader: &Serial,
+    region: AddressCode,
+    l: Text,
+    now_ms: i64,
+) -> Result<Vec<TicketItem>, Failure> {
+    let rows = store.read(|connection| query::ticket::list(connection, &Filter::open(region)))?;
+    ticket_items(store, reader, rows, l, now_ms)
+}
+
+async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
+    let reader = staff.person.author.serial;
+    let (open, answered, conflicts) = ask(&state, move |store| {
+        let open = open_tickets(store, &reader, region, l, now_ms)?;
+        let filter =
+            Filter { states: vec![domain::State::Answered], limit: 10, ..Filter::all(region) };
+        let rows = store.read(|connection| query::ticket::list(connection, &filter))?;
+        let answered = ticket_items(store, &reader, rows, l, now_ms)?;
+        let conflicts = store.read(|connection| query::conflict::count(connection, region))?;
+        Ok::<_, Failure>((open, answered, conflicts))
+    })
+    .await?;
+    let page = Page::staff(&state, &staff, l.t("today-title")).count("/conflicts", conflicts);
+    let date = full(now_ms).chars().take(10).collect();
+    Ok(html(&TodayPage { l, page, date, open_count: open.len(), open, answered }))
+}
+
+async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
+    let reader = staff.person.author.serial;
+    let open = ask(&state, move |store| open_tickets(store, &reader, region, l, now_ms)).await?;
+    Ok(html(&TodayList { l, open }))
+}
+
+#[derive(Template)]
+#[template(path = "ticket_form.html")]
+struct IntakePage {
+    l: Text,
+    page: Page,
+    document: String,
+    error: Option<String>,
+    fields: Vec<FieldInput>,
+}
+
+async fn intake(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let posted = Posted::default();
+    let page = intake_page(&state, &staff, &posted, new_document(), None, None).await?;
+    Ok(html(&page))
+}
+
+/// The villages a clerk of this node may take a ticket down for.
+pub(crate) async fn village_choices(
+    state: &WebState,
+    region: AddressCode,
+) -> Result<Vec<Choice>, Failure> {
+    ask(state, move |store| {
+        store.read(|connection| {
+            let villages = villages_of(connection, &region);
+            let choice = |village: cunlian_governance::divisions::Division| Choice {
+                value: village.code.as_str().to_owned(),
+                label: village.name,
+            };
+            Ok(villages.into_iter().map(choice).collect())
+        })
+    })
+    .await
+}
+
+async fn intake_page(
+    state: &WebState,
+    staff: &Staff,
+    posted: &Posted,
+    document: DocumentId,
+    wrong: Option<(&str, String)>,
+    error: Option<String>,
+) -> Result<IntakePage, Failure> {
+    let l = staff.visit.l;
+    let region = state.place().0;
+    let fill = |field: FieldInput, required: bool| FieldInput {
+        value: posted.text(&field.name).to_owned(),
+        error: wrong
+            .as_ref()
+            .filter(|(name, _)| *name == field.name)
+            .map(|(_, message)| message.clone()),
+        required,
+        ..field
+    };
+    let mut fields = vec![
+        fill(FieldInput::choice(l, "channel", l.t("fact-channel"), clerk_channels(l)), true),
+        fill(FieldInput::area(l, "text", l.t("intake-text")), true),
+        fill(FieldInput::new(l, "name", l.t("contact-name")), false),
+        fill(
+            FieldInput { kind: "tel", ..FieldInput::new(l, "phone", l.t("contact-phone")) },
+            false,
+        ),
+    ];
+    if region.level() < Level::Village {
+        let villages = village_choices(state, region).await?;
+        let field = FieldInput::choice(l, "village", l.t("intake-village"), villages);
+        fields.insert(0, fill(field, true));
+    }
+    Ok(IntakePage {
+        l,
+        page: Page::staff(state, staff, l.t("intake-title")),
+        document: document.to_string(),
+        error,
+        fields,
+    })
+}
+
+async fn take_down(
+    State(state): State<WebState>,
+    staff: Staff,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let document: DocumentId =
+        posted.text("document").parse().map_err(|_| Failure::malformed("document"))?;
+    let region = state.place().0;
+    let village = match posted.text("village") {
+        "" => region.truncate(Level::Village),
+        code => code_of(code).filter(|code| region.contains(code)),
+    };
+    let channel = Channel::from_name(posted.text("channel"));
+    let (Some(village), Some(channel)) = (village, channel) else {
+        let field = if village.is_none() { "village" } else { "channel" };
+        let wrong = Some((field, l.t("choose-first")));
+        let page = intake_page(&state, &staff, &posted, document, wrong, None).await?;
+        return Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY));
+    };
+    let new = NewTicket {
+        village,
+        channel,
+        title: String::new(),
+        text: posted.text("text").to_owned(),
+        kind: None,
+        photos: Vec::new(),
+        name: posted.text("name").to_owned(),
+        phone: posted.text("phone").to_owned(),
+        source: "terminal".to_owned(),
+    };
+    let now_ms = state.now_ms();
+    let home = Home {
+        category: Category::TICKET,
+        address: village.truncate(Level::Village).unwrap_or(village),
+        document,
+    };
+    if ask(&state, move |store| store.view(&home)).await?.is_some() {
+        return Ok(Redirect::to(&ticket_href(&home)).into_response());
+    }
+    match domain::report(&new, document, now_ms) {
+        Ok((_, writes)) => match save(&state, staff.person.author.clone(), writes, now_ms).await {
+            Ok(_) => Ok(Redirect::to(&format!("{}?saved=1", ticket_href(&home))).into_response()),
+            Err(failure) => {
+                let error = Some(failure.words(&staff.visit));
+                let page = intake_page(&state, &staff, &posted, document, None, error).await?;
+                Ok(form_again(&page, failure.status()))
+            }
+        },
+        Err(error) => {
+            let message = error.message(domain_language(l));
+            let wrong = Some((field_of(&error), message));
+            let page = intake_page(&state, &staff, &posted, document, wrong, None).await?;
+            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+        }
+    }
+}
+
+/// The field of a report form that an error is about.
+pub(crate) fn field_of(error: &TicketError) -> &'static str {
+    match error {
+        TicketError::Phone(_) => "phone",
+        TicketError::Address { .. } => "village",
+        TicketError::Stars { .. } => "stars",
+        TicketError::NotNow { .. } | TicketError::Empty { .. } | TicketError::TooLong { .. } => {
+            "text"
+        }
+    }
+}

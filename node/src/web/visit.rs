@@ -1,0 +1,146 @@
+//! Who asks, in which language, from where: worked out once for every request.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::{ACCEPT_LANGUAGE, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::WebState;
+use super::failure::{Failed, Failure};
+use super::session::{
+    LANGUAGE_COOKIE, Person, SESSION_COOKIE, VISIT_COOKIE, cookie, random_hex, set_cookie,
+};
+use crate::text::{Language, Text};
+
+/// A visit cookie is kept this long, seconds.
+const VISIT_S: u32 = 180 * 86_400;
+
+/// One request's visitor.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
+    /// Texts in the visitor's language.
+    pub(crate) l: Text,
+    /// Who has logged in.
+    pub(crate) person: Option<Arc<Person>>,
+    /// Value of the session cookie; empty without one that holds.
+    pub(crate) session: String,
+    /// Value of the visit cookie.
+    pub(crate) visit: String,
+    /// Address the request came from; reports and logins are counted by it.
+    pub(crate) client: IpAddr,
+    /// Path and query, to come back after login or a change of language.
+    pub(crate) path: String,
+    /// Whether the answer is JSON.
+    pub(crate) is_api: bool,
+}
+
+/// A visitor who has logged in; anybody else is sent to the login page.
+#[derive(Debug, Clone)]
+pub(crate) struct Staff {
+    /// The person.
+    pub(crate) person: Arc<Person>,
+    /// The visit.
+    pub(crate) visit: Visit,
+}
+
+impl Visit {
+    fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
+        let session = cookie(headers, SESSION_COOKIE).unwrap_or_default();
+        let person = state.0.sessions.find(session, state.now_ms());
+        let known = cookie(headers, VISIT_COOKIE)
+            .filter(|value| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()));
+        let is_new = known.is_none();
+        let visit = known.map_or_else(random_hex, str::to_owned);
+        let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+        let is_api = uri.path().starts_with("/api/");
+        let session = if person.is_some() { session.to_owned() } else { String::new() };
+        let l = Text::new(language(uri, headers));
+        (Self { l, person, session, visit, client, path: path.to_owned(), is_api }, is_new)
+    }
+
+    /// The token that a form of this visit carries.
+    pub(crate) fn token(&self, state: &WebState) -> String {
+        state.0.tokens.token(&self.visit, &self.session)
+    }
+
+    /// Whether a form came with this visit's token.
+    pub(crate) fn holds(&self, state: &WebState, token: &str) -> bool {
+        state.0.tokens.holds(&self.visit, &self.session, token)
+    }
+}
+
+/// The language asked for by `?lang=`, else by the cookie, else by the browser.
+fn language(uri: &Uri, headers: &HeaderMap) -> Language {
+    let asked = uri
+        .query()
+        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")))
+        .and_then(Language::from_tag);
+    let chosen = || cookie(headers, LANGUAGE_COOKIE).and_then(Language::from_tag);
+    let accepted = || {
+        let header = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Language::from_accept(header.unwrap_or_default())
+    };
+    asked.or_else(chosen).unwrap_or_else(accepted)
+}
+
+/// Finds the visitor before the handler runs, gives new ones their cookie, and turns a failure
+/// into a page or a JSON object for this visitor.
+pub(crate) async fn layer(
+    State(state): State<WebState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    request.extensions_mut().insert(visit.clone());
+    let mut response = next.run(request).await;
+    if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
+        response = failure.respond(&state, &visit);
+    }
+    if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {
+        let secure = state.secure_cookies();
+        add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.visit, VISIT_S, secure));
+    }
+    response
+}
+
+/// Adds a `Set-Cookie` header.
+pub(crate) fn add_cookie(response: &mut Response, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+}
+
+/// The answer to a path that no page has.
+pub(crate) async fn not_found() -> Failure {
+    Failure::NotFound
+}
+
+impl FromRequestParts<WebState> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().expect("the visit layer wraps every route"))
+    }
+}
+
+impl FromRequestParts<WebState> for Staff {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
+        let Ok(visit) = Visit::from_request_parts(parts, state).await;
+        match visit.person.clone() {
+            Some(person) => Ok(Self { person, visit }),
+            None => Err(Failure::LoginRequired),
+        }
+    }
+}

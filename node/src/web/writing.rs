@@ -1,0 +1,42 @@
+//! Saving: one call for every page, durable when it returns.
+
+use cunlian_crdt::document::{Author, Write};
+use cunlian_crdt::store::WriteError;
+use cunlian_protocol::id::{ChangeId, DocumentId};
+use rand::Rng as _;
+
+use super::WebState;
+use super::failure::Failure;
+use super::reading::ask;
+
+/// Writes as `author`; the changes are on disk when this returns.
+pub(crate) async fn save(
+    state: &WebState,
+    author: Author,
+    writes: Vec<Write>,
+    now_ms: i64,
+) -> Result<Vec<ChangeId>, Failure> {
+    ask(state, move |store| store.write(&author, writes, now_ms)).await
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(refusal) => Self::Forbidden(refusal.to_string()),
+            WriteError::Storage(fault) => fault.into(),
+            WriteError::Nothing { .. } => Self::Conflict(error.to_string()),
+            WriteError::ChangeTooLarge { .. } | WriteError::DocumentTooLarge { .. } => {
+                Self::TooLarge
+            }
+            WriteError::ReservedField => Self::malformed(error.to_string()),
+            WriteError::WrongKey | WriteError::Panicked => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// An id for a new document. Forms carry it, so that a form sent twice makes one document.
+pub(crate) fn new_document() -> DocumentId {
+    let mut id = [0; DocumentId::LENGTH];
+    rand::rng().fill_bytes(&mut id);
+    DocumentId(id)
+}
