@@ -2,7 +2,7 @@
 //!
 //! What it is: the program that runs at every tier: configuration and keys ([`config`],
 //! [`keystore`]), the network runtime ([`network`]), pages and HTTP API ([`web`]), and the command
-//! line ([`command`]).
+//! line ([`command`]); the demo ([`demo`]) uses them as a person would.
 //!
 //! What it is not: it decides nothing about permission, reconciliation or the domain; these live
 //! in `cunlian-protocol`, `cunlian-crdt` and `cunlian-governance`.
@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod keystore;
 pub mod network;
 pub mod operator;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cunlian_crdt::Store;
+use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
 use cunlian_protocol::sync::StoreRequest;

@@ -1,0 +1,159 @@
+//! The command line.
+//!
+//! Data goes to standard output, logs and progress to standard error; `--json` gives one JSON
+//! object. Errors say what happened and, in a `hint:` line, what to do.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed; the error says why |
+//! | 2 | the command line is wrong |
+//! | 3 | done, but what was checked is not sound (`verify`, `demo --headless`) |
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod demo;
+mod import;
+mod init;
+pub(crate) mod membership;
+mod operator;
+mod run;
+mod status;
+mod verify;
+
+/// 村联: a federation of nodes for rural governance, one binary at every tier.
+#[derive(Debug, Parser)]
+#[command(name = "cunlian", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data directory: key and configuration; with --found also a new federation.
+    Init(init::Init),
+    /// Write a request for a certificate, to be carried to the parent.
+    Request(membership::Request),
+    /// Issue a certificate for a request, at the parent.
+    Issue(membership::Issue),
+    /// Take over the certificate that the parent issued.
+    Accept(membership::Accept),
+    /// Run the node of a data directory.
+    Run(run::Run),
+    /// Show how the node and its links are.
+    Status(status::Status),
+    /// Check the whole store against its log.
+    Verify(verify::Verify),
+    /// People who work at this node.
+    Operator(operator::Operator),
+    /// Read reference data from files.
+    Import(import::Import),
+    /// A county to try out: real processes on this machine.
+    Demo(demo::Demo),
+    /// Measure.
+    Bench(bench::Bench),
+}
+
+/// Where the data of the node is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DataDir {
+    /// Data directory of the node
+    #[arg(long, env = "CUNLIAN_DATA_DIR", value_name = "DIR", default_value = "cunlian-data")]
+    pub data_dir: PathBuf,
+}
+
+/// A command failed: what happened, and what to do.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// With words only.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, code: 1 }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With another exit code than 1.
+    #[must_use]
+    pub fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+/// What a command comes to.
+pub type Outcome = Result<(), Failure>;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let outcome = match cli.command {
+        Command::Init(command) => command.run(),
+        Command::Request(command) => command.run(),
+        Command::Issue(command) => command.run(),
+        Command::Accept(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Operator(command) => command.run(),
+        Command::Import(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Bench(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { message, hint, code }) => {
+            eprintln!("error: {message}");
+            if let Some(hint) = hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Logs go to standard error; `CUNLIAN_LOG` sets the level (`warn` by default).
+fn start_log() {
+    use std::io::IsTerminal as _;
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("CUNLIAN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+/// Prints one JSON object to standard output.
+fn print_json(value: &impl serde::Serialize) -> Outcome {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A runtime for commands that need one.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

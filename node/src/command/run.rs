@@ -1,0 +1,76 @@
+//! `cunlian run`: the node itself.
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{DataDir, Failure, Outcome, runtime};
+use crate::service::{Service, StartError};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    data: DataDir,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Outcome {
+        runtime()?.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let service = Service::start(&self.data.data_dir).await.map_err(start_failure)?;
+            println!("pages: http://{}", service.http());
+            println!("nodes: {} (UDP)", service.listen());
+            service
+                .run_until(async {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                })
+                .await;
+            Ok(())
+        })
+    }
+}
+
+/// An error of starting, with what to do about it.
+pub(super) fn start_failure(error: StartError) -> Failure {
+    let hint = match &error {
+        StartError::Port { address, .. } => Some(format!(
+            "another program, perhaps another node, uses port {}; stop it, or set another in cunlian.toml",
+            address.port()
+        )),
+        StartError::Keystore(crate::keystore::KeystoreError::Missing { .. }) => {
+            Some("a node needs a key and a certificate first: cunlian init".to_owned())
+        }
+        StartError::Keystore(crate::keystore::KeystoreError::Mode { path, .. }) => {
+            Some(format!("chmod 600 {}", path.display()))
+        }
+        StartError::Store(error) => store_hint(error),
+        StartError::Keystore(_)
+        | StartError::Config(_)
+        | StartError::Fault(_)
+        | StartError::Operator(_)
+        | StartError::Tls(_)
+        | StartError::Control { .. } => None,
+    };
+    let failure = Failure::new(&error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn store_hint(error: &cunlian_crdt::store::OpenError) -> Option<String> {
+    use cunlian_crdt::store::OpenError;
+    match error {
+        OpenError::NewerVersion { .. } => {
+            Some("the data was written by a newer cunlian; install that version".to_owned())
+        }
+        OpenError::InUse { .. } => {
+            Some("a node runs on this data directory already: cunlian status".to_owned())
+        }
+        _ => None,
+    }
+}

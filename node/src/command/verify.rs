@@ -1,0 +1,56 @@
+//! `cunlian verify`: the whole store against its log.
+
+use clap::Args;
+use serde_json::json;
+
+use super::run::start_failure;
+use super::{DataDir, Failure, Outcome, print_json};
+use crate::service::open_store;
+
+/// Exit code when the store is not sound.
+const UNSOUND: u8 = 3;
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    data: DataDir,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) fn run(self) -> Outcome {
+        let (store, _) = open_store(&self.data.data_dir).map_err(start_failure)?;
+        let found = store.verify()?;
+        let problems = [
+            ("damaged_pages", &found.damaged_pages),
+            ("bad_changes", &found.bad_changes),
+            ("wrong_summaries", &found.wrong_summaries),
+            ("wrong_projections", &found.wrong_projections),
+        ];
+        if self.json {
+            let mut report = json!({
+                "changes": found.changes,
+                "documents": found.documents,
+                "sound": found.is_sound(),
+            });
+            for (name, list) in problems {
+                report[name] = json!(list);
+            }
+            print_json(&report)?;
+        } else {
+            println!("{} changes of {} documents checked", found.changes, found.documents);
+            for (name, list) in problems {
+                list.iter().for_each(|line| println!("{name}: {line}"));
+            }
+        }
+        if found.is_sound() {
+            return Ok(());
+        }
+        Err(Failure::new("the store does not agree with its log")
+            .hint("keep a copy of the data directory, then restore from a backup or join anew")
+            .code(UNSOUND))
+    }
+}

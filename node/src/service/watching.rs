@@ -1,0 +1,166 @@
+//! Keeps the node's status true: put together from the hub's reports and the store, published
+//! when something changes and at least every second.
+
+use std::time::Duration;
+
+use cunlian_crdt::store::{self, Store};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::hub::PeerReport;
+use cunlian_protocol::session::{Identity, Relation};
+use tokio::sync::watch;
+
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus, Traffic};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Changes come in bursts; the status need not follow each.
+const PAUSE: Duration = Duration::from_millis(150);
+/// A clock that differs from the parent's by more than this is shown as wrong.
+const CLOCK_BOUND_MS: i64 = 120_000;
+
+struct Watcher {
+    store: Store,
+    known: NodeStatus,
+    addresses: Vec<String>,
+}
+
+/// Starts watching; the first status is there at once.
+pub(super) fn start(
+    store: Store,
+    identity: &Identity,
+    config: &Config,
+    mut reports: watch::Receiver<Vec<PeerReport>>,
+) -> (watch::Receiver<NodeStatus>, tokio::task::JoinHandle<()>) {
+    let body = identity.certificate.body();
+    let known = NodeStatus {
+        name: body.name.clone(),
+        tier: body.tier,
+        region: super::own_region(&identity.certificate),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at_ms: now_ms(),
+        as_of_ms: now_ms(),
+        health: Health::Ok,
+        clock: Clock::Unknown,
+        peers: Vec::new(),
+        documents: 0,
+        changes: 0,
+        waiting: 0,
+        disk_free_bytes: None,
+    };
+    let addresses = config.peers.iter().map(|peer| peer.address.to_string()).collect();
+    let (publish, status) = watch::channel(known.clone());
+    let mut watcher = Watcher { store, known, addresses };
+    let task = tokio::spawn(async move {
+        loop {
+            let latest = reports.borrow_and_update().clone();
+            let (again, made) = tokio::task::spawn_blocking(move || {
+                let made = watcher.look(&latest);
+                (watcher, made)
+            })
+            .await
+            .expect("looking at the store does not panic");
+            watcher = again;
+            if publish.send(made).is_err() {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+            // Either something changed or a second passed; both are a reason to look.
+            let _ = tokio::time::timeout(EVERY, reports.changed()).await;
+        }
+    });
+    (status, task)
+}
+
+impl Watcher {
+    fn look(&mut self, reports: &[PeerReport]) -> NodeStatus {
+        let health = self.store.health();
+        self.known.disk_free_bytes = match &health {
+            store::Health::LowSpace { free } => Some(*free),
+            _ => None,
+        };
+        self.known.health = match health {
+            store::Health::Ok | store::Health::LowSpace { .. } => Health::Ok,
+            store::Health::DiskFull => Health::DiskFull,
+            store::Health::ReadOnly => Health::ReadOnly,
+            store::Health::Corrupt { detail } => Health::Corrupt { detail },
+            store::Health::Failing { detail } => Health::Failed { detail },
+        };
+        match self.store.counts() {
+            Ok(counts) => {
+                self.known.documents = counts.total.documents;
+                self.known.changes = counts.total.changes;
+            }
+            Err(fault) => self.known.health = Health::Failed { detail: fault.to_string() },
+        }
+        let authority = self.store.authority();
+        let backlog = self.store.outbox_totals().unwrap_or_default();
+        self.known.waiting = backlog.values().map(|tier| tier.changes).sum();
+        self.known.peers = reports
+            .iter()
+            .map(|report| {
+                let mut peer = peer_status(report, &authority, &self.addresses);
+                let waiting = peer.tier.and_then(|tier| backlog.get(&tier));
+                if let (PeerRole::Parent, Some(waiting)) = (peer.role, waiting) {
+                    peer.pending_changes = waiting.changes;
+                    peer.pending_bytes = waiting.bytes;
+                }
+                peer
+            })
+            .collect();
+        let offset = reports
+            .iter()
+            .filter(|report| report.target.is_some())
+            .find_map(|report| report.session.as_ref())
+            .map(|session| -session.clock_offset_ms);
+        self.known.clock = match offset {
+            None => Clock::Unknown,
+            Some(ahead_ms) if ahead_ms.abs() > CLOCK_BOUND_MS => Clock::Off { ahead_ms },
+            Some(_) => Clock::Ok,
+        };
+        self.known.as_of_ms = now_ms();
+        self.known.clone()
+    }
+}
+
+fn peer_status(report: &PeerReport, authority: &Authority, addresses: &[String]) -> PeerStatus {
+    let session = report.session.as_ref();
+    let serial = session.and_then(|session| session.peer);
+    let certificate = serial.and_then(|serial| authority.get(&serial));
+    let address = report.target.and_then(|target| addresses.get(target.0)).cloned();
+    let relation = session.and_then(|session| session.relation);
+    let role = match relation {
+        Some(Relation::Ancestor) => PeerRole::Parent,
+        Some(Relation::Descendant) => PeerRole::Child,
+        Some(Relation::Other) => PeerRole::Other,
+        None if report.target.is_some() => PeerRole::Parent,
+        None => PeerRole::Other,
+    };
+    let state = match (report.connected, session) {
+        (true, Some(session)) if session.synced => LinkState::Live,
+        (true, _) => LinkState::Syncing,
+        (false, _) => LinkState::Down,
+    };
+    PeerStatus {
+        name: report.name.clone().or(address).unwrap_or_default(),
+        tier: certificate.map(|certificate| certificate.body().tier),
+        region: certificate.map(super::own_region),
+        role,
+        state,
+        last_success_ms: session.and_then(|session| session.synced_at_ms),
+        pending_changes: session.map_or(0, |session| session.to_send),
+        pending_bytes: 0,
+        error: report.problem.clone(),
+        traffic: session.map(|session| Traffic {
+            to_receive: session.to_receive,
+            sent: session.sent,
+            received: session.received,
+            refused: session.refused,
+            rounds: session.rounds,
+            bytes_out: session.bytes_out,
+            bytes_in: session.bytes_in,
+            frames_out: session.frames_out,
+            frames_in: session.frames_in,
+        }),
+    }
+}

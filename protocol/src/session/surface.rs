@@ -1,0 +1,165 @@
+//! What goes into a session and comes out of it: identity, channel, effects, figures.
+
+use crate::certificate::Certificate;
+use crate::id::{PublicKey, Serial};
+use crate::key::SetKey;
+use crate::scope::Scope;
+use crate::signing::SigningKey;
+use crate::sync::StoreRequest;
+use crate::wire::FaultCode;
+
+/// Who this node is.
+#[derive(Clone)]
+pub struct Identity {
+    /// The node's own certificate.
+    pub certificate: Certificate,
+    /// Bytes of the certificates from the root side down to the own one.
+    pub chain: Vec<Vec<u8>>,
+    /// The node's secret key.
+    pub key: SigningKey,
+    /// Software version, told to peers.
+    pub software: String,
+}
+
+impl Identity {
+    /// Tier bit of this node.
+    pub fn tier_bit(&self) -> u8 {
+        self.certificate.body().tier.bit()
+    }
+}
+
+/// Which side of the connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Opened the connection and expects this key at the other end.
+    Dialler {
+        /// Key of the peer.
+        expected: PublicKey,
+    },
+    /// Accepted the connection.
+    Listener,
+}
+
+/// What TLS tells about a connection.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// Keying material exported from the TLS session, equal at both ends only.
+    pub exporter: [u8; 32],
+    /// Key of the peer's TLS certificate.
+    pub peer_key: PublicKey,
+}
+
+/// Where the peer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// In this node's own chain: its parent, or one above.
+    Ancestor,
+    /// Has this node in its chain.
+    Descendant,
+    /// Another certified node.
+    Other,
+}
+
+/// Something the session wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write this frame (length included) to the peer.
+    Send(Vec<u8>),
+    /// Ask the store; the reply comes back with the number.
+    Store {
+        /// Number of the request within the session.
+        number: u64,
+        /// What to do.
+        request: StoreRequest,
+    },
+    /// The peer is who it says; the session is open.
+    Opened,
+    /// A tier above holds changes that it was not known to hold.
+    News(Vec<(SetKey, u8)>),
+    /// Something a person should be able to find in the log.
+    Notice(String),
+    /// Close the connection.
+    Close {
+        /// Why, as on the wire.
+        code: FaultCode,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// A fault of the peer, or of the connection: it ends the session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Fault {
+    /// Number on the wire.
+    pub code: FaultCode,
+    /// For people.
+    pub reason: String,
+}
+
+impl Fault {
+    pub(super) fn new(code: FaultCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}
+
+/// What is known about the peer after its hello.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(super) certificate: Certificate,
+    pub(super) relation: Relation,
+    /// What both may read.
+    pub(super) scope: Scope,
+}
+
+/// Figures about a session, for status and benchmarks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Certificate of the peer, once known.
+    pub peer: Option<Serial>,
+    /// Where the peer stands, once known.
+    pub relation: Option<Relation>,
+    /// Whether both sides held the same at `synced_at_ms` and nothing is under way.
+    pub synced: bool,
+    /// When both sides last held the same.
+    pub synced_at_ms: Option<i64>,
+    /// Changes read or queued for the peer and not acknowledged.
+    pub to_send: u64,
+    /// Changes the peer announced and has not sent.
+    pub to_receive: u64,
+    /// Changes acknowledged by the peer.
+    pub sent: u64,
+    /// Changes made durable here from the peer.
+    pub received: u64,
+    /// Changes of the peer that were refused.
+    pub refused: u64,
+    /// Questions of reconciliation asked by this side, one round trip each.
+    pub rounds: u64,
+    /// Frame bytes sent, before TLS.
+    pub bytes_out: u64,
+    /// Frame bytes received, before TLS.
+    pub bytes_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Frames received.
+    pub frames_in: u64,
+    /// How far the peer's clock is ahead of this node's.
+    pub clock_offset_ms: i64,
+}
+
+impl Report {
+    /// The same figures, counted on from those of an earlier connection.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        self.synced_at_ms = self.synced_at_ms.max(earlier.synced_at_ms);
+        self.sent += earlier.sent;
+        self.received += earlier.received;
+        self.refused += earlier.refused;
+        self.rounds += earlier.rounds;
+        self.bytes_out += earlier.bytes_out;
+        self.bytes_in += earlier.bytes_in;
+        self.frames_out += earlier.frames_out;
+        self.frames_in += earlier.frames_in;
+        self
+    }
+}
