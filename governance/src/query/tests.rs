@@ -46,6 +46,7 @@ impl Desk {
                 document: None,
                 categories: CategorySet::all(),
                 rights: Rights::ALL,
+                delegable: Rights::ALL,
             }],
             issued_at_ms: 0,
             not_after_ms: i64::MAX,
