@@ -1,0 +1,20 @@
+//! The store through its public interface: what it keeps, what it refuses, what it survives.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+#[path = "store/world.rs"]
+mod world;
+
+#[path = "store/convergence.rs"]
+mod convergence;
+#[path = "store/faults.rs"]
+mod faults;
+#[path = "store/intake.rs"]
+mod intake;
+#[path = "store/opening.rs"]
+mod opening;
+#[path = "store/outbox.rs"]
+mod outbox;
+#[path = "store/reading.rs"]
+mod reading;
+#[path = "store/writing.rs"]
+mod writing;

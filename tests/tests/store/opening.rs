@@ -1,0 +1,128 @@
+//! Opening: again, twice, by older and newer programs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use cunlian_crdt::store::{OpenError, Store, StoreOptions, VERSION};
+use cunlian_protocol::category::Category;
+use tempfile::tempdir;
+
+use crate::world::*;
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+fn open(world: &World, dir: &Path) -> Result<Store, OpenError> {
+    let identity = world.identity(&world.village);
+    Store::open(dir, Arc::new(Fields { version: 1 }), identity, StoreOptions::default())
+}
+
+/// Shows that a store opened again has everything, goes on numbering, and is sound.
+#[test]
+fn a_store_opened_again_goes_on() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let at = home(Category::TICKET, VILLAGE, 1);
+    let store = world.open(dir.path(), &world.village);
+    write(&store, &world.village, vec![put(at, "a", "one")]);
+    let before = dump(&store);
+    drop(store);
+    let store = world.open(dir.path(), &world.village);
+    assert_eq!(dump(&store), before);
+    assert!(store.authority().get(&world.other_village.author.serial).is_some());
+    write(&store, &world.village, vec![put(at, "a", "two")]);
+    let field = &store.view(&at).unwrap().unwrap().fields["a"];
+    assert_eq!((field.current.text.as_str(), field.current.writer.seq), ("two", 2));
+    assert_sound(&store);
+}
+
+/// Shows that a data directory in use is refused by name, and free again when the store is closed.
+#[test]
+fn two_processes_cannot_open_one_store() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let store = open(&world, dir.path()).unwrap();
+    match open(&world, dir.path()) {
+        Err(OpenError::InUse { dir: named }) => assert_eq!(named, dir.path()),
+        other => panic!("{other:?}"),
+    }
+    drop(store);
+    open(&world, dir.path()).unwrap();
+}
+
+/// Shows that a store of a newer version is refused with both versions and without touching a
+/// byte, whether the version is in the database file or still in the write-ahead log.
+#[test]
+fn a_newer_store_is_left_untouched() {
+    let world = World::new();
+    for checkpointed in [true, false] {
+        let dir = tempdir().unwrap();
+        drop(open(&world, dir.path()).unwrap());
+        let copy = tempdir().unwrap();
+        let path = dir.path().join("store.sqlite");
+        let newer = rusqlite::Connection::open(&path).unwrap();
+        newer.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        if !checkpointed {
+            for (name, bytes) in files(dir.path()) {
+                fs::write(copy.path().join(name), bytes).unwrap();
+            }
+        }
+        drop(newer);
+        let dir = if checkpointed { dir } else { copy };
+        let before = files(dir.path());
+        assert_eq!(before.contains_key("store.sqlite-wal"), !checkpointed);
+        match open(&world, dir.path()) {
+            Err(OpenError::NewerVersion { found, supported }) => {
+                assert_eq!((found, supported), (VERSION + 1, VERSION));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(files(dir.path()), before);
+    }
+}
+
+/// Shows that a file written by version 1 opens, is sound and says what it said then.
+#[test]
+fn a_store_of_version_1_opens() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/store-v1.sqlite");
+    fs::copy(old, dir.path().join("store.sqlite")).unwrap();
+    let store = open(&world, dir.path()).unwrap();
+    assert_sound(&store);
+    let view = store.view(&home(Category::TICKET, VILLAGE, 1)).unwrap().unwrap();
+    assert_eq!(view.fields["title"].current.text, "路灯不亮");
+    assert_eq!(view.operations[0].body, "{\"step\":\"report\"}");
+    assert_eq!(store.counts().unwrap().total.changes, 3);
+}
+
+/// Shows that another version of the projector makes all rows anew at the next start.
+#[test]
+fn another_projector_makes_the_rows_anew() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let store = world.open(dir.path(), &world.village);
+    let writes = (0..50).map(|n| put(home(Category::TICKET, VILLAGE, n), "a", "x")).collect();
+    write(&store, &world.village, writes);
+    drop(store);
+    let store = world.open_with(dir.path(), &world.village, 2, StoreOptions::default());
+    let versions: Vec<(String, i64)> = store
+        .read(|connection| {
+            let mut select =
+                connection.prepare("SELECT version, count(*) FROM field GROUP BY version")?;
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+        .unwrap();
+    assert_eq!(versions, [("2".to_owned(), 50)]);
+    assert_sound(&store);
+}
