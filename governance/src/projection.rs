@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS ticket (
     PRIMARY KEY (category, address, document)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);
+CREATE INDEX IF NOT EXISTS ticket_document ON ticket (document);
 CREATE INDEX IF NOT EXISTS ticket_state ON ticket (state, due_ms);
 
 CREATE TABLE IF NOT EXISTS ticket_step (

@@ -51,9 +51,12 @@ pub fn directory(
 ) -> rusqlite::Result<Vec<(DocumentId, Contact)>> {
     let mut statement = connection.prepare_cached(
         "SELECT document, role, name, phone, duty, position FROM directory
-         WHERE address = :address ORDER BY position, role, name, document",
+         WHERE category = :category AND address = :address ORDER BY position, role, name, document",
     )?;
-    let rows = statement.query_map(named_params! {":address": village.as_str()}, |row| {
+    let named = named_params! {
+        ":category": Category::DIRECTORY.0, ":address": village.as_str(),
+    };
+    let rows = statement.query_map(named, |row| {
         let contact = Contact {
             role: row.get(1)?,
             name: row.get(2)?,

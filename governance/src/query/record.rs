@@ -128,12 +128,12 @@ pub fn search(connection: &Connection, search: &Search<'_>) -> rusqlite::Result<
     }
     let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
     let text: String = text.chars().filter(|found| !letters || *found != ' ').collect();
-    let prefix = if letters { PINYIN } else { NAME };
-    let hits = selected(connection, search, prefix, "name, address, document", &text)?;
-    if hits.hits.is_empty() && search.offset == 0 || !any(connection, search, prefix, &text)? {
-        return selected(connection, search, WITHIN, "name, address, document", &text);
+    let prefix = if letters { Mode::Pinyin } else { Mode::Name };
+    let hits = selected(connection, search, prefix, &text)?;
+    if !hits.hits.is_empty() || any(connection, search, prefix, &text)? {
+        return Ok(hits);
     }
-    Ok(hits)
+    selected(connection, search, Mode::Within, &text)
 }
 
 /// The record at `place`, with the parts that are here; `None` if there is none of them.
@@ -172,11 +172,58 @@ pub fn record(
     Ok((!parts.is_empty()).then_some(Record { place, parts }))
 }
 
+const NEARBY: &str = "+address >= :from AND +address < :to";
 const COLUMNS: &str = "class, address, document, name, fields, updated_ms, author, conflicted";
-const NAME: &str = "name >= :text AND name < :text || char(0x10ffff)";
-const PINYIN: &str = "(pinyin >= :text AND pinyin < :text || '{'
-    OR initials >= :text AND initials < :text || '{')";
-const WITHIN: &str = "(instr(search, :text) > 0 OR instr(pinyin, :text) > 0)";
+
+/// How base rows are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// All of the region, by address.
+    Listed,
+    /// Names that begin with the text.
+    Name,
+    /// Pinyin or initials that begin with the text.
+    Pinyin,
+    /// Base texts that contain the text.
+    Within,
+}
+
+/// The statement for base rows in class and region, page by page.
+///
+/// Where the text selects by an index, the `+` keeps the address from being preferred: in a large
+/// region it selects nothing. Two selects, because `OR` would not use both indexes.
+fn statement(mode: Mode) -> String {
+    let select = |condition: &str| {
+        format!(
+            "SELECT {COLUMNS} FROM record
+             WHERE part = 0 AND (:class IS NULL OR class = :class) AND {condition}"
+        )
+    };
+    let (rows, order) = match mode {
+        Mode::Listed => (
+            select(":text = '' AND address >= :from AND address < :to"),
+            "address, class, name, document",
+        ),
+        Mode::Name => (
+            select(&format!("name >= :text AND name < :text || char(0x10ffff) AND {NEARBY}")),
+            "name, address, document",
+        ),
+        Mode::Pinyin => {
+            let full = select(&format!("pinyin >= :text AND pinyin < :text || '{{' AND {NEARBY}"));
+            let initials =
+                select(&format!("initials >= :text AND initials < :text || '{{' AND {NEARBY}"));
+            (format!("{full} UNION {initials}"), "name, address, document")
+        }
+        Mode::Within => (
+            select(
+                "(instr(search, :text) > 0 OR instr(pinyin, :text) > 0)
+                 AND address >= :from AND address < :to",
+            ),
+            "name, address, document",
+        ),
+    };
+    format!("{rows} ORDER BY {order} LIMIT :limit OFFSET :offset")
+}
 
 fn listed(
     connection: &Connection,
@@ -184,24 +231,18 @@ fn listed(
     region: AddressCode,
 ) -> rusqlite::Result<Hits> {
     let search = Search { region, ..search.clone() };
-    selected(connection, &search, ":text = ''", "address, class, name, document", "")
+    selected(connection, &search, Mode::Listed, "")
 }
 
-/// The base rows in class and region for which `condition` holds.
+/// The base rows of one page.
 fn selected(
     connection: &Connection,
     search: &Search<'_>,
-    condition: &str,
-    order: &str,
+    mode: Mode,
     text: &str,
 ) -> rusqlite::Result<Hits> {
     let (from, to) = range(search.region);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM record
-         WHERE part = 0 AND {condition} AND address >= :from AND address < :to
-             AND (:class IS NULL OR class = :class)
-         ORDER BY {order} LIMIT :limit OFFSET :offset"
-    ))?;
+    let mut statement = connection.prepare_cached(&statement(mode))?;
     let limit = search.limit.saturating_add(1);
     let named: &[(&str, &dyn ToSql)] = named_params! {
         ":text": text, ":from": from, ":to": to, ":class": search.class,
@@ -211,16 +252,15 @@ fn selected(
     Ok(cut(hits, search.limit))
 }
 
-/// Whether `condition` holds for any base row in class and region.
+/// Whether there is any such row in class and region, on whatever page.
 fn any(
     connection: &Connection,
     search: &Search<'_>,
-    condition: &str,
+    mode: Mode,
     text: &str,
 ) -> rusqlite::Result<bool> {
     let first = Search { offset: 0, limit: 1, ..search.clone() };
-    let found = selected(connection, &first, condition, "name, address, document", text)?;
-    Ok(!found.hits.is_empty())
+    Ok(!selected(connection, &first, mode, text)?.hits.is_empty())
 }
 
 /// Records with `number` in an identity or contact part, then those with it in a base text.
@@ -249,7 +289,7 @@ fn by_number(connection: &Connection, search: &Search<'_>, number: &str) -> rusq
         hits.extend(owner(connection, category, address, document, class)?);
     }
     let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
-    let base = selected(connection, &all, WITHIN, "name, address, document", number)?;
+    let base = selected(connection, &all, Mode::Within, number)?;
     hits.extend(base.hits);
     let mut seen = std::collections::BTreeSet::new();
     hits.retain(|hit| seen.insert((hit.class, hit.place.address, hit.place.record)));
@@ -296,4 +336,37 @@ fn hit(row: &Row<'_>) -> rusqlite::Result<Hit> {
         author: serial(row, 6)?,
         conflicted: row.get(7)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use cunlian_crdt::projector::Projector as _;
+
+    use super::*;
+    use crate::projection::GovernanceProjector;
+
+    /// Shows that names and pinyin are looked up in their indexes and never by reading the whole
+    /// library, as the plan of SQLite says.
+    #[test]
+    fn beginnings_are_looked_up_in_an_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(GovernanceProjector.schema()).unwrap();
+        for (mode, index) in [(Mode::Name, "record_name"), (Mode::Pinyin, "record_pinyin")] {
+            let mut plan =
+                connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement(mode))).unwrap();
+            let steps: Vec<String> = plan
+                .query_map(
+                    named_params! {":text": "a", ":from": "", ":to": ":", ":class": None::<u8>,
+                    ":limit": 1, ":offset": 0},
+                    |row| row.get(3),
+                )
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            assert!(steps.iter().any(|step| step.contains(index)), "{mode:?}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("SCAN")), "{mode:?}: {steps:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::category::Category;
 use rusqlite::{Connection, named_params};
 
 use super::{address, count, range};
@@ -131,11 +132,14 @@ pub fn villages(
              UNION ALL
              SELECT substr(address, 1, :digits), 0, count(*), max(updated_ms)
              FROM ticket
-             WHERE address >= :from AND address < :to AND length(address) >= :digits
+             WHERE category = :category AND address >= :from AND address < :to AND length(address) >= :digits
              GROUP BY 1
          ) GROUP BY village ORDER BY village",
     )?;
-    let named = named_params! {":from": from, ":to": to, ":digits": digits(Level::Village)};
+    let named = named_params! {
+        ":category": Category::TICKET.0, ":from": from, ":to": to,
+        ":digits": digits(Level::Village),
+    };
     let rows = statement.query_map(named, |row| {
         Ok(VillageStatus {
             address: address(row, 0)?,

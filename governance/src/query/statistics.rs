@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::category::Category;
 use rusqlite::{Connection, Row, named_params};
 
 use super::{address, range};
@@ -168,11 +169,11 @@ pub fn statistics(
     let (from, to) = range(region);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COUNTS} FROM ticket
-         WHERE address >= :from AND address < :to
+         WHERE category = :category AND address >= :from AND address < :to
              AND reported_ms >= :from_ms AND reported_ms < :to_ms"
     ))?;
     let named = named_params! {
-        ":from": from, ":to": to, ":now": period.now_ms,
+        ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms,
         ":from_ms": period.from_ms, ":to_ms": period.to_ms,
     };
     statement.query_row(named, |row| read(row, 0))
@@ -189,12 +190,12 @@ pub fn by_child(
     let digits = u32::try_from(level.digits()).expect("a code has at most 26 digits");
     let mut statement = connection.prepare_cached(&format!(
         "SELECT substr(address, 1, :digits) AS child, {COUNTS} FROM ticket
-         WHERE address >= :from AND address < :to AND length(address) >= :digits
+         WHERE category = :category AND address >= :from AND address < :to AND length(address) >= :digits
              AND reported_ms >= :from_ms AND reported_ms < :to_ms
          GROUP BY child"
     ))?;
     let named = named_params! {
-        ":from": from, ":to": to, ":now": period.now_ms, ":digits": digits,
+        ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms, ":digits": digits,
         ":from_ms": period.from_ms, ":to_ms": period.to_ms,
     };
     let rows = statement.query_map(named, |row| Ok((address(row, 0)?, read(row, 1)?)))?;

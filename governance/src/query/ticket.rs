@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use rusqlite::types::Type;
@@ -172,7 +173,7 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ti
     let (assignee_from, assignee_to) = assignee_range.unzip();
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM ticket
-         WHERE address >= :from AND address < :to
+         WHERE category = :category AND address >= :from AND address < :to
              AND CASE :states WHEN '' THEN state <> 'unreported'
                  ELSE instr(:states, ' ' || state || ' ') > 0 END
              AND (:assignee IS NULL OR assignee = :assignee)
@@ -190,7 +191,7 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ti
         states.extend([" ", state.as_str(), " "]);
     }
     let named: &[(&str, &dyn ToSql)] = named_params! {
-        ":from": from, ":to": to, ":states": states, ":assignee": filter.assignee,
+        ":category": Category::TICKET.0, ":from": from, ":to": to, ":states": states, ":assignee": filter.assignee,
         ":assignee_from": assignee_from, ":assignee_to": assignee_to,
         ":limit": filter.limit, ":offset": filter.offset,
     };
@@ -205,12 +206,11 @@ pub fn counts_by_state(
 ) -> rusqlite::Result<Vec<(State, u64)>> {
     let (from, to) = range(region);
     let mut statement = connection.prepare_cached(
-        "SELECT state, count(*) FROM ticket WHERE address >= :from AND address < :to
-         GROUP BY state",
+        "SELECT state, count(*) FROM ticket
+         WHERE category = :category AND address >= :from AND address < :to GROUP BY state",
     )?;
-    let rows = statement.query_map(named_params! {":from": from, ":to": to}, |row| {
-        Ok((state(row, 0)?, super::count(row, 1)?))
-    })?;
+    let named = named_params! {":category": Category::TICKET.0, ":from": from, ":to": to};
+    let rows = statement.query_map(named, |row| Ok((state(row, 0)?, super::count(row, 1)?)))?;
     let mut counts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     counts.sort_unstable();
     Ok(counts)
