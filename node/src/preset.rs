@@ -12,10 +12,6 @@ use cunlian_protocol::rights::Rights;
 
 /// Last category of catalogue, policies and directories.
 const PUBLIC_LAST: Category = Category(0x0fff);
-/// First category of alerts.
-const ALERT_FIRST: Category = Category(0x1000);
-/// Last category of cases.
-const CASE_LAST: Category = Category(0x2fff);
 /// Last base category of the library.
 const BASE_LAST: Category = Category(0x30ff);
 /// First sensitive category of the library.
@@ -33,24 +29,19 @@ pub fn grants(tier: Tier, region: AddressCode) -> Vec<Grant> {
         rights,
         delegable,
     };
-    let mut grants = match tier {
-        Tier::Province | Tier::City | Tier::County => {
-            let not_contact = CategorySet::range(ALERT_FIRST, Category::TICKET)
-                .union(&CategorySet::range(Category::TICKET_PHOTO, CASE_LAST));
-            let contact = CategorySet::of([Category::TICKET_CONTACT]);
-            let sensitive = CategorySet::range(SENSITIVE_FIRST, Category::LIBRARY_LAST);
-            vec![
-                grant(own, CategorySet::range(Category(0), PUBLIC_LAST), all, all),
-                grant(own, not_contact, all, all),
-                grant(own, contact.union(&sensitive), Rights::NONE, all),
-                grant(own, CategorySet::range(Category::LIBRARY_FIRST, BASE_LAST), all, all),
-            ]
-        }
-        Tier::Town => vec![grant(own, CategorySet::all(), all, all)],
-        Tier::Village | Tier::Grid => {
-            vec![grant(own, CategorySet::all(), all, Rights(all.0 & !Rights::SIGN_OFF.0))]
-        }
+    // What everybody in charge of the region works with, and what only who needs it may see.
+    let open = CategorySet::range(Category(0), Category::TICKET)
+        .union(&CategorySet::range(Category::TICKET_PHOTO, BASE_LAST));
+    let closed = CategorySet::of([Category::TICKET_CONTACT])
+        .union(&CategorySet::range(SENSITIVE_FIRST, Category::LIBRARY_LAST));
+    let (rights, on_closed) = match tier {
+        Tier::Province | Tier::City | Tier::County => (all, Rights::NONE),
+        Tier::Town => (all, all),
+        Tier::Village | Tier::Grid => (work.with(Rights::ERASE), work.with(Rights::ERASE)),
     };
+    let delegable = if tier >= Tier::Village { rights } else { all };
+    let mut grants =
+        vec![grant(own, open, rights, delegable), grant(own, closed, on_closed, delegable)];
     grants.extend(published_above(region).map(|above| {
         let public = CategorySet::range(Category(0), PUBLIC_LAST);
         grant(above, public, Rights::READ, Rights::READ)

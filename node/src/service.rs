@@ -140,7 +140,7 @@ impl Service {
         let committed = network.committed();
         store.on_commit(move |_| committed());
         let (status, watching) =
-            watching::start(store.clone(), &identity, &config, network.reports());
+            watching::start(store.clone(), &identity, &config, gate.clone(), network.reports());
         let control = control::start(data_dir, status.clone())
             .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
         let web = WebState::new(WebConfig {

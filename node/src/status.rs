@@ -29,6 +29,8 @@ pub struct NodeStatus {
     pub clock: Clock,
     /// Every peer configured or connected, parents first.
     pub peers: Vec<PeerStatus>,
+    /// Peers whose link was cut at this node by hand.
+    pub cut_links: Vec<std::net::SocketAddr>,
     /// Documents in the store.
     pub documents: u64,
     /// Changes in the log.

@@ -68,6 +68,12 @@ impl Client {
         Ok(Acknowledged { home: *home, changes: changes_of(&reply)? })
     }
 
+    /// A record; `None` while this node does not have it.
+    pub fn record(&self, home: &Home) -> Option<Value> {
+        let Home { category, address, document } = home;
+        self.call("GET", &format!("records/{category}/{address}/{document}"), &Value::Null).ok()
+    }
+
     /// The first records a search finds.
     pub fn search(&self, words: &str, class: &str, limit: usize) -> Result<Vec<Value>, Failure> {
         let path = format!("records?q={words}&class={class}&limit={limit}");
@@ -91,6 +97,12 @@ impl Client {
         let path = format!("tickets/{}/{}/operations", home.address, home.document);
         let reply = self.call("POST", &path, operation)?;
         Ok(Acknowledged { home: *home, changes: changes_of(&reply)? })
+    }
+
+    /// Tickets in a state, those due first.
+    pub fn tickets(&self, state: &str) -> Result<Vec<Value>, Failure> {
+        let reply = self.call("GET", &format!("tickets?state={state}"), &Value::Null)?;
+        Ok(reply.get("tickets").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
     /// A ticket with its trace; `None` while this node does not have it.

@@ -53,6 +53,11 @@ impl Gate {
         Arc::new(Gated { socket, gate: self.clone() })
     }
 
+    /// The peers that are cut off now.
+    pub fn cut_links(&self) -> Vec<SocketAddr> {
+        self.cut.read().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
     fn read(&self) {
         let text = std::fs::read_to_string(&self.path).unwrap_or_default();
         let now: BTreeSet<SocketAddr> =

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::network::gate::Gate;
 use crate::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus, Traffic};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -21,6 +22,7 @@ const CLOCK_BOUND_MS: i64 = 120_000;
 
 struct Watcher {
     store: Store,
+    gate: Gate,
     known: NodeStatus,
     addresses: Vec<String>,
 }
@@ -30,6 +32,7 @@ pub(super) fn start(
     store: Store,
     identity: &Identity,
     config: &Config,
+    gate: Gate,
     mut reports: watch::Receiver<Vec<PeerReport>>,
 ) -> (watch::Receiver<NodeStatus>, tokio::task::JoinHandle<()>) {
     let body = identity.certificate.body();
@@ -43,6 +46,7 @@ pub(super) fn start(
         health: Health::Ok,
         clock: Clock::Unknown,
         peers: Vec::new(),
+        cut_links: gate.cut_links(),
         documents: 0,
         changes: 0,
         waiting: 0,
@@ -50,7 +54,7 @@ pub(super) fn start(
     };
     let addresses = config.peers.iter().map(|peer| peer.address.to_string()).collect();
     let (publish, status) = watch::channel(known.clone());
-    let mut watcher = Watcher { store, known, addresses };
+    let mut watcher = Watcher { store, gate, known, addresses };
     let task = tokio::spawn(async move {
         loop {
             let latest = reports.borrow_and_update().clone();
@@ -118,6 +122,7 @@ impl Watcher {
             Some(ahead_ms) if ahead_ms.abs() > CLOCK_BOUND_MS => Clock::Off { ahead_ms },
             Some(_) => Clock::Ok,
         };
+        self.known.cut_links = self.gate.cut_links();
         self.known.as_of_ms = now_ms();
         self.known.clone()
     }
