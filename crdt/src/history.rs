@@ -21,6 +21,7 @@ use cunlian_protocol::change::Home;
 use crate::document::{DocumentView, FieldValue, FieldView, Operation};
 
 mod authoring;
+mod expansion;
 pub(crate) mod payload;
 
 pub(crate) use authoring::EditError;

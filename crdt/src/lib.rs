@@ -10,5 +10,6 @@
 
 pub mod document;
 mod history;
+pub mod measure;
 pub mod projector;
 pub mod store;

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use automerge::legacy::{self, ElementId, Key, ObjectId, OpType};
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ScalarValue};
 
-use super::payload::{Step, message};
+use super::payload::{FIELD_NAME_BYTES, Step, message};
 use super::{History, OPERATIONS, OpId};
 use crate::document::Edit;
 
@@ -15,8 +15,8 @@ use crate::document::Edit;
 pub(crate) enum EditError {
     #[error("the edits change nothing")]
     Nothing,
-    #[error("\"{OPERATIONS}\" is the name of the list of operations, not of a field")]
-    Reserved,
+    #[error("\"{OPERATIONS}\", or a name of more than {FIELD_NAME_BYTES} bytes, cannot be a field")]
+    FieldName,
 }
 
 impl History {
@@ -122,7 +122,8 @@ fn last_edits(edits: &[Edit]) -> Result<BTreeMap<&str, Option<&str>>, EditError>
             Edit::Append { .. } => None,
         };
     }
-    if last.contains_key(OPERATIONS) { Err(EditError::Reserved) } else { Ok(last) }
+    let impossible = |name: &&str| *name == OPERATIONS || name.len() > FIELD_NAME_BYTES;
+    if last.keys().any(impossible) { Err(EditError::FieldName) } else { Ok(last) }
 }
 
 struct Numbering {

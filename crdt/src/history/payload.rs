@@ -10,7 +10,7 @@ use automerge::legacy::{self, ElementId, Key, ObjectId, OpType};
 use automerge::{Change, ObjType, ScalarValue};
 use cunlian_protocol::change::VerifiedChange;
 
-use super::{OPERATIONS, OpId};
+use super::{OPERATIONS, OpId, expansion};
 use crate::document::Writer;
 
 /// Type byte of an uncompressed change in the header of an Automerge chunk, after magic and
@@ -19,6 +19,9 @@ const CHUNK_TYPE_AT: usize = 8;
 const CHECKSUM_AT: std::ops::Range<usize> = 4..8;
 const CHUNK_TYPE_CHANGE: u8 = 1;
 
+/// Longest name of a field; one name in the bytes can stand for many operations.
+pub(super) const FIELD_NAME_BYTES: usize = 256;
+
 /// Why a payload is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PayloadError {
@@ -26,6 +29,8 @@ pub(crate) enum PayloadError {
     NotAChange,
     #[error("the payload cannot be decoded: {0}")]
     Malformed(String),
+    #[error("the payload is not laid out as a change, or unfolds to too many operations")]
+    Unbounded,
     #[error("Automerge panicked on the payload")]
     Panicked,
     #[error("the payload was made by another actor than author and session say")]
@@ -82,6 +87,9 @@ impl Payload {
         if bytes.get(CHUNK_TYPE_AT) != Some(&CHUNK_TYPE_CHANGE) {
             return Err(PayloadError::NotAChange);
         }
+        if !expansion::is_bounded(bytes) {
+            return Err(PayloadError::Unbounded);
+        }
         let decoded =
             Change::try_from(bytes).map_err(|error| PayloadError::Malformed(error.to_string()))?;
         // Automerge reads a lone change without comparing its checksum, the first bytes of its hash.
@@ -129,19 +137,23 @@ fn step(operation: legacy::Op) -> Option<Step> {
         {
             Some(Step::MakeOperations)
         }
-        (ObjectId::Root, Key::Map(name), action) if name != OPERATIONS && !insert => match action {
-            OpType::Put(ScalarValue::Str(text)) => Some(Step::Put {
-                field: name.as_str().into(),
-                text: text.as_str().into(),
-                replaced: replaced()?,
-            }),
-            OpType::Delete => Some(Step::Delete { replaced: replaced()? }),
-            OpType::Put(_)
-            | OpType::Make(_)
-            | OpType::Increment(_)
-            | OpType::MarkBegin(_)
-            | OpType::MarkEnd(_) => None,
-        },
+        (ObjectId::Root, Key::Map(name), action)
+            if name != OPERATIONS && name.len() <= FIELD_NAME_BYTES && !insert =>
+        {
+            match action {
+                OpType::Put(ScalarValue::Str(text)) => Some(Step::Put {
+                    field: name.as_str().into(),
+                    text: text.as_str().into(),
+                    replaced: replaced()?,
+                }),
+                OpType::Delete => Some(Step::Delete { replaced: replaced()? }),
+                OpType::Put(_)
+                | OpType::Make(_)
+                | OpType::Increment(_)
+                | OpType::MarkBegin(_)
+                | OpType::MarkEnd(_) => None,
+            }
+        }
         (ObjectId::Id(list), Key::Seq(after), OpType::Put(ScalarValue::Str(text)))
             if insert && pred.is_empty() && is_place(&after) =>
         {

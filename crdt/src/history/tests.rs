@@ -292,12 +292,53 @@ fn payloads_of_others_compressed_ones_and_noise_are_refused() {
     let mut own = document(&actor(&Serial([1; 16]), 1));
     assert_eq!(refused(&own.bytes()), PayloadError::NotAChange);
     assert_eq!(refused(b""), PayloadError::NotAChange);
+    let name = "n".repeat(257);
+    assert_eq!(
+        decode(|t| t.put(ROOT, name.as_str(), "x").unwrap()),
+        PayloadError::Shape { index: 0 }
+    );
     let bytes = own.raw_bytes().to_vec();
     for at in 0..bytes.len() {
         let mut broken = bytes.clone();
         broken[at] ^= 0x40;
         refused(&broken);
         refused(&bytes[..at]);
+    }
+}
+
+/// Shows that a few bytes which stand for 2⁶⁰ operations, or for 2⁶⁰ predecessors of one, are
+/// refused at once: the decoder would not come back from them.
+#[test]
+fn a_payload_that_unfolds_without_end_is_refused() {
+    let id = actor(&Serial([1; 16]), 1);
+    let chunk = |columns: &[(u8, &[u8])]| {
+        let mut data = vec![0, 16];
+        data.extend_from_slice(&id);
+        data.extend_from_slice(&[1, 1, 0, 0, 0, u8::try_from(columns.len()).unwrap()]);
+        columns
+            .iter()
+            .for_each(|(kind, bytes)| data.extend([*kind, u8::try_from(bytes.len()).unwrap()]));
+        columns.iter().for_each(|(_, bytes)| data.extend_from_slice(bytes));
+        let mut chunk =
+            vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, u8::try_from(data.len()).unwrap()];
+        chunk.extend(data);
+        chunk
+    };
+    let endless: &[u8] = &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
+    let run = |value: &[u8]| [endless, value].concat();
+    let one = |value: &[u8]| [&[0x7f], value].concat();
+    let key = one(b"\x01a");
+    let of_one = chunk(&[(0x15, &key), (0x34, &[1]), (0x42, &one(&[1])), (0x56, &one(&[6]))]);
+    assert!(super::expansion::is_bounded(&of_one));
+    let unbounded = [
+        chunk(&[(0x15, &run(b"\x01a")), (0x34, &[1]), (0x42, &run(&[3])), (0x56, &run(&[0]))]),
+        chunk(&[(0x15, &key), (0x34, endless), (0x42, &one(&[3])), (0x56, &one(&[0]))]),
+        chunk(&[(0x15, &key), (0x42, &one(&[3])), (0x70, &one(endless)), (0x71, &run(&[0]))]),
+        chunk(&[(0x15, &[&[0], endless].concat()), (0x42, &one(&[3]))]),
+    ];
+    for bytes in unbounded {
+        let change = sign(1, 1, &bytes);
+        assert_eq!(Payload::decode(&change).unwrap().unwrap_err(), PayloadError::Unbounded);
     }
 }
 

@@ -40,9 +40,10 @@ pub enum WriteError {
         /// The document.
         home: Home,
     },
-    /// A field was named `operations`, which is the name of the list of operations.
-    #[error("no field can be named \"operations\"")]
-    ReservedField,
+    /// A field was named `operations`, which is the name of the list of operations, or has a name
+    /// of more than 256 bytes.
+    #[error("no field can be named \"operations\" or have a name of more than 256 bytes")]
+    FieldName,
     /// The change would be larger than [`limits::CHANGE_BYTES`].
     #[error("the change of {home:?} has {got} bytes, at most {} are allowed", limits::CHANGE_BYTES)]
     ChangeTooLarge {
@@ -80,7 +81,7 @@ impl Interrupts for WriteError {
             Self::Refused(_)
             | Self::WrongKey
             | Self::Nothing { .. }
-            | Self::ReservedField
+            | Self::FieldName
             | Self::ChangeTooLarge { .. }
             | Self::DocumentTooLarge { .. }
             | Self::Panicked => None,
@@ -216,7 +217,7 @@ impl Maker<'_> {
         let payload =
             history.author(header.actor(), edits, source, task).map_err(|error| match error {
                 EditError::Nothing => WriteError::Nothing { home: *home },
-                EditError::Reserved => WriteError::ReservedField,
+                EditError::FieldName => WriteError::FieldName,
             })?;
         let too_large = |got| WriteError::ChangeTooLarge { home: *home, got };
         let change =
@@ -228,6 +229,7 @@ impl Maker<'_> {
             )?;
         match Payload::decode(&change) {
             Some(Ok(payload)) => Ok((change, payload)),
+            Some(Err(PayloadError::Unbounded)) => Err(too_large(payload.len())),
             Some(Err(PayloadError::Panicked)) | None => Err(WriteError::Panicked),
             Some(Err(error)) => {
                 tracing::error!(%error, "a change made here does not decode");
