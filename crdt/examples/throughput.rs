@@ -90,7 +90,7 @@ fn document(number: u32) -> Write {
         put("birth_date", format!("19{:02}-0{}-1{}", number % 100, number % 9 + 1, number % 10)),
         put("household", format!("{:06}", number / 3)),
         put("relation", "户主".to_owned()),
-        put("phone", format!("138{:08}", number)),
+        put("phone", format!("138{number:08}")),
         put("residence", "常住".to_owned()),
         put("note", "2026 年秋季走访核实".to_owned()),
     ];

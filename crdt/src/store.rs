@@ -27,6 +27,7 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, PublicKey, Serial};
+use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use rusqlite::Connection;
 
@@ -216,6 +217,13 @@ impl Store {
     /// A document as it stands; `None` when there is none.
     pub fn view(&self, home: &Home) -> Result<Option<DocumentView>, Fault> {
         self.inner.readers.with(|connection| Ok(materialize::view(connection, home)?))
+    }
+
+    /// Documents under `prefix` with a field in conflict, in key order, at most `limit`.
+    pub fn in_conflict(&self, prefix: &KeyPrefix, limit: usize) -> Result<Vec<Home>, Fault> {
+        self.inner
+            .readers
+            .with(|connection| Ok(materialize::in_conflict(connection, prefix, limit)?))
     }
 
     /// All changes of a document, in key order.

@@ -1,5 +1,6 @@
 //! The store through its public interface: what it keeps, what it refuses, what it survives.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a reply of any other kind is a failure")]
 
 #[path = "store/world.rs"]
 mod world;

@@ -315,10 +315,12 @@ fn a_payload_that_unfolds_without_end_is_refused() {
         let mut data = vec![0, 16];
         data.extend_from_slice(&id);
         data.extend_from_slice(&[1, 1, 0, 0, 0, u8::try_from(columns.len()).unwrap()]);
-        columns
-            .iter()
-            .for_each(|(kind, bytes)| data.extend([*kind, u8::try_from(bytes.len()).unwrap()]));
-        columns.iter().for_each(|(_, bytes)| data.extend_from_slice(bytes));
+        for (kind, bytes) in columns {
+            data.extend([*kind, u8::try_from(bytes.len()).unwrap()]);
+        }
+        for (_, bytes) in columns {
+            data.extend_from_slice(bytes);
+        }
         let mut chunk =
             vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, u8::try_from(data.len()).unwrap()];
         chunk.extend(data);

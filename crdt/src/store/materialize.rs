@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::reading::{changes_of, damaged};
+use super::reading::{Range, changes_of, damaged};
 use crate::document::DocumentView;
 use crate::history::History;
 use crate::history::payload::Payload;
@@ -189,6 +189,21 @@ pub(super) fn base(connection: &Connection, home: &Home) -> rusqlite::Result<Bas
         Ok(Base { changes: row.get(0)?, bytes: row.get(1)? })
     });
     Ok(entry.optional()?.unwrap_or_default())
+}
+
+/// Documents under a prefix with a field in conflict, in key order, at most `limit`.
+pub(super) fn in_conflict(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    limit: usize,
+) -> rusqlite::Result<Vec<Home>> {
+    let Range { start, end } = Range::of(prefix);
+    let mut select = connection.prepare_cached(
+        "SELECT prefix FROM document INDEXED BY document_in_conflict \
+         WHERE conflicted > 0 AND prefix >= ?1 AND prefix < ?2 ORDER BY prefix LIMIT ?3",
+    )?;
+    let homes = select.query_map((start, end, limit), |row| home_of(row.get_ref(0)?.as_blob()?))?;
+    homes.collect()
 }
 
 /// A fact about this store.

@@ -46,6 +46,7 @@ const STEPS: [&str; VERSION as usize] = ["
         conflicted INTEGER NOT NULL,
         bytes INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE INDEX document_in_conflict ON document (prefix) WHERE conflicted > 0;
     CREATE TABLE summary (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE certificate (
         row INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL

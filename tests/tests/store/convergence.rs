@@ -2,6 +2,7 @@
 
 use cunlian_crdt::document::Edit;
 use cunlian_protocol::category::Category;
+use cunlian_protocol::key::KeyPrefix;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -83,6 +84,8 @@ fn concurrent_values_stay_visible_until_resolved() {
         texts.sort_unstable();
         assert_eq!(texts, ["from the town", "from the village"]);
         assert_eq!(store.counts().unwrap().total.conflicted, 1);
+        let prefix = KeyPrefix::category(home.category);
+        assert_eq!(store.in_conflict(&prefix, 10).unwrap(), [home]);
     }
     assert_eq!(village.view(&home).unwrap(), town.view(&home).unwrap());
     write(&town, &world.town, vec![put(home, "phone", "settled")]);

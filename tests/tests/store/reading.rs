@@ -53,11 +53,15 @@ fn children_add_up_to_their_parent_down_to_single_keys() {
             panic!("another reply")
         };
         let mut listed = Summary::default();
-        ids.iter().for_each(|id| listed.add(id));
+        for id in &ids {
+            listed.add(id);
+        }
         assert_eq!(listed, summary, "ids under {prefix:?}");
         let children = children(&store, &prefix);
         let mut sum = Summary::default();
-        children.iter().for_each(|(_, child)| sum.merge(child));
+        for (_, child) in &children {
+            sum.merge(child);
+        }
         assert_eq!(sum, summary, "children of {prefix:?}");
         assert!(children.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert!(children.iter().all(|(child, _)| prefix.contains(child.as_bytes())));
