@@ -43,7 +43,7 @@ pub enum WriteError {
     /// A field was named `operations`, which is the name of the list of operations, or has a name
     /// of more than 256 bytes.
     #[error("no field can be named \"operations\" or have a name of more than 256 bytes")]
-    FieldName,
+    ReservedField,
     /// The change would be larger than [`limits::CHANGE_BYTES`].
     #[error("the change of {home:?} has {got} bytes, at most {} are allowed", limits::CHANGE_BYTES)]
     ChangeTooLarge {
@@ -81,7 +81,7 @@ impl Interrupts for WriteError {
             Self::Refused(_)
             | Self::WrongKey
             | Self::Nothing { .. }
-            | Self::FieldName
+            | Self::ReservedField
             | Self::ChangeTooLarge { .. }
             | Self::DocumentTooLarge { .. }
             | Self::Panicked => None,
@@ -217,7 +217,7 @@ impl Maker<'_> {
         let payload =
             history.author(header.actor(), edits, source, task).map_err(|error| match error {
                 EditError::Nothing => WriteError::Nothing { home: *home },
-                EditError::FieldName => WriteError::FieldName,
+                EditError::FieldName => WriteError::ReservedField,
             })?;
         let too_large = |got| WriteError::ChangeTooLarge { home: *home, got };
         let change =

@@ -131,7 +131,7 @@ fn impossible_edits_are_refused() {
     let mut nothing = put(home, "title", "");
     nothing.edits = vec![Edit::Delete { field: "title".to_owned() }];
     assert_eq!(attempt(nothing), WriteError::Nothing { home });
-    assert_eq!(attempt(put(home, "operations", "x")), WriteError::FieldName);
+    assert_eq!(attempt(put(home, "operations", "x")), WriteError::ReservedField);
     let large = "x".repeat(256 << 10);
     assert!(matches!(attempt(put(home, "a", &large)), WriteError::ChangeTooLarge { .. }));
     let mut last = None;
