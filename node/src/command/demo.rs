@@ -86,6 +86,7 @@ impl Demo {
             udp_base: self.place.udp_base,
             http_base: self.place.http_base,
             quiet: self.json,
+            program: None,
         };
         let report = scenario::run(&options, |_| Ok(()))?;
         if self.json {

@@ -41,6 +41,8 @@ pub struct Options {
     pub http_base: u16,
     /// No progress on standard error.
     pub quiet: bool,
+    /// The `cunlian` binary; this process's own program when absent.
+    pub program: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -137,8 +139,7 @@ fn run_in(
     provision(&layout, |_, _| None)?;
     let loaded = load::load(&layout, options.records, options.seed, |_| {})?;
     seconds.load = begun.elapsed().as_secs_f64();
-    let program = std::env::var_os("CUNLIAN_PROGRAM").map(PathBuf::from);
-    let program = program.map_or_else(std::env::current_exe, Ok)?;
+    let program = options.program.clone().map_or_else(std::env::current_exe, Ok)?;
     let mut fleet = Fleet::new(layout, &program);
     say("starting");
     let mark = Instant::now();
