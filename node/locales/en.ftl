@@ -38,10 +38,10 @@ value-empty = (empty)
 link-live = Connected to { $name }
 link-syncing = Syncing with { $name }
 link-connecting = Connecting to { $name }
-link-down = No link to { $name }; you can keep working
+link-down = Offline from { $name }
 link-refused = { $name } refused the connection
-link-pending = , { $n } waiting to be sent
-link-last = , last contact { $ago }
+link-pending = { " " }· { $n } to send
+link-last = { " " }· last contact { $ago }
 link-top = { $up } of { $all } nodes below online
 
 # times

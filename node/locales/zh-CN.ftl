@@ -38,10 +38,10 @@ value-empty = （空）
 link-live = 已连接{ $name }
 link-syncing = 正在与{ $name }同步
 link-connecting = 正在连接{ $name }
-link-down = 未连接{ $name }，可照常办理
+link-down = 未连接{ $name }（可照常办理）
 link-refused = { $name }拒绝了连接
-link-pending = ，{ $n } 条待发
-link-last = ，上次连通：{ $ago }
+link-pending = { " " }· { $n } 条待发
+link-last = { " " }· { $ago }连通过
 link-top = 下级在线 { $up }/{ $all }
 
 # times

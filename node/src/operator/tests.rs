@@ -120,13 +120,11 @@ fn bad_names_and_short_passwords_are_refused() {
     let operators = Operators::new(directory.path());
     let (_, certificate, key) = node();
     let issuer = Issuer { certificate: &certificate, key: &key };
-    let mut rng = StdRng::seed_from_u64(7);
     let short = NewOperator { password: "1234567", ..WANG };
     let path = NewOperator { name: "../root", ..WANG };
     let role = NewOperator { role: "emperor", ..WANG };
-    let result = |new| operators.create(&issuer, new, 0, &mut rng.clone()).unwrap_err();
+    let result = |new| operators.create(&issuer, new, 0, &mut StdRng::seed_from_u64(7)).unwrap_err();
     assert!(matches!(result(short), OperatorError::Password));
     assert!(matches!(result(path), OperatorError::Name { .. }));
     assert!(matches!(result(role), OperatorError::Role(RoleError::Unknown { .. })));
-    drop(rng);
 }

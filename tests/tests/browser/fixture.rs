@@ -1,0 +1,237 @@
+//! Nodes whose pages the tests look at: real store, real keys, real router on a free port, with
+//! the status in the test's hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cunlian_crdt::document::{Author, Write};
+use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
+use cunlian_governance::divisions::import;
+use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
+use cunlian_governance::projection::GovernanceProjector;
+use cunlian_node::clock::now_ms;
+use cunlian_node::operator::{Issuer, NewOperator, Operators};
+use cunlian_node::preset;
+use cunlian_node::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus};
+use cunlian_node::web::{WebConfig, WebState, router};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::rights::Rights;
+use cunlian_protocol::signing::{SigningKey, public_key};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The password of every operator here.
+pub const PASSWORD: &str = "gaoqing-2026";
+
+/// Divisions as the pages name them; the last village was merged into the first.
+const DIVISIONS: &str = "code,level,name,parent,status,successors
+370322,county,高青县,,,
+370322102,town,高城镇,370322,,
+370322104,town,唐坊镇,370322,,
+370322102310,village,苑兴村,370322102,,
+370322102203,village,良友村,370322102,,
+370322104201,village,唐北村,370322104,,
+370322102299,village,旧苑村,370322102,merged,370322102310
+";
+
+/// A node with its pages served.
+pub struct Node {
+    pub url: String,
+    pub store: Store,
+    pub status: watch::Sender<NodeStatus>,
+    /// The first operator, as an author of changes.
+    pub operator: Author,
+    /// The node itself, as an author of changes.
+    pub author: Author,
+    _directory: TempDir,
+}
+
+struct Place {
+    tier: Tier,
+    code: &'static str,
+    name: &'static str,
+    operator: (&'static str, &'static str, &'static str),
+}
+
+const COUNTY: Place = Place {
+    tier: Tier::County,
+    code: "370322",
+    name: "高青县",
+    operator: ("zhao", "赵敏", "analyst"),
+};
+const TOWN: Place = Place {
+    tier: Tier::Town,
+    code: "370322102",
+    name: "高城镇",
+    operator: ("li", "李强", "dispatcher"),
+};
+const VILLAGE: Place = Place {
+    tier: Tier::Village,
+    code: STORY_VILLAGE,
+    name: "苑兴村",
+    operator: ("wang", "王书记", "village_operator"),
+};
+
+impl Node {
+    /// The village terminal of 苑兴村; its town is not connected.
+    pub async fn village() -> Self {
+        Self::start(&[COUNTY, TOWN, VILLAGE]).await
+    }
+
+    /// The node of 高城镇.
+    pub async fn town() -> Self {
+        Self::start(&[COUNTY, TOWN]).await
+    }
+
+    /// The node of 高青县.
+    pub async fn county() -> Self {
+        Self::start(&[COUNTY]).await
+    }
+
+    /// Starts the node of the last place; the others are above it.
+    async fn start(places: &[Place]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = places.last().unwrap();
+        let (authority, chain, key) = chain(places);
+        let certificate = authority.get(&Serial::of(chain.last().unwrap())).unwrap().clone();
+        let identity = StoreIdentity {
+            root: authority.root(),
+            own: Some(certificate.serial()),
+            chain: chain.clone(),
+        };
+        let options = StoreOptions::default();
+        let projector = Arc::new(GovernanceProjector);
+        let store = Store::open(directory.path(), projector, identity, options).unwrap();
+        let operators = Operators::new(directory.path());
+        let (name, display_name, role) = place.operator;
+        let new = NewOperator { name, display_name, role, region: None, password: PASSWORD };
+        let issuer = Issuer { certificate: &certificate, key: &key };
+        let mut rng = rand::rng();
+        let operator = operators.create(&issuer, new, now_ms(), &mut rng).unwrap();
+        assert!(store.add_certificates(&[operator]).unwrap().is_empty());
+        let operator = operators.unlock(name, PASSWORD, 1).unwrap().author;
+        let author = Author { serial: certificate.serial(), key, session: 2 };
+        import_divisions(&store);
+        let status = watch::Sender::new(status(place, places.iter().rev().nth(1)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let web = WebState::new(WebConfig {
+            store: store.clone(),
+            node: Author { session: 3, ..author.clone() },
+            status: status.subscribe(),
+            operators,
+            now_ms: Arc::new(now_ms),
+            public_url: url.clone(),
+        });
+        let pages = router(web).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, pages).await });
+        Self { url, store, status, operator, author, _directory: directory }
+    }
+
+    /// Puts in a small generated library and tickets in every state, and the story, as far as the
+    /// node may write it.
+    pub fn fill(&self, records: usize, tickets: usize) {
+        let generator = Generator::new(7);
+        let village = AddressCode::parse(STORY_VILLAGE).unwrap();
+        let now = now_ms();
+        self.write(generator.directory(village), now);
+        let authority = self.store.authority();
+        let may = |write: &Write| {
+            authority.may(&self.author.serial, Rights::WRITE, &write.home).is_ok()
+        };
+        for mut group in generator.records(village, records) {
+            group.retain(&may);
+            self.write(group, now - 86_400_000);
+        }
+        let mut cases = generator.tickets(village, tickets, now);
+        cases.extend(generator.story(now));
+        for case in cases {
+            for scene in case.scenes {
+                let author = match scene.role {
+                    Role::Secretary if self.is_village() => &self.operator,
+                    Role::Village | Role::Dispatcher | Role::Secretary => &self.author,
+                };
+                if may(&scene.write) {
+                    self.store.write(author, vec![scene.write], scene.at_ms).unwrap();
+                }
+            }
+        }
+    }
+
+    fn is_village(&self) -> bool {
+        self.status.borrow().tier == Tier::Village
+    }
+
+    /// Writes as the node.
+    pub fn write(&self, writes: Vec<Write>, at_ms: i64) {
+        self.store.write(&self.author, writes, at_ms).unwrap();
+    }
+}
+
+/// Certificates from the root key down to the last place, and the key of the last.
+fn chain(places: &[Place]) -> (Authority, Vec<Vec<u8>>, SigningKey) {
+    let root = SigningKey::from_bytes(&[1; 32]);
+    let mut authority = Authority::new(public_key(&root));
+    let (mut chain, mut issuer, mut issuer_key) = (Vec::new(), None, root);
+    for (seed, place) in (2..).zip(places) {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let body = CertificateBody {
+            subject: public_key(&key),
+            name: place.name.to_owned(),
+            kind: AuthorKind::Node,
+            tier: place.tier,
+            grants: preset::grants(place.tier, AddressCode::parse(place.code).unwrap()),
+            issued_at_ms: 0,
+            not_after_ms: i64::MAX - i64::from(seed),
+            issuer,
+        };
+        let bytes = Certificate::issue(&body, &issuer_key);
+        issuer = Some(authority.insert(&bytes).unwrap());
+        issuer_key = key;
+        chain.push(bytes);
+    }
+    (authority, chain, issuer_key)
+}
+
+fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
+    let parent = parent.map(|parent| PeerStatus {
+        name: parent.name.to_owned(),
+        tier: Some(parent.tier),
+        region: AddressCode::parse(parent.code).ok(),
+        role: PeerRole::Parent,
+        state: LinkState::Down,
+        last_success_ms: Some(now_ms() - 3 * 3_600_000),
+        pending_changes: 12,
+        pending_bytes: 5_400,
+        error: Some("timed out".to_owned()),
+        traffic: None,
+    });
+    NodeStatus {
+        name: place.name.to_owned(),
+        tier: place.tier,
+        region: AddressCode::parse(place.code).unwrap(),
+        version: "0.1.0".to_owned(),
+        started_at_ms: now_ms(),
+        as_of_ms: now_ms(),
+        health: Health::Ok,
+        clock: Clock::Unknown,
+        peers: parent.into_iter().collect(),
+        cut_links: Vec::new(),
+        documents: 0,
+        changes: 0,
+        waiting: 0,
+        disk_free_bytes: Some(40 << 30),
+    }
+}
+
+fn import_divisions(store: &Store) {
+    let report = store.write_reference(|connection| {
+        let report = import(connection, DIVISIONS.as_bytes(), |_| ());
+        Ok(report.map(|report| report.inserted))
+    });
+    assert_eq!(report.unwrap().unwrap(), 7);
+}
