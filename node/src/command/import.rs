@@ -19,6 +19,9 @@ use super::run::start_failure;
 use super::{DataDir, Failure, Outcome};
 use crate::service::{StartError, open_store};
 
+#[cfg(test)]
+mod tests;
+
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub(super) struct Import {
