@@ -79,21 +79,45 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// What the writer last met with.
+/// What the store last met with.
 #[derive(Debug, Default)]
-pub(super) struct Condition(Mutex<Option<Fault>>);
+pub(super) struct Condition(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of the last transaction.
+    fault: Option<Fault>,
+    /// The first damage met with, by reader or writer; later success elsewhere does not heal it.
+    damage: Option<String>,
+}
 
 impl Condition {
+    /// Notes how the last transaction ended.
     pub(super) fn set(&self, fault: Option<Fault>) {
         if let Some(fault) = &fault {
             tracing::error!(%fault, "writing to the store failed");
+            self.note_damage(fault);
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fault = fault;
+    }
+
+    /// Keeps a fault in mind if it is damage.
+    pub(super) fn note_damage(&self, fault: &Fault) {
+        if let Fault::Corrupt { detail } = fault {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.damage.is_none() {
+                tracing::error!(detail, "the store is damaged");
+                state.damage = Some(detail.clone());
+            }
+        }
     }
 
     pub(super) fn health(&self, dir: &Path, low_space_bytes: u64) -> Health {
-        let fault = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match fault {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(detail) = state.damage.clone() {
+            return Health::Corrupt { detail };
+        }
+        match state.fault.clone() {
             Some(Fault::DiskFull) => Health::DiskFull,
             Some(Fault::ReadOnly) => Health::ReadOnly,
             Some(Fault::Corrupt { detail }) => Health::Corrupt { detail },

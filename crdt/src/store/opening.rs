@@ -19,6 +19,9 @@ use crate::projector::Projector;
 /// Pages of the write-ahead log after which it is folded into the database file.
 const CHECKPOINT_PAGES: u32 = 4_000;
 
+/// Size to which the write-ahead log is cut after a large transaction has enlarged it.
+const LOG_BYTES_KEPT: u32 = 32 << 20;
+
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -93,7 +96,7 @@ pub(super) fn open(
         condition: Condition::default(),
         listeners: RwLock::default(),
     });
-    let readers = Readers::new(&path, options.readers, options.reader_cache_kib);
+    let readers = Readers::new(&path, &options, Arc::clone(&shared));
     let writer = Writer::start(connection, Arc::clone(&shared)).map_err(at(dir))?;
     Ok(Inner { writer, readers, shared, dir: dir.to_owned(), options, _lock: lock })
 }
@@ -115,6 +118,7 @@ fn connect(path: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> 
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "cache_size", -i64::from(options.writer_cache_kib))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if let Some(limit) = options.size_limit_bytes {

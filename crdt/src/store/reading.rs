@@ -1,7 +1,7 @@
 //! Reading the log: connections, key ranges, changes of a document.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
 use cunlian_protocol::id::ChangeId;
@@ -9,26 +9,41 @@ use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::limits;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::health::Fault;
+use super::{Shared, StoreOptions};
+
 /// Read-only connections, opened as they are needed, up to a number.
-#[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
     cache_kib: u32,
+    shared: Arc<Shared>,
     state: Mutex<(Vec<Connection>, usize)>,
     returned: Condvar,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, limit: usize, cache_kib: u32) -> Self {
-        let state = Mutex::new((Vec::new(), limit.max(1)));
-        Self { path: path.to_owned(), cache_kib, state, returned: Condvar::new() }
+    pub(super) fn new(path: &Path, options: &StoreOptions, shared: Arc<Shared>) -> Self {
+        let state = Mutex::new((Vec::new(), options.readers.max(1)));
+        let cache_kib = options.reader_cache_kib;
+        Self { path: path.to_owned(), cache_kib, shared, state, returned: Condvar::new() }
     }
 
     /// Runs `work` in one read transaction, so that all it sees is one state of the store.
-    pub(super) fn with<T, E: From<rusqlite::Error>>(
+    pub(super) fn with<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let result = self.on_snapshot(work);
+        if let Err(fault) = &result {
+            self.shared.condition.note_damage(fault);
+        }
+        result
+    }
+
+    fn on_snapshot<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let lease = self.lease()?;
         let Some(connection) = &lease.connection else { return Err(not_open().into()) };
         let transaction = connection.unchecked_transaction()?;

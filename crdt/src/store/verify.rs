@@ -44,15 +44,25 @@ impl Verification {
 
 pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
     inner.readers.with(|connection| {
-        let mut report = Verification {
-            documents: connection
-                .query_row("SELECT count(*) FROM document", [], |row| row.get(0))?,
-            ..Verification::default()
-        };
-        pages(connection, &mut report)?;
-        log_and_summaries(connection, inner, &mut report)?;
-        projections(connection, inner, &mut report)?;
-        Ok(report)
+        let mut report = Verification::default();
+        let done = pages(connection, &mut report)
+            .and_then(|()| log_and_summaries(connection, inner, &mut report))
+            .and_then(|()| projections(connection, inner, &mut report));
+        match done.map_err(Fault::from) {
+            // What lies on a damaged page cannot be read, so the report ends where it was met.
+            Err(fault @ Fault::Corrupt { .. }) => {
+                inner.shared.condition.note_damage(&fault);
+                report.damaged_pages.push(fault.to_string());
+                Ok(report)
+            }
+            Err(fault) => Err(fault),
+            Ok(()) => {
+                if let Some(detail) = report.damaged_pages.first().cloned() {
+                    inner.shared.condition.note_damage(&Fault::Corrupt { detail });
+                }
+                Ok(report)
+            }
+        }
     })
 }
 
@@ -141,6 +151,8 @@ fn projections(
     let expected = Connection::open("")?;
     expected.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN")?;
     expected.execute_batch(projector.schema())?;
+    report.documents =
+        connection.query_row("SELECT count(*) FROM document", [], |row| row.get(0))?;
     fill(connection, &expected, projector, &inner.shared.authority())?;
     for table in projector.tables() {
         if !same_rows(connection, &expected, table)? {

@@ -1,8 +1,11 @@
 //! Full disks, failing jobs and damage.
 
-use cunlian_crdt::store::{Fault, Health, StoreOptions, WriteError};
+use std::fs;
+use std::process::Command;
+
+use cunlian_crdt::store::{Fault, Health, Store, StoreOptions, WriteError};
 use cunlian_protocol::category::Category;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::world::*;
 
@@ -94,5 +97,95 @@ fn verification_finds_what_was_altered() {
             store.rebuild_projections().unwrap();
             assert_sound(&store);
         }
+    }
+}
+
+/// Shows that damage on the disk is met with as such, by readers, in health and in verification,
+/// and that it is not forgotten because another write went well.
+#[test]
+fn damage_on_the_disk_is_said() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let store = world.open(dir.path(), &world.village);
+    let text = "x".repeat(1_000);
+    let writes = (0..250).map(|n| put(home(Category::TICKET, VILLAGE, n), "a", &text)).collect();
+    write(&store, &world.village, writes);
+    drop(store);
+    let path = dir.path().join("store.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    // The tables of the schema are on the first pages; the log is in the middle of the file.
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 16 * 4096].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    let options = StoreOptions { low_space_bytes: 0, ..StoreOptions::default() };
+    let store = world.open_with(dir.path(), &world.village, 1, options);
+    let met = (0..250).find_map(|n| store.view(&home(Category::TICKET, VILLAGE, n)).err());
+    assert!(matches!(met, Some(Fault::Corrupt { .. })), "{met:?}");
+    store.write_reference(|connection| connection.execute_batch("CREATE TABLE t (x)")).unwrap();
+    assert!(matches!(store.health(), Health::Corrupt { .. }));
+    assert!(!store.verify().unwrap().damaged_pages.is_empty());
+}
+
+/// Shows on a small file system of its own that a disk which is really full loses nothing
+/// acknowledged, also when the store is closed and opened while it is full, and that deleting
+/// a file elsewhere on it is all it takes to go on. Needs root, unless `CUNLIAN_NO_ROOT=1`.
+#[test]
+fn a_really_full_disk_loses_nothing_acknowledged() {
+    if std::env::var("CUNLIAN_NO_ROOT").is_ok_and(|value| value == "1") {
+        eprintln!("passed over: CUNLIAN_NO_ROOT=1");
+        return;
+    }
+    let world = World::new();
+    let disk = SmallDisk::mount("4m");
+    let data = disk.dir.path().join("data");
+    let ballast = disk.dir.path().join("ballast");
+    fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let options = StoreOptions { low_space_bytes: 0, ..StoreOptions::default() };
+    let store = world.open_with(&data, &world.village, 1, options.clone());
+    let text = "x".repeat(30_000);
+    let attempt = |store: &Store, n: u8| {
+        let at = home(Category::TICKET, VILLAGE, n);
+        store.write(&world.village.author, vec![put(at, "a", &text)], NOW_MS)
+    };
+    let full = (0..250).find(|n| attempt(&store, *n).is_err()).unwrap();
+    assert_eq!(attempt(&store, full), Err(WriteError::Storage(Fault::DiskFull)));
+    assert_eq!(store.health(), Health::DiskFull);
+    assert_eq!(all(&store).len(), usize::from(full));
+    drop(store);
+    let store = world.open_with(&data, &world.village, 1, options);
+    assert_eq!(all(&store).len(), usize::from(full));
+    fs::remove_file(&ballast).unwrap();
+    attempt(&store, full).unwrap();
+    assert_eq!(store.health(), Health::Ok);
+    assert_eq!(all(&store).len(), usize::from(full) + 1);
+    assert_sound(&store);
+}
+
+/// A file system in memory, of a fixed size.
+struct SmallDisk {
+    dir: TempDir,
+}
+
+impl SmallDisk {
+    fn mount(size: &str) -> Self {
+        let dir = tempdir().unwrap();
+        let option = format!("size={size}");
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
+            .arg(dir.path())
+            .status()
+            .unwrap();
+        assert!(
+            status.success(),
+            "mounting needs root\nhint: set CUNLIAN_NO_ROOT=1 to pass over such tests"
+        );
+        Self { dir }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").args(["--lazy"]).arg(self.dir.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "the disk stays mounted");
     }
 }
