@@ -76,19 +76,25 @@ impl Fates {
     }
 }
 
-/// The layout of each change that the sender may send; of those that came twice only the first.
+/// Reads the layout. Gives the ids of all, and of those that the sender may send the change; of
+/// those that came twice only the first.
 pub(super) fn decode(
     carried: &[Carried],
-    ids: &[ChangeId],
     scope: &Scope,
     fates: &mut Fates,
-) -> Vec<(usize, SignedChange)> {
-    let decoded: Vec<_> =
-        carried.par_iter().map(|carried| SignedChange::decode(carried.bytes.clone())).collect();
+) -> (Vec<ChangeId>, Vec<(usize, SignedChange)>) {
+    let read = |Carried { bytes, .. }: &Carried| {
+        let result = SignedChange::decode(bytes.clone());
+        let id = result.as_ref().map_or_else(|_| ChangeId::of(bytes), SignedChange::id);
+        (id, result)
+    };
+    let decoded: Vec<_> = carried.par_iter().map(read).collect();
+    let mut ids = Vec::with_capacity(decoded.len());
     let mut seen = HashSet::new();
     let mut changes = Vec::with_capacity(decoded.len());
-    for ((place, result), id) in decoded.into_iter().enumerate().zip(ids) {
-        if !seen.insert(*id) {
+    for (place, (id, result)) in decoded.into_iter().enumerate() {
+        ids.push(id);
+        if !seen.insert(id) {
             continue;
         }
         match result {
@@ -97,7 +103,7 @@ pub(super) fn decode(
             Err(error) => fates.refuse(place, &error),
         }
     }
-    changes
+    (ids, changes)
 }
 
 /// Rows of those changes that are here already.

@@ -50,9 +50,7 @@ pub(super) fn ingest(
     let authority = inner.shared.authority();
     let from = sender.serial;
     let mut fates = Fates::new(carried.len());
-    let ids: Vec<ChangeId> =
-        carried.par_iter().map(|carried| ChangeId::of(&carried.bytes)).collect();
-    let decoded = decode(&carried, &ids, &sender.scope, &mut fates);
+    let (ids, decoded) = decode(&carried, &sender.scope, &mut fates);
     let known = inner.readers.with(|connection| known(connection, &decoded))?;
     let (old, new): (Vec<_>, Vec<_>) =
         decoded.into_iter().partition(|(_, change)| known.contains_key(&change.id()));
