@@ -9,6 +9,7 @@
 //!
 //! Start reading at [`service`], which puts a running node together.
 
+pub mod bench;
 pub mod clock;
 pub mod command;
 pub mod config;

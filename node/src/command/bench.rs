@@ -1,15 +1,133 @@
 //! `cunlian bench`.
 
-use clap::Args;
+use std::path::PathBuf;
 
-use super::Outcome;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, Outcome, print_json};
+use crate::bench::sync::{self, Report, Stage};
+
+/// Exit code when the two stores differ at the end.
+const DIFFERS: u8 = 3;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
-pub(super) struct Bench {}
+pub(super) struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Copy a library to an empty terminal, compare, bring edits of both sides together
+    Sync(Sync),
+}
+
+#[derive(Debug, Args)]
+struct Sync {
+    /// Documents of the library
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    records: u64,
+    /// Everything generated follows from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Empty directory for the stores; a temporary one by default
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
 
 impl Bench {
     pub(super) fn run(self) -> Outcome {
-        Ok(())
+        let What::Sync(options) = self.what;
+        options.run()
     }
+}
+
+impl Sync {
+    fn run(self) -> Outcome {
+        let records = usize::try_from(self.records)?;
+        let options = sync::Options { records, seed: self.seed, dir: self.dir };
+        let bar = progress_bar();
+        let report = sync::run(&options, |stage, done, total| {
+            bar.set_message(name(stage));
+            bar.set_length(total);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        let report = report?;
+        if self.json {
+            print_json(&report)?;
+        } else {
+            print(&report);
+        }
+        if report.equal {
+            return Ok(());
+        }
+        let differences = report.differences.join("; ");
+        Err(Failure::new(format!("the stores differ: {differences}")).code(DIFFERS))
+    }
+}
+
+/// On standard error, and only if that is a terminal.
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} {elapsed}");
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Load => "writing the library",
+        Stage::Cold => "copying it",
+        Stage::Limit => "measuring the limit",
+        Stage::Noop => "comparing",
+        Stage::Diff => "edits on both sides",
+    }
+}
+
+fn print(report: &Report) {
+    let Report { machine, cold, noop, diff, limit, .. } = report;
+    println!(
+        "cunlian {} ({}), {} × {}, Linux {}",
+        report.version, machine.build, machine.cores, machine.cpu, machine.kernel
+    );
+    println!("{} records, seed {}", report.records, report.seed);
+    println!(
+        "cold  {:.2} s, {:.0} records/s, {:.0} wire bytes per record, {} round trips",
+        cold.meeting.seconds,
+        cold.records_per_second,
+        cold.wire_bytes_per_record,
+        cold.meeting.round_trips
+    );
+    println!(
+        "limit {:.2} s on one core (signatures {:.2}, documents {:.2}, raw insert {:.2}): share {:.0} %",
+        limit.seconds,
+        limit.verify_seconds,
+        limit.document_seconds,
+        limit.insert_seconds,
+        100.0 * cold.limit_share
+    );
+    println!(
+        "noop  {:.3} s, {} wire bytes, {} round trips",
+        noop.seconds, noop.wire_bytes, noop.round_trips
+    );
+    println!(
+        "diff  {:.3} s, {} wire bytes, {} round trips; {} changes on each side, {} conflicts",
+        diff.meeting.seconds,
+        diff.meeting.wire_bytes,
+        diff.meeting.round_trips,
+        diff.changes_each,
+        diff.conflicts
+    );
+    println!(
+        "peak memory: source {:.0} MiB, destination {:.0} MiB",
+        report.source.rss_mib, report.destination.rss_mib
+    );
 }

@@ -1,0 +1,70 @@
+//! What a figure was measured on.
+
+use std::fs;
+
+use serde::Serialize;
+
+/// A machine and how the program was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// Model of the processor; empty where the system does not say.
+    pub cpu: String,
+    /// Cores this process may use.
+    pub cores: usize,
+    /// Memory.
+    pub memory_mib: u64,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// `release` or `debug`; figures of the latter mean nothing.
+    pub build: &'static str,
+}
+
+impl Machine {
+    /// This one.
+    pub fn this() -> Self {
+        let cpu = value("/proc/cpuinfo", "model name").unwrap_or_default();
+        let memory = value("/proc/meminfo", "MemTotal").as_deref().and_then(kib);
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            cpu,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_mib: memory.unwrap_or(0) >> 10,
+            kernel: kernel.trim().to_owned(),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+        }
+    }
+}
+
+/// The most memory a process has had so far, in MiB; `None` when there is no such process.
+pub(super) fn peak_rss_mib(pid: u32) -> Option<f64> {
+    let peak = value(&format!("/proc/{pid}/status"), "VmHWM").as_deref().and_then(kib)?;
+    #[expect(clippy::cast_precision_loss, reason = "no process has 2^52 KiB")]
+    Some(peak as f64 / 1024.0)
+}
+
+/// The text after `name:` in a file of the kernel.
+fn value(path: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// `12345 kB` as a number.
+fn kib(text: &str) -> Option<u64> {
+    text.strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    /// Shows that the kernel's figures are read: a process has memory, and no more than there is.
+    #[test]
+    fn this_process_has_memory() {
+        let own = peak_rss_mib(std::process::id()).unwrap();
+        let machine = Machine::this();
+        assert!(own > 0.5 && own < f64::from(u32::try_from(machine.memory_mib).unwrap()));
+        assert_eq!(peak_rss_mib(u32::MAX), None);
+    }
+}
