@@ -11,6 +11,9 @@ use crate::service::{Service, StartError};
 pub(super) struct Run {
     #[command(flatten)]
     data: DataDir,
+    /// Stop when standard input ends, so that the node does not outlive who started it
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
 }
 
 impl Run {
@@ -26,12 +29,24 @@ impl Run {
                     tokio::select! {
                         _ = terminate.recv() => {}
                         _ = interrupt.recv() => {}
+                        () = end_of_stdin(), if self.stop_with_stdin => {}
                     }
                 })
                 .await;
             Ok(())
         })
     }
+}
+
+/// Waits on a thread of its own, which the end of the process ends.
+async fn end_of_stdin() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Nothing is expected on it; an error is an end as well.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }
 
 /// An error of starting, with what to do about it.

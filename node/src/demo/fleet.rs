@@ -165,9 +165,9 @@ impl Fleet {
         let node = self.node(index)?;
         let log = fs::OpenOptions::new().create(true).append(true).open(node.dir.join("node.log"))?;
         let child = Command::new(&self.program)
-            .args(["run", "--data-dir"])
+            .args(["run", "--stop-with-stdin", "--data-dir"])
             .arg(&node.dir)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
@@ -218,11 +218,11 @@ impl Fleet {
         }
     }
 
-    /// Stops all nodes in order: SIGTERM, and SIGKILL for one that does not listen.
+    /// Stops all nodes in order: their standard input ends, and SIGKILL for one that does not
+    /// listen.
     pub fn stop_all(&mut self) {
-        for child in self.children.iter().flatten() {
-            // A process that is gone already is what is wanted.
-            let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+        for child in self.children.iter_mut().flatten() {
+            drop(child.stdin.take());
         }
         for slot in &mut self.children {
             let Some(mut child) = slot.take() else { continue };
