@@ -281,6 +281,8 @@ impl Session {
 
     /// Both lists ascend; what differs is asked about, sent or wanted.
     fn find_differences(&mut self, mine: &[(KeyPrefix, Summary)], theirs: &[(KeyPrefix, Summary)]) {
+        // A whole prefix may be moved unseen only as long as nothing in it can have been refused.
+        let disputes = !self.compare.disputed.is_empty();
         let mine: BTreeMap<&KeyPrefix, &Summary> = mine.iter().map(|(p, s)| (p, s)).collect();
         let theirs: BTreeMap<&KeyPrefix, &Summary> = theirs.iter().map(|(p, s)| (p, s)).collect();
         for (prefix, own) in &mine {
@@ -291,6 +293,7 @@ impl Session {
                     self.compare.to_ask.push_back(((*prefix).clone(), ids));
                 }
                 None if own.count <= OWN_IDS => self.look_up_ids((*prefix).clone(), Vec::new()),
+                None if disputes => self.compare.to_ask.push_back(((*prefix).clone(), false)),
                 None => {
                     self.compare.moved = true;
                     let after = Vec::new();
@@ -300,8 +303,13 @@ impl Session {
             }
         }
         for (prefix, summary) in theirs.iter().filter(|(prefix, _)| !mine.contains_key(*prefix)) {
-            self.incoming.announced(summary.count);
-            self.compare.to_want.push(Wanted { prefix: (*prefix).clone(), ids: None });
+            if disputes {
+                let ids = summary.count <= limits::LEAF_IDS;
+                self.compare.to_ask.push_back(((*prefix).clone(), ids));
+            } else {
+                self.incoming.announced(summary.count);
+                self.compare.to_want.push(Wanted { prefix: (*prefix).clone(), ids: None });
+            }
         }
     }
 
