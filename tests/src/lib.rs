@@ -1,5 +1,12 @@
 //! What the suites of cunlian share.
 //!
-//! Start reading at the suites themselves, in `tests/tests/`; each is named for what it shows.
+//! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
+//! binary and runs its commands; [`federation`] lays out small federations of real processes;
+//! [`hostile`] is a node that breaks the rules of the protocol; [`mounted`] is a small disk that
+//! can be filled; [`numbered`] is what the power-cut suite writes.
+//!
+//! Nothing here is part of the product. Start reading at the suites themselves, in
+//! `tests/tests/`; each is named for what it shows.
 
+pub mod member;
 pub mod numbered;

@@ -1,0 +1,110 @@
+//! Certified nodes and people for suites without processes: keys from small numbers, grants from
+//! the presets that real nodes get.
+
+use cunlian_crdt::document::Author;
+use cunlian_crdt::store::StoreIdentity;
+use cunlian_node::preset;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
+use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::session::Identity;
+use cunlian_protocol::signing::{SigningKey, public_key};
+
+/// Seed of the key of the federation root.
+const ROOT: u8 = 1;
+
+/// A certified node, which also authors.
+#[derive(Clone)]
+pub struct Member {
+    /// Key, certificate and chain.
+    pub identity: Identity,
+}
+
+/// The key made from a seed; it protects nothing.
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+/// The public key of the federation root.
+pub fn root() -> PublicKey {
+    public_key(&key(ROOT))
+}
+
+fn body(seed: u8, name: &str, kind: AuthorKind, tier: Tier, region: &str) -> CertificateBody {
+    let region = AddressCode::parse(region).expect("the suites name real codes");
+    CertificateBody {
+        subject: public_key(&key(seed)),
+        name: name.to_owned(),
+        kind,
+        tier,
+        grants: preset::grants(tier, region),
+        issued_at_ms: 0,
+        not_after_ms: i64::MAX,
+        issuer: None,
+    }
+}
+
+impl Member {
+    /// The county 高青县, certified by the root.
+    pub fn county(seed: u8) -> Self {
+        let body = body(seed, "高青县", AuthorKind::Node, Tier::County, "370322");
+        Self::holding(seed, vec![Certificate::issue(&body, &key(ROOT))])
+    }
+
+    /// A node below this one.
+    #[must_use]
+    pub fn certify(&self, seed: u8, tier: Tier, region: &str, name: &str) -> Self {
+        let body = body(seed, name, AuthorKind::Node, tier, region);
+        Self::holding(seed, self.chain_to(body))
+    }
+
+    /// A person who works at this node and may do what the node may; with the chain.
+    pub fn operator(&self, seed: u8, name: &str) -> (Author, Vec<Vec<u8>>) {
+        let own = self.identity.certificate.body();
+        let body = CertificateBody {
+            subject: public_key(&key(seed)),
+            name: name.to_owned(),
+            kind: AuthorKind::Operator,
+            issuer: None,
+            ..own.clone()
+        };
+        let chain = self.chain_to(body);
+        let serial = chain.last().map(|bytes| Serial::of(bytes)).expect("a chain has an end");
+        (Author { serial, key: key(seed), session: u64::from(seed) }, chain)
+    }
+
+    /// The node as an author, in a session of its own.
+    pub fn author(&self, session: u64) -> Author {
+        Author { serial: self.serial(), key: self.identity.key.clone(), session }
+    }
+
+    /// Serial of its certificate.
+    pub fn serial(&self) -> Serial {
+        self.identity.certificate.serial()
+    }
+
+    /// Public key.
+    pub fn public_key(&self) -> PublicKey {
+        self.identity.certificate.body().subject
+    }
+
+    /// What its store must know.
+    pub fn store_identity(&self) -> StoreIdentity {
+        let chain = self.identity.chain.clone();
+        StoreIdentity { root: root(), own: Some(self.serial()), chain }
+    }
+
+    fn chain_to(&self, body: CertificateBody) -> Vec<Vec<u8>> {
+        let body = CertificateBody { issuer: Some(self.serial()), ..body };
+        let mut chain = self.identity.chain.clone();
+        chain.push(Certificate::issue(&body, &self.identity.key));
+        chain
+    }
+
+    fn holding(seed: u8, chain: Vec<Vec<u8>>) -> Self {
+        let authority = cunlian_protocol::authority::Authority::new(root());
+        let certificate = authority.verify_chain(&chain).expect("presets fit into each other");
+        let software = "cunlian tests".to_owned();
+        Self { identity: Identity { certificate, chain, key: key(seed), software } }
+    }
+}

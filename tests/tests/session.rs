@@ -1,0 +1,15 @@
+//! Sessions and hubs, driven in memory with real stores: stories with named nodes, run in virtual
+//! time until nothing is left to happen.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+#[path = "session/world.rs"]
+mod world;
+
+#[path = "session/agreement.rs"]
+mod agreement;
+#[path = "session/custody.rs"]
+mod custody;
+#[path = "session/dialling.rs"]
+mod dialling;
+#[path = "session/greeting.rs"]
+mod greeting;

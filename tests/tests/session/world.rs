@@ -1,0 +1,345 @@
+//! Nodes with real stores and hubs, joined by wires in memory, in virtual time.
+//!
+//! One queue holds everything on its way: frames, answers of stores, ends of connections. It is
+//! worked off in order; when it is empty, time jumps to the next deadline of a hub.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cunlian_crdt::document::{Author, Edit, Write};
+use cunlian_crdt::store::{Store, StoreOptions};
+use cunlian_governance::projection::GovernanceProjector;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
+use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::session::{Channel, Report};
+use cunlian_protocol::wire::FaultCode;
+use cunlian_tests::member::Member;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
+
+pub(crate) const START_MS: i64 = 1_790_000_000_000;
+/// More events than any story here needs: a story that does not come to rest fails.
+const MOST_EVENTS: u64 = 400_000;
+
+/// A node of the story.
+pub(crate) struct Node {
+    pub(crate) member: Member,
+    pub(crate) store: Store,
+    pub(crate) hub: Hub,
+    pub(crate) notices: Vec<String>,
+    pub(crate) closed: Vec<(FaultCode, String)>,
+    targets: Vec<PublicKey>,
+    authority: Arc<Authority>,
+    committed: Arc<AtomicBool>,
+}
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) now_ms: i64,
+    pub(crate) nodes: Vec<Node>,
+    /// Every frame sent so far, with sender, as on the wire.
+    pub(crate) tape: Vec<(usize, Vec<u8>)>,
+    /// The line breaks when so many more frames have been sent.
+    pub(crate) frames_until_cut: Option<usize>,
+    rng: StdRng,
+    queue: VecDeque<(usize, Event)>,
+    lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
+    cut: BTreeSet<(usize, usize)>,
+    next_connection: u64,
+    dir: TempDir,
+}
+
+impl World {
+    /// Nobody yet. The seed decides exporters and jitter.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            now_ms: START_MS,
+            nodes: Vec::new(),
+            tape: Vec::new(),
+            frames_until_cut: None,
+            rng: StdRng::seed_from_u64(seed),
+            queue: VecDeque::new(),
+            lines: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            next_connection: 0,
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Adds a node that dials those with these keys; gives its number.
+    pub(crate) fn add(&mut self, member: &Member, targets: &[PublicKey]) -> usize {
+        let dir = self.dir.path().join(self.nodes.len().to_string());
+        let projector = Arc::new(GovernanceProjector);
+        let identity = member.store_identity();
+        let store = Store::open(&dir, projector, identity, StoreOptions::default()).unwrap();
+        let committed = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&committed);
+        store.on_commit(move |_| flag.store(true, Ordering::SeqCst));
+        let authority = store.authority();
+        let hub = Hub::new(member.identity.clone(), Arc::clone(&authority), targets.to_vec());
+        self.nodes.push(Node {
+            member: member.clone(),
+            store,
+            hub,
+            notices: Vec::new(),
+            closed: Vec::new(),
+            targets: targets.to_vec(),
+            authority,
+            committed,
+        });
+        self.nodes.len() - 1
+    }
+
+    /// The process of a node ends and starts again: its connections go, its store stays.
+    pub(crate) fn restart(&mut self, at: usize) {
+        self.drop_lines(|(one, _), (other, _)| one == at || other == at);
+        self.queue.retain(|(to, _)| *to != at);
+        let node = &mut self.nodes[at];
+        let (identity, targets) = (node.member.identity.clone(), node.targets.clone());
+        node.authority = node.store.authority();
+        node.hub = Hub::new(identity, Arc::clone(&node.authority), targets);
+    }
+
+    /// Cuts the line between two nodes.
+    pub(crate) fn cut(&mut self, one: usize, other: usize) {
+        self.cut.extend([(one, other), (other, one)]);
+        self.drop_lines(|(a, _), (b, _)| (a, b) == (one, other) || (a, b) == (other, one));
+    }
+
+    /// Heals the line between two nodes.
+    pub(crate) fn heal(&mut self, one: usize, other: usize) {
+        self.cut.remove(&(one, other));
+        self.cut.remove(&(other, one));
+    }
+
+    /// Lets everything happen that happens within this time.
+    pub(crate) fn run(&mut self, duration_ms: i64) {
+        let until = self.now_ms + duration_ms;
+        let mut events = 0_u64;
+        for at in 0..self.nodes.len() {
+            self.handle(at, Event::Tick);
+        }
+        loop {
+            while let Some((at, event)) = self.queue.pop_front() {
+                events += 1;
+                assert!(events < MOST_EVENTS, "the nodes do not come to rest");
+                self.handle(at, event);
+            }
+            let deadlines = self.nodes.iter().map(|node| node.hub.next_deadline_ms());
+            let Some(next) = deadlines.flatten().min().filter(|next| *next <= until) else {
+                self.now_ms = until;
+                return;
+            };
+            self.now_ms = self.now_ms.max(next);
+            events += 1;
+            for at in 0..self.nodes.len() {
+                self.handle(at, Event::Tick);
+            }
+        }
+    }
+
+    /// Writes records at a node, one document for each number, in the name of an author.
+    pub(crate) fn write(
+        &mut self,
+        at: usize,
+        author: &Author,
+        writes: Vec<Write>,
+    ) -> Vec<ChangeId> {
+        let ids = self.nodes[at].store.write(author, writes, self.now_ms).unwrap();
+        self.after_store(at);
+        ids
+    }
+
+    /// Connects to node `at` from outside, with a key of one's own; gives the connection there.
+    pub(crate) fn knock(&mut self, at: usize, peer_key: PublicKey) -> (ConnectionId, Channel) {
+        let connection = self.new_connection();
+        let channel = Channel { exporter: self.random(), peer_key };
+        self.handle(at, Event::Accepted { connection, channel: channel.clone() });
+        (connection, channel)
+    }
+
+    /// Gives a frame (length included) to a node.
+    pub(crate) fn give(&mut self, at: usize, connection: ConnectionId, frame: &[u8]) {
+        self.handle(at, Event::Frame { connection, bytes: frame[4..].to_vec() });
+    }
+
+    /// The figures of a node about the peer of this name.
+    pub(crate) fn report(&self, at: usize, peer: &str) -> Report {
+        self.peer(at, peer).session.unwrap()
+    }
+
+    /// What a node says about the peer of this name.
+    pub(crate) fn peer(&self, at: usize, peer: &str) -> PeerReport {
+        let reports = self.nodes[at].hub.reports();
+        let found = reports.iter().find(|report| report.name.as_deref() == Some(peer));
+        found.unwrap_or_else(|| panic!("{peer} is not in {reports:#?}")).clone()
+    }
+
+    /// Ids of all changes of a store within a scope.
+    pub(crate) fn ids(&self, at: usize, scope: &Scope) -> BTreeSet<Vec<u8>> {
+        let keys: Vec<Vec<u8>> = self.nodes[at]
+            .store
+            .read(|connection| {
+                let mut select = connection.prepare("SELECT key FROM change")?;
+                select.query_map([], |row| row.get(0))?.collect()
+            })
+            .unwrap();
+        keys.into_iter().filter(|key| scope.allows(key)).collect()
+    }
+
+    /// What both nodes may read.
+    pub(crate) fn common_scope(&self, one: usize, other: usize) -> Scope {
+        let scope = |at: usize| {
+            let node: &Node = &self.nodes[at];
+            node.store.authority().read_scope(&node.member.serial())
+        };
+        scope(one).intersection(&scope(other))
+    }
+
+    /// Fails unless both hold the same of what both may read, and something of it.
+    pub(crate) fn assert_equal(&self, one: usize, other: usize) {
+        let scope = self.common_scope(one, other);
+        let held = self.ids(one, &scope);
+        assert!(!held.is_empty());
+        assert_eq!(held.len(), self.ids(other, &scope).len());
+        assert!(held == self.ids(other, &scope));
+    }
+
+    fn handle(&mut self, at: usize, event: Event) {
+        let mut effects = Vec::new();
+        self.nodes[at].hub.handle(self.now_ms, &mut self.rng, event, &mut effects);
+        for effect in effects {
+            self.carry_out(at, effect);
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect) {
+        match effect {
+            Effect::Dial(target) => self.dial(at, target),
+            Effect::Send { connection, frame } => self.send(at, connection, frame),
+            Effect::Store { connection, number, request } => {
+                let reply = self.nodes[at].store.serve(request).map_err(|fault| fault.to_string());
+                self.queue.push_back((at, Event::Stored { connection, number, reply }));
+                self.after_store(at);
+            }
+            Effect::Close { connection, code, reason } => {
+                self.nodes[at].closed.push((code, reason.clone()));
+                self.queue.push_back((at, Event::Gone { connection, reason: reason.clone() }));
+                if let Some((to, other)) = self.lines.remove(&(at, connection)) {
+                    self.lines.remove(&(to, other));
+                    self.queue.push_back((to, Event::Gone { connection: other, reason }));
+                }
+            }
+            Effect::Notice { text, .. } => self.nodes[at].notices.push(text),
+        }
+    }
+
+    /// The hub learns of new certificates before the changes they cover.
+    fn after_store(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if !node.committed.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        let latest = node.store.authority();
+        if !Arc::ptr_eq(&latest, &node.authority) {
+            node.authority = Arc::clone(&latest);
+            self.queue.push_back((at, Event::Authority(latest)));
+        }
+        self.queue.push_back((at, Event::Committed));
+    }
+
+    fn dial(&mut self, at: usize, target: TargetId) {
+        let key = self.nodes[at].targets[target.0];
+        let to = self.nodes.iter().position(|node| node.member.public_key() == key);
+        match to.filter(|to| !self.cut.contains(&(at, *to))) {
+            Some(to) => self.connect(at, target, to),
+            None => {
+                let reason = "no answer".to_owned();
+                self.queue.push_back((at, Event::DialFailed { target, reason }));
+            }
+        }
+    }
+
+    /// A connection of `at` for its target ends up at node `to`, whoever that is.
+    pub(crate) fn connect(&mut self, at: usize, target: TargetId, to: usize) {
+        let (here, there) = (self.new_connection(), self.new_connection());
+        self.lines.insert((at, here), (to, there));
+        self.lines.insert((to, there), (at, here));
+        let exporter = self.random();
+        let channel = |peer: usize| {
+            let peer_key = self.nodes[peer].member.public_key();
+            Channel { exporter, peer_key }
+        };
+        let (channel_here, channel_there) = (channel(to), channel(at));
+        let accepted = Event::Accepted { connection: there, channel: channel_there };
+        self.queue.push_back((to, accepted));
+        let dialled = Event::Dialled { target, connection: here, channel: channel_here };
+        self.queue.push_back((at, dialled));
+    }
+
+    fn send(&mut self, at: usize, connection: ConnectionId, frame: Vec<u8>) {
+        self.tape.push((at, frame.clone()));
+        if let Some(left) = &mut self.frames_until_cut {
+            if *left == 0 {
+                self.frames_until_cut = None;
+                if let Some((to, _)) = self.lines.get(&(at, connection)).copied() {
+                    self.cut(at, to);
+                }
+                return;
+            }
+            *left -= 1;
+        }
+        let Some((to, other)) = self.lines.get(&(at, connection)).copied() else { return };
+        self.queue.push_back((at, Event::Sent { connection, bytes: frame.len() }));
+        let bytes = frame[4..].to_vec();
+        self.queue.push_back((to, Event::Frame { connection: other, bytes }));
+    }
+
+    /// What is under way on these lines is lost, and both ends are told.
+    fn drop_lines(&mut self, lost: impl Fn((usize, ConnectionId), (usize, ConnectionId)) -> bool) {
+        let gone: Vec<(usize, ConnectionId)> =
+            self.lines.iter().filter(|(a, b)| lost(**a, **b)).map(|(a, _)| *a).collect();
+        for end in gone {
+            self.lines.remove(&end);
+            self.queue.retain(|(to, event)| {
+                !matches!(event, Event::Frame { connection, .. } if (*to, *connection) == end)
+            });
+            let reason = "the line was cut".to_owned();
+            self.queue.push_back((end.0, Event::Gone { connection: end.1, reason }));
+        }
+    }
+
+    fn new_connection(&mut self) -> ConnectionId {
+        self.next_connection += 1;
+        ConnectionId(self.next_connection)
+    }
+
+    fn random(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+}
+
+/// A write of one field, in a document of this number.
+pub(crate) fn put(category: Category, address: &str, document: u32, text: &str) -> Write {
+    let edits = vec![Edit::Put { field: "name".to_owned(), text: text.to_owned() }];
+    let home = home(category, address, document);
+    Write { home, edits, source: "terminal".to_owned(), task: String::new() }
+}
+
+pub(crate) fn home(category: Category, address: &str, document: u32) -> Home {
+    let mut id = [0; 16];
+    // Spread over the first bytes, as random ids are.
+    id[..4].copy_from_slice(&document.wrapping_mul(0x9e37_79b1).to_be_bytes());
+    id[12..].copy_from_slice(&document.to_be_bytes());
+    let address = AddressCode::parse(address).unwrap();
+    Home { category, address, document: DocumentId(id) }
+}
