@@ -184,7 +184,7 @@ register-choose = What do you want to register?
 register-title = Register: { $class }
 edit-title = Edit: { $name }
 form-problems = { $n } fields need correction, marked below. What you typed is still here.
-part-sensitive = Sensitive: kept apart, seen only by those with the right.
+part-sensitive = What follows is sensitive: kept apart, seen only by those with the right.
 no-right-to-register = You have no right to register this class.
 no-right-to-edit = You have no right to edit this record.
 written-by = { $name } · { $time } · { $source }
@@ -366,7 +366,8 @@ plates-code-hint = Separate several with commas.
 plates-show = Show plates
 plates-bad-code = “{ $code }” is not the code of a village or below.
 plates-alt = Plate { $code }
-plate-call = 扫码办事 · 服务热线 6310000
+plate-call = Scan for village services
+plate-hotline = Hotline 6310000
 
 # villager
 villager-service = Village services

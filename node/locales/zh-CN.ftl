@@ -184,7 +184,7 @@ register-choose = 登记哪一类信息？
 register-title = 登记：{ $class }
 edit-title = 修改：{ $name }
 form-problems = 有 { $n } 处需要改正，已在下面标出。您填写的内容都还在。
-part-sensitive = 敏感信息：单独保存，只有有权限的人能看到。
+part-sensitive = 以下是敏感信息：分开保存，只有有权限的人能看到。
 no-right-to-register = 您没有登记这类信息的权限。
 no-right-to-edit = 您没有修改这份档案的权限。
 written-by = { $name } · { $time } · { $source }
@@ -366,7 +366,8 @@ plates-code-hint = 多个地址码用逗号隔开。
 plates-show = 生成门牌
 plates-bad-code = “{ $code }”不是村级以下的地址码。
 plates-alt = 门牌 { $code }
-plate-call = 扫码办事 · 服务热线 6310000
+plate-call = 扫码办事 · 查询进度
+plate-hotline = 服务热线 6310000
 
 # villager
 villager-service = 便民服务

@@ -16,7 +16,7 @@ use crate::key::SetKey;
 use crate::limits;
 use crate::session::{self, Channel, Identity, Report, Role, Session};
 use crate::sync::{StoreReply, StoreRequest};
-use crate::wire::FaultCode;
+use crate::wire::{FaultCode, WireError};
 
 /// First pause before dialling again.
 const BACKOFF_FIRST_MS: i64 = 500;
@@ -63,6 +63,13 @@ pub enum Event {
         connection: ConnectionId,
         /// The bytes.
         bytes: Vec<u8>,
+    },
+    /// What has come is not a frame, or announces one that is too large; nothing more is read.
+    Unframed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What is wrong with it.
+        error: WireError,
     },
     /// Frame bytes were written.
     Sent {
@@ -223,6 +230,9 @@ impl Hub {
             }
             Event::Frame { connection, bytes } => {
                 self.with(now_ms, connection, effects, |s| s.handle_frame(now_ms, &bytes));
+            }
+            Event::Unframed { connection, error } => {
+                self.with(now_ms, connection, effects, |s| s.handle_unframed(now_ms, &error));
             }
             Event::Sent { connection, bytes } => {
                 if let Some(session) = self.sessions.get_mut(&connection) {

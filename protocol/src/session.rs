@@ -19,7 +19,7 @@
 //! it, and every change that comes is checked against it by the store.
 //!
 //! [`Session`] is a state machine without clock, socket or store. Input: [`Session::start`],
-//! [`Session::handle_frame`], [`Session::handle_stored`], [`Session::handle_committed`],
+//! [`Session::handle_frame`], [`Session::handle_unframed`], [`Session::handle_stored`], [`Session::handle_committed`],
 //! [`Session::handle_news`], [`Session::handle_sent`], [`Session::handle_deadline`]. Output:
 //! effects ([`Effect`]), [`Session::next_deadline_ms`] and [`Session::report`].
 
@@ -31,7 +31,7 @@ use crate::certificate::Certificate;
 use crate::key::SetKey;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
-use crate::wire::{self, FaultCode, Frame, Message};
+use crate::wire::{self, FaultCode, Frame, Message, WireError};
 
 mod compare;
 mod custody;
@@ -164,10 +164,14 @@ impl Session {
         self.figures.bytes_in += bytes.len() as u64 + 4;
         self.figures.frames_in += 1;
         self.drive(now_ms, |session| {
-            let frame = wire::decode(bytes)
-                .map_err(|error| Fault::new(FaultCode::Malformed, error.to_string()))?;
+            let frame = wire::decode(bytes).map_err(|error| unreadable(&error))?;
             session.on_frame(frame)
         })
+    }
+
+    /// What has come announces no frame that may be read.
+    pub fn handle_unframed(&mut self, now_ms: i64, error: &WireError) -> Vec<Effect> {
+        self.drive(now_ms, |_| Err(unreadable(error)))
     }
 
     /// The store has answered request `number`; an error is a state of this node, not of the peer.
@@ -432,6 +436,16 @@ impl FaultCode {
         ];
         CODES.get(usize::from(number)).copied().unwrap_or(FaultCode::Malformed)
     }
+}
+
+fn unreadable(error: &WireError) -> Fault {
+    let code = match error {
+        WireError::Length { .. } => FaultCode::TooLarge,
+        WireError::Kind { .. } | WireError::Malformed | WireError::Batch { .. } => {
+            FaultCode::Malformed
+        }
+    };
+    Fault::new(code, error.to_string())
 }
 
 fn misplaced(message: &Message) -> Fault {

@@ -196,6 +196,7 @@ impl Driver {
             | Event::DialFailed { .. }
             | Event::Accepted { .. }
             | Event::Frame { .. }
+            | Event::Unframed { .. }
             | Event::Sent { .. }
             | Event::Stored { .. }
             | Event::Authority(_)
@@ -379,22 +380,19 @@ async fn read(
         let length = match wire::frame_length(header) {
             Ok(length) => length,
             Err(error) => {
-                // The hub is given an empty frame, which it refuses with the right words.
-                tracing::warn!(connection = connection.0, %error, "frame refused");
-                0
+                if events.send(Event::Unframed { connection, error }).await.is_err() {
+                    return "this node stops".to_owned();
+                }
+                // The writer says goodbye and ends the connection.
+                return std::future::pending().await;
             }
         };
         let mut bytes = vec![0; length];
-        if length > 0
-            && let Err(error) = stream.read_exact(&mut bytes).await
-        {
+        if let Err(error) = stream.read_exact(&mut bytes).await {
             return error.to_string();
         }
         if events.send(Event::Frame { connection, bytes }).await.is_err() {
             return "this node stops".to_owned();
-        }
-        if length == 0 {
-            std::future::pending::<()>().await;
         }
     }
 }

@@ -123,7 +123,8 @@ fn bad_names_and_short_passwords_are_refused() {
     let short = NewOperator { password: "1234567", ..WANG };
     let path = NewOperator { name: "../root", ..WANG };
     let role = NewOperator { role: "emperor", ..WANG };
-    let result = |new| operators.create(&issuer, new, 0, &mut StdRng::seed_from_u64(7)).unwrap_err();
+    let result =
+        |new| operators.create(&issuer, new, 0, &mut StdRng::seed_from_u64(7)).unwrap_err();
     assert!(matches!(result(short), OperatorError::Password));
     assert!(matches!(result(path), OperatorError::Name { .. }));
     assert!(matches!(result(role), OperatorError::Role(RoleError::Unknown { .. })));

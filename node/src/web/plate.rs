@@ -54,6 +54,7 @@ struct PlateSvg {
     modules: usize,
     squares: String,
     call: String,
+    hotline: String,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +159,7 @@ fn draw(names: &[String], code: &AddressCode, url: &str) -> Result<String, Failu
         None => (code.plate_text(), String::new()),
     };
     let characters = u32::try_from(name.chars().count()).unwrap_or(u32::MAX).max(1);
+    let l = Text::default();
     let svg = PlateSvg {
         name,
         name_size: (290 / characters).clamp(24, 64),
@@ -165,7 +167,9 @@ fn draw(names: &[String], code: &AddressCode, url: &str) -> Result<String, Failu
         plate: code.plate_text(),
         modules: qr.width(),
         squares,
-        call: Text::default().t("plate-call"),
+        // A plate is in the language of the place, whoever prints it.
+        call: l.t("plate-call"),
+        hotline: l.t("plate-hotline"),
     };
     svg.render().map_err(|error| Failure::Internal(error.to_string()))
 }

@@ -260,7 +260,8 @@ fn facts(l: Text, ticket: &Ticket, place: &str, due_ms: Option<i64>) -> Vec<Fact
     fact(l.t("fact-assignee"), ticket.assignee.as_ref().map(|to| to.name.clone()));
     fact(l.t("fact-reported"), ticket.reported_ms.map(full));
     fact(l.t("fact-accepted"), ticket.accepted_ms.map(full));
-    fact(l.t("fact-due"), due_ms.map(full));
+    // The limit is the first moment that is too late; people read the last that is not.
+    fact(l.t("fact-due"), due_ms.map(|due_ms| full(due_ms - 1)));
     fact(l.t("fact-completed"), ticket.completed_ms.map(full));
     fact(l.t("fact-returns"), (ticket.returns > 0).then(|| ticket.returns.to_string()));
     facts

@@ -79,21 +79,26 @@ const VILLAGE: Place = Place {
 impl Node {
     /// The village terminal of 苑兴村; its town is not connected.
     pub async fn village() -> Self {
-        Self::start(&[COUNTY, TOWN, VILLAGE]).await
+        Self::village_with(StoreOptions::default()).await
+    }
+
+    /// The same with a store of these bounds.
+    pub async fn village_with(options: StoreOptions) -> Self {
+        Self::start(&[COUNTY, TOWN, VILLAGE], options).await
     }
 
     /// The node of 高城镇.
     pub async fn town() -> Self {
-        Self::start(&[COUNTY, TOWN]).await
+        Self::start(&[COUNTY, TOWN], StoreOptions::default()).await
     }
 
     /// The node of 高青县.
     pub async fn county() -> Self {
-        Self::start(&[COUNTY]).await
+        Self::start(&[COUNTY], StoreOptions::default()).await
     }
 
     /// Starts the node of the last place; the others are above it.
-    async fn start(places: &[Place]) -> Self {
+    async fn start(places: &[Place], options: StoreOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = places.last().unwrap();
         let (authority, chain, key) = chain(places);
@@ -103,7 +108,6 @@ impl Node {
             own: Some(certificate.serial()),
             chain: chain.clone(),
         };
-        let options = StoreOptions::default();
         let projector = Arc::new(GovernanceProjector);
         let store = Store::open(directory.path(), projector, identity, options).unwrap();
         let operators = Operators::new(directory.path());
@@ -140,9 +144,8 @@ impl Node {
         let now = now_ms();
         self.write(generator.directory(village), now);
         let authority = self.store.authority();
-        let may = |write: &Write| {
-            authority.may(&self.author.serial, Rights::WRITE, &write.home).is_ok()
-        };
+        let may =
+            |write: &Write| authority.may(&self.author.serial, Rights::WRITE, &write.home).is_ok();
         for mut group in generator.records(village, records) {
             group.retain(&may);
             self.write(group, now - 86_400_000);

@@ -12,7 +12,9 @@ use crate::web::reading::domain_language;
 /// The fields of one part, under its name.
 pub(super) struct FormPart {
     pub(super) title: String,
+    /// What is said before the first sensitive part; empty before all others.
     pub(super) note: String,
+    pub(super) is_base: bool,
     pub(super) fields: Vec<FieldInput>,
 }
 
@@ -25,7 +27,7 @@ pub(super) fn parts_of(
     may: impl Fn(Part) -> bool,
     focus: bool,
 ) -> Vec<FormPart> {
-    let mut focus = focus;
+    let (mut focus, mut noted) = (focus, false);
     let mut parts = Vec::new();
     for part in class.parts().filter(|part| may(*part)) {
         let fields = class.fields.iter().filter(|field| field.part == part);
@@ -36,7 +38,12 @@ pub(super) fn parts_of(
         });
         parts.push(FormPart {
             title: part.name(domain_language(l)).to_owned(),
-            note: if part == Part::Base { String::new() } else { l.t("part-sensitive") },
+            note: if part == Part::Base || std::mem::replace(&mut noted, true) {
+                String::new()
+            } else {
+                l.t("part-sensitive")
+            },
+            is_base: part == Part::Base,
             fields: inputs.collect(),
         });
     }

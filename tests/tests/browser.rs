@@ -1,0 +1,20 @@
+//! The pages as people meet them: in a real Chromium, and without scripts at all.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    unreachable_pub,
+    reason = "tests fail by panicking, and nothing here is used from elsewhere"
+)]
+
+mod browser {
+    pub mod chromium;
+    mod conflicts;
+    pub mod fixture;
+    mod guards;
+    mod interface;
+    pub mod plain;
+    mod readable;
+    mod staff;
+    mod villager;
+}

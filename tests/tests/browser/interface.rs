@@ -1,0 +1,116 @@
+//! The JSON interface: the same acts, for programs.
+
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use super::fixture::{Node, PASSWORD};
+
+struct Caller {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+impl Caller {
+    fn log_in(node: &Node, name: &str) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).build();
+        let mut caller =
+            Self { agent: config.into(), base: node.url.clone(), token: String::new() };
+        let login = json!({ "name": name, "password": PASSWORD });
+        let (status, body) = caller.send("POST", "login", &login);
+        assert_eq!(status, 200, "{body}");
+        caller.token = body["token"].as_str().unwrap().to_owned();
+        caller
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = if method == "PUT" { self.agent.put(url) } else { self.agent.post(url) };
+        let mut answer = request.header("x-cunlian-token", &self.token).send_json(body).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
+    }
+
+    fn get(&self, path: &str) -> (u16, Value) {
+        let mut answer = self.agent.get(format!("{}/api/v1/{path}", self.base)).call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
+    }
+}
+
+/// Shows registering, finding, editing and repeating safely, and errors that name the field.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_registered_edited_and_found() {
+    let node = Node::village().await;
+    tokio::task::block_in_place(|| {
+        let caller = Caller::log_in(&node, "wang");
+        let document = "0123456789abcdef0123456789abcdef";
+        let mut record = json!({
+            "class": "population",
+            "address": "37032210231000100012",
+            "document": document,
+            "fields": { "name": "张三", "sex": "男", "id_number": "34052419800101001Y" },
+        });
+        let (status, body) = caller.send("POST", "records", &record);
+        assert_eq!((status, &body["field"]), (422, &json!("id_number")), "{body}");
+        record["fields"]["id_number"] = json!("34052419800101001X");
+        let (status, body) = caller.send("POST", "records", &record);
+        assert_eq!((status, body["changes"].as_array().unwrap().len()), (201, 2), "{body}");
+        let (status, body) = caller.send("POST", "records", &record);
+        assert_eq!((status, &body["changes"]), (200, &json!([])), "a repeat changes nothing");
+
+        let path = format!("records/3000/37032210231000100012/{document}");
+        let edit = json!({ "fields": { "household": "H7" } });
+        assert_eq!(caller.send("PUT", &path, &edit).0, 200);
+        let (_, body) = caller.get(&path);
+        assert_eq!(
+            (&body["fields"]["household"], &body["reached"]),
+            (&json!("H7"), &json!("local"))
+        );
+        let (_, body) = caller.get("records?q=zs&class=population");
+        assert_eq!(body["records"][0]["document"], document);
+    });
+}
+
+/// Shows a ticket from report to result, and that an act that does not fit the state is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_goes_its_way() {
+    let node = Node::town().await;
+    tokio::task::block_in_place(|| {
+        let caller = Caller::log_in(&node, "li");
+        let report = json!({
+            "village": "370322102310", "channel": "hotline", "text": "垃圾清运不及时",
+            "name": "张三", "phone": "13800138000",
+        });
+        let (status, body) = caller.send("POST", "tickets", &report);
+        assert_eq!(status, 201, "{body}");
+        let path = format!("tickets/370322102310/{}", body["document"].as_str().unwrap());
+        let act = |body: Value| caller.send("POST", &format!("{path}/operations"), &body);
+        assert_eq!(act(json!({ "op": "rate", "stars": 5 })).0, 409);
+        for (operation, state) in [
+            (json!({ "op": "accept", "kind": "service" }), "accepted"),
+            (json!({ "op": "assign", "to": "370322102310 村支书 曹勇" }), "assigned"),
+            (json!({ "op": "handle", "text": "已联系清运车" }), "handling"),
+            (json!({ "op": "feedback", "text": "已清运" }), "answered"),
+        ] {
+            let (status, body) = act(operation);
+            assert_eq!((status, body["state"].as_str()), (200, Some(state)), "{body}");
+        }
+        let (_, ticket) = caller.get(&path);
+        let trace = ticket["trace"].as_array().unwrap();
+        assert!(trace.iter().all(|step| step["handler"] == "李强"), "{ticket}");
+    });
+}
+
+/// Shows that calls without session or token are refused with a reason a program can read.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_without_session_or_token_are_refused() {
+    let node = Node::village().await;
+    tokio::task::block_in_place(|| {
+        let mut caller = Caller::log_in(&node, "wang");
+        caller.token = String::new();
+        let (status, body) = caller.send("POST", "tickets", &json!({}));
+        assert_eq!((status, &body["error"]), (403, &json!("stale")));
+        let stranger = Caller { agent: Agent::new_with_defaults(), ..caller };
+        let refused = stranger.agent.get(format!("{}/api/v1/records", node.url)).call();
+        assert!(matches!(refused, Err(ureq::Error::StatusCode(401))), "{refused:?}");
+    });
+}
