@@ -209,9 +209,11 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn read(path: &Path) -> Result<String, KeystoreError> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => KeystoreError::Missing { path: path.to_owned() },
-        _ => io_error(path, error),
+    fs::read_to_string(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            return KeystoreError::Missing { path: path.to_owned() };
+        }
+        io_error(path, error)
     })
 }
 

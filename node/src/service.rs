@@ -136,7 +136,7 @@ impl Service {
         let hub = Hub::new(identity.clone(), store.authority(), keys);
         let targets = config.peers.iter().map(|peer| peer.address).collect();
         let clock = HubClock::start(now_ms());
-        let network = Network::start(endpoint, hub, targets, store.clone(), clock);
+        let network = Network::start(endpoint, hub, targets, &store, clock);
         let committed = network.committed();
         store.on_commit(move |_| committed());
         let (status, watching) =

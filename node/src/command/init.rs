@@ -95,7 +95,7 @@ impl Init {
         };
         keystore.set_chain(&public_key(&root), &[Certificate::issue(&body, &root)])?;
         println!("federation:     {}", public_key(&root));
-        println!("keep {} off line: whoever has it is the federation", ROOT_KEY);
+        println!("keep {ROOT_KEY} off line: whoever has it is the federation");
         Ok(())
     }
 }

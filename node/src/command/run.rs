@@ -51,7 +51,15 @@ async fn end_of_stdin() {
 
 /// An error of starting, with what to do about it.
 pub(super) fn start_failure(error: StartError) -> Failure {
-    let hint = match &error {
+    let hint = hint(&error);
+    match hint {
+        Some(hint) => Failure::from(error).hint(hint),
+        None => error.into(),
+    }
+}
+
+fn hint(error: &StartError) -> Option<String> {
+    match error {
         StartError::Port { address, .. } => Some(format!(
             "another program, perhaps another node, uses port {}; stop it, or set another in cunlian.toml",
             address.port()
@@ -69,11 +77,6 @@ pub(super) fn start_failure(error: StartError) -> Failure {
         | StartError::Operator(_)
         | StartError::Tls(_)
         | StartError::Control { .. } => None,
-    };
-    let failure = Failure::new(&error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
     }
 }
 
@@ -86,6 +89,6 @@ fn store_hint(error: &cunlian_crdt::store::OpenError) -> Option<String> {
         OpenError::InUse { .. } => {
             Some("a node runs on this data directory already: cunlian status".to_owned())
         }
-        _ => None,
+        OpenError::Io { .. } | OpenError::Chain(_) | OpenError::Storage(_) => None,
     }
 }

@@ -36,14 +36,16 @@ impl Verify {
                 "documents": found.documents,
                 "sound": found.is_sound(),
             });
-            for (name, list) in problems {
-                report[name] = json!(list);
+            if let Some(report) = report.as_object_mut() {
+                report.extend(problems.map(|(name, list)| (name.to_owned(), json!(list))));
             }
             print_json(&report)?;
         } else {
             println!("{} changes of {} documents checked", found.changes, found.documents);
             for (name, list) in problems {
-                list.iter().for_each(|line| println!("{name}: {line}"));
+                for line in list {
+                    println!("{name}: {line}");
+                }
             }
         }
         if found.is_sound() {

@@ -1,6 +1,7 @@
 //! Reads the stores of all nodes, with no node running, and says what differs from what it should
 //! be. It trusts nothing that a node said about itself.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::Store;
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
+use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::signing::{Context, verify_all};
@@ -53,6 +54,9 @@ pub struct Found {
     /// Changes in quarantine at all nodes.
     pub refused: u64,
 }
+
+/// Prefix of the document that holds a secret, and its digits.
+type Canary = (Vec<u8>, Vec<u8>);
 
 struct Opened<'a> {
     node: &'a Node,
@@ -102,13 +106,17 @@ fn open(node: &Node) -> Result<Opened<'_>, Failure> {
 }
 
 fn check_acknowledged(union: &BTreeSet<Vec<u8>>, expected: &Expected, found: &mut Found) {
-    let ids: HashSet<Vec<u8>> =
-        union.iter().filter_map(|key| Some(key.get(key.len().checked_sub(32)?..)?.to_vec())).collect();
+    let ids: HashSet<Vec<u8>> = union
+        .iter()
+        .filter_map(|key| Some(key.get(key.len().checked_sub(32)?..)?.to_vec()))
+        .collect();
     for Acknowledged { home, changes } in &expected.acknowledged {
         for change in changes {
             if !ids.contains(change.as_bytes().as_slice()) {
                 let address = home.address;
-                found.differences.push(format!("acknowledged change {change} at {address} is lost"));
+                found
+                    .differences
+                    .push(format!("acknowledged change {change} at {address} is lost"));
             }
         }
     }
@@ -138,18 +146,18 @@ fn check_traces(one: &Opened<'_>, found: &mut Found) -> Result<(), Failure> {
         let mut statement = connection.prepare(sql)?;
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
     })?;
-    let mut changes = BTreeMap::new();
+    let mut logs: BTreeMap<Home, BTreeMap<Vec<u8>, VerifiedChange>> = BTreeMap::new();
     for (address, document, id) in steps {
         let home = ticket_home(&address, &document)
             .ok_or_else(|| Failure::new(format!("{address} is not an address")))?;
-        if !changes.contains_key(&home) {
-            let log = one.store.changes_of(&home)?;
-            changes.insert(home, log.into_iter().map(|c| (c.id().0.to_vec(), c)).collect::<BTreeMap<_, _>>());
+        if let Entry::Vacant(entry) = logs.entry(home) {
+            let log = one.store.changes_of(&home)?.into_iter();
+            entry.insert(log.map(|change| (change.id().0.to_vec(), change)).collect());
         }
-        let change = changes.get(&home).and_then(|log| log.get(&id));
+        let change = logs.get(&home).and_then(|log| log.get(&id));
         let signed = change.is_some_and(|change| {
             let author = authority.get(&change.header().author);
-            let decoded = cunlian_protocol::change::SignedChange::decode(change.bytes().to_vec());
+            let decoded = SignedChange::decode(change.bytes().to_vec());
             match (author, decoded) {
                 (Some(author), Ok(decoded)) => {
                     verify_all(Context::Change, &[decoded.claim(author.body().subject)]) == [true]
@@ -160,7 +168,9 @@ fn check_traces(one: &Opened<'_>, found: &mut Found) -> Result<(), Failure> {
         found.trace_steps += 1;
         if !signed {
             let name = &one.node.name;
-            found.differences.push(format!("{name}: a step of the ticket at {address} has no signature that holds"));
+            found.differences.push(format!(
+                "{name}: a step of the ticket at {address} has no signature that holds"
+            ));
         }
     }
     Ok(())
@@ -173,11 +183,16 @@ fn ticket_home(address: &str, document: &[u8]) -> Option<Home> {
 }
 
 /// In what both may see, child and parent have the same rows in every projection table.
-fn check_projections(child: &Opened<'_>, parent: &Opened<'_>, found: &mut Found) -> Result<(), Failure> {
+fn check_projections(
+    child: &Opened<'_>,
+    parent: &Opened<'_>,
+    found: &mut Found,
+) -> Result<(), Failure> {
     let both = child.scope.intersection(&parent.scope);
     for table in GovernanceProjector.tables() {
         let rows = |one: &Opened<'_>| {
-            one.store.read(|connection| projection(connection, table, &both, child.node.region.as_str()))
+            one.store
+                .read(|connection| projection(connection, table, &both, child.node.region.as_str()))
         };
         if rows(child)? != rows(parent)? {
             let (child, parent) = (&child.node.name, &parent.node.name);
@@ -195,7 +210,9 @@ fn projection(
     scope: &Scope,
     region: &str,
 ) -> rusqlite::Result<BTreeSet<[u8; 32]>> {
-    let sql = format!("SELECT * FROM {table} WHERE address >= ?1 AND address < ?2 OR length(address) < ?3");
+    let sql = format!(
+        "SELECT * FROM {table} WHERE address >= ?1 AND address < ?2 OR length(address) < ?3"
+    );
     let mut statement = connection.prepare(&sql)?;
     let columns = statement.column_count();
     let length = i64::try_from(region.len()).unwrap_or(0);
@@ -205,16 +222,17 @@ fn projection(
         let category: u16 = row.get(0)?;
         let address: String = row.get(1)?;
         let document: Vec<u8> = row.get(2)?;
-        let home = ticket_home(&address, &document).map(|home| Home { category: Category(category), ..home });
+        let home = ticket_home(&address, &document)
+            .map(|home| Home { category: Category(category), ..home });
         if !home.is_some_and(|home| scope.allows(KeyPrefix::document(&home).as_bytes())) {
             continue;
         }
-        let mut hasher = blake3::Hasher::new();
+        let mut digest = blake3::Hasher::new();
         for column in 0..columns {
             let value: Value = row.get(column)?;
-            hasher.update(format!("{value:?}\u{0}").as_bytes());
+            digest.update(format!("{value:?}\u{0}").as_bytes());
         }
-        hashes.insert(*hasher.finalize().as_bytes());
+        hashes.insert(*digest.finalize().as_bytes());
     }
     Ok(hashes)
 }
@@ -235,7 +253,9 @@ fn check_canaries(opened: &[Opened<'_>], found: &mut Found) -> Result<(), Failur
             }
             if leaked > 0 {
                 let (holder, other) = (&holder.node.name, &other.node.name);
-                found.differences.push(format!("files of {other} hold {leaked} secrets of {holder}"));
+                found
+                    .differences
+                    .push(format!("files of {other} hold {leaked} secrets of {holder}"));
             }
         }
     }
@@ -243,7 +263,7 @@ fn check_canaries(opened: &[Opened<'_>], found: &mut Found) -> Result<(), Failur
 }
 
 /// Some identity numbers and phones in the sensitive parts of a node, with their home's prefix.
-fn canaries(one: &Opened<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+fn canaries(one: &Opened<'_>) -> Result<Vec<Canary>, Failure> {
     let texts: Vec<(u16, String, Vec<u8>, String)> = one.store.read(|connection| {
         let sql = "SELECT category, address, document, fields FROM record \
             WHERE part IN (1, 2) AND address >= ?1 ORDER BY document LIMIT ?2";
@@ -287,7 +307,11 @@ fn leaks(dir: &Path, hidden: &HashSet<&[u8]>) -> Result<Vec<Vec<u8>>, Failure> {
         let bytes = fs::read(&path)?;
         for run in bytes.split(|byte| !byte.is_ascii_digit()).filter(|run| run.len() >= 11) {
             for length in &lengths {
-                leaked.extend(run.windows(*length).filter_map(|part| hidden.get(part)).map(|part| part.to_vec()));
+                leaked.extend(
+                    run.windows(*length)
+                        .filter_map(|part| hidden.get(part))
+                        .map(|part| part.to_vec()),
+                );
             }
         }
     }
@@ -317,7 +341,9 @@ fn check_conflict(
             .collect();
         if shown != *values {
             let name = &one.node.name;
-            found.differences.push(format!("{name} shows {shown:?} instead of the conflict {values:?}"));
+            found
+                .differences
+                .push(format!("{name} shows {shown:?} instead of the conflict {values:?}"));
         }
     }
     Ok(())

@@ -82,7 +82,12 @@ impl Client {
     }
 
     /// Reports a ticket.
-    pub fn report(&self, village: &str, channel: &str, text: &str) -> Result<Acknowledged, Failure> {
+    pub fn report(
+        &self,
+        village: &str,
+        channel: &str,
+        text: &str,
+    ) -> Result<Acknowledged, Failure> {
         let document = random_document();
         let body = json!({
             "village": village, "channel": channel, "text": text, "document": document,
@@ -113,7 +118,8 @@ impl Client {
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failure> {
         let url = format!("{}/{path}", self.base);
-        let failed = |error: ureq::Error| Failure::new(format!("{}: {method} {path}: {error}", self.name));
+        let failed =
+            |error: ureq::Error| Failure::new(format!("{}: {method} {path}: {error}", self.name));
         let answer = match method {
             "GET" => self.agent.get(&url).call(),
             "PUT" => self.agent.put(&url).header("x-cunlian-token", &self.token).send_json(body),
@@ -144,11 +150,11 @@ pub fn text_of(value: &Value, key: &str) -> Result<String, Failure> {
 
 /// The home of a record or ticket in an answer, in a category.
 pub fn home_of(value: &Value, category: u16) -> Result<Home, Failure> {
-    let wrong = |_| Failure::new(format!("not a home: {value}"));
+    let wrong = || Failure::new(format!("not a home: {value}"));
     Ok(Home {
         category: cunlian_protocol::category::Category(category),
-        address: text_of(value, "address")?.parse().map_err(|_| wrong(()))?,
-        document: text_of(value, "document")?.parse().map_err(|_| wrong(()))?,
+        address: text_of(value, "address")?.parse().map_err(|_| wrong())?,
+        document: text_of(value, "document")?.parse().map_err(|_| wrong())?,
     })
 }
 

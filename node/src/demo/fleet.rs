@@ -28,7 +28,7 @@ pub const PASSWORD: &str = "cunlian-demo";
 const VALID_DAYS: i64 = 730;
 const DAY_MS: i64 = 86_400_000;
 /// How long a process may take to start or stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Who works at a node of a tier: login name, name on pages, role.
@@ -59,8 +59,7 @@ pub fn provision(
         let keystore = Keystore::new(&node.dir);
         keystore.create_key(NODE_KEY, &mut rand::rng())?;
         let public_url = Some(format!("http://{}", node.http));
-        let config =
-            Config { listen: node.listen, http: node.http, public_url, peers: Vec::new() };
+        let config = Config { listen: node.listen, http: node.http, public_url, peers: Vec::new() };
         config.save(&node.dir)?;
         match layout.parent(node) {
             Some(parent) => join(parent, node)?,
@@ -101,7 +100,8 @@ fn add_staff(
     let identity = Keystore::new(&node.dir).identity()?;
     let issuer = Issuer { certificate: &identity.certificate, key: &identity.key };
     for (name, title, role) in staff(node.tier) {
-        let display_name = staff_name(node, name).unwrap_or_else(|| format!("{}{title}", node.name));
+        let display_name =
+            staff_name(node, name).unwrap_or_else(|| format!("{}{title}", node.name));
         let new = NewOperator {
             name,
             display_name: &display_name,
@@ -163,7 +163,8 @@ impl Fleet {
 
     fn spawn(&mut self, index: usize) -> Result<(), Failure> {
         let node = self.node(index)?;
-        let log = fs::OpenOptions::new().create(true).append(true).open(node.dir.join("node.log"))?;
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(node.dir.join("node.log"))?;
         let child = Command::new(&self.program)
             .args(["run", "--stop-with-stdin", "--data-dir"])
             .arg(&node.dir)
@@ -302,7 +303,10 @@ impl Fleet {
     }
 
     fn node(&self, index: usize) -> Result<&Node, Failure> {
-        self.layout.nodes.get(index).ok_or_else(|| Failure::new(format!("there is no node {index}")))
+        self.layout
+            .nodes
+            .get(index)
+            .ok_or_else(|| Failure::new(format!("there is no node {index}")))
     }
 }
 

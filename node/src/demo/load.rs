@@ -81,7 +81,8 @@ pub fn load(
         for group in generator.records(village, count) {
             batch.extend(group);
             if batch.len() >= WRITES_AT_ONCE {
-                loaded.records += write(desk, &desk.node, std::mem::take(&mut batch), now - MONTH_MS)?;
+                loaded.records +=
+                    write(desk, &desk.node, std::mem::take(&mut batch), now - MONTH_MS)?;
                 progress(loaded.records);
             }
         }
@@ -100,10 +101,8 @@ fn shares(layout: &Layout, records: usize) -> Vec<(AddressCode, usize)> {
     let town: Vec<AddressCode> = layout.villages_of(layout.town()).collect();
     let each = records / town.len().max(1);
     let more = records % town.len().max(1);
-    let of_town = town
-        .iter()
-        .enumerate()
-        .map(|(at, village)| (*village, each + usize::from(at < more)));
+    let of_town =
+        town.iter().enumerate().map(|(at, village)| (*village, each + usize::from(at < more)));
     let others = layout
         .nodes
         .iter()
@@ -126,9 +125,9 @@ fn open(node: &Node) -> Result<Desk, Failure> {
 }
 
 fn register_divisions(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    divisions::import(connection, DIVISIONS.as_bytes(), |_| {}).map(drop).map_err(|error| {
-        rusqlite::Error::ToSqlConversionFailure(Box::new(error))
-    })
+    divisions::import(connection, DIVISIONS.as_bytes(), |_| {})
+        .map(drop)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 fn write(desk: &Desk, author: &Author, writes: Vec<Write>, at_ms: i64) -> Result<u64, Failure> {
@@ -198,8 +197,10 @@ fn carry(village: &AddressCode, from: &Desk, to: &Desk) -> Result<(), Failure> {
             let reply = from.store.serve(StoreRequest::Read { selection })?;
             let StoreReply::Read { changes, rest, .. } = reply else { break };
             next = rest;
-            let changes: Vec<Carried> =
-                changes.into_iter().map(|stored| Carried { reached: 0, ..stored.carried }).collect();
+            let changes: Vec<Carried> = changes
+                .into_iter()
+                .map(|stored| Carried { reached: 0, ..stored.carried })
+                .collect();
             let (from, scope): (Serial, Scope) = (from.node.serial, Scope::everything());
             to.store.serve(StoreRequest::Ingest { from, scope, changes, sender_tiers: 0 })?;
         }

@@ -19,7 +19,7 @@ use super::{load, story};
 use crate::command::Failure;
 
 /// How long the demo may take to come into step.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Records a cut village registers.
 const REGISTERED: usize = 20;
@@ -164,7 +164,9 @@ fn run_in(
     fleet.converge(PATIENCE, |_| {})?;
     seconds.heal = mark.elapsed().as_secs_f64();
     let mut links = links(&fleet);
-    if let (Some(link), Some(before)) = (work.killed.and_then(|at| links.get_mut(at)), work.killed.and_then(|at| early.get(at))) {
+    if let (Some(link), Some(before)) =
+        (work.killed.and_then(|at| links.get_mut(at)), work.killed.and_then(|at| early.get(at)))
+    {
         link.wire_bytes += before.wire_bytes;
         link.messages += before.messages;
     }
@@ -193,11 +195,7 @@ fn run_in(
 }
 
 /// The layout in its directory; a temporary one takes the first ports that are free.
-fn place(
-    options: &Options,
-    dir: &std::path::Path,
-    temporary: bool,
-) -> Result<Layout, Failure> {
+fn place(options: &Options, dir: &std::path::Path, temporary: bool) -> Result<Layout, Failure> {
     let mut last = None;
     for _ in 0..50 {
         let random = u16::try_from(rand::rng().next_u32() % 30_000).unwrap_or(0);
@@ -343,7 +341,8 @@ impl Work {
                 acknowledged
             });
             let enough = || done.load(Ordering::Relaxed) >= REGISTERED_BEFORE_KILL;
-            let outcome = wait_for("registrations before the kill", || enough() || worker.is_finished());
+            let outcome =
+                wait_for("registrations before the kill", || enough() || worker.is_finished());
             self.in_mid_sync = !worker.is_finished();
             let killed = fleet.kill(node.index);
             stop.store(true, Ordering::Relaxed);
@@ -396,7 +395,7 @@ fn cut_links(fleet: &Fleet, index: usize) -> usize {
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) -> Result<(), Failure> {
     let started = Instant::now();
     while !condition() {
-        if started.elapsed() > Duration::from_secs(60) {
+        if started.elapsed() > Duration::from_mins(1) {
             return Err(Failure::new(format!("waited a minute for {what}")));
         }
         std::thread::sleep(LOOK_EVERY);

@@ -15,7 +15,7 @@ use super::{load, story};
 use crate::command::Failure;
 
 /// How long the first copy may take.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+const PATIENCE: Duration = Duration::from_mins(30);
 /// There while the data is being made; found at start, the making was interrupted.
 const LOADING: &str = "demo.loading";
 /// There once the data is complete.
@@ -30,7 +30,7 @@ pub fn run(layout: Layout, dir: &Path, records: usize, seed: u64) -> Result<(), 
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut fleet = Fleet::new(layout, &std::env::current_exe()?);
-    let outcome = runtime.block_on(async {
+    runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let work = tokio::task::spawn_blocking(move || {
@@ -51,8 +51,7 @@ pub fn run(layout: Layout, dir: &Path, records: usize, seed: u64) -> Result<(), 
         eprintln!("stopping …");
         fleet.stop_all();
         Ok(())
-    });
-    outcome
+    })
 }
 
 /// Makes keys, certificates and data; begins anew if an earlier making was interrupted.

@@ -12,7 +12,7 @@ use super::fleet::Fleet;
 use super::layout::Node;
 use crate::command::Failure;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const QUESTIONS: [&str; 3] = [
     "家里老房子想翻建，需要准备什么材料，去哪里办手续？",

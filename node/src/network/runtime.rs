@@ -110,7 +110,7 @@ impl Network {
         endpoint: Endpoint,
         hub: Hub,
         targets: Vec<SocketAddr>,
-        store: Store,
+        store: &Store,
         clock: HubClock,
     ) -> Self {
         let (events, inbox) = mpsc::channel(EVENTS);

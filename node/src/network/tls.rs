@@ -43,8 +43,9 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    fn new(reason: impl ToString) -> Self {
-        Self { reason: reason.to_string() }
+    fn new(reason: &dyn std::error::Error) -> Self {
+        let reason = reason.to_string();
+        Self { reason }
     }
 }
 
@@ -55,28 +56,28 @@ pub fn configure(key: &SigningKey) -> Result<(ClientConfig, ServerConfig), TlsEr
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms });
     let client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(TlsError::new)?
+        .map_err(|error| TlsError::new(&error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
         .with_client_auth_cert(vec![certificate.clone()], private.clone_key());
-    let mut client = client.map_err(TlsError::new)?;
+    let mut client = client.map_err(|error| TlsError::new(&error))?;
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.enable_early_data = false;
     client.resumption = rustls::client::Resumption::disabled();
     let server = rustls::ServerConfig::builder_with_provider(provider as Arc<CryptoProvider>)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(TlsError::new)?
+        .map_err(|error| TlsError::new(&error))?
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![certificate], private);
-    let mut server = server.map_err(TlsError::new)?;
+    let mut server = server.map_err(|error| TlsError::new(&error))?;
     server.alpn_protocols = vec![ALPN.to_vec()];
     server.max_early_data_size = 0;
     server.send_tls13_tickets = 0;
     let transport = Arc::new(transport()?);
-    let client = QuicClientConfig::try_from(client).map_err(TlsError::new)?;
+    let client = QuicClientConfig::try_from(client).map_err(|error| TlsError::new(&error))?;
     let mut client = ClientConfig::new(Arc::new(client));
     client.transport_config(Arc::clone(&transport));
-    let server = QuicServerConfig::try_from(server).map_err(TlsError::new)?;
+    let server = QuicServerConfig::try_from(server).map_err(|error| TlsError::new(&error))?;
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(transport);
     Ok((client, server))
@@ -94,7 +95,7 @@ pub fn channel(connection: &quinn::Connection) -> Option<Channel> {
 
 fn transport() -> Result<TransportConfig, TlsError> {
     let mut transport = TransportConfig::default();
-    let idle = IdleTimeout::try_from(IDLE).map_err(TlsError::new)?;
+    let idle = IdleTimeout::try_from(IDLE).map_err(|error| TlsError::new(&error))?;
     transport
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(KEEP_ALIVE))
@@ -112,10 +113,10 @@ fn self_signed(
     let der = [PKCS8_PREFIX.as_slice(), &key.to_bytes()].concat();
     let private = PrivatePkcs8KeyDer::from(der);
     let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&private, &rcgen::PKCS_ED25519)
-        .map_err(TlsError::new)?;
+        .map_err(|error| TlsError::new(&error))?;
     let certificate = rcgen::CertificateParams::new([SERVER_NAME.to_owned()])
         .and_then(|parameters| parameters.self_signed(&pair))
-        .map_err(TlsError::new)?;
+        .map_err(|error| TlsError::new(&error))?;
     Ok((certificate.der().clone(), PrivateKeyDer::Pkcs8(private)))
 }
 
@@ -135,13 +136,6 @@ struct AnyKey {
 }
 
 impl AnyKey {
-    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
-        match public_key(certificate) {
-            Some(_) => Ok(()),
-            None => Err(rustls::Error::General("the certificate has no Ed25519 key".to_owned())),
-        }
-    }
-
     fn check_signature(
         &self,
         message: &[u8],
@@ -149,6 +143,13 @@ impl AnyKey {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+}
+
+fn check(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+    match public_key(certificate) {
+        Some(_) => Ok(()),
+        None => Err(rustls::Error::General("the certificate has no Ed25519 key".to_owned())),
     }
 }
 
@@ -165,7 +166,7 @@ impl ServerCertVerifier for AnyKey {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.check(end_entity).map(|()| ServerCertVerified::assertion())
+        check(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -202,7 +203,7 @@ impl ClientCertVerifier for AnyKey {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.check(end_entity).map(|()| ClientCertVerified::assertion())
+        check(end_entity).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -79,10 +79,10 @@ pub(super) fn start(
 impl Watcher {
     fn look(&mut self, reports: &[PeerReport]) -> NodeStatus {
         let health = self.store.health();
-        self.known.disk_free_bytes = match &health {
-            store::Health::LowSpace { free } => Some(*free),
-            _ => None,
-        };
+        self.known.disk_free_bytes = None;
+        if let store::Health::LowSpace { free } = health {
+            self.known.disk_free_bytes = Some(free);
+        }
         self.known.health = match health {
             store::Health::Ok | store::Health::LowSpace { .. } => Health::Ok,
             store::Health::DiskFull => Health::DiskFull,
@@ -137,9 +137,8 @@ fn peer_status(report: &PeerReport, authority: &Authority, addresses: &[String])
     let role = match relation {
         Some(Relation::Ancestor) => PeerRole::Parent,
         Some(Relation::Descendant) => PeerRole::Child,
-        Some(Relation::Other) => PeerRole::Other,
         None if report.target.is_some() => PeerRole::Parent,
-        None => PeerRole::Other,
+        Some(Relation::Other) | None => PeerRole::Other,
     };
     let state = match (report.connected, session) {
         (true, Some(session)) if session.synced => LinkState::Live,
