@@ -8,5 +8,9 @@
 //! Nothing here is part of the product. Start reading at the suites themselves, in
 //! `tests/tests/`; each is named for what it shows.
 
+pub mod federation;
+pub mod hostile;
 pub mod member;
+pub mod mounted;
 pub mod numbered;
+pub mod program;

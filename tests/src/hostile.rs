@@ -1,0 +1,188 @@
+//! A node that breaks the rules: real keys, a real QUIC connection, and messages that no honest
+//! node would send.
+//!
+//! It is built on the wire format alone, without the session of the product, so that it can say
+//! anything at any time. It keeps everything it hears, unpacked, so that a test can look for what
+//! it must not have heard.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use cunlian_node::keystore::{Keystore, NODE_KEY};
+use cunlian_node::network::tls;
+use cunlian_protocol::id::Signature;
+use cunlian_protocol::session::Channel;
+use cunlian_protocol::signing::{self, Context, SigningKey};
+use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Hello, Message, VERSIONS};
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use tokio::time::timeout;
+
+/// How long an answer may take on a machine that is busy with other builds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who the hostile node is, or says it is.
+#[derive(Clone)]
+pub struct Hostile {
+    /// Key of its TLS certificate and of its signatures.
+    pub key: SigningKey,
+    /// Certificates it shows.
+    pub chain: Vec<Vec<u8>>,
+}
+
+/// One connection of the hostile node.
+pub struct Line {
+    _endpoint: Endpoint,
+    connection: Connection,
+    send: SendStream,
+    receive: RecvStream,
+    channel: Channel,
+    /// Everything heard, batches unpacked.
+    pub heard: Vec<u8>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Why, as a number.
+    pub code: FaultCode,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl Hostile {
+    /// With the node key and certificates of a data directory, as a thief of the machine has them.
+    pub fn thief_of(data_dir: &Path) -> Self {
+        let keystore = Keystore::new(data_dir);
+        let identity = keystore.identity().expect("the data directory has an identity");
+        let key = keystore.key(NODE_KEY).expect("the data directory has a key");
+        Self { key, chain: identity.chain }
+    }
+
+    /// Connects; nothing is said yet.
+    pub async fn dial(&self, address: SocketAddr) -> Line {
+        let (client, _) = tls::configure(&self.key).expect("TLS takes an Ed25519 key");
+        let mut endpoint =
+            Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free UDP port");
+        endpoint.set_default_client_config(client);
+        let connecting = endpoint.connect(address, tls::SERVER_NAME).expect("a sound address");
+        let connection = timeout(PATIENCE, connecting).await.expect("the node answers");
+        let connection = connection.expect("TLS takes any key");
+        let (send, receive) = connection.open_bi().await.expect("one stream is allowed");
+        let channel = tls::channel(&connection).expect("the node has an Ed25519 key");
+        Line { _endpoint: endpoint, connection, send, receive, channel, heard: Vec::new() }
+    }
+
+    /// Connects and says a hello as it should be; the node must welcome it.
+    pub async fn enter(&self, address: SocketAddr) -> Line {
+        let mut line = self.dial(address).await;
+        let hello = self.hello(&line);
+        line.say(&Message::Hello(hello)).await;
+        match line.hear().await {
+            Ok(Frame::Message(Message::Welcome(_))) => line,
+            other => panic!("not a welcome: {other:?}"),
+        }
+    }
+
+    /// The hello an honest node with this key and chain would say on this connection.
+    pub fn hello(&self, line: &Line) -> Hello {
+        let hello = Hello {
+            versions: Bounded(VERSIONS.to_vec()),
+            chain: Bounded(self.chain.iter().cloned().map(Bounded).collect()),
+            clock_ms: cunlian_node::clock::now_ms(),
+            revocations: [0; 32],
+            software: wire::bounded_text("hostile"),
+            signature: Signature([0; 64]),
+        };
+        self.sign(hello, &line.channel)
+    }
+
+    /// Signs a hello for a connection, whatever it says.
+    pub fn sign(&self, hello: Hello, channel: &Channel) -> Hello {
+        let unsigned = Hello { signature: Signature([0; 64]), ..hello };
+        let mut signed = channel.exporter.to_vec();
+        signed.push(1);
+        signed.extend(postcard::to_allocvec(&unsigned).expect("a hello is encodable"));
+        let signature = signing::sign(&self.key, Context::Hello, &signed);
+        Hello { signature, ..unsigned }
+    }
+}
+
+impl Line {
+    /// What TLS tells about the connection.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Sends a message.
+    pub async fn say(&mut self, message: &Message) {
+        self.send(&wire::encode(message)).await;
+    }
+
+    /// Sends bytes, whatever they are. A node that has closed already does not get them.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _ = self.send.write_all(bytes).await;
+    }
+
+    /// The next frame; or how the connection ended, when it has.
+    pub async fn hear(&mut self) -> Result<Frame, String> {
+        match timeout(PATIENCE, self.read()).await {
+            Ok(read) => read,
+            Err(_) => panic!("the node neither answers nor closes"),
+        }
+    }
+
+    /// Listens until the node says goodbye.
+    pub async fn ending(&mut self) -> Ending {
+        loop {
+            match self.hear().await {
+                Ok(Frame::Message(Message::Goodbye { code, reason })) => {
+                    let reason = String::from_utf8_lossy(&reason.0).into_owned();
+                    return Ending { code: FaultCode::from_number(code), reason };
+                }
+                Ok(_) => {}
+                Err(reason) => panic!("the connection ended without a goodbye: {reason}"),
+            }
+        }
+    }
+
+    /// Waits until the node has closed the connection, without listening to what it says; gives
+    /// the code it closed with.
+    pub async fn closed(&self) -> u64 {
+        match timeout(PATIENCE, self.connection.closed()).await {
+            Ok(quinn::ConnectionError::ApplicationClosed(close)) => close.error_code.into_inner(),
+            Ok(error) => panic!("the connection was not closed by the node: {error}"),
+            Err(_) => panic!("the node did not close the connection"),
+        }
+    }
+
+    /// Listens until a batch of this number is acknowledged; gives what was refused, and why.
+    pub async fn acknowledged(&mut self, number: u64) -> Vec<(u32, String)> {
+        loop {
+            match self.hear().await {
+                Ok(Frame::Message(Message::Ack { batch, refused, .. })) if batch == number => {
+                    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                    return refused.0.into_iter().map(|(at, why)| (at, text(why.0))).collect();
+                }
+                Ok(_) => {}
+                Err(reason) => panic!("the batch was not acknowledged: {reason}"),
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Frame, String> {
+        let mut header = [0; 4];
+        self.receive.read_exact(&mut header).await.map_err(|error| error.to_string())?;
+        let length = wire::frame_length(header).map_err(|error| error.to_string())?;
+        let mut bytes = vec![0; length];
+        self.receive.read_exact(&mut bytes).await.map_err(|error| error.to_string())?;
+        let frame = wire::decode(&bytes).map_err(|error| error.to_string())?;
+        match &frame {
+            Frame::Message(_) => self.heard.extend_from_slice(&bytes),
+            Frame::Batch { changes, .. } => {
+                self.heard.extend(changes.iter().flat_map(|change| change.bytes.iter().copied()));
+            }
+        }
+        Ok(frame)
+    }
+}
