@@ -35,8 +35,10 @@ pub const LIST_IDS: usize = 16_000;
 pub const HELD_KEYS: usize = 4_000;
 /// Most prefixes in one query.
 pub const QUERY_PREFIXES: usize = 2_000;
-/// Most children listed below one prefix: 99,999 buildings is the widest segment, cut to pages.
-pub const ANSWER_CHILDREN: usize = 10_000;
+/// Most prefixes with their summaries in one page of an answer.
+pub const PAGE_SUMMARIES: usize = 4_000;
+/// Most widest prefixes of a common scope: each category in each of a few regions.
+pub const TOPS: usize = 262_144;
 /// A prefix with at most this many changes on both sides is answered by their ids.
 pub const LEAF_IDS: u64 = 96;
 /// Store requests of one session under way at a time.
@@ -53,6 +55,7 @@ const _: () = assert!(BATCH_BYTES * IN_FLIGHT_BATCHES <= IN_FLIGHT_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
 const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
 const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");
+const _: () = assert!(PAGE_SUMMARIES * 130 < FRAME_BYTES, "a page must fit a frame");
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
 const _: () = assert!(LEAF_IDS <= LIST_IDS as u64, "the ids of a leaf must fit a list");

@@ -350,7 +350,7 @@ impl Session {
             }
             (Role::Listener, Message::AskHeld(keys)) => self.on_ask_held(keys.0),
             (Role::Dialler { .. }, Message::Equal) => return self.on_equal(),
-            (Role::Dialler { .. }, Message::Tops(tops)) => return self.on_tops(&tops.0),
+            (Role::Dialler { .. }, Message::Tops(tops)) => return self.on_tops(tops),
             (Role::Dialler { .. }, Message::Answer(items)) => return self.on_answer(items.0),
             (Role::Dialler { .. }, Message::Delivered { number }) => {
                 return self.on_delivered(number);

@@ -93,11 +93,34 @@ pub struct Hello {
     pub signature: Signature,
 }
 
+/// Part of an ascending list of prefixes with their summaries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// This part.
+    pub items: Bounded<(KeyPrefix, Summary), { limits::PAGE_SUMMARIES }>,
+    /// Whether the list goes on in the next page; a page that is not the last is not empty.
+    pub more: bool,
+}
+
+impl Page {
+    /// Cuts a list into pages; an empty list is one empty page.
+    pub fn cut(list: Vec<(KeyPrefix, Summary)>) -> Vec<Self> {
+        let count = list.len().div_ceil(limits::PAGE_SUMMARIES).max(1);
+        let mut rest = list.into_iter();
+        (1..=count)
+            .map(|number| Self {
+                items: Bounded(rest.by_ref().take(limits::PAGE_SUMMARIES).collect()),
+                more: number < count,
+            })
+            .collect()
+    }
+}
+
 /// What a queried prefix holds at the peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Node {
     /// Its non-empty children with their summaries, ascending.
-    Children(Bounded<(KeyPrefix, Summary), { limits::ANSWER_CHILDREN }>),
+    Children(Page),
     /// All its ids, ascending.
     Ids(Bounded<ChangeId, { limits::LIST_IDS }>),
 }
@@ -133,7 +156,7 @@ pub enum Message {
     /// The digest is the same here.
     Equal,
     /// The digest differs; these are the widest prefixes here.
-    Tops(Bounded<(KeyPrefix, Summary), { limits::ANSWER_CHILDREN }>),
+    Tops(Page),
     /// Asks for ids (`true`) or children (`false`) of prefixes.
     Query(Bounded<(KeyPrefix, bool), { limits::QUERY_PREFIXES }>),
     /// Answers a part of a query; the rest follows in further answers.

@@ -12,7 +12,7 @@ use crate::key::KeyPrefix;
 use crate::limits;
 use crate::summary::Summary;
 use crate::sync::Selection;
-use crate::wire::{Bounded, Node, Wanted};
+use crate::wire::{Bounded, Node, Page, Wanted};
 
 /// Answers are sent before they grow beyond this many bytes.
 const ANSWER_BYTES: usize = 256 << 10;
@@ -26,8 +26,10 @@ pub(super) struct Compare {
     own_tops: Vec<(KeyPrefix, Summary)>,
     /// Prefixes that differ and have not been asked about; `true` to ask for ids.
     to_ask: VecDeque<(KeyPrefix, bool)>,
-    /// Asked, and not answered.
-    asked: BTreeSet<KeyPrefix>,
+    /// Widest prefixes of the peer that have come so far.
+    their_tops: Vec<(KeyPrefix, Summary)>,
+    /// Asked and not wholly answered, with the last child that has come (its bytes).
+    asked: BTreeMap<KeyPrefix, Vec<u8>>,
     /// Own lookups under way, for answers that have come.
     looking: usize,
     /// Found missing here, to be wanted.
@@ -63,7 +65,7 @@ enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     Tops,
-    Children { theirs: Vec<(KeyPrefix, Summary)> },
+    Children { theirs: Vec<(KeyPrefix, Summary)>, after: Vec<u8>, through: Option<Vec<u8>> },
     Ids { prefix: KeyPrefix, theirs: Vec<ChangeId> },
 }
 
@@ -125,7 +127,11 @@ impl Session {
                 self.figures.rounds += 1;
                 self.send(&Message::Root { digest });
             }
-            (Purpose::Children { theirs }, StoreReply::Children(mine)) => {
+            (Purpose::Children { theirs, after, through }, StoreReply::Children(mut mine)) => {
+                mine.retain(|(child, _)| {
+                    let child = child.as_bytes();
+                    child > after.as_slice() && through.as_deref().is_none_or(|last| child <= last)
+                });
                 self.compare.looking -= 1;
                 self.find_differences(&mine, &theirs);
                 self.ask_on();
@@ -159,16 +165,26 @@ impl Session {
     }
 
     /// The peer's widest prefixes.
-    pub(super) fn on_tops(&mut self, theirs: &[(KeyPrefix, Summary)]) -> Outcome {
+    pub(super) fn on_tops(&mut self, page: Page) -> Outcome {
         self.expect(State::Asking)?;
-        for (prefix, _) in theirs {
+        let last = self.compare.their_tops.last().map(|(prefix, _)| prefix.as_bytes().to_vec());
+        check_page(&page, &last.unwrap_or_default())?;
+        for (prefix, _) in &page.items.0 {
             self.check_scope(prefix)?;
         }
+        self.compare.their_tops.extend(page.items.0);
+        if self.compare.their_tops.len() > limits::TOPS {
+            return Err(Fault::new(FaultCode::TooLarge, "more prefixes than a scope can have"));
+        }
+        if page.more {
+            return Ok(());
+        }
+        let theirs = std::mem::take(&mut self.compare.their_tops);
         self.compare.state = State::Descending;
         self.compare.moved = false;
         self.compare.agreed = false;
         let mine = std::mem::take(&mut self.compare.own_tops);
-        self.find_differences(&mine, theirs);
+        self.find_differences(&mine, &theirs);
         self.ask_on();
         Ok(())
     }
@@ -177,27 +193,37 @@ impl Session {
     pub(super) fn on_answer(&mut self, items: Vec<(KeyPrefix, Node)>) -> Outcome {
         self.expect(State::Descending)?;
         for (prefix, node) in items {
-            if !self.compare.asked.remove(&prefix) {
+            let Some(after) = self.compare.asked.remove(&prefix) else {
                 let text = format!("an answer for {prefix:?}, which was not asked");
                 return Err(Fault::new(FaultCode::Unexpected, text));
-            }
+            };
             match node {
-                Node::Children(theirs) => {
-                    self.compare.looking += 1;
-                    let inside = |(child, _): &(KeyPrefix, Summary)| {
-                        prefix.contains(child.as_bytes()) && *child != prefix
-                    };
-                    if !theirs.0.iter().all(inside) {
-                        let text = format!("children of {prefix:?} that are not inside it");
-                        return Err(Fault::new(FaultCode::OutOfScope, text));
-                    }
-                    let purpose = Purpose::Children { theirs: theirs.0 };
-                    self.store(Of::Compare(purpose), StoreRequest::Children { prefix });
-                }
+                Node::Children(page) => self.on_children(prefix, after, page)?,
                 Node::Ids(theirs) => self.look_up_ids(prefix, theirs.0),
             }
         }
         self.ask_on();
+        Ok(())
+    }
+
+    /// A page of the children of a prefix, after the child `after` (its bytes).
+    fn on_children(&mut self, prefix: KeyPrefix, after: Vec<u8>, page: Page) -> Outcome {
+        check_page(&page, &after)?;
+        let inside = |(child, _): &(KeyPrefix, Summary)| {
+            prefix.contains(child.as_bytes()) && *child != prefix
+        };
+        if !page.items.0.iter().all(inside) {
+            let text = format!("children of {prefix:?} that are not inside it");
+            return Err(Fault::new(FaultCode::OutOfScope, text));
+        }
+        let last = page.items.0.last().map(|(child, _)| child.as_bytes().to_vec());
+        let through = last.filter(|_| page.more);
+        if let Some(through) = &through {
+            self.compare.asked.insert(prefix.clone(), through.clone());
+        }
+        self.compare.looking += 1;
+        let purpose = Purpose::Children { theirs: page.items.0, after, through };
+        self.store(Of::Compare(purpose), StoreRequest::Children { prefix });
         Ok(())
     }
 
@@ -250,11 +276,15 @@ impl Session {
                     self.agree();
                 } else {
                     self.compare.agreed = false;
-                    self.send(&Message::Tops(Bounded(tops)));
+                    for page in Page::cut(tops) {
+                        self.send(&Message::Tops(page));
+                    }
                 }
             }
             (AnswerPurpose::Children { prefix }, StoreReply::Children(children)) => {
-                self.answer(prefix, Node::Children(Bounded(children)));
+                for page in Page::cut(children) {
+                    self.answer(prefix.clone(), Node::Children(page));
+                }
             }
             (AnswerPurpose::Ids { prefix }, StoreReply::Ids(ids)) => {
                 self.answer(prefix, Node::Ids(Bounded(ids)));
@@ -350,7 +380,8 @@ impl Session {
         }
         let count = self.compare.to_ask.len().min(limits::QUERY_PREFIXES);
         let part: Vec<(KeyPrefix, bool)> = self.compare.to_ask.drain(..count).collect();
-        self.compare.asked.extend(part.iter().map(|(prefix, _)| prefix.clone()));
+        let asked = part.iter().map(|(prefix, _)| (prefix.clone(), Vec::new()));
+        self.compare.asked.extend(asked);
         self.figures.rounds += 1;
         self.send(&Message::Query(Bounded(part)));
     }
@@ -401,7 +432,7 @@ impl Session {
 
     fn answer(&mut self, prefix: KeyPrefix, node: Node) {
         let bytes = match &node {
-            Node::Children(list) => list.0.len() * (Summary::LENGTH + 16),
+            Node::Children(page) => page.items.0.len() * (Summary::LENGTH + 90),
             Node::Ids(list) => list.0.len() * ChangeId::LENGTH,
         };
         self.incoming.answer.push((prefix, node));
@@ -413,6 +444,16 @@ impl Session {
             self.send(&Message::Answer(Bounded(items)));
         }
     }
+}
+
+/// A page must ascend beyond what came before, and be the last if it is empty.
+fn check_page(page: &Page, after: &[u8]) -> Outcome {
+    let before = std::iter::once(after).chain(page.items.0.iter().map(|(p, _)| p.as_bytes()));
+    let ascends = before.zip(&page.items.0).all(|(before, (prefix, _))| before < prefix.as_bytes());
+    if ascends && !(page.more && page.items.0.is_empty()) {
+        return Ok(());
+    }
+    Err(Fault::new(FaultCode::Malformed, "a page of prefixes that does not ascend"))
 }
 
 /// BLAKE3 over prefixes and summaries: equal digests mean equal sets in the common scope.

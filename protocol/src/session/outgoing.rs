@@ -47,6 +47,11 @@ pub(super) struct Outgoing {
     next_job: u64,
     /// Jobs of each request of the peer that are not yet sent.
     wants: BTreeMap<u64, usize>,
+    /// Read for jobs and waiting to share a batch with what the next jobs give.
+    gathered: Vec<Stored>,
+    gathered_bytes: usize,
+    /// Requests of the peer that are answered in full once `gathered` is sent.
+    complete: Vec<u64>,
     reading: bool,
     /// Rows up to which live changes have been looked at; `None` before the comparison.
     live_after: Option<i64>,
@@ -91,13 +96,20 @@ impl Outgoing {
     /// Changes queued or sent, and not acknowledged.
     pub(super) fn unacknowledged(&self) -> u64 {
         let sent: usize = self.in_flight.iter().map(|sent| sent.keys.len()).sum();
-        self.queued + sent as u64 + u64::from(self.live_dirty && self.live_after.is_some())
+        let read = sent + self.gathered.len();
+        self.queued + read as u64 + u64::from(self.live_dirty && self.live_after.is_some())
     }
 
     fn has_room(&self) -> bool {
         !self.reading
             && self.in_flight.len() < limits::IN_FLIGHT_BATCHES
             && self.in_flight_bytes + limits::BATCH_BYTES <= limits::IN_FLIGHT_BYTES
+    }
+
+    /// Whether waiting longer would not fill the batch.
+    fn is_ripe(&self) -> bool {
+        let large = 2 * self.gathered_bytes >= limits::BATCH_BYTES;
+        !self.gathered.is_empty() && (large || self.jobs.is_empty())
     }
 }
 
@@ -130,6 +142,10 @@ impl Session {
             let bytes = changes * TYPICAL_CHANGE_BYTES;
             self.send(&Message::Announce { changes, bytes });
         }
+        if self.outgoing.has_room() && self.outgoing.is_ripe() {
+            self.send_gathered();
+        }
+        // What is read takes at most one batch, for which there is room now.
         if !self.outgoing.has_room() {
             return;
         }
@@ -166,9 +182,35 @@ impl Session {
                 self.send_batch(changes);
             }
             Reading::Job { order } => {
-                self.send_batch(changes);
+                self.gather(changes);
                 self.job_read(order, count, rest);
             }
+        }
+    }
+
+    /// Differences are often one change here and one there: they share batches, and with them
+    /// the transactions of the peer.
+    fn gather(&mut self, changes: Vec<Stored>) {
+        let bytes = usize::try_from(raw_bytes(&changes)).unwrap_or(usize::MAX);
+        let fits = self.outgoing.gathered_bytes.saturating_add(bytes) <= limits::BATCH_BYTES
+            && self.outgoing.gathered.len() + changes.len() <= limits::BATCH_CHANGES;
+        if !fits {
+            self.send_gathered();
+        }
+        self.outgoing.gathered.extend(changes);
+        self.outgoing.gathered_bytes += bytes;
+    }
+
+    fn send_gathered(&mut self) {
+        self.outgoing.gathered_bytes = 0;
+        let changes = std::mem::take(&mut self.outgoing.gathered);
+        self.send_batch(changes);
+        self.say_delivered();
+    }
+
+    fn say_delivered(&mut self) {
+        for number in std::mem::take(&mut self.outgoing.complete) {
+            self.send(&Message::Delivered { number });
         }
     }
 
@@ -289,7 +331,10 @@ impl Session {
             *left == 0
         }) {
             self.outgoing.wants.remove(&number);
-            self.send(&Message::Delivered { number });
+            self.outgoing.complete.push(number);
+        }
+        if self.outgoing.gathered.is_empty() {
+            self.say_delivered();
         }
     }
 }
