@@ -173,8 +173,8 @@ struct Sealed {
     kdf: Kdf,
     #[serde(with = "hexadecimal")]
     nonce: Vec<u8>,
-    #[serde(with = "hexadecimal")]
-    sealed_key: Vec<u8>,
+    #[serde(rename = "sealed_key", with = "hexadecimal")]
+    key: Vec<u8>,
 }
 
 impl Operators {
@@ -236,7 +236,7 @@ impl Operators {
         let nonce: [u8; 24] =
             sealed.nonce.as_slice().try_into().map_err(|_| malformed("nonce is not 24 bytes"))?;
         let aad = associated_data(name, &sealed.certificate);
-        let payload = Payload { msg: &sealed.sealed_key, aad: &aad };
+        let payload = Payload { msg: &sealed.key, aad: &aad };
         let opened = XChaCha20Poly1305::new(&Key::from(*key))
             .decrypt(&XNonce::from(nonce), payload)
             .map(Zeroizing::new)
@@ -388,9 +388,9 @@ fn seal(
     let mut nonce = [0; 24];
     rng.fill_bytes(&mut nonce);
     let kdf = Kdf { memory_kib: MEMORY_KIB, passes: PASSES, lanes: 1, salt };
-    let key = derive(new.password, &kdf).expect("our own parameters are in bounds");
+    let sealing = derive(new.password, &kdf).expect("our own parameters are in bounds");
     let aad = associated_data(new.name, &certificate);
-    let sealed_key = XChaCha20Poly1305::new(&Key::from(*key))
+    let key = XChaCha20Poly1305::new(&Key::from(*sealing))
         .encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: &aad })
         .expect("32 bytes can be sealed");
     Sealed {
@@ -401,7 +401,7 @@ fn seal(
         certificate,
         kdf,
         nonce: nonce.to_vec(),
-        sealed_key,
+        key,
     }
 }
 

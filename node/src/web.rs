@@ -5,27 +5,27 @@
 //!
 //! | module | for whom |
 //! |---|---|
-//! | [`villager`] | whoever scanned a door plate: contacts, report, progress, rating; no login |
-//! | [`village`] | village terminal: today's tickets, staff intake |
-//! | [`record`] | search, register, show and edit library records |
-//! | [`conflict`] | the conflict inbox |
-//! | [`ticket`] | one ticket: trace and what may be done |
-//! | [`town`] | queue of all channels, list of villages |
-//! | [`county`] | figures with definitions, coverage, drill-down |
-//! | [`plate`] | door plates to print |
-//! | [`health`] | the status page, `/healthz`, `/readyz` |
-//! | [`api`] | `/api/v1`, the same acts as JSON |
-//! | [`login`], [`session`], [`visit`] | who asks, in which language, with which token |
+//! | `villager` | whoever scanned a door plate: contacts, report, progress, rating; no login |
+//! | `village` | village terminal: today's tickets, staff intake |
+//! | `record` | search, register, show and edit library records |
+//! | `conflict` | the conflict inbox |
+//! | `ticket` | one ticket: trace and what may be done |
+//! | `town` | queue of all channels, list of villages |
+//! | `county` | figures with definitions, coverage, drill-down |
+//! | `plate` | door plates to print |
+//! | `health` | the status page, `/healthz`, `/readyz` |
+//! | `api` | `/api/v1`, the same acts as JSON |
+//! | `login`, `session`, `visit` | who asks, in which language, with which token |
 //!
-//! What it is not: it opens no socket and knows no peer. The runtime serves the router with
-//! `into_make_service_with_connect_info::<SocketAddr>()` and publishes a
-//! [`NodeStatus`](crate::status::NodeStatus).
+//! What it is not: it opens no socket and knows no peer. The runtime calls [`serve`] and publishes
+//! a [`NodeStatus`](crate::status::NodeStatus).
 //!
 //! Guarded here for every request: a strict content security policy, a bound on bodies, a token
-//! in every form ([`posted`]), and limits on logins and reports ([`throttle`]).
+//! in every form (`posted`), and limits on logins and reports (`throttle`).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -37,6 +37,7 @@ use cunlian_crdt::document::Author;
 use cunlian_crdt::store::Store;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use self::session::{FormTokens, Sessions};
@@ -187,6 +188,12 @@ pub fn router(state: WebState) -> Router {
         .layer(from_fn_with_state(state.clone(), visit::layer))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// Serves the pages on `listener` until the task is dropped.
+pub async fn serve(listener: TcpListener, state: WebState) -> io::Result<()> {
+    let pages = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, pages).await
 }
 
 /// Headers of every response. The pages have no inline script or style and load nothing from

@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::missing_panics_doc,
     unreachable_pub,
     reason = "tests fail by panicking, and nothing here is used from elsewhere"
 )]

@@ -61,11 +61,11 @@ fn a_created_operator_is_unlocked_by_their_password_only() {
     let (mut authority, certificate, key) = node();
     let issuer = Issuer { certificate: &certificate, key: &key };
     let mut rng = StdRng::seed_from_u64(7);
-    let issued = operators.create(&issuer, WANG, 1_000, &mut rng).unwrap();
-    authority.insert(&issued).unwrap();
+    let bytes = operators.create(&issuer, WANG, 1_000, &mut rng).unwrap();
+    authority.insert(&bytes).unwrap();
 
     let unlocked = operators.unlock("wang", WANG.password, 9).unwrap();
-    assert_eq!(unlocked.author.serial, Serial::of(&issued));
+    assert_eq!(unlocked.author.serial, Serial::of(&bytes));
     let serial = &unlocked.author.serial;
     assert_eq!(authority.get(serial).unwrap().body().subject, public_key(&unlocked.author.key));
     let home = |category| Home { category, address: village(), document: DocumentId([3; 16]) };

@@ -1,5 +1,5 @@
 //! What holds for the locale files as a whole.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,7 +18,7 @@ fn keys(source: &str) -> BTreeMap<String, BTreeSet<String>> {
             found.entry(current.clone()).or_default();
         }
         for piece in line.split("{ $").skip(1) {
-            let name: String = piece.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+            let name: String = piece.chars().take_while(char::is_ascii_alphanumeric).collect();
             found.get_mut(&current).unwrap().insert(name);
         }
     }

@@ -116,7 +116,7 @@ async fn log_in(
     let mut response = Json(body).into_response();
     let secure = state.secure_cookies();
     add_cookie(&mut response, &set_cookie(SESSION_COOKIE, &session, COOKIE_S, secure));
-    add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.visit, COOKIE_S, secure));
+    add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, COOKIE_S, secure));
     Ok(response)
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::WebState;
 use super::layout::{MessagePage, Page, html};
 use super::visit::Visit;
+use crate::keystore::hex;
 
 /// Why a request is not done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -134,10 +135,7 @@ impl Failure {
     }
 
     fn object(&self, visit: &Visit) -> Response {
-        let field = match self {
-            Self::Malformed { field, .. } => field.as_deref(),
-            _ => None,
-        };
+        let field = if let Self::Malformed { field, .. } = self { field.as_deref() } else { None };
         let mut body = json!({
             "error": self.name(),
             "message": self.to_string(),
@@ -186,7 +184,8 @@ pub(crate) fn form_urlencode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.push('%');
+            encoded.push_str(&hex(&[byte]).to_ascii_uppercase());
         }
     }
     encoded

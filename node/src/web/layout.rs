@@ -183,12 +183,11 @@ fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
 pub(crate) fn health_notice(l: Text, status: &NodeStatus) -> Notice {
     let class = if status.health == Health::Ok { "good" } else { "bad" };
     let name = status.health.name();
-    let mut text = format!("{} {}", l.of("health", name), l.of("health-text", name));
-    let detail = status.health.detail();
-    if !detail.is_empty() {
-        text.push_str(&format!(" ({detail})"));
+    let text = format!("{} {}", l.of("health", name), l.of("health-text", name));
+    match status.health.detail() {
+        "" => Notice { class, text },
+        detail => Notice { class, text: format!("{text} ({detail})") },
     }
-    Notice { class, text }
 }
 
 /// A page that says one thing.

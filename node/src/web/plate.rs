@@ -151,7 +151,7 @@ fn draw(names: &[String], code: &AddressCode, url: &str) -> Result<String, Failu
     for (at, color) in qr.to_colors().iter().enumerate() {
         if *color == Color::Dark {
             let (x, y) = (at % qr.width(), at / qr.width());
-            squares.push_str(&format!("M{x} {y}h1v1h-1z"));
+            squares.extend(["M", &x.to_string(), " ", &y.to_string(), "h1v1h-1z"]);
         }
     }
     let (name, above) = match names.split_last() {

@@ -112,6 +112,29 @@ pub(crate) fn name_of(connection: &Connection, code: &AddressCode, most: usize) 
     name
 }
 
+/// Names of places for one list, each looked up once.
+pub(crate) struct PlaceNames {
+    most: usize,
+    known: BTreeMap<AddressCode, String>,
+}
+
+impl PlaceNames {
+    /// Of each place the last `most` names on the way to it.
+    pub(crate) const fn new(most: usize) -> Self {
+        Self { most, known: BTreeMap::new() }
+    }
+
+    pub(crate) fn of(&mut self, store: &Store, code: AddressCode) -> Result<String, Failure> {
+        if let Some(name) = self.known.get(&code) {
+            return Ok(name.clone());
+        }
+        let most = self.most;
+        let name = store.read(|connection| Ok(name_of(connection, &code, most)))?;
+        self.known.insert(code, name.clone());
+        Ok(name)
+    }
+}
+
 /// The public contacts of a village.
 pub(crate) fn contacts(store: &Store, village: &AddressCode) -> Result<Vec<Contact>, Failure> {
     let village = *village;
@@ -144,18 +167,13 @@ pub(crate) fn ticket_items(
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let authority = store.authority();
-    let mut names = BTreeMap::new();
+    let mut names = PlaceNames::new(2);
     let mut items = Vec::new();
     for row in rows {
         if authority.may(reader, Rights::READ, &row.home).is_err() {
             continue;
         }
-        let address = row.home.address;
-        if !names.contains_key(&address) {
-            let name = store.read(|connection| Ok(name_of(connection, &address, 2)))?;
-            names.insert(address, name);
-        }
-        let place = names.get(&address).cloned().unwrap_or_default();
+        let place = names.of(store, row.home.address)?;
         let sync = SyncBadge::of(l, height(store, &row.home)?);
         items.push(ticket_item(&row, place, sync, l, now_ms));
     }

@@ -32,7 +32,7 @@ use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::plate::code_of;
 use super::posted::Posted;
-use super::reading::{ask, domain_language, height, name_of, place_name};
+use super::reading::{PlaceNames, ask, domain_language, height, place_name};
 use super::village::village_choices;
 use super::visit::Staff;
 use super::writing::{new_document, save};
@@ -187,18 +187,13 @@ fn find(
         Ok((catalogue, hits))
     })?;
     let authority = store.authority();
-    let mut names = BTreeMap::new();
+    let mut names = PlaceNames::new(1);
     let mut rows = Vec::new();
     for hit in hits {
         let Some(class) = catalogue.by_number(hit.class) else { continue };
         let home = class.home(Part::Base, hit.place.address, hit.place.record);
         if authority.may(reader, Rights::READ, &home).is_err() {
             continue;
-        }
-        let address = hit.place.address;
-        if !names.contains_key(&address) {
-            let name = store.read(|connection| Ok(name_of(connection, &address, 1)))?;
-            names.insert(address, name);
         }
         let shown = class.fields.iter().filter(|field| field.key != "name");
         let detail: Vec<&str> = shown
@@ -209,7 +204,7 @@ fn find(
             href: record_href(&home),
             title: if hit.name.is_empty() { l.t("record-unnamed") } else { hit.name },
             class: class.name(domain_language(l)).to_owned(),
-            place: names.get(&address).cloned().unwrap_or_default(),
+            place: names.of(store, hit.place.address)?,
             detail: detail.join(" · "),
             conflict: hit.conflicted,
             sync: SyncBadge::of(l, height(store, &home)?),

@@ -16,6 +16,8 @@ use axum::http::header::COOKIE;
 use cunlian_crdt::document::Author;
 use rand::Rng as _;
 
+use crate::keystore::hex;
+
 /// A session ends this long after the last request, milliseconds.
 const IDLE_MS: i64 = 2 * 3_600_000;
 /// A session ends this long after login, whatever happens, milliseconds.
@@ -108,7 +110,7 @@ fn table_key(cookie: &str) -> [u8; 32] {
 pub(crate) fn random_hex() -> String {
     let mut bytes = [0; 32];
     rand::rng().fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }
 
 /// Makes and checks the tokens of forms.

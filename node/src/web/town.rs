@@ -250,6 +250,11 @@ pub(crate) const fn level_below(level: Level) -> Level {
         Level::Province => Level::City,
         Level::City => Level::County,
         Level::County => Level::Town,
-        _ => Level::Village,
+        Level::Town
+        | Level::Village
+        | Level::Grid
+        | Level::Building
+        | Level::Unit
+        | Level::Room => Level::Village,
     }
 }

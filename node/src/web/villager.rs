@@ -151,7 +151,7 @@ async fn form(
 ) -> Result<Response, Failure> {
     let scanned = scanned(&state, &code).await?;
     let posted = Posted::default();
-    Ok(html(&report_page(&state, &visit, &scanned, &posted, new_document(), Wrong::default())))
+    Ok(html(&report_page(&state, &visit, &scanned, &posted, new_document(), &Wrong::default())))
 }
 
 fn report_page(
@@ -160,7 +160,7 @@ fn report_page(
     scanned: &Scanned,
     posted: &Posted,
     document: DocumentId,
-    wrong: Wrong,
+    wrong: &Wrong,
 ) -> ReportPage {
     let l = visit.l;
     let fill = |field: FieldInput, hint: String, required: bool| FieldInput {
@@ -211,7 +211,7 @@ async fn report(
     match take(&state, &visit, &scanned, &form, photo, home).await {
         Ok(receipt) => Ok(Redirect::to(&format!("/t/{receipt}?new=1")).into_response()),
         Err((status, wrong)) => {
-            let page = report_page(&state, &visit, &scanned, &form, document, wrong);
+            let page = report_page(&state, &visit, &scanned, &form, document, &wrong);
             Ok(form_again(&page, status))
         }
     }
@@ -305,14 +305,12 @@ async fn find(State(state): State<WebState>, visit: Visit, Query(typed): Query<T
     if text.is_empty() {
         return html(&find_page(&state, &visit, String::new(), None));
     }
-    match Receipt::parse(text) {
-        Ok(receipt) => Redirect::to(&format!("/t/{receipt}")).into_response(),
-        Err(_) => {
-            let shown = text.chars().take(40).collect();
-            let page = find_page(&state, &visit, shown, Some(l.t("receipt-mistyped")));
-            form_again(&page, StatusCode::UNPROCESSABLE_ENTITY)
-        }
+    if let Ok(receipt) = Receipt::parse(text) {
+        return Redirect::to(&format!("/t/{receipt}")).into_response();
     }
+    let shown = text.chars().take(40).collect();
+    let page = find_page(&state, &visit, shown, Some(l.t("receipt-mistyped")));
+    form_again(&page, StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 fn find_page(state: &WebState, visit: &Visit, receipt: String, error: Option<String>) -> FindPage {

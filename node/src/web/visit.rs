@@ -31,7 +31,7 @@ pub(crate) struct Visit {
     /// Value of the session cookie; empty without one that holds.
     pub(crate) session: String,
     /// Value of the visit cookie.
-    pub(crate) visit: String,
+    pub(crate) id: String,
     /// Address the request came from; reports and logins are counted by it.
     pub(crate) client: IpAddr,
     /// Path and query, to come back after login or a change of language.
@@ -56,22 +56,22 @@ impl Visit {
         let known = cookie(headers, VISIT_COOKIE)
             .filter(|value| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()));
         let is_new = known.is_none();
-        let visit = known.map_or_else(random_hex, str::to_owned);
+        let id = known.map_or_else(random_hex, str::to_owned);
         let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
         let is_api = uri.path().starts_with("/api/");
         let session = if person.is_some() { session.to_owned() } else { String::new() };
         let l = Text::new(language(uri, headers));
-        (Self { l, person, session, visit, client, path: path.to_owned(), is_api }, is_new)
+        (Self { l, person, session, id, client, path: path.to_owned(), is_api }, is_new)
     }
 
     /// The token that a form of this visit carries.
     pub(crate) fn token(&self, state: &WebState) -> String {
-        state.0.tokens.token(&self.visit, &self.session)
+        state.0.tokens.token(&self.id, &self.session)
     }
 
     /// Whether a form came with this visit's token.
     pub(crate) fn holds(&self, state: &WebState, token: &str) -> bool {
-        state.0.tokens.holds(&self.visit, &self.session, token)
+        state.0.tokens.holds(&self.id, &self.session, token)
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn layer(
     }
     if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {
         let secure = state.secure_cookies();
-        add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.visit, VISIT_S, secure));
+        add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, VISIT_S, secure));
     }
     response
 }

@@ -1,7 +1,6 @@
 //! Nodes whose pages the tests look at: real store, real keys, real router on a free port, with
 //! the status in the test's hand.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Author, Write};
@@ -13,7 +12,7 @@ use cunlian_node::clock::now_ms;
 use cunlian_node::operator::{Issuer, NewOperator, Operators};
 use cunlian_node::preset;
 use cunlian_node::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus};
-use cunlian_node::web::{WebConfig, WebState, router};
+use cunlian_node::web::{WebConfig, WebState, serve};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
@@ -131,8 +130,7 @@ impl Node {
             now_ms: Arc::new(now_ms),
             public_url: url.clone(),
         });
-        let pages = router(web).into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, pages).await });
+        tokio::spawn(serve(listener, web));
         Self { url, store, status, operator, author, _directory: directory }
     }
 

@@ -19,7 +19,7 @@ impl Caller {
         let login = json!({ "name": name, "password": PASSWORD });
         let (status, body) = caller.send("POST", "login", &login);
         assert_eq!(status, 200, "{body}");
-        caller.token = body["token"].as_str().unwrap().to_owned();
+        body["token"].as_str().unwrap().clone_into(&mut caller.token);
         caller
     }
 

@@ -17,7 +17,7 @@ use cunlian_governance::ticket::{
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::id::{ChangeId, DocumentId};
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -146,15 +146,14 @@ async fn report(
         })
         .await?;
         if let Some(receipt) = existing.and_then(|ticket| ticket.receipt) {
-            return Ok(written(&home, &receipt, StatusCode::OK, Vec::new()));
+            return Ok(written(&home, &receipt, StatusCode::OK, &[]));
         }
     }
     let changes = save(&state, staff.person.author.clone(), writes, now_ms).await?;
-    let ids = changes.iter().map(ToString::to_string).collect();
-    Ok(written(&home, &receipt, StatusCode::CREATED, ids))
+    Ok(written(&home, &receipt, StatusCode::CREATED, &changes))
 }
 
-fn written(home: &Home, receipt: &Receipt, status: StatusCode, changes: Vec<String>) -> Response {
+fn written(home: &Home, receipt: &Receipt, status: StatusCode, changes: &[ChangeId]) -> Response {
     let body = json!({
         "receipt": receipt.as_str(),
         "address": home.address,
