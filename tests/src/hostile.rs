@@ -9,10 +9,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use cunlian_node::keystore::{Keystore, NODE_KEY};
+use cunlian_node::keystore::Keystore;
 use cunlian_node::network::tls;
+use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Signature;
-use cunlian_protocol::session::Channel;
+use cunlian_protocol::session::{Channel, Identity};
 use cunlian_protocol::signing::{self, Context, SigningKey};
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Hello, Message, VERSIONS};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
@@ -30,6 +31,15 @@ pub struct Hostile {
     pub chain: Vec<Vec<u8>>,
 }
 
+/// What a thief finds in a data directory.
+#[derive(Clone)]
+pub struct Stolen {
+    /// Key and certificates.
+    pub hostile: Hostile,
+    /// The certificate itself.
+    pub certificate: Certificate,
+}
+
 /// One connection of the hostile node.
 pub struct Line {
     _endpoint: Endpoint,
@@ -39,6 +49,8 @@ pub struct Line {
     channel: Channel,
     /// Everything heard, batches unpacked.
     pub heard: Vec<u8>,
+    /// Every change heard.
+    pub changes: Vec<Vec<u8>>,
 }
 
 /// How a connection ended.
@@ -53,10 +65,7 @@ pub struct Ending {
 impl Hostile {
     /// With the node key and certificates of a data directory, as a thief of the machine has them.
     pub fn thief_of(data_dir: &Path) -> Self {
-        let keystore = Keystore::new(data_dir);
-        let identity = keystore.identity().expect("the data directory has an identity");
-        let key = keystore.key(NODE_KEY).expect("the data directory has a key");
-        Self { key, chain: identity.chain }
+        stolen(data_dir).hostile
     }
 
     /// Connects; nothing is said yet.
@@ -70,7 +79,15 @@ impl Hostile {
         let connection = connection.expect("TLS takes any key");
         let (send, receive) = connection.open_bi().await.expect("one stream is allowed");
         let channel = tls::channel(&connection).expect("the node has an Ed25519 key");
-        Line { _endpoint: endpoint, connection, send, receive, channel, heard: Vec::new() }
+        Line {
+            _endpoint: endpoint,
+            connection,
+            send,
+            receive,
+            channel,
+            heard: Vec::new(),
+            changes: Vec::new(),
+        }
     }
 
     /// Connects and says a hello as it should be; the node must welcome it.
@@ -106,6 +123,13 @@ impl Hostile {
         let signature = signing::sign(&self.key, Context::Hello, &signed);
         Hello { signature, ..unsigned }
     }
+}
+
+/// Key and certificates of a data directory.
+pub fn stolen(data_dir: &Path) -> Stolen {
+    let identity = Keystore::new(data_dir).identity().expect("the directory has an identity");
+    let Identity { certificate, chain, key, .. } = identity;
+    Stolen { hostile: Hostile { key, chain }, certificate }
 }
 
 impl Line {
@@ -180,7 +204,10 @@ impl Line {
         match &frame {
             Frame::Message(_) => self.heard.extend_from_slice(&bytes),
             Frame::Batch { changes, .. } => {
-                self.heard.extend(changes.iter().flat_map(|change| change.bytes.iter().copied()));
+                for change in changes {
+                    self.heard.extend_from_slice(&change.bytes);
+                    self.changes.push(change.bytes.clone());
+                }
             }
         }
         Ok(frame)
