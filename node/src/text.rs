@@ -50,23 +50,6 @@ impl Language {
             _ => None,
         }
     }
-
-    /// The best language of an `Accept-Language` header (RFC 9110 §12.5.4), the default if none
-    /// of it is ours.
-    pub fn from_accept(header: &str) -> Self {
-        let mut best: Option<(f32, Self)> = None;
-        for part in header.split(',').take(20) {
-            let mut pieces = part.split(';');
-            let Some(language) = pieces.next().and_then(Self::from_tag) else { continue };
-            let quality = pieces
-                .find_map(|piece| piece.trim().strip_prefix("q="))
-                .map_or(1.0, |value| value.parse().unwrap_or(0.0));
-            if quality > best.map_or(0.0, |(quality, _)| quality) {
-                best = Some((quality, language));
-            }
-        }
-        best.map_or(Self::default(), |(_, language)| language)
-    }
 }
 
 /// The texts of one language. Cheap to copy: every view has one.

@@ -30,8 +30,9 @@ const PKCS8_PREFIX: [u8; 16] = [
 ];
 /// Inside of DER of an Ed25519 public key up to the key, RFC 8410 section 4.
 const SPKI_PREFIX: [u8; 10] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-const IDLE: Duration = Duration::from_secs(12);
-const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// A peer that is silent for so long is gone; a line with 5 s of delay still answers within it.
+const IDLE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// One stream, with as much unread data as two batches.
 const STREAM_WINDOW: u32 = 4 << 20;
 

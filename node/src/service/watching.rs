@@ -98,12 +98,17 @@ impl Watcher {
             Err(fault) => self.known.health = Health::Failed { detail: fault.to_string() },
         }
         let authority = self.store.authority();
+        let cut: Vec<String> = self.gate.cut_links().iter().map(ToString::to_string).collect();
         let backlog = self.store.outbox_totals().unwrap_or_default();
         self.known.waiting = backlog.values().map(|tier| tier.changes).sum();
         self.known.peers = reports
             .iter()
             .map(|report| {
                 let mut peer = peer_status(report, &authority, &self.addresses);
+                let address = report.target.and_then(|target| self.addresses.get(target.0));
+                if address.is_some_and(|address| cut.contains(address)) {
+                    peer.state = LinkState::Down;
+                }
                 let waiting = peer.tier.and_then(|tier| backlog.get(&tier));
                 if let (PeerRole::Parent, Some(waiting)) = (peer.role, waiting) {
                     peer.pending_changes = waiting.changes;

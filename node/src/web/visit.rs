@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::http::header::{ACCEPT_LANGUAGE, SET_COOKIE};
+use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
@@ -38,6 +38,8 @@ pub(crate) struct Visit {
     pub(crate) path: String,
     /// Whether the answer is JSON.
     pub(crate) is_api: bool,
+    /// Whether the answer becomes part of a page that is open.
+    pub(crate) is_fragment: bool,
 }
 
 /// A visitor who has logged in; anybody else is sent to the login page.
@@ -52,7 +54,8 @@ pub(crate) struct Staff {
 impl Visit {
     fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
         let session = cookie(headers, SESSION_COOKIE).unwrap_or_default();
-        let person = state.0.sessions.find(session, state.now_ms());
+        let is_fragment = uri.path().starts_with("/fragment/");
+        let person = state.0.sessions.find(session, state.now_ms(), !is_fragment);
         let known = cookie(headers, VISIT_COOKIE)
             .filter(|value| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()));
         let is_new = known.is_none();
@@ -61,7 +64,8 @@ impl Visit {
         let is_api = uri.path().starts_with("/api/");
         let session = if person.is_some() { session.to_owned() } else { String::new() };
         let l = Text::new(language(uri, headers));
-        (Self { l, person, session, id, client, path: path.to_owned(), is_api }, is_new)
+        let path = path.to_owned();
+        (Self { l, person, session, id, client, path, is_api, is_fragment }, is_new)
     }
 
     /// The token that a form of this visit carries.
@@ -75,18 +79,15 @@ impl Visit {
     }
 }
 
-/// The language asked for by `?lang=`, else by the cookie, else by the browser.
+/// The language asked for by `?lang=`, else by the cookie, else Chinese. The browser is not asked:
+/// many a village computer was set up in English by who sold it.
 fn language(uri: &Uri, headers: &HeaderMap) -> Language {
     let asked = uri
         .query()
         .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")))
         .and_then(Language::from_tag);
     let chosen = || cookie(headers, LANGUAGE_COOKIE).and_then(Language::from_tag);
-    let accepted = || {
-        let header = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        Language::from_accept(header.unwrap_or_default())
-    };
-    asked.or_else(chosen).unwrap_or_else(accepted)
+    asked.or_else(chosen).unwrap_or_default()
 }
 
 /// Finds the visitor before the handler runs, gives new ones their cookie, and turns a failure
