@@ -24,7 +24,7 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::sync::StoreRequest;
 use cunlian_protocol::wire::{self, FaultCode};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::tls;
@@ -65,7 +65,7 @@ impl HubClock {
 
 /// The running network side of a node; dropping it stops nothing, see [`Network::stop`].
 pub struct Network {
-    events: mpsc::Sender<Event>,
+    committed: Arc<Notify>,
     reports: watch::Receiver<Vec<PeerReport>>,
     task: tokio::task::JoinHandle<()>,
     endpoint: Endpoint,
@@ -119,7 +119,7 @@ impl Network {
         let shared = Shared {
             endpoint: endpoint.clone(),
             store: store.clone(),
-            events: events.clone(),
+            events,
             next_connection: Arc::new(AtomicU64::new(1)),
             links,
         };
@@ -135,15 +135,16 @@ impl Network {
             reports: publish,
             published: Instant::now(),
         };
-        let task = tokio::spawn(driver.run(inbox, new_links));
-        Self { events, reports, task, endpoint }
+        let committed = Arc::new(Notify::new());
+        let task = tokio::spawn(driver.run(inbox, new_links, Arc::clone(&committed)));
+        Self { committed, reports, task, endpoint }
     }
 
     /// Where to say that the store has new changes; cheap, and never waits.
     pub fn committed(&self) -> impl Fn() + Send + Sync + 'static + use<> {
-        let events = self.events.clone();
-        // When the queue is full the hub has events to handle, and looks at the store after them.
-        move || drop(events.try_send(Event::Committed))
+        let committed = Arc::clone(&self.committed);
+        // Many commits may become one event: the hub then looks at all that is new.
+        move || committed.notify_one()
     }
 
     /// The latest reports about peers.
@@ -165,6 +166,7 @@ impl Driver {
         mut self,
         mut inbox: mpsc::Receiver<Event>,
         mut new_links: mpsc::UnboundedReceiver<(ConnectionId, Link)>,
+        committed: Arc<Notify>,
     ) {
         self.handle(Event::Tick);
         loop {
@@ -175,6 +177,7 @@ impl Driver {
                 Some((connection, link)) = new_links.recv() => {
                     self.links.insert(connection, link);
                 }
+                () = committed.notified() => self.handle(Event::Committed),
                 event = inbox.recv() => match event {
                     Some(event) => self.handle(event),
                     None => return,
