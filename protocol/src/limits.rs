@@ -35,6 +35,8 @@ pub const LIST_IDS: usize = 16_000;
 pub const HELD_KEYS: usize = 4_000;
 /// Most prefixes in one query.
 pub const QUERY_PREFIXES: usize = 2_000;
+/// Most things a peer may have asked for and not been sent.
+pub const WANTED: usize = 131_072;
 /// Most prefixes with their summaries in one page of an answer.
 pub const PAGE_SUMMARIES: usize = 4_000;
 /// Most widest prefixes of a common scope: each category in each of a few regions.

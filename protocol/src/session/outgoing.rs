@@ -122,6 +122,9 @@ impl Session {
         if items.is_empty() || self.outgoing.wants.contains_key(&number) {
             return Err(Fault::new(FaultCode::Unexpected, "an empty or repeated request"));
         }
+        if self.outgoing.jobs.len() + items.len() > limits::WANTED {
+            return Err(Fault::new(FaultCode::Flow, "more is asked for than can be remembered"));
+        }
         for Wanted { prefix, ids } in items {
             let (selection, count) = match ids {
                 Some(ids) => {
