@@ -20,7 +20,7 @@ use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::time::timeout;
 
 /// How long an answer may take on a machine that is busy with other builds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who the hostile node is, or says it is.
 #[derive(Clone)]
@@ -150,10 +150,8 @@ impl Line {
 
     /// The next frame; or how the connection ended, when it has.
     pub async fn hear(&mut self) -> Result<Frame, String> {
-        match timeout(PATIENCE, self.read()).await {
-            Ok(read) => read,
-            Err(_) => panic!("the node neither answers nor closes"),
-        }
+        let read = timeout(PATIENCE, self.read()).await;
+        read.expect("the node answers or closes")
     }
 
     /// Listens until the node says goodbye.
@@ -173,10 +171,10 @@ impl Line {
     /// Waits until the node has closed the connection, without listening to what it says; gives
     /// the code it closed with.
     pub async fn closed(&self) -> u64 {
-        match timeout(PATIENCE, self.connection.closed()).await {
-            Ok(quinn::ConnectionError::ApplicationClosed(close)) => close.error_code.into_inner(),
-            Ok(error) => panic!("the connection was not closed by the node: {error}"),
-            Err(_) => panic!("the node did not close the connection"),
+        let ended = timeout(PATIENCE, self.connection.closed()).await;
+        match ended.expect("the node closes the connection") {
+            quinn::ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
+            other => panic!("the connection was not closed by the node: {other}"),
         }
     }
 

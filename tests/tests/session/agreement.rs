@@ -138,15 +138,16 @@ fn refused_changes_are_not_sent_for_ever() {
             issuer: Some(member.serial()),
         };
         let revocation = revocation.sign(&key(3));
-        let refused = world.nodes[refuses].store.add_revocations(&[revocation]).unwrap();
-        assert_eq!(refused, Vec::<String>::new());
+        let problems = world.nodes[refuses].store.add_revocations(&[revocation]).unwrap();
+        assert_eq!(problems, Vec::<String>::new());
         world.restart(refuses);
         world.heal(town, village);
         world.run(60_000);
         let agreed = world.report(village, "高城镇");
         assert!(agreed.synced, "kept by {keeper:?}: {agreed:?}");
-        let refused = world.report(refuses, if keeper == Tier::Town { "高城镇" } else { "苑兴村" });
-        assert_eq!(refused.refused, 2, "kept by {keeper:?}: {refused:?}");
+        let keeper_name = if keeper == Tier::Town { "高城镇" } else { "苑兴村" };
+        let before = world.report(refuses, keeper_name);
+        assert_eq!(before.refused, 2, "kept by {keeper:?}: {before:?}");
         assert_eq!(world.nodes[refuses].store.counts().unwrap().quarantined, 2);
         assert!(world.nodes[refuses].notices.iter().any(|text| text.contains("refused")));
         world.run(3_600_000);
@@ -154,7 +155,7 @@ fn refused_changes_are_not_sent_for_ever() {
         assert!(later.synced, "kept by {keeper:?}: {later:?}");
         let moved = |report: &cunlian_protocol::session::Report| (report.sent, report.received);
         assert_eq!(moved(&later), moved(&agreed), "kept by {keeper:?}");
-        let again = world.report(refuses, if keeper == Tier::Town { "高城镇" } else { "苑兴村" });
+        let again = world.report(refuses, keeper_name);
         assert_eq!(again.refused, 2, "kept by {keeper:?}: sent again and again");
     }
 }

@@ -223,7 +223,7 @@ impl World {
     fn carry_out(&mut self, at: usize, effect: Effect) {
         match effect {
             Effect::Dial(target) => self.dial(at, target),
-            Effect::Send { connection, frame } => self.send(at, connection, frame),
+            Effect::Send { connection, frame } => self.send(at, connection, &frame),
             Effect::Store { connection, number, request } => {
                 let reply = self.nodes[at].store.serve(request).map_err(|fault| fault.to_string());
                 self.queue.push_back((at, Event::Stored { connection, number, reply }));
@@ -258,12 +258,11 @@ impl World {
     fn dial(&mut self, at: usize, target: TargetId) {
         let key = self.nodes[at].targets[target.0];
         let to = self.nodes.iter().position(|node| node.member.public_key() == key);
-        match to.filter(|to| !self.cut.contains(&(at, *to))) {
-            Some(to) => self.connect(at, target, to),
-            None => {
-                let reason = "no answer".to_owned();
-                self.queue.push_back((at, Event::DialFailed { target, reason }));
-            }
+        if let Some(to) = to.filter(|to| !self.cut.contains(&(at, *to))) {
+            self.connect(at, target, to);
+        } else {
+            let reason = "no answer".to_owned();
+            self.queue.push_back((at, Event::DialFailed { target, reason }));
         }
     }
 
@@ -277,15 +276,13 @@ impl World {
             let peer_key = self.nodes[peer].member.public_key();
             Channel { exporter, peer_key }
         };
-        let (channel_here, channel_there) = (channel(to), channel(at));
-        let accepted = Event::Accepted { connection: there, channel: channel_there };
-        self.queue.push_back((to, accepted));
-        let dialled = Event::Dialled { target, connection: here, channel: channel_here };
-        self.queue.push_back((at, dialled));
+        let accepted = Event::Accepted { connection: there, channel: channel(at) };
+        let dialled = Event::Dialled { target, connection: here, channel: channel(to) };
+        self.queue.extend([(to, accepted), (at, dialled)]);
     }
 
-    fn send(&mut self, at: usize, connection: ConnectionId, frame: Vec<u8>) {
-        self.tape.push((at, frame.clone()));
+    fn send(&mut self, at: usize, connection: ConnectionId, frame: &[u8]) {
+        self.tape.push((at, frame.to_vec()));
         if let Some(left) = &mut self.frames_until_cut {
             if *left == 0 {
                 self.frames_until_cut = None;
