@@ -1,6 +1,7 @@
 //! `cunlian init`: a data directory with key and configuration.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -61,7 +62,11 @@ pub(super) fn parse_region(text: &str) -> Result<AddressCode, String> {
 impl Init {
     pub(super) fn run(self) -> Outcome {
         let directory = &self.data.data_dir;
-        fs::create_dir_all(directory)
+        // Personal data is kept here: for the user of the node only.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .map_err(|error| Failure::new(format!("{}: {error}", directory.display())))?;
         let keystore = Keystore::new(directory);
         let key = keystore.create_key(NODE_KEY, &mut rand::rng()).map_err(|error| {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ pub fn provision(
     staff_name: impl Fn(&Node, &str) -> Option<String>,
 ) -> Result<(), Failure> {
     for node in &layout.nodes {
-        fs::create_dir_all(&node.dir)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&node.dir)?;
         let keystore = Keystore::new(&node.dir);
         keystore.create_key(NODE_KEY, &mut rand::rng())?;
         let public_url = Some(format!("http://{}", node.http));
