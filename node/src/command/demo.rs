@@ -73,7 +73,11 @@ impl Demo {
     pub(super) fn run(self) -> Outcome {
         let dir = self.place.dir.clone().unwrap_or_else(|| PathBuf::from("cunlian-demo"));
         if let Some(Action::Link { what, node }) = self.action {
-            return link(&Layout::new(&dir, self.place.udp_base, self.place.http_base)?, what, &node);
+            return link(
+                &Layout::new(&dir, self.place.udp_base, self.place.http_base)?,
+                what,
+                &node,
+            );
         }
         if !self.headless {
             let layout = Layout::new(&dir, self.place.udp_base, self.place.http_base)?;
@@ -97,7 +101,8 @@ impl Demo {
         if report.converged {
             return Ok(());
         }
-        Err(Failure::new(format!("the stores differ: {}", report.differences.join("; "))).code(DIFFERS))
+        Err(Failure::new(format!("the stores differ: {}", report.differences.join("; ")))
+            .code(DIFFERS))
     }
 }
 

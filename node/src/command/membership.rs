@@ -141,7 +141,9 @@ impl IssuedFile {
         let bytes = Certificate::issue(&body, &identity.key);
         Certificate::verify(&bytes, Some(&identity.certificate), &root).map_err(|error| {
             let (name, region) = (&own.name, request.region);
-            Failure::new(error).hint(format!("{name} may only certify nodes within its own region; {region} is not"))
+            Failure::new(error).hint(format!(
+                "{name} may only certify nodes within its own region; {region} is not"
+            ))
         })?;
         let chain = identity.chain.iter().chain([&bytes]).map(|bytes| hex(bytes)).collect();
         let key = own.subject;
@@ -178,10 +180,13 @@ impl Request {
 impl Issue {
     pub(super) fn run(self) -> Outcome {
         let request: RequestFile = read(&self.request, REQUEST)?;
-        let issued =
-            IssuedFile::new(&self.data.data_dir, &request, self.valid_days, self.address)?;
+        let issued = IssuedFile::new(&self.data.data_dir, &request, self.valid_days, self.address)?;
         write(&self.out, ISSUED, &issued)?;
-        println!("{} for {}: carry it back, then: cunlian accept", self.out.display(), request.name);
+        println!(
+            "{} for {}: carry it back, then: cunlian accept",
+            self.out.display(),
+            request.name
+        );
         Ok(())
     }
 }

@@ -43,7 +43,13 @@ fn print(status: &Value) {
     println!("store {}, clock {}", state("health"), state("clock"));
     for peer in status.get("peers").and_then(Value::as_array).into_iter().flatten() {
         let of = |key: &str| text(peer.get(key).unwrap_or(&Value::Null));
-        print!("{:<7} {:<16} {:<8} waiting {}", of("role"), of("name"), of("state"), of("pending_changes"));
+        print!(
+            "{:<7} {:<16} {:<8} waiting {}",
+            of("role"),
+            of("name"),
+            of("state"),
+            of("pending_changes")
+        );
         match peer.get("error").and_then(Value::as_str) {
             Some(error) => println!("  ({error})"),
             None => println!(),
