@@ -65,6 +65,11 @@ sync-town = At the town
 sync-county = At the county
 sync-home = Kept at this level
 sync-refused = Refused above
+sync-villager-local = Received in the village; goes to the town when the line is up
+sync-villager-town = Received by the town
+sync-villager-county = Received by town and county
+sync-villager-home = Received
+sync-villager-refused = Could not be passed to the town; please call the hotline
 saved-here = Saved on this machine. The badge shows how far it has been sent; after an outage this happens by itself.
 
 # login

@@ -65,6 +65,11 @@ sync-town = 已到镇
 sync-county = 已到县
 sync-home = 本级保存
 sync-refused = 上级未接收
+sync-villager-local = 村里已收到，联网后自动送到镇里
+sync-villager-town = 镇里已收到
+sync-villager-county = 镇里和县里已收到
+sync-villager-home = 已收到
+sync-villager-refused = 没能送到镇里，请拨打热线
 saved-here = 已保存在本机。上传情况见旁边的标记，断网时会自动补传。
 
 # login

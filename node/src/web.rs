@@ -18,7 +18,7 @@
 //! | `login`, `session`, `visit` | who asks, in which language, with which token |
 //!
 //! What it is not: it opens no socket and knows no peer. The runtime calls [`serve`] and publishes
-//! a [`NodeStatus`](crate::status::NodeStatus).
+//! a [`NodeStatus`].
 //!
 //! Guarded here for every request: a strict content security policy, a bound on bodies, a token
 //! in every form (`posted`), and limits on logins and reports (`throttle`).

@@ -13,6 +13,7 @@ mod browser {
     mod guards;
     mod interface;
     pub mod plain;
+    mod process;
     mod readable;
     mod staff;
     mod villager;

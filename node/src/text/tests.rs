@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use cunlian_governance::ticket::{Channel, Kind, State, Verb};
+use cunlian_protocol::certificate::Tier;
+
 use super::*;
 
 /// Keys of a Fluent file with the placeables each uses.
@@ -68,6 +71,37 @@ fn every_key_in_the_pages_has_a_text() {
     assert_eq!(missing, Vec::<&String>::new());
 }
 
+/// Shows that every value of an enumeration that pages name has its text.
+#[test]
+fn every_value_has_a_text() {
+    let text = Text::default();
+    let mut keys = Vec::new();
+    let mut add = |prefix: &str, name: &str| keys.push(format!("{prefix}-{name}"));
+    for state in State::ALL {
+        add("state", state.as_str());
+    }
+    for verb in Verb::ALL {
+        add("step", verb.as_str());
+        if !matches!(verb, Verb::Report | Verb::Rate) {
+            for prefix in ["verb", "verb-lead", "verb-submit"] {
+                add(prefix, verb.as_str());
+            }
+        }
+    }
+    for channel in Channel::ALL {
+        add("channel", channel.as_str());
+    }
+    for kind in Kind::ALL {
+        add("kind", kind.as_str());
+        add("kind-limit", kind.as_str());
+    }
+    for tier in Tier::ALL {
+        add("tier", tier.name());
+    }
+    let missing: Vec<&String> = keys.iter().filter(|key| !text.has(key)).collect();
+    assert_eq!(missing, Vec::<&String>::new());
+}
+
 /// Shows that no text is left over that no page, prefix or enumeration uses.
 #[test]
 fn no_key_is_left_over() {
@@ -86,12 +120,4 @@ fn no_key_is_left_over() {
         .filter(|key| !prefixes.iter().any(|prefix| key.starts_with(&format!("{prefix}-"))))
         .collect();
     assert_eq!(unused, Vec::<String>::new());
-}
-
-/// Shows that quality values decide, and that a language we lack falls back to Chinese.
-#[test]
-fn accept_language_is_honoured() {
-    assert_eq!(Language::from_accept("zh-CN;q=0.4, en-GB;q=0.8"), Language::English);
-    assert_eq!(Language::from_accept("fr, de;q=0.8"), Language::Chinese);
-    assert_eq!(Language::from_accept("en;q=0"), Language::Chinese);
 }

@@ -113,14 +113,24 @@ pub(crate) enum Height {
 
 impl SyncBadge {
     pub(crate) fn of(l: Text, height: Height) -> Self {
-        let (class, shape, name) = match height {
+        let (class, shape, name) = Self::look(height);
+        Self { l, class, shape, text: l.of("sync", name) }
+    }
+
+    /// In the words of a villager, who has a report and not a machine.
+    pub(crate) fn for_villager(l: Text, height: Height) -> Self {
+        let (class, shape, name) = Self::look(height);
+        Self { l, class, shape, text: l.of("sync-villager", name) }
+    }
+
+    const fn look(height: Height) -> (&'static str, &'static str, &'static str) {
+        match height {
             Height::Local => ("warn", "", "local"),
             Height::Town => ("info", "half", "town"),
             Height::County => ("good", "full", "county"),
             Height::Home => ("", "full", "home"),
             Height::Refused => ("bad", "cross", "refused"),
-        };
-        Self { l, class, shape, text: l.of("sync", name) }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! visitor's language.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
@@ -148,6 +148,16 @@ impl Failure {
     }
 
     fn page(&self, state: &WebState, visit: &Visit) -> Response {
+        if visit.is_fragment {
+            // The open page keeps what it shows; when the session is over it loads itself anew,
+            // which leads to the login.
+            let mut response = self.status().into_response();
+            if matches!(self, Self::LoginRequired) {
+                let refresh = HeaderName::from_static("hx-refresh");
+                response.headers_mut().insert(refresh, HeaderValue::from_static("true"));
+            }
+            return response;
+        }
         if matches!(self, Self::LoginRequired) {
             let next: String = form_urlencode(&visit.path);
             return Redirect::to(&format!("/login?next={next}")).into_response();

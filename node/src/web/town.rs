@@ -1,6 +1,6 @@
 //! The town's pages: one queue for all channels, and its villages with their last contact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::Router;
@@ -12,7 +12,10 @@ use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
 use cunlian_governance::query::{self};
 use cunlian_governance::ticket::{Channel, State as TicketState};
 use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::id::Serial;
+use cunlian_protocol::region::Depth;
 use serde::Deserialize;
 
 use super::WebState;
@@ -23,7 +26,7 @@ use super::plate::code_of;
 use super::reading::{ask, coverage, ticket_items, villages_of};
 use super::village::village_choices;
 use super::visit::Staff;
-use crate::status::PeerStatus;
+use crate::status::{LinkState, PeerStatus};
 use crate::text::Text;
 
 /// Most tickets on one page of the queue.
@@ -204,8 +207,8 @@ struct VillageView {
 async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
     let status = state.status();
-    let (coverage, divisions, here, open) = ask(&state, move |store| {
-        store.read(|connection| {
+    let (figures, terminals) = ask(&state, move |store| {
+        let figures = store.read(|connection| {
             let divisions = villages_of(connection, &region);
             let here = query::region::villages(connection, region)?;
             let filter = Filter { limit: 100_000, ..Filter::open(region) };
@@ -214,9 +217,11 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
                 *open.entry(row.home.address).or_default() += 1;
             }
             Ok((coverage(connection, region)?, divisions, here, open))
-        })
+        })?;
+        Ok::<_, Failure>((figures, terminals(&store.authority())))
     })
     .await?;
+    let (coverage, divisions, here, open) = figures;
     let peer_of = |code: &AddressCode| -> Option<&PeerStatus> {
         let at = |peer: &&PeerStatus| peer.region.is_some_and(|region| region == *code);
         status.peers.iter().find(at)
@@ -227,8 +232,11 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
             let peer = peer_of(&division.code);
             let here = here.iter().find(|village| village.address == division.code);
             VillageView {
-                link: peer
-                    .map_or_else(|| PeerBadge::kept_here(l), |peer| PeerBadge::of(l, peer.state)),
+                link: match peer {
+                    Some(peer) => PeerBadge::of(l, peer.state),
+                    None if terminals.contains(&division.code) => PeerBadge::of(l, LinkState::Down),
+                    None => PeerBadge::kept_here(l),
+                },
                 last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
                 pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
                 records: here.map_or(0, |village| village.records),
@@ -241,6 +249,17 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
     let page = Page::staff(&state, &staff, l.t("villages-title"));
     let coverage = coverage.notice(l, now_ms);
     Ok(html(&VillagesPage { l, page, coverage, rows }))
+}
+
+/// Addresses that have a node of their own, connected or not.
+fn terminals(authority: &Authority) -> BTreeSet<AddressCode> {
+    let nodes = authority.certificates().map(Certificate::body);
+    let nodes = nodes.filter(|body| body.kind == AuthorKind::Node);
+    let own = |body: &CertificateBody| {
+        let grant = body.grants.iter().find(|grant| grant.region.depth == Depth::Subtree)?;
+        Some(grant.region.prefix)
+    };
+    nodes.filter_map(own).collect()
 }
 
 /// The level below a region that figures are listed by.

@@ -378,7 +378,7 @@ async fn by_receipt(
         let view = store.view(&home)?.ok_or(Failure::NotFound)?;
         let ticket = domain::fold(&view, &store.authority());
         let name = store.read(|connection| Ok(name_of(connection, &home.address, 1)))?;
-        Ok::<_, Failure>((ticket, SyncBadge::of(l, height(store, &home)?), name))
+        Ok::<_, Failure>((ticket, SyncBadge::for_villager(l, height(store, &home)?), name))
     })
     .await
 }

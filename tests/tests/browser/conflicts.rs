@@ -9,6 +9,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
+use fantoccini::Locator;
 
 use super::chromium::Chromium;
 use super::fixture::Node;
@@ -68,11 +69,12 @@ async fn both_values_are_shown_and_one_is_chosen() {
     for part in ["村口路灯", "数量", "12", "15", "王书记", "李强"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    let forms = browser.client.find_all(fantoccini::Locator::Css(".values form")).await.unwrap();
+    let forms = browser.client.find_all(Locator::Css(".values form")).await.unwrap();
     assert_eq!(forms.len(), 2);
     for form in forms {
-        if form.text().await.unwrap().contains("15") {
-            form.find(fantoccini::Locator::Css("button")).await.unwrap().click().await.unwrap();
+        let value = form.find(Locator::Css("strong")).await.unwrap().text().await.unwrap();
+        if value == "15" {
+            form.find(Locator::Css("button")).await.unwrap().click().await.unwrap();
             break;
         }
     }

@@ -98,6 +98,24 @@ async fn a_full_disk_is_said_and_keeps_what_was_typed() {
     });
 }
 
+/// Shows that a list that refreshes itself does not get the login page pasted into it when the
+/// session is over: the page is told to load anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_left_open_leads_to_the_login() {
+    let node = Node::village().await;
+    tokio::task::block_in_place(|| {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let agent = ureq::Agent::from(config);
+        for path in ["/fragment/today", "/fragment/queue", "/fragment/records"] {
+            let answer = agent.get(format!("{}{path}", node.url)).call().unwrap();
+            assert_eq!(answer.status(), 401);
+            assert_eq!(answer.headers()["hx-refresh"], "true");
+        }
+        let link = agent.get(format!("{}/fragment/link", node.url)).call().unwrap();
+        assert_eq!(link.status(), 200, "the state of the link is for everybody");
+    });
+}
+
 /// Shows the headers that keep scripts and frames of others out.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_has_a_strict_policy() {

@@ -25,7 +25,10 @@ async fn a_report_with_photo_is_found_by_its_receipt() {
     browser.wait_for_text("已收到").await;
     let receipt = browser.text(".number-plate").await;
     let shown = browser.text("main").await;
-    assert!(shown.contains("仅本机") && !shown.contains("13800138000"), "{shown}");
+    assert!(
+        shown.contains("村里已收到，联网后自动送到镇里") && !shown.contains("13800138000"),
+        "{shown}"
+    );
     let width = "return document.querySelector('.photos img').naturalWidth";
     // The phone held the camera upright, which EXIF said and the stored picture now is.
     assert_eq!(browser.script(width).await, 1200);
