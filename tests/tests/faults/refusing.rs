@@ -155,7 +155,6 @@ fn broken_rows_are_reported_and_the_rest_is_imported() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let report =
         run(["import", "divisions", file.to_str().unwrap(), "--json", "--data-dir", data_dir], "");
-    println!("{}\n{}", ran.stdout, report.stdout);
     for line in &broken {
         let said = ran.stdout.lines().find(|text| text.starts_with(&format!("line {line}: ")));
         assert!(said.is_some_and(|text| text.contains("rejected: ")), "{line}: {}", ran.stdout);
