@@ -4,6 +4,11 @@ use std::fs;
 
 use serde::Serialize;
 
+/// Fields of `/proc/PID/stat` between the name and the user and system times (proc(5)).
+const FIELDS_BEFORE_TIMES: usize = 11;
+/// What the kernel counts these times in for programs, on all its architectures in use.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// A machine and how the program was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
@@ -42,6 +47,16 @@ pub(super) fn peak_rss_mib(pid: u32) -> Option<f64> {
     Some(peak as f64 / 1024.0)
 }
 
+/// Seconds of processor time that a process has used, all threads; `None` when there is none.
+pub(super) fn cpu_seconds(pid: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in brackets, which may hold spaces.
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(FIELDS_BEFORE_TIMES);
+    let mut ticks = || times.next()?.parse::<u32>().ok().map(f64::from);
+    Some((ticks()? + ticks()?) / TICKS_PER_SECOND)
+}
+
 /// The text after `name:` in a file of the kernel.
 fn value(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
@@ -59,12 +74,16 @@ fn kib(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Shows that the kernel's figures are read: a process has memory, and no more than there is.
+    /// Shows that the kernel's figures are read: a process has memory, no more than there is, and
+    /// its processor time rises with work.
     #[test]
-    fn this_process_has_memory() {
-        let own = peak_rss_mib(std::process::id()).unwrap();
+    fn this_process_has_memory_and_uses_time() {
+        let own = std::process::id();
+        let before = cpu_seconds(own).unwrap();
+        while cpu_seconds(own).unwrap() <= before {}
+        let memory = peak_rss_mib(own).unwrap();
         let machine = Machine::this();
-        assert!(own > 0.5 && own < f64::from(u32::try_from(machine.memory_mib).unwrap()));
-        assert_eq!(peak_rss_mib(u32::MAX), None);
+        assert!(memory > 0.5 && memory < f64::from(u32::try_from(machine.memory_mib).unwrap()));
+        assert_eq!((peak_rss_mib(u32::MAX), cpu_seconds(u32::MAX)), (None, None));
     }
 }

@@ -15,7 +15,7 @@ use super::federation::{self, DESTINATION, SOURCE, Scratch};
 use super::library::{self, Contents, Edits, Side};
 use super::limit::{self, Limit};
 use super::link::{Meeting, until_equal};
-use super::machine::{Machine, peak_rss_mib};
+use super::machine::{Machine, cpu_seconds, peak_rss_mib};
 use crate::command::Failure;
 use crate::demo::fleet::Fleet;
 use crate::demo::layout::{Layout, Node};
@@ -24,7 +24,7 @@ use crate::service::open_store;
 /// Fields edited on both sides.
 const CONCURRENT: usize = 50;
 /// How long a meeting may take before it counts as failed: this and a second for 100 records.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct Options {
     pub seed: u64,
     /// Empty directory for the stores; a temporary one when absent.
     pub dir: Option<PathBuf>,
+    /// The `cunlian` binary of both processes; this process's own program when absent.
+    pub program: Option<PathBuf>,
 }
 
 /// What is under way.
@@ -112,6 +114,8 @@ pub struct Diff {
 pub struct Process {
     /// Most memory it had by the end of the cold copy.
     pub rss_mib: f64,
+    /// Processor time it had used by then, start included.
+    pub cpu_seconds: f64,
 }
 
 /// Runs all of it. `progress` gets the stage, what is done of it and what it comes to; both are 0
@@ -128,8 +132,7 @@ pub fn run(
         progress(Stage::Load, done, records);
     })?;
     let patience = PATIENCE + Duration::from_secs(records / 100);
-    let program = std::env::var_os("CUNLIAN_PROGRAM").map(PathBuf::from);
-    let program = program.map_or_else(std::env::current_exe, Ok)?;
+    let program = options.program.clone().map_or_else(std::env::current_exe, Ok)?;
     let mut fleet = Fleet::new(layout, &program);
 
     start(&mut fleet)?;
@@ -200,9 +203,11 @@ fn start(fleet: &mut Fleet) -> Result<(), Failure> {
 }
 
 fn process(fleet: &Fleet, index: usize) -> Result<Process, Failure> {
-    let peak = fleet.pid(index).and_then(peak_rss_mib);
-    let rss_mib = peak.ok_or_else(|| Failure::new("the system does not tell peak memory"))?;
-    Ok(Process { rss_mib })
+    let pid = fleet.pid(index);
+    let figures = pid.and_then(peak_rss_mib).zip(pid.and_then(cpu_seconds));
+    let (rss_mib, cpu_seconds) =
+        figures.ok_or_else(|| Failure::new("the system does not tell memory and time"))?;
+    Ok(Process { rss_mib, cpu_seconds })
 }
 
 /// Reads both stores; gives the conflicts found, and what is not as it should be.

@@ -35,6 +35,9 @@ struct Sync {
     /// Empty directory for the stores; a temporary one by default
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Program that both processes run, such as a wrapper that profiles; this one by default
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -50,7 +53,8 @@ impl Bench {
 impl Sync {
     fn run(self) -> Outcome {
         let records = usize::try_from(self.records)?;
-        let options = sync::Options { records, seed: self.seed, dir: self.dir };
+        let Self { seed, dir, program, json, .. } = self;
+        let options = sync::Options { records, seed, dir, program };
         let bar = progress_bar();
         let report = sync::run(&options, |stage, done, total| {
             bar.set_message(name(stage));
@@ -59,7 +63,7 @@ impl Sync {
         });
         bar.finish_and_clear();
         let report = report?;
-        if self.json {
+        if json {
             print_json(&report)?;
         } else {
             print(&report);
@@ -126,8 +130,10 @@ fn print(report: &Report) {
         diff.changes_each,
         diff.conflicts
     );
-    println!(
-        "peak memory: source {:.0} MiB, destination {:.0} MiB",
-        report.source.rss_mib, report.destination.rss_mib
-    );
+    for (name, process) in [("source", report.source), ("destination", report.destination)] {
+        println!(
+            "{name}: peak memory {:.0} MiB, processor {:.2} s by the end of the copy",
+            process.rss_mib, process.cpu_seconds
+        );
+    }
 }
