@@ -5,5 +5,6 @@
 //! permission or data.
 
 pub mod gate;
+mod lane;
 pub mod runtime;
 pub mod tls;

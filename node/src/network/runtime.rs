@@ -27,7 +27,7 @@ use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::tls;
+use super::{lane, tls};
 
 /// Events waiting for the hub; more make the readers wait.
 const EVENTS: usize = 256;
@@ -35,6 +35,8 @@ const EVENTS: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the last words of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long what was sent before may take; a peer that does not read is not waited for.
+const LAST_FRAMES: Duration = Duration::from_secs(5);
 /// Reports are published at most this often.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
@@ -73,6 +75,7 @@ pub struct Network {
 
 /// One end of a connection as the hub's task sees it.
 struct Link {
+    connection: Connection,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     flowing: watch::Sender<bool>,
     changing: mpsc::UnboundedSender<(u64, StoreRequest)>,
@@ -254,6 +257,7 @@ impl Driver {
                 let peer = connection.0;
                 tracing::warn!(peer, ?code, reason, "session closed");
                 if let Some(link) = self.links.get(&connection) {
+                    tokio::spawn(close_late(link.connection.clone(), code));
                     let _ = link.outgoing.send(Outgoing::Close(code, reason));
                 }
             }
@@ -351,9 +355,9 @@ async fn serve(
     let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed));
     let (outgoing, frames) = mpsc::unbounded_channel();
     let (flowing, may_read) = watch::channel(true);
-    let changing = lane(&shared, id);
-    let reading = lane(&shared, id);
-    let link = Link { outgoing, flowing, changing, reading };
+    let changing = lane::start(shared.store.clone(), shared.events.clone(), id);
+    let reading = lane::start(shared.store.clone(), shared.events.clone(), id);
+    let link = Link { connection: connection.clone(), outgoing, flowing, changing, reading };
     let events = shared.events.clone();
     if shared.links.send((id, link)).is_err() || events.send(begin(id, channel)).await.is_err() {
         return;
@@ -364,6 +368,12 @@ async fn serve(
     };
     connection.close(VarInt::from_u32(FaultCode::Stopping as u32), b"");
     let _ = events.send(Event::Gone { connection: id, reason }).await;
+}
+
+/// Ends a connection whose writer may be stuck behind what the peer does not read.
+async fn close_late(connection: Connection, code: FaultCode) {
+    tokio::time::sleep(LAST_FRAMES).await;
+    connection.close(VarInt::from_u32(code as u32), b"");
 }
 
 async fn read(
@@ -426,25 +436,4 @@ async fn write(
         }
     }
     "this node closed the connection".to_owned()
-}
-
-/// A queue of store requests of one connection, carried out one after another.
-fn lane(shared: &Shared, connection: ConnectionId) -> mpsc::UnboundedSender<(u64, StoreRequest)> {
-    let (sender, mut requests) = mpsc::unbounded_channel();
-    let (store, events) = (shared.store.clone(), shared.events.clone());
-    tokio::spawn(async move {
-        while let Some((number, request)) = requests.recv().await {
-            let store = store.clone();
-            let served = tokio::task::spawn_blocking(move || store.serve(request)).await;
-            let reply = match served {
-                Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("the store's thread was stopped".to_owned()),
-            };
-            if events.send(Event::Stored { connection, number, reply }).await.is_err() {
-                return;
-            }
-        }
-    });
-    sender
 }
