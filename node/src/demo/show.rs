@@ -9,13 +9,16 @@ use cunlian_protocol::certificate::Tier;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::fleet::{Fleet, PASSWORD, check_ports, provision};
+use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision};
 use super::layout::{Layout, Node};
 use super::{load, story};
 use crate::command::Failure;
+use crate::network::gate::cut_file;
 
 /// How long the first copy may take.
 const PATIENCE: Duration = Duration::from_mins(30);
+/// Exit code when stopped while starting, as shells give it for Ctrl-C.
+const INTERRUPTED: i32 = 130;
 /// There while the data is being made; found at start, the making was interrupted.
 const LOADING: &str = "demo.loading";
 /// There once the data is complete.
@@ -37,7 +40,12 @@ pub fn run(layout: Layout, dir: &Path, records: usize, seed: u64) -> Result<(), 
             let outcome = bring_up(&mut fleet, fresh);
             (fleet, outcome)
         });
-        let (mut fleet, outcome) = work.await.map_err(|_| Failure::new("the demo gave up"))?;
+        let (mut fleet, outcome) = tokio::select! {
+            done = work => done.map_err(|_| Failure::new("the demo gave up"))?,
+            // The nodes end with this process, because their standard input does.
+            _ = interrupt.recv() => std::process::exit(INTERRUPTED),
+            _ = terminate.recv() => std::process::exit(INTERRUPTED),
+        };
         outcome?;
         print_guide(fleet.layout(), dir);
         tokio::select! {
@@ -83,6 +91,12 @@ fn make(layout: &Layout, dir: &Path, records: usize, seed: u64) -> Result<(), Fa
 }
 
 fn bring_up(fleet: &mut Fleet, fresh: bool) -> Result<(), Failure> {
+    for node in &fleet.layout().nodes {
+        if cut_file(&node.dir).exists() {
+            eprintln!("the link of {} was cut; it is healed", node.name);
+            heal_link(node)?;
+        }
+    }
     eprintln!("starting {} nodes …", fleet.layout().nodes.len());
     fleet.start_all()?;
     let bar = bar(fleet.layout().nodes.len() as u64 - 1, "nodes in step with their parents");
