@@ -19,6 +19,13 @@ window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button")) button.removeAttribute("aria-busy");
 });
 
+// A list that refreshes itself waits while somebody is in it with the keyboard.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const list = event.detail.target;
+  const isPolled = list.getAttribute("hx-trigger")?.startsWith("every");
+  if (isPolled && list.contains(document.activeElement)) event.detail.shouldSwap = false;
+});
+
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });

@@ -1,21 +1,20 @@
-//! Library records: search, register, show with the provenance of every field, edit.
+//! Library records: register and edit; searching is `search`, the page of one is `page`.
 //!
 //! The form is made from the catalogue and shows only the parts this person may write; what they
 //! may not read is not on the page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use cunlian_crdt::document::{DocumentView, FieldView};
+use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
 use cunlian_governance::query;
-use cunlian_governance::query::record::{Hits, Search};
 use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
@@ -23,27 +22,27 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
-use serde::Deserialize;
 
 use super::WebState;
-use super::clock::full;
-use super::component::{Choice, ConflictBox, FieldInput, Height, SyncBadge};
+use super::component::FieldInput;
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::plate::code_of;
 use super::posted::Posted;
-use super::reading::{PlaceNames, ask, domain_language, height, place_name};
+use super::reading::{ask, domain_language};
 use super::village::village_choices;
 use super::visit::Staff;
 use super::writing::{new_document, save};
 use crate::text::Text;
 
 mod form;
+mod page;
+mod search;
 
 use self::form::{FormPart, parts_of};
+use self::page::show;
+use self::search::{search, search_fragment};
 
-/// Records on one page of results.
-const SHOWN: u32 = 50;
 /// Where values typed at a terminal come from.
 const SOURCE: &str = "terminal";
 
@@ -57,46 +56,6 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/records/{category}/{address}/{document}/edit", get(edit_form).post(edit))
 }
 
-#[derive(Deserialize, Clone, Default)]
-struct Asked {
-    #[serde(default)]
-    q: String,
-    #[serde(default)]
-    class: String,
-}
-
-struct ResultRow {
-    href: String,
-    title: String,
-    class: String,
-    place: String,
-    detail: String,
-    conflict: bool,
-    sync: SyncBadge,
-}
-
-#[derive(Template)]
-#[template(path = "records.html")]
-struct RecordsPage {
-    l: Text,
-    page: Page,
-    query: String,
-    chosen: String,
-    classes: Vec<Choice>,
-    rows: Vec<ResultRow>,
-    found: String,
-    empty: String,
-}
-
-#[derive(Template)]
-#[template(path = "records_list.html")]
-struct RecordsList {
-    l: Text,
-    rows: Vec<ResultRow>,
-    found: String,
-    empty: String,
-}
-
 /// The path of a record's page.
 pub(crate) fn record_href(home: &Home) -> String {
     format!("/records/{}/{}/{}", home.category, home.address, home.document)
@@ -108,109 +67,10 @@ pub(crate) fn source_name(l: Text, source: &str) -> String {
     if l.has(&key) { l.of("source", source) } else { source.to_owned() }
 }
 
-async fn search(
-    State(state): State<WebState>,
-    staff: Staff,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
-    let l = staff.visit.l;
-    let own = state.place().0;
-    let catalogue = catalogue(&state).await?;
-    let RecordsList { rows, found, empty, .. } = results(&state, &staff, &asked).await?;
-    let conflicts =
-        ask(&state, move |store| store.read(|connection| query::conflict::count(connection, own)))
-            .await?;
-    Ok(html(&RecordsPage {
-        l,
-        page: Page::staff(&state, &staff, l.t("records-title")).count("/conflicts", conflicts),
-        query: asked.q,
-        chosen: asked.class,
-        classes: class_choices(&catalogue, l),
-        rows,
-        found,
-        empty,
-    }))
-}
-
-async fn search_fragment(
-    State(state): State<WebState>,
-    staff: Staff,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Failure> {
-    Ok(html(&results(&state, &staff, &asked).await?))
-}
-
 /// The catalogue that holds at this node.
 async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
     let own = state.place().0;
     ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
-}
-
-fn class_choices(catalogue: &Catalogue, l: Text) -> Vec<Choice> {
-    let choice = |class: &Class| Choice {
-        value: class.key.clone(),
-        label: class.name(domain_language(l)).to_owned(),
-    };
-    catalogue.classes().iter().map(choice).collect()
-}
-
-async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
-    let (l, region) = (staff.visit.l, state.place().0);
-    let reader = staff.person.author.serial;
-    let asked = asked.clone();
-    let text: String = asked.q.trim().chars().take(100).collect();
-    let is_blank = text.is_empty();
-    let (rows, more) =
-        ask(state, move |store| find(store, &reader, region, &Asked { q: text, ..asked }, l))
-            .await?;
-    let found = if more {
-        l.t1("records-found-more", "n", rows.len())
-    } else {
-        l.t1("records-found", "n", rows.len())
-    };
-    let empty = if is_blank { l.t("records-none-yet") } else { l.t("records-none-found") };
-    Ok(RecordsList { l, rows, found, empty })
-}
-
-fn find(
-    store: &Store,
-    reader: &Serial,
-    region: AddressCode,
-    asked: &Asked,
-    l: Text,
-) -> Result<(Vec<ResultRow>, bool), Failure> {
-    let (catalogue, Hits { hits, more }) = store.read(|connection| {
-        let catalogue = query::catalogue(connection, region)?;
-        let class = catalogue.class(&asked.class).map(|class| class.number);
-        let search = Search { text: &asked.q, class, region, offset: 0, limit: SHOWN };
-        let hits = query::record::search(connection, &search)?;
-        Ok((catalogue, hits))
-    })?;
-    let authority = store.authority();
-    let mut names = PlaceNames::new(1);
-    let mut rows = Vec::new();
-    for hit in hits {
-        let Some(class) = catalogue.by_number(hit.class) else { continue };
-        let home = class.home(Part::Base, hit.place.address, hit.place.record);
-        if authority.may(reader, Rights::READ, &home).is_err() {
-            continue;
-        }
-        let shown = class.fields.iter().filter(|field| field.key != "name");
-        let detail: Vec<&str> = shown
-            .filter_map(|field| hit.fields.get(&field.key).map(String::as_str))
-            .take(3)
-            .collect();
-        rows.push(ResultRow {
-            href: record_href(&home),
-            title: if hit.name.is_empty() { l.t("record-unnamed") } else { hit.name },
-            class: class.name(domain_language(l)).to_owned(),
-            place: names.of(store, hit.place.address)?,
-            detail: detail.join(" · "),
-            conflict: hit.conflicted,
-            sync: SyncBadge::of(l, height(store, &home)?),
-        });
-    }
-    Ok((rows, more))
 }
 
 #[derive(Template)]
@@ -444,43 +304,6 @@ fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
     }
 }
 
-struct ShownField {
-    label: String,
-    text: String,
-    source: String,
-    conflict: bool,
-}
-
-struct ShownPart {
-    title: String,
-    sync: Option<SyncBadge>,
-    fields: Vec<ShownField>,
-}
-
-#[derive(Template)]
-#[template(path = "record.html")]
-struct RecordPage {
-    l: Text,
-    page: Page,
-    href: String,
-    class: String,
-    place: String,
-    plate: String,
-    sync: SyncBadge,
-    saved: bool,
-    may_edit: bool,
-    waiting: u32,
-    conflicts: Vec<ConflictBox>,
-    parts: Vec<ShownPart>,
-    hidden: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(default)]
-    saved: String,
-}
-
 /// A record's documents, as far as `reader` may see them.
 struct Loaded {
     class: Class,
@@ -543,153 +366,6 @@ impl Loaded {
 }
 
 type RecordPath = Path<(String, String, String)>;
-
-async fn show(
-    State(state): State<WebState>,
-    staff: Staff,
-    Path((category, address, document)): RecordPath,
-    Query(shown): Query<Shown>,
-) -> Result<Response, Failure> {
-    let l = staff.visit.l;
-    let reader = staff.person.author.serial;
-    let token = staff.visit.token(&state);
-    let page = Page::staff(&state, &staff, String::new());
-    let saved = !shown.saved.is_empty();
-    let page = ask(&state, move |store| {
-        let (class, place) = base_of(store, &category, &address, &document)?;
-        let loaded = load(store, &reader, class, place)?;
-        record_page(store, &reader, &loaded, page, &token, saved, l)
-    })
-    .await?;
-    Ok(html(&page))
-}
-
-fn record_page(
-    store: &Store,
-    reader: &Serial,
-    loaded: &Loaded,
-    page: Page,
-    token: &str,
-    saved: bool,
-    l: Text,
-) -> Result<RecordPage, Failure> {
-    let authority = store.authority();
-    let language = domain_language(l);
-    let (place, class) = (loaded.place, &loaded.class);
-    let home = loaded.home();
-    let href = record_href(&home);
-    let mut conflicts = Vec::new();
-    let (mut parts, mut heights) = (Vec::new(), BTreeSet::new());
-    for (part, view) in &loaded.views {
-        let found = store.read(|connection| {
-            query::conflict::of_document(connection, view.home.address, view.home.document)
-        })?;
-        conflicts.extend(super::conflict::boxes(store, reader, found, l, token, &href)?);
-        let reached = height(store, &view.home)?;
-        heights.insert(rank(reached));
-        parts.push(ShownPart {
-            title: part.name(language).to_owned(),
-            sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached)),
-            fields: shown_fields(class, *part, view, &authority, l),
-        });
-    }
-    // The record as a whole has come as far as its slowest part that travels.
-    let slowest = heights.first().copied().map_or(Height::Home, height_of);
-    let may_edit = class.parts().any(|part| {
-        let home = class.home(part, place.address, place.record);
-        authority.may(reader, Rights::WRITE, &home).is_ok()
-    });
-    Ok(RecordPage {
-        l,
-        page: Page { title: loaded.name(l), ..page },
-        href,
-        class: class.name(language).to_owned(),
-        place: place_name(store, &place.address)?,
-        plate: place.address.plate_text(),
-        sync: SyncBadge::of(l, slowest),
-        saved,
-        may_edit,
-        waiting: loaded.views.iter().map(|(_, view)| view.waiting).sum(),
-        conflicts,
-        parts,
-        hidden: (loaded.hidden > 0).then(|| l.t1("record-hidden", "n", loaded.hidden)),
-    })
-}
-
-/// Refused and local come before what has reached further; what does not travel comes last.
-const fn rank(height: Height) -> u8 {
-    match height {
-        Height::Refused => 0,
-        Height::Local => 1,
-        Height::Town => 2,
-        Height::County => 3,
-        Height::Home => 4,
-    }
-}
-
-const fn height_of(rank: u8) -> Height {
-    match rank {
-        0 => Height::Refused,
-        1 => Height::Local,
-        2 => Height::Town,
-        3 => Height::County,
-        _ => Height::Home,
-    }
-}
-
-/// The fields of a part in the order of the catalogue, then those it does not know.
-fn shown_fields(
-    class: &Class,
-    part: Part,
-    view: &DocumentView,
-    authority: &Authority,
-    l: Text,
-) -> Vec<ShownField> {
-    let language = domain_language(l);
-    let known = class.fields.iter().filter(|field| field.part == part);
-    let mut shown: Vec<ShownField> = known
-        .filter_map(|field| {
-            let stored = view.fields.get(&field.key)?;
-            let option = field.options.iter().find(|option| option.zh == stored.current.text);
-            let text = match option {
-                Some(option) if language == cunlian_governance::catalogue::Language::English => {
-                    option.en.clone()
-                }
-                _ => stored.current.text.clone(),
-            };
-            Some(shown_field(field.name(language), text, stored, authority, l))
-        })
-        .collect();
-    let unknown = view.fields.iter().filter(|(key, _)| class.field(key).is_none());
-    shown.extend(
-        unknown
-            .map(|(key, field)| shown_field(key, field.current.text.clone(), field, authority, l)),
-    );
-    shown
-}
-
-fn shown_field(
-    label: &str,
-    text: String,
-    field: &FieldView,
-    authority: &Authority,
-    l: Text,
-) -> ShownField {
-    let writer = &field.current.writer;
-    ShownField {
-        label: label.to_owned(),
-        text,
-        source: l.with(
-            "written-by",
-            &[
-                ("name", &authority.name(&writer.author)),
-                ("time", &full(writer.recorded_at_ms)),
-                ("source", &source_name(l, &writer.source)),
-            ],
-        ),
-        conflict: !field.others.is_empty(),
-    }
-}
 
 async fn edit_form(
     State(state): State<WebState>,

@@ -1,0 +1,164 @@
+//! Search in the library.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use cunlian_crdt::store::Store;
+use cunlian_governance::catalogue::{Catalogue, Class, Part};
+use cunlian_governance::query;
+use cunlian_governance::query::record::{Hits, Search};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::rights::Rights;
+use serde::Deserialize;
+
+use super::{catalogue, record_href};
+use crate::text::Text;
+use crate::web::WebState;
+use crate::web::component::{Choice, SyncBadge};
+use crate::web::failure::Failure;
+use crate::web::layout::{Page, html};
+use crate::web::reading::{PlaceNames, ask, domain_language, height};
+use crate::web::visit::Staff;
+
+/// Records on one page of results.
+const SHOWN: u32 = 50;
+
+#[derive(Deserialize, Clone, Default)]
+pub(super) struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    class: String,
+}
+
+struct ResultRow {
+    href: String,
+    title: String,
+    class: String,
+    place: String,
+    detail: String,
+    conflict: bool,
+    sync: SyncBadge,
+}
+
+#[derive(Template)]
+#[template(path = "records.html")]
+struct RecordsPage {
+    l: Text,
+    page: Page,
+    query: String,
+    chosen: String,
+    classes: Vec<Choice>,
+    rows: Vec<ResultRow>,
+    found: String,
+    empty: String,
+}
+
+#[derive(Template)]
+#[template(path = "records_list.html")]
+struct RecordsList {
+    l: Text,
+    rows: Vec<ResultRow>,
+    found: String,
+    empty: String,
+}
+
+pub(super) async fn search(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let own = state.place().0;
+    let catalogue = catalogue(&state).await?;
+    let RecordsList { rows, found, empty, .. } = results(&state, &staff, &asked).await?;
+    let conflicts =
+        ask(&state, move |store| store.read(|connection| query::conflict::count(connection, own)))
+            .await?;
+    Ok(html(&RecordsPage {
+        l,
+        page: Page::staff(&state, &staff, l.t("records-title")).count("/conflicts", conflicts),
+        query: asked.q,
+        chosen: asked.class,
+        classes: class_choices(&catalogue, l),
+        rows,
+        found,
+        empty,
+    }))
+}
+
+pub(super) async fn search_fragment(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    Ok(html(&results(&state, &staff, &asked).await?))
+}
+
+fn class_choices(catalogue: &Catalogue, l: Text) -> Vec<Choice> {
+    let choice = |class: &Class| Choice {
+        value: class.key.clone(),
+        label: class.name(domain_language(l)).to_owned(),
+    };
+    catalogue.classes().iter().map(choice).collect()
+}
+
+async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
+    let (l, region) = (staff.visit.l, state.place().0);
+    let reader = staff.person.author.serial;
+    let asked = asked.clone();
+    let text: String = asked.q.trim().chars().take(100).collect();
+    let is_blank = text.is_empty();
+    let (rows, more) =
+        ask(state, move |store| find(store, &reader, region, &Asked { q: text, ..asked }, l))
+            .await?;
+    let found = if more {
+        l.t1("records-found-more", "n", rows.len())
+    } else {
+        l.t1("records-found", "n", rows.len())
+    };
+    let empty = if is_blank { l.t("records-none-yet") } else { l.t("records-none-found") };
+    Ok(RecordsList { l, rows, found, empty })
+}
+
+fn find(
+    store: &Store,
+    reader: &Serial,
+    region: AddressCode,
+    asked: &Asked,
+    l: Text,
+) -> Result<(Vec<ResultRow>, bool), Failure> {
+    let (catalogue, Hits { hits, more }) = store.read(|connection| {
+        let catalogue = query::catalogue(connection, region)?;
+        let class = catalogue.class(&asked.class).map(|class| class.number);
+        let search = Search { text: &asked.q, class, region, offset: 0, limit: SHOWN };
+        let hits = query::record::search(connection, &search)?;
+        Ok((catalogue, hits))
+    })?;
+    let authority = store.authority();
+    let mut names = PlaceNames::new(1);
+    let mut rows = Vec::new();
+    for hit in hits {
+        let Some(class) = catalogue.by_number(hit.class) else { continue };
+        let home = class.home(Part::Base, hit.place.address, hit.place.record);
+        if authority.may(reader, Rights::READ, &home).is_err() {
+            continue;
+        }
+        let shown = class.fields.iter().filter(|field| field.key != "name");
+        let detail: Vec<&str> = shown
+            .filter_map(|field| hit.fields.get(&field.key).map(String::as_str))
+            .take(3)
+            .collect();
+        rows.push(ResultRow {
+            href: record_href(&home),
+            title: if hit.name.is_empty() { l.t("record-unnamed") } else { hit.name },
+            class: class.name(domain_language(l)).to_owned(),
+            place: names.of(store, hit.place.address)?,
+            detail: detail.join(" · "),
+            conflict: hit.conflicted,
+            sync: SyncBadge::of(l, height(store, &home)?),
+        });
+    }
+    Ok((rows, more))
+}
