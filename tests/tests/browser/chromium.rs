@@ -20,14 +20,20 @@ pub struct Chromium {
     _profile: TempDir,
 }
 
-/// The chromedriver process; killing it ends the browser it started.
+/// The chromedriver process, and the session that has to be ended before it: a killed driver
+/// leaves its browser behind.
 struct Driver {
     process: Child,
     url: String,
+    session: Option<String>,
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        if let Some(session) = &self.session {
+            // After a test that went well the session has ended already.
+            let _ = ureq::delete(format!("{}/session/{session}", self.url)).call();
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -42,7 +48,7 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver is installed (Debian package chromium-driver)");
-        let driver = Self { process, url: format!("http://127.0.0.1:{port}") };
+        let driver = Self { process, url: format!("http://127.0.0.1:{port}"), session: None };
         let status = format!("{}/status", driver.url);
         let is_up = || ureq::get(&status).call().is_ok();
         until("chromedriver answers", || async { is_up() }).await;
@@ -63,7 +69,7 @@ pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) 
 impl Chromium {
     /// Starts a browser that prefers Chinese.
     pub async fn start() -> Self {
-        let driver = Driver::start().await;
+        let mut driver = Driver::start().await;
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless",
@@ -92,6 +98,7 @@ impl Chromium {
             .connect(&driver.url)
             .await
             .unwrap();
+        driver.session = client.session_id().await.unwrap();
         client.set_window_size(1280, 900).await.unwrap();
         Self { client, driver, _profile: profile }
     }
