@@ -32,7 +32,7 @@ use crate::network::runtime::{HubClock, Network};
 use crate::network::tls::{self, TlsError};
 use crate::operator::{OperatorError, Operators};
 use crate::status::NodeStatus;
-use crate::web::{WebConfig, WebState, router};
+use crate::web::{WebConfig, WebState, serve};
 
 mod control;
 mod watching;
@@ -151,9 +151,8 @@ impl Service {
             now_ms: Arc::new(now_ms),
             public_url: config.public_url(),
         });
-        let pages = router(web).into_make_service_with_connect_info::<SocketAddr>();
         let pages = tokio::spawn(async move {
-            if let Err(error) = axum::serve(http, pages).await {
+            if let Err(error) = serve(http, web).await {
                 tracing::error!(%error, "the pages stopped");
             }
         });

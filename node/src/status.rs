@@ -37,8 +37,6 @@ pub struct NodeStatus {
     pub changes: u64,
     /// Changes that some tier above may see and is not known to hold.
     pub waiting: u64,
-    /// Bytes free on the disk of the store, if known.
-    pub disk_free_bytes: Option<u64>,
 }
 
 /// Whether the store takes writes.

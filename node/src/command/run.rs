@@ -1,5 +1,7 @@
 //! `cunlian run`: the node itself.
 
+use std::io::Write as _;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,8 +24,10 @@ impl Run {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
             let service = Service::start(&self.data.data_dir).await.map_err(start_failure)?;
-            println!("pages: http://{}", service.http());
-            println!("nodes: {} (UDP)", service.listen());
+            // A node whose output nobody reads any more goes on.
+            let mut out = std::io::stdout();
+            let _ = writeln!(out, "pages: http://{}", service.http());
+            let _ = writeln!(out, "nodes: {} (UDP)", service.listen());
             service
                 .run_until(async {
                     tokio::select! {

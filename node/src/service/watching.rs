@@ -1,7 +1,9 @@
 //! Keeps the node's status true: put together from the hub's reports and the store, published
 //! when something changes and at least every second.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cunlian_crdt::store::{self, Store};
 use cunlian_protocol::authority::Authority;
@@ -20,8 +22,15 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// A clock that differs from the parent's by more than this is shown as wrong.
 const CLOCK_BOUND_MS: i64 = 120_000;
 
+/// Counting a large store takes a while; it may take this part of the time.
+const COUNTING_SHARE: u32 = 20;
+
 struct Watcher {
     store: Store,
+    /// Set by every commit.
+    changed: Arc<AtomicBool>,
+    counted: Instant,
+    counting_took: Duration,
     gate: Gate,
     known: NodeStatus,
     addresses: Vec<String>,
@@ -50,11 +59,21 @@ pub(super) fn start(
         documents: 0,
         changes: 0,
         waiting: 0,
-        disk_free_bytes: None,
     };
     let addresses = config.peers.iter().map(|peer| peer.address.to_string()).collect();
     let (publish, status) = watch::channel(known.clone());
-    let mut watcher = Watcher { store, gate, known, addresses };
+    let changed = Arc::new(AtomicBool::new(true));
+    let commits = Arc::clone(&changed);
+    store.on_commit(move |_| commits.store(true, Ordering::Release));
+    let mut watcher = Watcher {
+        store,
+        changed,
+        counted: Instant::now(),
+        counting_took: Duration::ZERO,
+        gate,
+        known,
+        addresses,
+    };
     let task = tokio::spawn(async move {
         loop {
             let latest = reports.borrow_and_update().clone();
@@ -79,24 +98,15 @@ pub(super) fn start(
 impl Watcher {
     fn look(&mut self, reports: &[PeerReport]) -> NodeStatus {
         let health = self.store.health();
-        self.known.disk_free_bytes = None;
-        if let store::Health::LowSpace { free } = health {
-            self.known.disk_free_bytes = Some(free);
-        }
         self.known.health = match health {
-            store::Health::Ok | store::Health::LowSpace { .. } => Health::Ok,
+            store::Health::Ok => Health::Ok,
+            store::Health::LowSpace { free } => Health::LowSpace { free_bytes: free },
             store::Health::DiskFull => Health::DiskFull,
             store::Health::ReadOnly => Health::ReadOnly,
             store::Health::Corrupt { detail } => Health::Corrupt { detail },
             store::Health::Failing { detail } => Health::Failed { detail },
         };
-        match self.store.counts() {
-            Ok(counts) => {
-                self.known.documents = counts.total.documents;
-                self.known.changes = counts.total.changes;
-            }
-            Err(fault) => self.known.health = Health::Failed { detail: fault.to_string() },
-        }
+        self.count();
         let authority = self.store.authority();
         let cut: Vec<String> = self.gate.cut_links().iter().map(ToString::to_string).collect();
         let backlog = self.store.outbox_totals().unwrap_or_default();
@@ -130,6 +140,24 @@ impl Watcher {
         self.known.cut_links = self.gate.cut_links();
         self.known.as_of_ms = now_ms();
         self.known.clone()
+    }
+
+    /// Counts anew if something was committed, but not so often that counting is all it does.
+    fn count(&mut self) {
+        if self.counted.elapsed() < self.counting_took * COUNTING_SHARE
+            || !self.changed.swap(false, Ordering::AcqRel)
+        {
+            return;
+        }
+        self.counted = Instant::now();
+        match self.store.counts() {
+            Ok(counts) => {
+                self.known.documents = counts.total.documents;
+                self.known.changes = counts.total.changes;
+            }
+            Err(fault) => self.known.health = Health::Failed { detail: fault.to_string() },
+        }
+        self.counting_took = self.counted.elapsed();
     }
 }
 

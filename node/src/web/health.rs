@@ -107,8 +107,8 @@ fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
         fact(l.t("status-documents"), status.documents.to_string()),
         fact(l.t("status-changes"), status.changes.to_string()),
     ];
-    if let Some(free) = status.disk_free_bytes {
-        facts.push(fact(l.t("status-free"), bytes(free)));
+    if let Health::LowSpace { free_bytes } = status.health {
+        facts.push(fact(l.t("status-free"), bytes(free_bytes)));
     }
     facts.push(fact(l.t("status-time"), full(now_ms)));
     facts.push(fact(l.t("status-started"), full(status.started_at_ms)));

@@ -225,7 +225,6 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         documents: 0,
         changes: 0,
         waiting: 0,
-        disk_free_bytes: Some(40 << 30),
     }
 }
 
