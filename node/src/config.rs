@@ -101,8 +101,10 @@ impl Config {
     /// Writes the configuration of a data directory.
     pub fn save(&self, data_dir: &Path) -> Result<(), ConfigError> {
         let path = data_dir.join(FILE);
-        let text = toml::to_string(self)
-            .map_err(|error| ConfigError::Malformed { path: path.clone(), reason: error.to_string() })?;
+        let text = toml::to_string(self).map_err(|error| ConfigError::Malformed {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         fs::write(&path, text).map_err(|source| ConfigError::Io { path, source })
     }
 

@@ -172,10 +172,7 @@ fn messages() {
         ("answer", Message::Answer(Bounded(answer))),
         (
             "want",
-            Message::Want {
-                number: 1,
-                items: Bounded(vec![Wanted { prefix, ids: Some(ids) }]),
-            },
+            Message::Want { number: 1, items: Bounded(vec![Wanted { prefix, ids: Some(ids) }]) },
         ),
         ("delivered", Message::Delivered { number: 1 }),
         ("announce", Message::Announce { changes: 300, bytes: 120_000 }),

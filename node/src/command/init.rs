@@ -1,8 +1,8 @@
 //! `cunlian init`: a data directory with key and configuration.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use clap::Args;
 use cunlian_protocol::address::AddressCode;
