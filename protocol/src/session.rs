@@ -204,7 +204,7 @@ impl Session {
     /// A tier above is now known to hold changes; a descendant is told of those it may see.
     pub fn handle_news(&mut self, now_ms: i64, news: &[(SetKey, u8)]) -> Vec<Effect> {
         self.drive(now_ms, |session| {
-            session.tell_news(news);
+            session.note_news(news);
             Ok(())
         })
     }
@@ -287,6 +287,7 @@ impl Session {
         if self.phase != Phase::Open {
             return Ok(());
         }
+        self.tell_news();
         self.pump_outgoing();
         self.settle();
         if self.unsent_bytes > UNSENT_BYTES {

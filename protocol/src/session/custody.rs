@@ -2,19 +2,30 @@
 //!
 //! A receipt of the parent settles what was just sent to it. The rest is asked: after a
 //! comparison a node asks its ancestor about everything that still waits, and an ancestor tells
-//! its descendants unasked when a tier further up has taken something.
+//! its descendants unasked when a tier further up has taken something. Because it does, only what
+//! the ancestor itself should hold is asked for again soon; what waits for a tier further up, which
+//! may be a whole library while a link there is down, is asked for again but rarely.
 
-use super::{Effect, Message, Purpose as Of, Relation, Session, StoreReply, StoreRequest};
+use super::{Effect, Message, Purpose as Of, Relation, Role, Session, StoreReply, StoreRequest};
 use crate::key::SetKey;
 use crate::limits;
 use crate::wire::Bounded;
+
+/// How often everything that waits is asked for in one session.
+const ASK_ALL_AGAIN_MS: i64 = 3_600_000;
 
 /// State of asking.
 #[derive(Debug, Default)]
 pub(super) struct Custody {
     asking: bool,
     asked_at_ms: Option<i64>,
+    /// When everything was asked for last, not only what the peer itself should hold.
+    asked_all_at_ms: Option<i64>,
+    /// Whether everything is being asked for.
+    all: bool,
     rest: Option<i64>,
+    /// News for a descendant.
+    to_tell: Vec<(SetKey, u8)>,
 }
 
 /// Why the store was asked.
@@ -29,10 +40,16 @@ impl Session {
     /// Asks an ancestor about what waits, once after each comparison.
     pub(super) fn ask_custody_once(&mut self) {
         let ancestor = self.open_peer().relation == Relation::Ancestor;
-        let due =
-            self.custody.asked_at_ms.is_none_or(|at| self.now_ms >= at + super::COMPARE_AGAIN_MS);
-        if ancestor && self.is_dialler() && due && !self.custody.asking {
-            self.custody.asked_at_ms = Some(self.now_ms);
+        let now_ms = self.now_ms;
+        let due = |at: Option<i64>, pause_ms| at.is_none_or(|at| now_ms >= at + pause_ms);
+        let custody = &mut self.custody;
+        let soon = due(custody.asked_at_ms, super::COMPARE_AGAIN_MS);
+        if ancestor && self.role != Role::Listener && soon && !custody.asking {
+            custody.asked_at_ms = Some(now_ms);
+            custody.all = due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
+            if custody.all {
+                custody.asked_all_at_ms = Some(now_ms);
+            }
             self.ask_waiting(0);
         }
     }
@@ -46,11 +63,13 @@ impl Session {
         match (purpose, reply) {
             (Purpose::Waiting, StoreReply::Waiting { waiting, rest }) => {
                 self.custody.rest = rest;
-                let scope = &self.open_peer().scope;
+                let peer = self.open_peer();
+                let tier = peer.certificate.body().tier.bit();
+                let asked = if self.custody.all { u8::MAX } else { tier };
                 let keys: Vec<SetKey> = waiting
                     .into_iter()
+                    .filter(|(key, tiers)| tiers & asked != 0 && peer.scope.allows(&key.to_bytes()))
                     .map(|(key, _)| key)
-                    .filter(|key| scope.allows(&key.to_bytes()))
                     .collect();
                 match (keys.is_empty(), rest) {
                     (false, _) => self.send(&Message::AskHeld(Bounded(keys))),
@@ -95,15 +114,23 @@ impl Session {
         }
     }
 
-    /// Tells a descendant what a tier above has taken.
-    pub(super) fn tell_news(&mut self, news: &[(SetKey, u8)]) {
+    /// A tier above has taken changes; a descendant is told of those it may see.
+    pub(super) fn note_news(&mut self, news: &[(SetKey, u8)]) {
         let Some(peer) = self.peer.as_ref().filter(|peer| peer.relation == Relation::Descendant)
         else {
             return;
         };
         let inside = |(key, _): &&(SetKey, u8)| peer.scope.allows(&key.to_bytes());
-        let told: Vec<(SetKey, u8)> = news.iter().filter(inside).cloned().collect();
-        for part in told.chunks(limits::HELD_KEYS) {
+        self.custody.to_tell.extend(news.iter().filter(inside).cloned());
+    }
+
+    /// Tells the news, after changes that were read before the store knew of it: told before them,
+    /// it would be about changes the descendant does not have yet, and be lost.
+    pub(super) fn tell_news(&mut self) {
+        if self.outgoing.has_unsent() {
+            return;
+        }
+        for part in std::mem::take(&mut self.custody.to_tell).chunks(limits::HELD_KEYS) {
             self.send(&Message::Held(Bounded(part.to_vec())));
         }
     }

@@ -100,6 +100,11 @@ impl Outgoing {
         self.queued + read as u64 + u64::from(self.live_dirty && self.live_after.is_some())
     }
 
+    /// Whether changes are being read from the store, or were and are not yet sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.reading || !self.gathered.is_empty()
+    }
+
     fn has_room(&self) -> bool {
         !self.reading
             && self.in_flight.len() < limits::IN_FLIGHT_BATCHES
