@@ -172,10 +172,11 @@ impl Line {
     /// the code it closed with.
     pub async fn closed(&self) -> u64 {
         let ended = timeout(PATIENCE, self.connection.closed()).await;
-        match ended.expect("the node closes the connection") {
-            quinn::ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
-            other => panic!("the connection was not closed by the node: {other}"),
-        }
+        let ended = ended.expect("the node closes the connection");
+        let quinn::ConnectionError::ApplicationClosed(close) = ended else {
+            panic!("the connection was not closed by the node: {ended}")
+        };
+        close.error_code.into_inner()
     }
 
     /// Listens until a batch of this number is acknowledged; gives what was refused, and why.

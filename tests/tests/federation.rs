@@ -1,8 +1,16 @@
 //! Real processes: the outage scenario of the demo, with a thief of a village's keys at the town.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+use cunlian_crdt::document::{Edit, Write};
 use cunlian_node::demo::scenario::{self, Options};
-use cunlian_tests::federation::{COUNTY, fleet, free_bases, lay_out, well};
+use cunlian_node::service::{node_author, open_store};
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::region::Region;
+use cunlian_protocol::wire::{Bounded, FaultCode, Message};
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, free_bases, lay_out, well};
 use cunlian_tests::hostile::Hostile;
 use cunlian_tests::program::program;
 use tempfile::tempdir;
@@ -69,4 +77,38 @@ fn a_connection_without_a_stream_is_closed() {
         let _served = Hostile::thief_of(&county.dir).enter(county.listen).await;
         silent.closed().await;
     });
+}
+
+/// Shows that a peer that asks for more than it reads is cut off, so that what it does not take
+/// does not fill the memory of the node: it asks hundreds of times for a list of 3,000 ids and
+/// reads nothing. The node then serves the next one.
+#[test]
+fn a_peer_that_asks_and_does_not_read_is_cut_off() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(dir.path(), &[COUNTY, TOWN, VILLAGE]);
+    let (town, village) = (layout.nodes[1].clone(), layout.nodes[2].clone());
+    let (store, identity) = open_store(&town.dir).unwrap();
+    let tickets = (0..3_000).map(|number: u128| Write {
+        home: Home {
+            category: Category::TICKET,
+            address: village.region,
+            document: DocumentId(number.to_le_bytes()),
+        },
+        edits: vec![Edit::Append { body: "{}".to_owned() }],
+        source: "test".to_owned(),
+        task: String::new(),
+    });
+    store.write(&node_author(&identity), tickets.collect(), 0).unwrap();
+    drop(store);
+    let mut fleet = fleet(layout);
+    well(fleet.start(town.index));
+    let prefix = KeyPrefix::region(Category::TICKET, &Region::subtree(village.region));
+    let thief = Hostile::thief_of(&village.dir);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut greedy = thief.enter(town.listen).await;
+        greedy.say(&Message::Query(Bounded(vec![(prefix, true); 600]))).await;
+        assert_eq!(greedy.closed().await, FaultCode::Flow as u64);
+        let _served = thief.enter(town.listen).await;
+    });
+    assert!(fleet.is_running(town.index));
 }

@@ -110,7 +110,9 @@ fn kill_at_random(fleet: &mut Fleet, desks: &[Desk], rng: &mut StdRng) -> [u32; 
         let index = usize::try_from(rng.next_u32() % 3).unwrap();
         kills[index] += 1;
         fleet.kill(index).unwrap();
-        desks.iter().for_each(|desk| desk.since_kill.store(0, Ordering::Relaxed));
+        for desk in desks {
+            desk.since_kill.store(0, Ordering::Relaxed);
+        }
         well(fleet.start(index));
     }
     kills

@@ -96,3 +96,29 @@ fn the_town_does_not_speak_for_a_county_that_has_nothing() {
         assert_eq!(reached.awaited, Tier::County.bit(), "node {at}");
     }
 }
+
+/// Shows that a county that is away for long does not cost the villages their line: nothing moves
+/// in half an hour but the comparisons of equal sets, although 2,000 records wait for the county,
+/// and when it is back the village learns that it holds them without asking.
+#[test]
+fn what_waits_for_the_county_is_not_asked_for_all_the_time() {
+    let (mut world, [county, town, village]) = three_tiers();
+    world.run(1_000);
+    world.cut(county, town);
+    let secretary = world.nodes[village].member.author(1);
+    let writes = (0..2_000).map(|n| put(POPULATION, VILLAGE, n, "王建国")).collect();
+    world.write(village, &secretary, writes);
+    world.run(120_000);
+    world.assert_equal(town, village);
+    world.tape.clear();
+    world.run(1_800_000);
+    let bytes: usize = world.tape.iter().map(|(_, frame)| frame.len()).sum();
+    assert!((100..8_000).contains(&bytes), "{bytes} bytes in half an hour");
+    world.heal(county, town);
+    world.run(40_000);
+    let waiting = |world: &World| {
+        let totals = world.nodes[village].store.outbox_totals().unwrap();
+        totals.values().map(|tier| tier.changes).sum::<u64>()
+    };
+    assert_eq!(waiting(&world), 0);
+}
