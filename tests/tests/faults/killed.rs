@@ -12,7 +12,7 @@ use cunlian_node::service::open_store;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 const KILLS: u32 = 100;
@@ -68,7 +68,9 @@ fn a_hundred_kills_lose_nothing_acknowledged() {
         assert!(desk.outages.load(Ordering::Relaxed) > 10, "{name} was hardly ever away");
         expected.acknowledged.extend(acknowledged);
     }
-    assert!(kills.iter().all(|count| *count > 15), "{kills:?}");
+    eprintln!("{kills:?}, {} acknowledged", expected.acknowledged.len());
+    assert!(kills.of.iter().all(|count| *count > 15), "{kills:?}");
+    assert!(kills.after_exchange > 20, "hardly anything was synchronised: {kills:?}");
     let found = well(check::check(fleet.layout(), &expected));
     assert_eq!(found.differences, Vec::<String>::new(), "replay with CUNLIAN_SEED={seed}");
     assert!(found.changes > 400, "{found:?}");
@@ -94,9 +96,16 @@ fn seed() -> u64 {
     seed
 }
 
+/// How often which process was killed, and how often while changes had passed its links.
+#[derive(Debug, Default)]
+struct Kills {
+    of: [u32; 3],
+    after_exchange: u32,
+}
+
 /// Kills and starts; each time after some work was acknowledged, at a random moment of it.
-fn kill_at_random(fleet: &mut Fleet, desks: &[Desk], rng: &mut StdRng) -> [u32; 3] {
-    let mut kills = [0; 3];
+fn kill_at_random(fleet: &mut Fleet, desks: &[Desk], rng: &mut StdRng) -> Kills {
+    let mut kills = Kills::default();
     for _ in 0..KILLS {
         let wanted = u64::from(1 + rng.next_u32() % 3);
         let done = || desks.iter().map(|desk| desk.since_kill.load(Ordering::Relaxed)).sum::<u64>();
@@ -108,7 +117,8 @@ fn kill_at_random(fleet: &mut Fleet, desks: &[Desk], rng: &mut StdRng) -> [u32; 
         // The random moment itself; there is no condition to wait for.
         std::thread::sleep(Duration::from_millis(u64::from(rng.next_u32() % PAUSE_MS)));
         let index = usize::try_from(rng.next_u32() % 3).unwrap();
-        kills[index] += 1;
+        kills.of[index] += 1;
+        kills.after_exchange += u32::from(has_exchanged(fleet, index));
         fleet.kill(index).unwrap();
         for desk in desks {
             desk.since_kill.store(0, Ordering::Relaxed);
@@ -116,6 +126,15 @@ fn kill_at_random(fleet: &mut Fleet, desks: &[Desk], rng: &mut StdRng) -> [u32; 
         well(fleet.start(index));
     }
     kills
+}
+
+/// Whether a process has a link up over which changes have passed since it started.
+fn has_exchanged(fleet: &Fleet, index: usize) -> bool {
+    let status = fleet.status(index).unwrap_or_default();
+    let peers = status.get("peers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let figure = |peer: &Value, key: &str| peer["traffic"][key].as_u64().unwrap_or(0);
+    let is_up = |peer: &&Value| matches!(peer["state"].as_str(), Some("live" | "syncing"));
+    peers.iter().filter(is_up).any(|peer| figure(peer, "sent") + figure(peer, "received") > 0)
 }
 
 /// Registers records, and edits every third, until told to stop. What a dying node did not
