@@ -1,10 +1,11 @@
 //! The network side of a node: QUIC, and the task that moves bytes for the hub.
 //!
-//! [`tls`] pins keys, [`gate`] lets a link be cut in this process, [`runtime`] feeds
-//! `cunlian_protocol::hub` and carries out its effects. Nothing here decides anything about
-//! permission or data.
+//! [`tls`] pins keys, [`gate`] lets a link be cut in this process, [`reset`] tells peers that a
+//! connection went with the process that had it, [`runtime`] feeds `cunlian_protocol::hub` and
+//! carries out its effects. Nothing here decides anything about permission or data.
 
 pub mod gate;
 mod lane;
+pub mod reset;
 pub mod runtime;
 pub mod tls;

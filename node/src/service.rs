@@ -19,7 +19,7 @@ use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::hub::Hub;
 use cunlian_protocol::region::Depth;
 use cunlian_protocol::session::Identity;
-use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, Runtime as _, TokioRuntime};
+use quinn::{AsyncUdpSocket, Endpoint, Runtime as _, TokioRuntime};
 use rand::Rng as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,6 +28,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::network::gate::Gate;
+use crate::network::reset;
 use crate::network::runtime::{HubClock, Network};
 use crate::network::tls::{self, TlsError};
 use crate::operator::{OperatorError, Operators};
@@ -202,7 +203,7 @@ fn endpoint(config: &Config, identity: &Identity, gate: &Gate) -> Result<Endpoin
     let socket = UdpSocket::bind(config.listen).map_err(error)?;
     let socket: Arc<dyn AsyncUdpSocket> = runtime.wrap_udp_socket(socket).map_err(error)?;
     let mut endpoint = Endpoint::new_with_abstract_socket(
-        EndpointConfig::default(),
+        reset::configure(&identity.key),
         Some(server),
         gate.guard(socket),
         runtime,

@@ -366,6 +366,8 @@ async fn serve(
         reason = read(receive, id, events.clone(), may_read) => reason,
         reason = write(send, id, events.clone(), frames) => reason,
     };
+    // The streams only know that the connection is lost; the connection knows how.
+    let reason = connection.close_reason().map_or(reason, |error| error.to_string());
     connection.close(VarInt::from_u32(FaultCode::Stopping as u32), b"");
     let _ = events.send(Event::Gone { connection: id, reason }).await;
 }
