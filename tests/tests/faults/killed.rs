@@ -10,6 +10,7 @@ use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
 use cunlian_node::service::open_store;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::program::wait_for;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -79,6 +80,29 @@ fn a_hundred_kills_lose_nothing_acknowledged() {
         let verified = store.verify().unwrap();
         assert!(verified.is_sound(), "CUNLIAN_SEED={seed}: {}: {verified:?}", node.name);
     }
+}
+
+/// Shows that a parent that was killed and is back is found again as soon as its child has
+/// something to send: the child is told that the connection is no more, and does not wait for the
+/// silence to become long enough.
+#[test]
+fn a_killed_parent_is_missed_at_once() {
+    let dir = tempdir().unwrap();
+    let mut fleet = fleet(lay_out(dir.path(), &[COUNTY, TOWN, VILLAGE]));
+    well(fleet.start_all());
+    well(fleet.converge(PATIENCE, |_| {}));
+    let (town, village) = (fleet.layout().nodes[1].clone(), fleet.layout().nodes[2].clone());
+    fleet.kill(town.index).unwrap();
+    well(fleet.start(town.index));
+    let secretary = well(Client::log_in(&village, "secretary"));
+    let fields = json!({"name": "王建国", "sex": "男", "birth": "1968-05-12", "household": "H001"});
+    let address = format!("{VILLAGE}001");
+    let done = well(secretary.register("population", &address, random_document(), &fields));
+    wait_for("the link to be given up", || fleet.parent_link(village.index)["state"] == "down");
+    let error = fleet.parent_link(village.index)["error"].clone();
+    assert_eq!(error, "reset by peer");
+    let dispatcher = well(Client::log_in(&town, "dispatcher"));
+    wait_for("the record at the town", || dispatcher.record(&done.home).is_some());
 }
 
 struct Raised<'a>(&'a AtomicBool);
