@@ -22,6 +22,10 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// A clock that differs from the parent's by more than this is shown as wrong.
 const CLOCK_BOUND_MS: i64 = 120_000;
 
+/// How often a store that could not be written is tried.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// What is written to try: as much as the largest change.
+const PROBE_BYTES: usize = cunlian_protocol::limits::CHANGE_BYTES;
 /// Counting a large store takes a while; it may take this part of the time.
 const COUNTING_SHARE: u32 = 20;
 
@@ -31,6 +35,7 @@ struct Watcher {
     changed: Arc<AtomicBool>,
     counted: Instant,
     counting_took: Duration,
+    probed: Instant,
     gate: Gate,
     known: NodeStatus,
     addresses: Vec<String>,
@@ -70,6 +75,7 @@ pub(super) fn start(
         changed,
         counted: Instant::now(),
         counting_took: Duration::ZERO,
+        probed: Instant::now(),
         gate,
         known,
         addresses,
@@ -98,7 +104,12 @@ pub(super) fn start(
 impl Watcher {
     fn look(&mut self, reports: &[PeerReport]) -> NodeStatus {
         let health = self.store.health();
-        self.known.health = match health {
+        let failing = !matches!(health, store::Health::Ok | store::Health::LowSpace { .. });
+        if failing && self.probed.elapsed() >= PROBE_EVERY {
+            self.probed = Instant::now();
+            self.probe();
+        }
+        self.known.health = match self.store.health() {
             store::Health::Ok => Health::Ok,
             store::Health::LowSpace { free } => Health::LowSpace { free_bytes: free },
             store::Health::DiskFull => Health::DiskFull,
@@ -140,6 +151,19 @@ impl Watcher {
         self.known.cut_links = self.gate.cut_links();
         self.known.as_of_ms = now_ms();
         self.known.clone()
+    }
+
+    /// Tries whether a large change could be stored again; the store notes the outcome. Nobody has to
+    /// lose a form to find out that there is space again.
+    fn probe(&self) {
+        let tried = self.store.write_reference(|connection| {
+            let write = "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', zeroblob(?1))";
+            connection.execute(write, [PROBE_BYTES])?;
+            connection.execute("DELETE FROM meta WHERE name = 'probe'", [])
+        });
+        if let Err(fault) = tried {
+            tracing::debug!(%fault, "the store still cannot be written");
+        }
     }
 
     /// Counts anew if something was committed, but not so often that counting is all it does.
