@@ -216,8 +216,10 @@ impl Authority {
         self.in_force(&header.author, header.seq)
     }
 
-    /// Whether the author's change number `seq` stands in spite of revocations, its own or one of
-    /// a certificate above it.
+    /// Whether the author's change number `seq` stands in spite of a revocation of the author.
+    ///
+    /// A revoked issuer is another matter: what its people wrote before stands, and who may still
+    /// write is decided where the change enters ([`Authority::valid_at`]).
     pub fn in_force(&self, author: &Serial, seq: u64) -> Result<(), Refusal> {
         match self.revocations.get(author) {
             Some((body, _)) if seq > body.through_seq => {
