@@ -17,6 +17,7 @@ use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::hub::Hub;
+use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::region::Depth;
 use cunlian_protocol::session::Identity;
 use quinn::{AsyncUdpSocket, Endpoint, Runtime as _, TokioRuntime};
@@ -110,6 +111,18 @@ pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), StartError> {
     let store = Store::open(data_dir, projector, store_identity, StoreOptions::default())?;
     store.add_certificates(&Operators::new(data_dir).certificates()?)?;
     Ok((store, identity))
+}
+
+/// Opens the store of a data directory whose node may not have joined yet, for reference data: a
+/// terminal can be given its register before it has a certificate.
+pub fn open_store_for_reference(data_dir: &Path) -> Result<Store, StartError> {
+    if Keystore::new(data_dir).has_chain() {
+        return open_store(data_dir).map(|(store, _)| store);
+    }
+    let identity =
+        StoreIdentity { root: PublicKey([0; PublicKey::LENGTH]), own: None, chain: Vec::new() };
+    let options = StoreOptions::default();
+    Ok(Store::open(data_dir, Arc::new(GovernanceProjector), identity, options)?)
 }
 
 /// The node itself as an author, with a session of its own.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -78,7 +79,9 @@ pub(super) fn open(
     {
         return Err(OpenError::NewerVersion { found, supported });
     }
-    fs::create_dir_all(dir).map_err(at(dir))?;
+    // Personal data will be in it: for the user of the node only.
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
     let lock = lock(dir)?;
     let mut connection = connect(&path, &options)?;
     schema::migrate(&mut connection)?;

@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::run::start_failure;
 use super::{DataDir, Failure, Outcome};
-use crate::service::{StartError, open_store};
+use crate::service::{StartError, open_store_for_reference};
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +51,7 @@ struct Divisions {
 impl Import {
     pub(super) fn run(self) -> Outcome {
         let What::Divisions(Divisions { file, data, json }) = self.what;
-        let (store, _) = open_store(&data.data_dir).map_err(open_failure)?;
+        let store = open_store_for_reference(&data.data_dir).map_err(open_failure)?;
         divisions(&store, &file, json, &mut io::stdout().lock())
             .map_err(|error| Failure::new(&error).hint(error.hint()))
     }

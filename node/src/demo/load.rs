@@ -40,8 +40,10 @@ const MONTH_MS: i64 = 30 * 86_400_000;
 /// What was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loaded {
-    /// Library documents.
+    /// Library documents of 高城镇: as many as were asked for.
     pub records: u64,
+    /// Library documents of its neighbour's terminals, on top.
+    pub neighbour_records: u64,
     /// Tickets.
     pub tickets: u64,
     /// Changes, all that was written.
@@ -78,21 +80,26 @@ pub fn load(
         let desk = desk_of(layout, &desks, &village)?;
         loaded.changes += write(desk, &desk.node, generator.directory(village), now - MONTH_MS)?;
         let mut batch: Vec<Write> = Vec::with_capacity(WRITES_AT_ONCE);
+        let mut written = 0;
         for group in generator.records(village, count) {
             batch.extend(group);
             if batch.len() >= WRITES_AT_ONCE {
-                loaded.records +=
-                    write(desk, &desk.node, std::mem::take(&mut batch), now - MONTH_MS)?;
-                progress(loaded.records);
+                written += write(desk, &desk.node, std::mem::take(&mut batch), now - MONTH_MS)?;
+                progress(loaded.records + loaded.neighbour_records + written);
             }
         }
-        loaded.records += write(desk, &desk.node, batch, now - MONTH_MS)?;
-        progress(loaded.records);
+        written += write(desk, &desk.node, batch, now - MONTH_MS)?;
+        if layout.town().region.contains(&village) {
+            loaded.records += written;
+        } else {
+            loaded.neighbour_records += written;
+        }
+        progress(loaded.records + loaded.neighbour_records);
         let cases = generator.tickets(village, TICKETS, now);
         loaded.tickets += cases.len() as u64;
         loaded.changes += play(layout, &desks, &village, &cases)?;
     }
-    loaded.changes += loaded.records;
+    loaded.changes += loaded.records + loaded.neighbour_records;
     Ok(loaded)
 }
 

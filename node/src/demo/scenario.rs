@@ -56,8 +56,10 @@ pub struct Report {
     pub nodes: usize,
     /// The seed.
     pub seed: u64,
-    /// Library documents loaded.
+    /// Library documents of 高城镇 loaded: as many as were asked for.
     pub records: u64,
+    /// Library documents of its neighbour's terminals, on top.
+    pub neighbour_records: u64,
     /// Tickets at the county at the end.
     pub tickets: u64,
     /// Different changes in all stores together.
@@ -182,6 +184,7 @@ fn run_in(
         nodes: fleet.layout().nodes.len(),
         seed: options.seed,
         records: loaded.records,
+        neighbour_records: loaded.neighbour_records,
         tickets: found.tickets,
         changes: found.changes,
         acknowledged: work.expected.acknowledged.iter().map(|a| a.changes.len() as u64).sum(),
