@@ -138,7 +138,7 @@ impl Projector for GovernanceProjector {
             Category::TICKET_CONTACT => vec![tickets::contact_row(view)],
             Category::CATALOGUE => catalogue_rows(view),
             Category::DIRECTORY => directory_row(view).into_iter().collect(),
-            category => match category.library_parts() {
+            category => match category.class_and_part() {
                 Some((class, part)) => vec![library::row(view, class, part)],
                 None => Vec::new(),
             },

@@ -54,7 +54,7 @@ impl Category {
     }
 
     /// Class and part of a library category.
-    pub const fn library_parts(self) -> Option<(u8, u8)> {
+    pub const fn class_and_part(self) -> Option<(u8, u8)> {
         let [first, class] = self.0.to_be_bytes();
         if first & 0xf0 == 0x30 { Some((class, first & 0x0f)) } else { None }
     }
@@ -188,7 +188,7 @@ mod tests {
     /// Shows that class and part survive the packing into a number.
     #[test]
     fn library_category_keeps_class_and_part() {
-        assert_eq!(Category::library(7, 3).library_parts(), Some((7, 3)));
-        assert_eq!(Category::TICKET.library_parts(), None);
+        assert_eq!(Category::library(7, 3).class_and_part(), Some((7, 3)));
+        assert_eq!(Category::TICKET.class_and_part(), None);
     }
 }

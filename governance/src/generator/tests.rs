@@ -61,7 +61,7 @@ fn generated_numbers_are_valid() {
     let writes: Vec<Write> = Generator::new(7).records(village(), 3_000).flatten().collect();
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for (category, field, text) in texts(&writes) {
-        let (_, part) = category.library_parts().unwrap();
+        let (_, part) = category.class_and_part().unwrap();
         match field {
             "id_number" | "owner_id" => {
                 let number = checks::id_number(text).unwrap();
@@ -92,7 +92,7 @@ fn proportions_are_those_of_a_village() {
     let mut classes: BTreeMap<u8, usize> = BTreeMap::new();
     let mut parts: BTreeSet<u8> = BTreeSet::new();
     for write in &writes {
-        let (class, part) = write.home.category.library_parts().unwrap();
+        let (class, part) = write.home.category.class_and_part().unwrap();
         *classes.entry(class).or_default() += 1;
         parts.insert(part);
         assert!(village().contains(&write.home.address));

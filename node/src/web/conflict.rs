@@ -126,7 +126,7 @@ pub(crate) fn boxes(
 
 /// The name of a field in the catalogue, or its key.
 fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String {
-    let class = home.category.library_parts().and_then(|(class, _)| catalogue.by_number(class));
+    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
     class
         .and_then(|class| class.field(field))
         .map_or_else(|| field.to_owned(), |field| field.name(domain_language(l)).to_owned())
@@ -137,7 +137,7 @@ fn base_of(
     connection: &rusqlite::Connection,
     home: &Home,
 ) -> rusqlite::Result<Option<(Home, String)>> {
-    let Some((class, part)) = home.category.library_parts() else { return Ok(None) };
+    let Some((class, part)) = home.category.class_and_part() else { return Ok(None) };
     let category = Category::library(class, Part::Base.number());
     // Part documents do not name their base; it is one of the records at the same address.
     let asked =
@@ -199,7 +199,7 @@ fn checked(
         return Err(Failure::Conflict(l.t("conflict-gone")));
     }
     let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
-    let class = home.category.library_parts().and_then(|(class, _)| catalogue.by_number(class));
+    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
     match class.and_then(|class| class.field(field)) {
         Some(definition) => {
             record::check(definition, value).map_err(|problem| Failure::Malformed {

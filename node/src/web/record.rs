@@ -320,7 +320,7 @@ fn base_of(
     document: &str,
 ) -> Result<(Class, Place), Failure> {
     let category = u16::from_str_radix(category, 16).map_err(|_| Failure::NotFound)?;
-    let (class, part) = Category(category).library_parts().ok_or(Failure::NotFound)?;
+    let (class, part) = Category(category).class_and_part().ok_or(Failure::NotFound)?;
     if part != Part::Base.number() {
         return Err(Failure::NotFound);
     }

@@ -206,7 +206,7 @@ fn place_of(
 ) -> Result<(Class, Place), Failure> {
     let category =
         u16::from_str_radix(category, 16).map(Category).map_err(|_| Failure::NotFound)?;
-    let (class, part) = category.library_parts().ok_or(Failure::NotFound)?;
+    let (class, part) = category.class_and_part().ok_or(Failure::NotFound)?;
     if part != Part::Base.number() {
         return Err(Failure::NotFound);
     }
