@@ -81,6 +81,34 @@ fn differences_move_both_ways() {
     assert_eq!(leaked, 0);
 }
 
+/// Shows that a place with more children than a page holds is compared page by page: 4,500
+/// buildings in one grid, of which both sides miss some of the other's, first, last and between.
+#[test]
+fn thousands_of_buildings_in_one_grid_are_compared() {
+    let (mut world, town, village) = town_and_village();
+    let building = |number: u32| format!("{VILLAGE}001{number:05}");
+    let at = |number: u32| put(POPULATION, &building(number), number, "王建国");
+    let secretary = world.nodes[village].member.author(1);
+    let dispatcher = world.nodes[town].member.author(1);
+    world.write(village, &secretary, (100..4_600).map(at).collect());
+    world.run(20_000);
+    world.assert_equal(town, village);
+    world.cut(town, village);
+    world.run(1_000);
+    world.write(village, &secretary, [1, 2_000, 9_000, 9_001].map(at).to_vec());
+    world.write(town, &dispatcher, [2, 4_700, 9_500].map(at).to_vec());
+    let (sent, received) = {
+        let report = world.report(village, "高城镇");
+        (report.sent, report.received)
+    };
+    world.heal(town, village);
+    world.run(60_000);
+    let report = world.report(village, "高城镇");
+    assert!(report.synced, "{report:?}");
+    assert_eq!((report.sent - sent, report.received - received), (4, 3), "only what differs moves");
+    world.assert_equal(town, village);
+}
+
 /// Shows that a copy cut again and again goes on from what was persisted: the line breaks after
 /// every few frames, what was in flight is lost, and in the end each change has arrived once.
 #[test]
