@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -116,26 +118,44 @@ impl Chromium {
         self.find(".nav").await;
     }
 
-    pub async fn find(&self, css: &str) -> fantoccini::elements::Element {
+    pub async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         let url = self.client.current_url().await.unwrap();
         found.unwrap_or_else(|error| panic!("{css} on {url}: {error}"))
     }
 
     pub async fn type_in(&self, css: &str, text: &str) {
-        self.find(css).await.send_keys(text).await.unwrap();
+        self.with(css, |element| async move { element.send_keys(text).await }).await;
     }
 
     pub async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap();
+        self.with(css, |element| async move { element.click().await }).await;
     }
 
     pub async fn choose(&self, css: &str, value: &str) {
-        self.find(css).await.select_by_value(value).await.unwrap();
+        self.with(css, |element| async move { element.select_by_value(value).await }).await;
     }
 
     pub async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.unwrap()
+        self.with(css, |element| async move { element.text().await }).await
+    }
+
+    /// Does something with an element. Lists refresh themselves: one that was replaced between
+    /// being found and being used is looked for again, as a person would.
+    async fn with<T, F: Future<Output = Result<T, CmdError>>>(
+        &self,
+        css: &str,
+        act: impl Fn(Element) -> F,
+    ) -> T {
+        let acted = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match act(self.find(css).await).await {
+                    Err(error) if error.is_stale_element_reference() => {}
+                    acted => return acted.unwrap(),
+                }
+            }
+        });
+        acted.await.unwrap_or_else(|_| panic!("{css} was replaced again and again"))
     }
 
     pub async fn path(&self) -> String {
