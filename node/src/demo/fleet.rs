@@ -251,20 +251,18 @@ impl Fleet {
         peers.into_iter().find(is_parent).unwrap_or_default()
     }
 
-    /// Waits until every node that has a parent is live with it and nothing waits anywhere.
-    /// `progress` gets the number of nodes that are.
+    /// Waits until every node is live with its parent and children and nothing waits anywhere, in
+    /// either direction. `progress` gets the number of nodes that are.
     pub fn converge(
         &self,
         patience: Duration,
         mut progress: impl FnMut(usize),
     ) -> Result<Duration, Failure> {
         let started = Instant::now();
-        let with_parent: Vec<usize> =
-            self.layout.nodes.iter().filter(|n| n.parent.is_some()).map(|n| n.index).collect();
+        let all = self.layout.nodes.len();
         loop {
-            let behind: Vec<usize> =
-                with_parent.iter().copied().filter(|index| !self.is_settled(*index)).collect();
-            progress(with_parent.len() - behind.len());
+            let behind: Vec<usize> = (0..all).filter(|index| !self.is_settled(*index)).collect();
+            progress(all - behind.len());
             if behind.is_empty() {
                 return Ok(started.elapsed());
             }
@@ -275,7 +273,7 @@ impl Fleet {
                     .map(|node| node.name.as_str())
                     .collect();
                 return Err(Failure::new(format!(
-                    "after {} s these nodes are not in step with their parents: {}",
+                    "after {} s these nodes are not in step with parent and children: {}",
                     patience.as_secs(),
                     names.join(", ")
                 )));
@@ -284,12 +282,25 @@ impl Fleet {
         }
     }
 
-    /// Whether the node has nothing that waits for any tier above, and agrees with its parent.
+    /// Whether the node has nothing that waits for any tier above, and agrees with its parent and
+    /// with each child it knows, having nothing to send to them.
     fn is_settled(&self, index: usize) -> bool {
         let status = self.status(index).unwrap_or_default();
-        let waiting = status.get("waiting").and_then(Value::as_u64);
-        let link = self.parent_link(index);
-        waiting == Some(0) && link.get("state").and_then(Value::as_str) == Some("live")
+        let settled = |peer: &Value| {
+            peer.get("state").and_then(Value::as_str) == Some("live")
+                && peer.get("pending_changes").and_then(Value::as_u64) == Some(0)
+        };
+        let peers = status.get("peers").and_then(Value::as_array).cloned().unwrap_or_default();
+        let related = |role: &str| {
+            let is_role =
+                move |peer: &&Value| peer.get("role").and_then(Value::as_str) == Some(role);
+            peers.iter().filter(is_role).collect::<Vec<&Value>>()
+        };
+        let children = self.layout.nodes.iter().filter(|node| node.parent == Some(index)).count();
+        let parents = usize::from(self.layout.nodes.get(index).is_some_and(|n| n.parent.is_some()));
+        status.get("waiting").and_then(Value::as_u64) == Some(0)
+            && related("parent").iter().filter(|peer| settled(peer)).count() >= parents
+            && related("child").iter().filter(|peer| settled(peer)).count() >= children
     }
 
     /// Cuts the link of a node to its parent: no datagram passes any more.

@@ -99,7 +99,7 @@ fn bring_up(fleet: &mut Fleet, fresh: bool) -> Result<(), Failure> {
     }
     eprintln!("starting {} nodes …", fleet.layout().nodes.len());
     fleet.start_all()?;
-    let bar = bar(fleet.layout().nodes.len() as u64 - 1, "nodes in step with their parents");
+    let bar = bar(fleet.layout().nodes.len() as u64, "nodes in step");
     fleet.converge(PATIENCE, |in_step| bar.set_position(in_step as u64))?;
     bar.finish();
     if fresh {
