@@ -152,6 +152,8 @@ pub struct PeerReport {
     pub connected: bool,
     /// Why not, or what went wrong last.
     pub problem: Option<String>,
+    /// Whether one of both refused the other, so that trying again will not help by itself.
+    pub refused: bool,
     /// When the next attempt is made.
     pub next_dial_ms: Option<i64>,
     /// Figures of the session, or of the last one.
@@ -178,6 +180,7 @@ pub struct Hub {
     authority: Arc<Authority>,
     targets: Vec<Target>,
     target_problems: BTreeMap<TargetId, String>,
+    refused: BTreeSet<TargetId>,
     sessions: BTreeMap<ConnectionId, Session>,
     past: BTreeMap<Serial, Past>,
 }
@@ -197,6 +200,7 @@ impl Hub {
             authority,
             targets: targets.into_iter().map(target).collect(),
             target_problems: BTreeMap::new(),
+            refused: BTreeSet::new(),
             sessions: BTreeMap::new(),
             past: BTreeMap::new(),
         }
@@ -278,6 +282,7 @@ impl Hub {
                 name: Some(peer.body().name.clone()),
                 connected: true,
                 problem: None,
+                refused: false,
                 next_dial_ms: None,
                 session: Some(self.total(session)),
             });
@@ -288,6 +293,7 @@ impl Hub {
             name: Some(self.authority.name(serial)),
             connected: false,
             problem: past.problem.clone(),
+            refused: false,
             next_dial_ms: None,
             session: Some(past.report.clone()),
         }));
@@ -310,6 +316,7 @@ impl Hub {
             name: certificate.map(|certificate| certificate.body().name.clone()),
             connected: open,
             problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
+            refused: !open && self.refused.contains(&target),
             next_dial_ms: entry.filter(|e| e.connection.is_none()).map(|e| e.next_dial_ms),
             session: session
                 .map(|session| self.total(session))
@@ -406,7 +413,7 @@ impl Hub {
                     effects.push(Effect::Notice { peer: self.peer_name(connection), text });
                 }
                 session::Effect::Close { code, reason } => {
-                    self.note_problem(connection, &reason);
+                    self.note_problem(connection, code, &reason);
                     effects.push(Effect::Close { connection, code, reason });
                 }
             }
@@ -422,6 +429,7 @@ impl Hub {
         }
         if let Some(target) = self.target_of(connection) {
             self.target_problems.remove(&target);
+            self.refused.remove(&target);
             if let Some(entry) = self.targets.get_mut(target.0) {
                 entry.backoff_ms = 0;
             }
@@ -457,8 +465,11 @@ impl Hub {
         }
     }
 
-    fn note_problem(&mut self, connection: ConnectionId, reason: &str) {
+    fn note_problem(&mut self, connection: ConnectionId, code: FaultCode, reason: &str) {
         if let Some(target) = self.target_of(connection) {
+            if code.is_refusal() {
+                self.refused.insert(target);
+            }
             self.target_problems.insert(target, reason.to_owned());
         }
     }

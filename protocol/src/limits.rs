@@ -9,8 +9,6 @@ pub const FRAME_BYTES: usize = 1 << 20;
 pub const CHANGE_BYTES: usize = 256 << 10;
 /// Largest document, as the sum of its changes.
 pub const DOCUMENT_BYTES: usize = 4 << 20;
-/// Largest blob.
-pub const BLOB_BYTES: usize = 20 << 20;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
 /// Most certificates between an author and the root key, the author's own included.

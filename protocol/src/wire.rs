@@ -237,6 +237,22 @@ pub enum FaultCode {
     Store = 15,
 }
 
+impl FaultCode {
+    /// Whether the other side is not taken for what it is, so that dialling again does not help
+    /// until somebody changes something.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Version
+                | Self::Certificate
+                | Self::Revoked
+                | Self::Expired
+                | Self::Signature
+                | Self::WrongPeer
+        )
+    }
+}
+
 /// Bytes that are not a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {

@@ -200,6 +200,10 @@ fn peer_status(report: &PeerReport, authority: &Authority, addresses: &[String])
     let state = match (report.connected, session) {
         (true, Some(session)) if session.synced => LinkState::Live,
         (true, _) => LinkState::Syncing,
+        (false, _) if report.refused => LinkState::Refused,
+        (false, _) if report.target.is_some() && report.next_dial_ms.is_none() => {
+            LinkState::Connecting
+        }
         (false, _) => LinkState::Down,
     };
     PeerStatus {
