@@ -51,27 +51,29 @@ pub(super) fn ingest(
     let from = sender.serial;
     let mut fates = Fates::new(carried.len());
     let (ids, decoded) = decode(&carried, &sender.scope, &mut fates);
-    let known = inner.readers.with(|connection| known(connection, &decoded))?;
-    let (old, new): (Vec<_>, Vec<_>) =
-        decoded.into_iter().partition(|(_, change)| known.contains_key(&change.id()));
-    for (place, _) in &old {
-        fates.set(*place, Fate::Known);
-    }
     // What a peer says of tiers above this node counts only if it stands above itself.
     let reached = |place: usize| match sender.tiers {
         0 => 0,
         tiers => tiers | carried.get(place).map_or(0, |carried| carried.reached),
     };
-    let candidates = check(&authority, new, reached, &mut fates);
-    let projector = &*inner.shared.projector;
-    let prepared = inner
-        .readers
-        .with(|connection| prepare(connection, projector, &authority, candidates, &mut fates))?;
-    let held: Vec<(i64, u8)> = old
-        .iter()
-        .filter_map(|(place, change)| Some((*known.get(&change.id())?, reached(*place))))
-        .filter(|(_, bits)| *bits != 0)
-        .collect();
+    // One snapshot for what is known and what the documents are: a change that another batch
+    // adds in between would be neither known here nor seen as a difference by the writer.
+    let (prepared, held) = inner.readers.with(|connection| {
+        let known = known(connection, &decoded)?;
+        let (old, new): (Vec<_>, Vec<_>) =
+            decoded.into_iter().partition(|(_, change)| known.contains_key(&change.id()));
+        for (place, _) in &old {
+            fates.set(*place, Fate::Known);
+        }
+        let held = old.iter().filter_map(|(place, change)| {
+            let bits = reached(*place);
+            known.get(&change.id()).filter(|_| bits != 0).map(|row| (*row, bits))
+        });
+        let held: Vec<(i64, u8)> = held.collect();
+        let candidates = check(&authority, new, reached, &mut fates);
+        let projector = &*inner.shared.projector;
+        Ok((prepare(connection, projector, &authority, candidates, &mut fates)?, held))
+    })?;
     if prepared.is_empty() && fates.refused.is_empty() && held.is_empty() {
         return Ok(finish(&ids, fates));
     }
