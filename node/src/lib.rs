@@ -9,6 +9,7 @@
 //!
 //! Start reading at [`service`], which puts a running node together.
 
+pub mod admin;
 pub mod bench;
 pub mod clock;
 pub mod command;

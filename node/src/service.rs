@@ -25,6 +25,7 @@ use rand::Rng as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::admin::Administration;
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
@@ -39,7 +40,7 @@ use crate::web::{WebConfig, WebState, serve};
 mod control;
 mod watching;
 
-pub use control::{ControlError, ask_status};
+pub use control::{ControlError, ask_status, send_request};
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +156,14 @@ impl Service {
         store.on_commit(move |_| committed());
         let (status, watching) =
             watching::start(store.clone(), &identity, &config, gate.clone(), network.reports());
-        let control = control::start(data_dir, status.clone())
+        let administration = Administration {
+            store: store.clone(),
+            identity: Arc::new(identity.clone()),
+            operators: Operators::new(data_dir),
+            data_dir: data_dir.to_owned(),
+            now_ms: Arc::new(now_ms),
+        };
+        let control = control::start(data_dir, status.clone(), administration)
             .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
         let web = WebState::new(WebConfig {
             store: store.clone(),

@@ -1,0 +1,100 @@
+//! Administration: what the person in charge of a node may do to it and to the nodes below it.
+//!
+//! ```text
+//!  command line ─┐ control socket          ┌─ admin::invitation   enrolment
+//!  (node runs)   ├────────────▶ Request ───┤─ admin::certificate  show, tree, why, change
+//!  command line ─┘ store opened            ├─ admin::revocation   revoke, who has it
+//!  (node stopped)               directly   ├─ admin::review       what a revoked author left
+//!  pages ─────────────────────▶ methods ───┴─ admin::erasure      a person's right
+//! ```
+//!
+//! One [`Administration`] holds what the actions need. The command line reaches it through the
+//! control socket while the node runs and opens the store itself when it does not ([`ask`]), so
+//! that every action exists once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cunlian_crdt::store::Store;
+use cunlian_protocol::session::Identity;
+
+use crate::operator::Operators;
+use crate::service::{ControlError, StartError, open_store, send_request};
+
+mod request;
+
+pub use request::Request;
+
+/// What actions work on.
+#[derive(Clone)]
+pub struct Administration {
+    /// The node's store.
+    pub store: Store,
+    /// Who the node is; it signs certificates and revocations.
+    pub identity: Arc<Identity>,
+    /// The people of the node.
+    pub operators: Operators,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// Trusted time, milliseconds since 1970-01-01 UTC.
+    pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+/// Why an action was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AdminError {
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl AdminError {
+    /// With words only.
+    pub fn new(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<StartError> for AdminError {
+    fn from(error: StartError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<cunlian_crdt::store::Fault> for AdminError {
+    fn from(fault: cunlian_crdt::store::Fault) -> Self {
+        Self::new(fault)
+    }
+}
+
+impl Administration {
+    /// Opens the store of a node that does not run.
+    pub fn open(data_dir: &Path) -> Result<Self, StartError> {
+        let (store, identity) = open_store(data_dir)?;
+        Ok(Self {
+            store,
+            identity: Arc::new(identity),
+            operators: Operators::new(data_dir),
+            data_dir: data_dir.to_owned(),
+            now_ms: Arc::new(crate::clock::now_ms),
+        })
+    }
+}
+
+/// Has `request` done for the node of a data directory, by the node itself if it runs.
+pub fn ask(data_dir: &Path, request: &Request) -> Result<serde_json::Value, AdminError> {
+    match send_request(data_dir, request) {
+        Err(ControlError::NotRunning { .. }) => Administration::open(data_dir)?.perform(request),
+        Err(error) => Err(AdminError::new(error)),
+        Ok(outcome) => outcome,
+    }
+}
