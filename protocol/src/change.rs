@@ -1,23 +1,35 @@
 //! Signed changes: the unit of replication.
 //!
-//! A change is one Automerge change of one document, signed by its author. Its exact bytes are
-//! stored and relayed; its id is their BLAKE3. All versions share the layout up to the payload
-//! length and end with the signature, so that a node can keep and relay what it cannot interpret.
+//! A change is one Automerge change of one document, signed by its author, or the erasure of a
+//! document. Its exact bytes are stored and relayed. All versions share the layout up to the
+//! payload length and end with the signature, so that a node can keep and relay what it cannot
+//! interpret.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, 1 |
-//! | 1 | 2 | category, big-endian |
-//! | 3 | 1 | n, number of address digits |
-//! | 4 | n | address digits, ASCII |
-//! | 4+n | 16 | document |
-//! | 20+n | 16 | author: serial of the author's certificate |
-//! | 36+n | 8 | session nonce, big-endian |
-//! | 44+n | 8 | seq, big-endian, from 1: the author numbers its changes |
-//! | 52+n | 8 | recorded_at, big-endian signed milliseconds since 1970-01-01 UTC |
-//! | 60+n | 4 | p, length of the payload, big-endian |
-//! | 64+n | p | payload: the Automerge change, uncompressed |
-//! | 64+n+p | 64 | Ed25519 signature over [`Context::Change`] and all bytes before |
+//! | 1 | 1 | kind: 0 edit, 1 erasure; bit 7 set in a stub |
+//! | 2 | 2 | category, big-endian |
+//! | 4 | 1 | n, number of address digits |
+//! | 5 | n | address digits, ASCII |
+//! | 5+n | 16 | document |
+//! | 21+n | 16 | author: serial of the author's certificate |
+//! | 37+n | 8 | session nonce, big-endian |
+//! | 45+n | 8 | seq, big-endian, from 1: the author numbers its changes |
+//! | 53+n | 8 | recorded_at, big-endian signed milliseconds since 1970-01-01 UTC |
+//! | 61+n | 4 | p, length of the payload, big-endian |
+//! | 65+n | p | payload: the Automerge change, uncompressed; of an erasure the reason in UTF-8 |
+//! | 65+n+p | 64 | Ed25519 signature over [`Context::Change`] and the signed bytes |
+//!
+//! The *signed bytes* are those before the payload, without the mark of a stub, and the BLAKE3 of
+//! the payload; the id of a change is the BLAKE3 of its signed bytes and signature. So a change
+//! whose payload was erased keeps its id and still proves its author: its *stub* has the 32 bytes
+//! of that BLAKE3 where the payload was.
+//!
+//! An erasure takes a whole document away (PIPL art. 47): every other change of the document is
+//! kept as a stub, at every node, and nothing can be added to it any more.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,10 +38,32 @@ use crate::category::Category;
 use crate::id::{ChangeId, DocumentId, Serial, Signature};
 use crate::key::SetKey;
 use crate::limits;
+use crate::rights::Rights;
 use crate::signing::{self, Claim, Context, SigningKey};
 
 /// The version this crate writes and interprets.
 pub const VERSION: u8 = 1;
+
+/// Set in the byte of the kind when the payload is gone.
+const STUB: u8 = 0x80;
+/// Bytes that stand for an erased payload.
+const HASH_BYTES: usize = 32;
+
+/// What a change does to its document; a number this version does not know is kept and relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeKind(pub u8);
+
+impl ChangeKind {
+    /// An Automerge change.
+    pub const EDIT: Self = Self(0);
+    /// The document is erased; the payload is the reason.
+    pub const ERASE: Self = Self(1);
+
+    /// What the author needs at the home of the document.
+    pub const fn needs(self) -> Rights {
+        if self.0 == Self::ERASE.0 { Rights::ERASE } else { Rights::WRITE }
+    }
+}
 
 /// The one place where a document lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +81,8 @@ pub struct Home {
 pub struct Header {
     /// Layout version.
     pub version: u8,
+    /// What it does.
+    pub kind: ChangeKind,
     /// Document the change belongs to.
     pub home: Home,
     /// Who made it.
@@ -105,6 +141,8 @@ pub struct SignedChange {
     bytes: Vec<u8>,
     header: Header,
     payload_at: usize,
+    payload_hash: [u8; HASH_BYTES],
+    stub: bool,
     id: ChangeId,
 }
 
@@ -121,8 +159,8 @@ impl SignedChange {
     ) -> Result<VerifiedChange, ChangeError> {
         let digits = header.home.address.as_str().as_bytes();
         let too_large = |_| ChangeError::TooLarge { got: payload.len() };
-        let mut bytes = Vec::with_capacity(128 + digits.len() + payload.len());
-        bytes.push(VERSION);
+        let mut bytes = Vec::with_capacity(136 + digits.len() + payload.len());
+        bytes.extend_from_slice(&[VERSION, header.kind.0 & !STUB]);
         bytes.extend_from_slice(&header.home.category.0.to_be_bytes());
         bytes.push(u8::try_from(digits.len()).map_err(too_large)?);
         bytes.extend_from_slice(digits);
@@ -133,14 +171,17 @@ impl SignedChange {
         bytes.extend_from_slice(&header.recorded_at_ms.to_be_bytes());
         bytes.extend_from_slice(&u32::try_from(payload.len()).map_err(too_large)?.to_be_bytes());
         let payload_at = bytes.len();
+        let payload_hash = *blake3::hash(payload).as_bytes();
+        let signed = [bytes.as_slice(), &payload_hash].concat();
+        let signature = signing::sign(key, Context::Change, &signed);
         bytes.extend_from_slice(payload);
-        bytes.extend_from_slice(&signing::sign(key, Context::Change, &bytes).0);
+        bytes.extend_from_slice(&signature.0);
         if bytes.len() > limits::CHANGE_BYTES {
             return Err(ChangeError::TooLarge { got: bytes.len() });
         }
         let header = Header { version: VERSION, ..*header };
-        let id = ChangeId::of(&bytes);
-        Ok(VerifiedChange(Self { bytes, header, payload_at, id }))
+        let id = id_of(&signed, &signature.0);
+        Ok(VerifiedChange(Self { bytes, header, payload_at, payload_hash, stub: false, id }))
     }
 
     /// Reads the layout; the signature is not checked yet.
@@ -151,7 +192,8 @@ impl SignedChange {
         }
         let short = ChangeError::Length { got };
         let mut reader = Reader { rest: &bytes };
-        let [version] = reader.take().ok_or(short)?;
+        let [version, kind] = reader.take().ok_or(short)?;
+        let stub = kind & STUB != 0;
         let category = Category(u16::from_be_bytes(reader.take().ok_or(short)?));
         let [length] = reader.take().ok_or(short)?;
         let digits = reader.slice(usize::from(length)).ok_or(short)?;
@@ -162,11 +204,18 @@ impl SignedChange {
         let recorded_at_ms = i64::from_be_bytes(reader.take().ok_or(short)?);
         let payload = u32::from_be_bytes(reader.take().ok_or(short)?);
         let payload_at = got - reader.rest.len();
-        if usize::try_from(payload).ok().and_then(|p| p.checked_add(Signature::LENGTH))
-            != Some(reader.rest.len())
-        {
+        let payload = usize::try_from(payload).map_err(|_| short)?;
+        // A stub keeps the length of what it stands for, which was in bounds once.
+        let there = if stub { HASH_BYTES } else { payload };
+        let (payload_bytes, signature) =
+            reader.rest.split_last_chunk::<{ Signature::LENGTH }>().ok_or(short)?;
+        if payload_bytes.len() != there || payload > limits::CHANGE_BYTES {
             return Err(short);
         }
+        let payload_hash = match <[u8; HASH_BYTES]>::try_from(payload_bytes) {
+            Ok(hash) if stub => hash,
+            _ => *blake3::hash(payload_bytes).as_bytes(),
+        };
         if version == 0 || seq == 0 {
             return Err(ChangeError::Zero);
         }
@@ -178,9 +227,11 @@ impl SignedChange {
                 .ok_or(ChangeError::Address)?,
         };
         let home = Home { category, address, document };
-        let header = Header { version, home, author, session, seq, recorded_at_ms };
-        let id = ChangeId::of(&bytes);
-        Ok(Self { bytes, header, payload_at, id })
+        let kind = ChangeKind(kind & !STUB);
+        let signature = *signature;
+        let header = Header { version, kind, home, author, session, seq, recorded_at_ms };
+        let id = id_of(&signed_bytes(&bytes, payload_at, &payload_hash), &signature);
+        Ok(Self { bytes, header, payload_at, payload_hash, stub, id })
     }
 
     /// What is said about the change.
@@ -203,11 +254,17 @@ impl SignedChange {
         &self.bytes
     }
 
-    /// What must be checked: these bytes were signed by the author's `key`.
-    pub fn claim(&self, key: crate::id::PublicKey) -> Claim<'_> {
+    /// Whether the payload is gone.
+    pub fn is_stub(&self) -> bool {
+        self.stub
+    }
+
+    /// What must be checked: the signed bytes were signed by the author's `key`.
+    pub fn claim(&self, key: crate::id::PublicKey) -> Claim<'static> {
         let split = self.bytes.split_last_chunk::<{ Signature::LENGTH }>();
-        let (signed, signature) = split.expect("decode checked the length");
-        Claim { key, bytes: signed, signature: Signature(*signature) }
+        let (_, signature) = split.expect("decode checked the length");
+        let signed = signed_bytes(&self.bytes, self.payload_at, &self.payload_hash);
+        Claim { key, bytes: Cow::Owned(signed), signature: Signature(*signature) }
     }
 
     /// Accepts the change on the strength of a check of [`SignedChange::claim`].
@@ -242,11 +299,65 @@ impl VerifiedChange {
         &self.0.bytes
     }
 
-    /// The Automerge change; `None` when a newer version wrote it.
+    /// The Automerge change; `None` in a stub, in an erasure, and when a newer version wrote it.
     pub fn payload(&self) -> Option<&[u8]> {
-        let end = self.0.bytes.len().checked_sub(Signature::LENGTH)?;
-        (self.0.header.version == VERSION).then(|| self.0.bytes.get(self.0.payload_at..end))?
+        self.0.payload_of(ChangeKind::EDIT)
     }
+
+    /// Why the document was erased, if this change erases it.
+    pub fn erasure(&self) -> Option<Cow<'_, str>> {
+        self.0.payload_of(ChangeKind::ERASE).map(String::from_utf8_lossy)
+    }
+
+    /// Whether the payload is gone.
+    pub fn is_stub(&self) -> bool {
+        self.0.stub
+    }
+
+    /// The same change without its payload.
+    #[must_use]
+    pub fn stub(&self) -> Self {
+        let SignedChange { bytes, header, payload_at, payload_hash, id, .. } = &self.0;
+        let mut short = signed_bytes(bytes, *payload_at, payload_hash);
+        if let Some(kind) = short.get_mut(1) {
+            *kind |= STUB;
+        }
+        if let Some(signature) = bytes.last_chunk::<{ Signature::LENGTH }>() {
+            short.extend_from_slice(signature);
+        }
+        Self(SignedChange {
+            bytes: short,
+            header: *header,
+            payload_at: *payload_at,
+            payload_hash: *payload_hash,
+            stub: true,
+            id: *id,
+        })
+    }
+}
+
+impl SignedChange {
+    fn payload_of(&self, kind: ChangeKind) -> Option<&[u8]> {
+        let end = self.bytes.len().checked_sub(Signature::LENGTH)?;
+        let readable = self.header.version == VERSION && self.header.kind == kind && !self.stub;
+        readable.then(|| self.bytes.get(self.payload_at..end))?
+    }
+}
+
+/// The bytes that the signature covers.
+fn signed_bytes(bytes: &[u8], payload_at: usize, payload_hash: &[u8; HASH_BYTES]) -> Vec<u8> {
+    let header = bytes.get(..payload_at).unwrap_or_default();
+    let mut signed = [header, payload_hash].concat();
+    if let Some(kind) = signed.get_mut(1) {
+        *kind &= !STUB;
+    }
+    signed
+}
+
+fn id_of(signed: &[u8], signature: &[u8; Signature::LENGTH]) -> ChangeId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(signed).update(signature);
+    ChangeId(*hasher.finalize().as_bytes())
 }
 
 struct Reader<'a> {
@@ -280,6 +391,7 @@ mod tests {
         };
         let header = Header {
             version: VERSION,
+            kind: ChangeKind::EDIT,
             home,
             author: Serial([4; 16]),
             session: 5,
@@ -298,6 +410,27 @@ mod tests {
         let key = signing::public_key(&SigningKey::from_bytes(&[8; 32]));
         assert_eq!(signing::verify_all(Context::Change, &[decoded.claim(key)]), [true]);
         assert_eq!(decoded.verified(true).unwrap().payload(), Some(b"payload".as_slice()));
+    }
+
+    /// Shows that a stub has id and header of its change, still proves its author, and is refused
+    /// when its hash, kind or number is another.
+    #[test]
+    fn a_stub_proves_its_author() {
+        let change = signed();
+        let stub = change.stub();
+        assert_eq!((stub.id(), stub.header()), (change.id(), change.header()));
+        assert!(!stub.bytes().windows(7).any(|window| window == b"payload"));
+        let key = signing::public_key(&SigningKey::from_bytes(&[8; 32]));
+        for bit in 0..stub.bytes().len() * 8 {
+            let mut flipped = stub.bytes().to_vec();
+            *flipped.get_mut(bit / 8).unwrap() ^= 1 << (bit % 8);
+            if let Ok(forged) = SignedChange::decode(flipped) {
+                assert_eq!(signing::verify_all(Context::Change, &[forged.claim(key)]), [false]);
+            }
+        }
+        let read = SignedChange::decode(stub.bytes().to_vec()).unwrap();
+        assert_eq!(signing::verify_all(Context::Change, &[read.claim(key)]), [true]);
+        assert_eq!((read.is_stub(), read.verified(true).unwrap().payload()), (true, None));
     }
 
     /// Shows that no cut and no flipped bit of a change passes for it.

@@ -3,6 +3,8 @@
 //! What is signed is `context ‖ 0x00 ‖ bytes`; the context names the format and its version, so
 //! that a signature made for one purpose is worthless for another.
 
+use std::borrow::Cow;
+
 use ed25519_dalek::{Signer as _, VerifyingKey};
 
 pub use ed25519_dalek::SigningKey;
@@ -24,6 +26,8 @@ pub enum Context {
     Receipt,
     /// A request for a certificate.
     Request,
+    /// A key's word on which key comes after it.
+    Succession,
 }
 
 impl Context {
@@ -35,6 +39,7 @@ impl Context {
             Self::Hello => b"cunlian hello 1",
             Self::Receipt => b"cunlian receipt 1",
             Self::Request => b"cunlian request 1",
+            Self::Succession => b"cunlian succession 1",
         }
     }
 }
@@ -77,7 +82,7 @@ pub struct Claim<'a> {
     /// Who is said to have signed.
     pub key: PublicKey,
     /// The bytes, without context.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
     /// The signature.
     pub signature: Signature,
 }
@@ -92,12 +97,12 @@ pub fn verify_all(context: Context, claims: &[Claim<'_>]) -> Vec<bool> {
     }
     claims
         .iter()
-        .map(|claim| verify(&claim.key, context, claim.bytes, &claim.signature).is_ok())
+        .map(|claim| verify(&claim.key, context, &claim.bytes, &claim.signature).is_ok())
         .collect()
 }
 
 fn batch_holds(context: Context, claims: &[Claim<'_>]) -> Option<bool> {
-    let messages: Vec<Vec<u8>> = claims.iter().map(|c| message(context, c.bytes)).collect();
+    let messages: Vec<Vec<u8>> = claims.iter().map(|c| message(context, &c.bytes)).collect();
     let message_slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
     let signatures: Vec<_> =
         claims.iter().map(|c| ed25519_dalek::Signature::from_bytes(&c.signature.0)).collect();
@@ -138,7 +143,7 @@ mod tests {
             .into_iter()
             .map(|bytes| Claim {
                 key: public_key(&key),
-                bytes,
+                bytes: bytes.into(),
                 signature: sign(&key, Context::Change, if bytes == b"b" { b"z" } else { bytes }),
             })
             .collect();

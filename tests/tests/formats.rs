@@ -106,6 +106,7 @@ fn certificate_and_revocation() {
 fn signed_change() {
     let header = Header {
         version: VERSION,
+        kind: cunlian_protocol::change::ChangeKind::EDIT,
         home: home(),
         author: Serial([0xa0; 16]),
         session: 0x0102_0304_0506_0708,

@@ -36,6 +36,7 @@ fn append(body: &str) -> Edit {
 fn sign(author: u8, seq: u64, payload: &[u8]) -> VerifiedChange {
     let header = Header {
         version: VERSION,
+        kind: cunlian_protocol::change::ChangeKind::EDIT,
         home: home(),
         author: Serial([author; 16]),
         session: 1,

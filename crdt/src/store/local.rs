@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cunlian_protocol::authority::{Authority, Refusal};
-use cunlian_protocol::change::{self, ChangeError, Header, Home, SignedChange, VerifiedChange};
+use cunlian_protocol::change::{
+    self, ChangeError, ChangeKind, Header, Home, SignedChange, VerifiedChange,
+};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::limits;
 use cunlian_protocol::rights::Rights;
@@ -208,6 +210,7 @@ impl Maker<'_> {
         let Write { home, edits, source, task } = write;
         let header = Header {
             version: change::VERSION,
+            kind: ChangeKind::EDIT,
             home: *home,
             author: self.author.serial,
             session: self.author.session,

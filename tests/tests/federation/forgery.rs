@@ -76,7 +76,15 @@ fn forge(scene: &Scene, own: &[Vec<u8>]) -> (Vec<Forged>, Vec<String>) {
 
 fn header(category: Category, address: AddressCode, author: Serial, session: u64) -> Header {
     let home = Home { category, address, document: DocumentId([0x66; 16]) };
-    Header { version: VERSION, home, author, session, seq: 1 << 40, recorded_at_ms: 0 }
+    Header {
+        version: VERSION,
+        kind: cunlian_protocol::change::ChangeKind::EDIT,
+        home,
+        author,
+        session,
+        seq: 1 << 40,
+        recorded_at_ms: 0,
+    }
 }
 
 /// Frames that are too large, unpack to too much, or are none; messages at the wrong moment.

@@ -294,6 +294,7 @@ pub(crate) fn assert_sound(store: &Store) {
 pub(crate) fn signed(member: &Member, home: Home, seq: u64, payload: &[u8]) -> Carried {
     let header = Header {
         version: VERSION,
+        kind: cunlian_protocol::change::ChangeKind::EDIT,
         home,
         author: member.author.serial,
         session: member.author.session,
