@@ -16,6 +16,7 @@ pub mod command;
 pub mod config;
 pub mod demo;
 pub mod keystore;
+pub mod metrics;
 pub mod network;
 pub mod operator;
 pub mod preset;
