@@ -9,6 +9,7 @@
 //! | [`catalogue`] | the eight library classes as replicated data |
 //! | [`checks`] | identity numbers, credit codes, phones, dates, masks |
 //! | [`record`] | register, edit and resolve library records |
+//! | [`signoff`] | what a leader signs, and what voids it |
 //! | [`ticket`] | tickets: actions, fold, commands, limits, calendar, receipt numbers |
 //! | [`directory`] | the public contacts of a village |
 //! | [`projection`] | documents → rows of the projection tables |
@@ -29,4 +30,5 @@ pub mod generator;
 pub mod projection;
 pub mod query;
 pub mod record;
+pub mod signoff;
 pub mod ticket;

@@ -7,7 +7,7 @@
 //! | table | one row per | columns after `category, address, document` |
 //! |---|---|---|
 //! | `record` | library document (base or part) | `class, part, name, pinyin, initials, fields, search, updated_ms, author, conflicted` |
-//! | `ticket` | ticket | `receipt, state, title, text, channel, kind, assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms, yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms` |
+//! | `ticket` | ticket | `receipt, state, title, text, channel, kind, assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms, yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed` |
 //! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state` |
 //! | `ticket_contact` | contact document | `name, phone, text` |
 //! | `conflict` | field with concurrent values | `field, options` |
@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory;
 
 /// Rises with every change of [`SCHEMA`] or of what the rows mean.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const TABLES: [&str; 7] =
     ["record", "ticket", "ticket_step", "ticket_contact", "conflict", "catalogue", "directory"];
@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS ticket (
     reported_ms INTEGER, accepted_ms INTEGER, replied_ms INTEGER, completed_ms INTEGER,
     closed_ms INTEGER, yellow_ms INTEGER, due_ms INTEGER, stopped_ms INTEGER,
     stars INTEGER, returns INTEGER NOT NULL, words TEXT NOT NULL, updated_ms INTEGER NOT NULL,
+    signed TEXT NOT NULL,
     PRIMARY KEY (category, address, document)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);

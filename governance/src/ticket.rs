@@ -21,8 +21,12 @@
 //! | part | `TICKET_CONTACT` | fields `name`, `phone`, and `text` where numbers were masked |
 //! | photos | `TICKET_PHOTO` | named by id in `Report` and `Feedback` |
 //!
-//! Who may: `Assign` asks for [`Rights::ASSIGN`], everything else for [`Rights::WRITE`], both on
-//! the home of the ticket.
+//! Who may: `Assign` asks for [`Rights::ASSIGN`], `SignOff` for [`Rights::SIGN_OFF`], everything
+//! else for [`Rights::WRITE`], all on the home of the ticket.
+//!
+//! A leader signs off a result ([`crate::signoff`]): the steps that were taken, but for ratings,
+//! notes and sign-offs, which say something about it and do not change it. A step that is shown
+//! and ignored voids nothing; one that was taken does, wherever in the order it arrives.
 
 mod action;
 mod calendar;
@@ -36,6 +40,8 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
 use serde::{Deserialize, Serialize};
+
+use crate::signoff::{Signed, Standing};
 
 pub use action::{Action, Assignee, Body, Channel, Kind, Verb};
 pub use calendar::{Calendar, CalendarError, day_start_ms, local_date, local_datetime};
@@ -120,6 +126,7 @@ impl State {
             }
             Verb::Rate => matches!(self, Self::Answered),
             Verb::Note => !matches!(self, Self::Unreported),
+            Verb::SignOff => matches!(self, Self::Answered | Self::Closed | Self::Rejected),
         }
     }
 }
@@ -189,6 +196,28 @@ pub struct TraceStep {
     pub state: State,
 }
 
+/// A sign-off by somebody who had the right to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignOff {
+    /// The signed change: the signature to verify.
+    pub change: ChangeId,
+    /// The author's certificate.
+    pub author: Serial,
+    /// The name in it.
+    pub handler: String,
+    /// When its author's device recorded it.
+    pub at_ms: i64,
+    /// Their opinion; may be empty.
+    pub text: String,
+    /// What they signed.
+    pub signed: Signed,
+    /// What has become of it.
+    pub standing: Standing,
+    /// The name of who made the change that voids it; empty when it stands, or when something
+    /// that was signed is no longer there.
+    pub voided_by: String,
+}
+
 /// A ticket as its actions make it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
@@ -238,12 +267,29 @@ pub struct Ticket {
     pub returns: u32,
     /// Every action, also those not taken, in order.
     pub trace: Vec<TraceStep>,
+    /// Sign-offs that were taken, in order, with what has become of each.
+    pub sign_offs: Vec<SignOff>,
+    /// What a sign-off of the ticket as it is here carries.
+    pub matter: Signed,
 }
 
 impl Ticket {
-    /// Whether an action of this kind fits the state.
+    /// Whether an action of this kind fits the state. What is signed off is not signed again
+    /// before it has changed.
     pub fn allows(&self, verb: Verb) -> bool {
-        self.state.allows(verb)
+        let signed = || self.sign_off().is_some_and(|sign_off| sign_off.standing.stands());
+        self.state.allows(verb) && (verb != Verb::SignOff || !signed())
+    }
+
+    /// The sign-off that counts: one that stands, else the latest; `None` when there is none.
+    pub fn sign_off(&self) -> Option<&SignOff> {
+        let stands = self.sign_offs.iter().rfind(|sign_off| sign_off.standing.stands());
+        stands.or(self.sign_offs.last())
+    }
+
+    /// The action that signs off the ticket as it is here.
+    pub fn signing(&self, text: &str) -> Action {
+        Action::SignOff { signed: self.matter.clone(), text: text.to_owned() }
     }
 
     /// The running or stopped clock; `None` before the acceptance.
@@ -272,6 +318,7 @@ pub fn contact_home(ticket: &Home) -> Home {
 pub const fn right(verb: Verb) -> Rights {
     match verb {
         Verb::Assign => Rights::ASSIGN,
+        Verb::SignOff => Rights::SIGN_OFF,
         Verb::Report
         | Verb::Accept
         | Verb::Reject

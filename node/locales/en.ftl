@@ -415,3 +415,15 @@ rate-question = Are you satisfied with the result?
 rate-words = Your words (may be empty)
 rate-submit = Send rating
 rate-choose = Please choose how satisfied you are.
+
+# sign-off
+signed-stands = Signed off
+signed-void = Changed after sign-off: void
+signed-by = Signed off by { $name } on { $time }.
+signed-voided = Void: { $name } made a change on { $time } (signature { $id }). Please sign again.
+signed-voided-missing = Void: part of what was signed is no longer there. Please sign again.
+step-sign_off = Sign-off
+verb-sign_off = Sign off the result
+verb-lead-sign_off = The signature covers all steps above and the result; any later change voids it, and is shown here.
+verb-submit-sign_off = Sign off
+verb-text-sign_off = Opinion

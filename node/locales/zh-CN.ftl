@@ -415,3 +415,15 @@ rate-question = 您对办理结果满意吗？
 rate-words = 想说的话（可以不填）
 rate-submit = 提交评价
 rate-choose = 请先选择满意程度。
+
+# sign-off
+signed-stands = 已签批
+signed-void = 签批后有改动，已失效
+signed-by = { $name } 于 { $time } 签批。
+signed-voided = 已失效：{ $name } 于 { $time } 有改动（签名凭证 { $id }）。请重新签批。
+signed-voided-missing = 已失效：签批时的部分内容已不在。请重新签批。
+step-sign_off = 签批
+verb-sign_off = 签批办理结果
+verb-lead-sign_off = 签名覆盖上面的全部办理过程和结果；之后任何改动都会使签批失效，并在这里显示。
+verb-submit-sign_off = 签批
+verb-text-sign_off = 签批意见

@@ -52,7 +52,18 @@ fn ticket_row(ticket: &Ticket) -> Row {
             Value::Integer(i64::from(ticket.returns)),
             text(words(&format!("{} {}", ticket.title, ticket.text))),
             Value::Integer(ticket.updated_ms),
+            text(signed(ticket)),
         ],
+    )
+}
+
+/// Whether somebody has signed it off: nothing, `stands` or `void`.
+fn signed(ticket: &Ticket) -> &'static str {
+    ticket.sign_off().map_or(
+        "",
+        |sign_off| {
+            if sign_off.standing.stands() { "stands" } else { "void" }
+        },
     )
 }
 

@@ -94,6 +94,8 @@ pub struct TicketRow {
     pub returns: u32,
     /// Time of the latest action that was taken.
     pub updated_ms: i64,
+    /// Whether its sign-off stands; `None` when nobody has signed.
+    pub signed: Option<bool>,
     /// Two-character words, for likeness.
     words: String,
 }
@@ -163,7 +165,7 @@ pub struct ReporterContact {
 
 const COLUMNS: &str = "category, address, document, receipt, state, title, text, channel, kind,
     assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms,
-    yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms";
+    yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed";
 
 /// The tickets of `filter`: running clocks first, by due time; then those not accepted, oldest
 /// first; then the rest, newest first.
@@ -365,6 +367,11 @@ fn ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
         returns: row.get(20)?,
         words: row.get(21)?,
         updated_ms: row.get(22)?,
+        signed: match row.get_ref(23)?.as_str()? {
+            "stands" => Some(true),
+            "void" => Some(false),
+            _ => None,
+        },
     })
 }
 

@@ -14,6 +14,8 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use serde::{Deserialize, Serialize};
 
+use crate::signoff::Signed;
+
 /// The version of actions this crate writes and the newest it reads.
 const VERSION: u64 = 1;
 
@@ -183,6 +185,14 @@ pub enum Action {
         /// The words.
         text: String,
     },
+    /// 签批: a leader puts their name under the case as it stands.
+    SignOff {
+        /// What was signed.
+        #[serde(flatten)]
+        signed: Signed,
+        /// Their opinion; may be empty.
+        text: String,
+    },
 }
 
 /// The kind of an action.
@@ -208,11 +218,13 @@ pub enum Verb {
     Rate,
     /// 备注.
     Note,
+    /// 签批.
+    SignOff,
 }
 
 impl Verb {
     /// All kinds of actions, in the order of the process.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Report,
         Self::Accept,
         Self::Reject,
@@ -223,6 +235,7 @@ impl Verb {
         Self::Feedback,
         Self::Rate,
         Self::Note,
+        Self::SignOff,
     ];
 
     /// Stable name, equal to the stored `op`.
@@ -238,6 +251,7 @@ impl Verb {
             Self::Feedback => "feedback",
             Self::Rate => "rate",
             Self::Note => "note",
+            Self::SignOff => "sign_off",
         }
     }
 
@@ -261,6 +275,7 @@ impl Action {
             Self::Feedback { .. } => Verb::Feedback,
             Self::Rate { .. } => Verb::Rate,
             Self::Note { .. } => Verb::Note,
+            Self::SignOff { .. } => Verb::SignOff,
         }
     }
 
@@ -272,7 +287,8 @@ impl Action {
             | Self::Handle { text }
             | Self::Feedback { text, .. }
             | Self::Rate { text, .. }
-            | Self::Note { text } => text,
+            | Self::Note { text }
+            | Self::SignOff { text, .. } => text,
             Self::Reject { reason } | Self::Return { reason } => reason,
             Self::Assign { to } => &to.name,
             Self::Accept { kind } => kind.as_str(),
@@ -350,6 +366,11 @@ mod tests {
         let stored = r#"{"v":1,"op":"report","channel":"plate","title":"路灯","text":"路灯不亮","reporter":"abababababababababababababababab"}"#;
         assert_eq!(report.encode(), stored);
         assert_eq!(Body::decode(stored), Body::Known(report));
+        let signed = Signed { digest: "ab".to_owned(), covers: vec!["cd".to_owned()] };
+        let sign_off = Action::SignOff { signed, text: "同意".to_owned() };
+        let stored = r#"{"v":1,"op":"sign_off","digest":"ab","covers":["cd"],"text":"同意"}"#;
+        assert_eq!(sign_off.encode(), stored);
+        assert_eq!(Body::decode(stored), Body::Known(sign_off));
     }
 
     /// Shows that what a later version wrote is kept word for word.

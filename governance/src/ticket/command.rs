@@ -84,6 +84,9 @@ pub enum TicketError {
         /// The address.
         address: AddressCode,
     },
+    /// What was to be signed has changed since it was read.
+    #[error("the ticket has changed since you read it; read it again before you sign")]
+    Changed,
 }
 
 impl TicketError {
@@ -101,6 +104,7 @@ impl TicketError {
             Self::Phone(check) => format!("电话：{}", check.chinese()),
             Self::Stars { got } => format!("评价为 {got} 星，应为 1 至 5 星"),
             Self::Address { address } => format!("{address} 不在某个村内，工单须归属一个村"),
+            Self::Changed => "工单在您查看之后有改动，没有签批，请看过最新内容后再签".to_owned(),
         }
     }
 }
@@ -161,6 +165,11 @@ impl Ticket {
         if !self.allows(verb) {
             return Err(TicketError::NotNow { verb, state: self.state });
         }
+        if let Action::SignOff { signed, .. } = action
+            && *signed != self.matter
+        {
+            return Err(TicketError::Changed);
+        }
         let action = checked(action)?;
         Ok(action.write(self.home, source))
     }
@@ -199,6 +208,9 @@ fn checked(action: &Action) -> Result<Action, TicketError> {
             Action::Rate { stars: *stars, text: optional(text)? }
         }
         Action::Note { text } => Action::Note { text: required("text", text)? },
+        Action::SignOff { signed, text } => {
+            Action::SignOff { signed: signed.clone(), text: optional(text)? }
+        }
     })
 }
 

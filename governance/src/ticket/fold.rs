@@ -11,7 +11,8 @@ use cunlian_protocol::change::Home;
 
 use super::action::{Action, Body};
 use super::receipt::Receipt;
-use super::{Outcome, Rating, State, Ticket, TraceStep, right};
+use super::{Outcome, Rating, SignOff, State, Ticket, TraceStep, right};
+use crate::signoff::{Matter, Signed, Standing};
 use crate::ticket::action::Verb;
 
 /// What the fold has to know about authors.
@@ -43,9 +44,17 @@ pub fn fold(view: &DocumentView, authority: &Authority) -> Ticket {
 /// The ticket in `view`, with authors judged by `judge`.
 pub fn fold_with(view: &DocumentView, judge: &impl Judge) -> Ticket {
     let mut ticket = empty(view.home);
+    let mut matter = Matter::new(view.home, &view.fields);
     for operation in &view.operations {
-        step(&mut ticket, operation, judge);
+        step(&mut ticket, operation, judge, &mut matter);
     }
+    for sign_off in &mut ticket.sign_offs {
+        sign_off.standing = matter.standing(&sign_off.signed);
+        if let Standing::Void { since: Some(writer) } = &sign_off.standing {
+            sign_off.voided_by = judge.name(writer);
+        }
+    }
+    ticket.matter = matter.signed();
     ticket
 }
 
@@ -74,19 +83,33 @@ fn empty(home: Home) -> Ticket {
         updated_ms: 0,
         returns: 0,
         trace: Vec::new(),
+        sign_offs: Vec::new(),
+        matter: Signed { digest: String::new(), covers: Vec::new() },
     }
 }
 
-fn step(ticket: &mut Ticket, operation: &Operation, judge: &impl Judge) {
+fn step<'a>(
+    ticket: &mut Ticket,
+    operation: &'a Operation,
+    judge: &impl Judge,
+    matter: &mut Matter<'a>,
+) {
     let writer = &operation.writer;
     let body = Body::decode(&operation.body);
     let outcome = match &body {
         Body::Unknown(_) => Outcome::Unknown,
         Body::Known(action) => {
-            let outcome = judge_action(ticket, action, writer, judge);
+            let outcome = judge_action(ticket, action, writer, judge, matter);
             if outcome == Outcome::Taken {
                 ticket.updated_ms = ticket.updated_ms.max(writer.recorded_at_ms);
-                take(ticket, action, writer.recorded_at_ms);
+                if let Action::SignOff { signed, text } = action {
+                    ticket.sign_offs.push(sign_off(writer, judge, signed, text));
+                } else {
+                    take(ticket, action, writer.recorded_at_ms);
+                    if is_signed(action.verb()) {
+                        matter.push(writer);
+                    }
+                }
             }
             outcome
         }
@@ -102,12 +125,43 @@ fn step(ticket: &mut Ticket, operation: &Operation, judge: &impl Judge) {
     });
 }
 
-fn judge_action(ticket: &Ticket, action: &Action, writer: &Writer, judge: &impl Judge) -> Outcome {
+/// Whether a step of this kind is part of what a leader signs.
+const fn is_signed(verb: Verb) -> bool {
+    !matches!(verb, Verb::Rate | Verb::Note | Verb::SignOff)
+}
+
+/// A sign-off as it was made; what has become of it is known after the last step.
+fn sign_off(writer: &Writer, judge: &impl Judge, signed: &Signed, text: &str) -> SignOff {
+    SignOff {
+        change: writer.change,
+        author: writer.author,
+        handler: judge.name(writer),
+        at_ms: writer.recorded_at_ms,
+        text: text.to_owned(),
+        signed: signed.clone(),
+        standing: Standing::Stands,
+        voided_by: String::new(),
+    }
+}
+
+fn judge_action(
+    ticket: &Ticket,
+    action: &Action,
+    writer: &Writer,
+    judge: &impl Judge,
+    matter: &Matter<'_>,
+) -> Outcome {
     let verb = action.verb();
     if let Err(reason) = judge.may(writer, verb, &ticket.home) {
         return Outcome::NoRight(reason);
     }
-    if !ticket.allows(verb) {
+    // A result that was signed may have been overtaken by a step that sorts before it: such a
+    // sign-off is kept, to be shown as void. Signing what has no result is not possible.
+    if let Action::SignOff { signed, .. } = action {
+        let unfinished = !ticket.state.allows(verb) && matter.standing(signed).stands();
+        return if unfinished { Outcome::NotNow(ticket.state) } else { Outcome::Taken };
+    }
+    if !ticket.state.allows(verb) {
         return Outcome::NotNow(ticket.state);
     }
     match action {
@@ -123,7 +177,8 @@ fn judge_action(ticket: &Ticket, action: &Action, writer: &Writer, judge: &impl 
         | Action::Handle { .. }
         | Action::Feedback { .. }
         | Action::Rate { .. }
-        | Action::Note { .. } => Outcome::Taken,
+        | Action::Note { .. }
+        | Action::SignOff { .. } => Outcome::Taken,
     }
 }
 
@@ -183,5 +238,6 @@ fn take(ticket: &mut Ticket, action: &Action, at_ms: i64) {
             ticket.closed_ms = Some(at_ms);
         }
         Action::Note { .. } => ticket.asked = None,
+        Action::SignOff { .. } => {}
     }
 }

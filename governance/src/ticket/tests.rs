@@ -11,6 +11,7 @@ const MORNING_MS: i64 = 1_783_641_600_000;
 /// Villagers' node, dispatcher and secretary, told apart by their serials.
 const VILLAGE: Serial = Serial([1; 16]);
 const DISPATCHER: Serial = Serial([2; 16]);
+const LEADER: Serial = Serial([4; 16]);
 const STRANGER: Serial = Serial([9; 16]);
 
 /// Only the dispatcher may assign, and the stranger may do nothing.
@@ -19,7 +20,8 @@ struct Office;
 impl Judge for Office {
     fn may(&self, writer: &Writer, verb: Verb, _home: &Home) -> Result<(), String> {
         let refused = writer.author == STRANGER
-            || (right(verb) == Rights::ASSIGN && writer.author != DISPATCHER);
+            || (right(verb) == Rights::ASSIGN && writer.author != DISPATCHER)
+            || (right(verb) == Rights::SIGN_OFF && writer.author != LEADER);
         if refused { Err(format!("may not {}", verb.as_str())) } else { Ok(()) }
     }
 
@@ -241,4 +243,69 @@ fn reports_are_checked() {
     assert!(matches!(result, Err(TicketError::Phone(_))));
     let (_, writes) = report(&new("370322102310", ""), DocumentId([1; 16]), 0).unwrap();
     assert_eq!(writes.len(), 1, "an anonymous report has no contact document");
+}
+
+/// A ticket that has been answered.
+fn answered() -> Story {
+    let (mut story, _) = Story::new();
+    story.act(DISPATCHER, &Action::Accept { kind: Kind::Policy });
+    story.act(VILLAGE, &feedback());
+    story
+}
+
+/// Shows that a sign-off stands through a rating and a note, that a further step voids it with
+/// the name of who made it, and that the leader can sign again.
+#[test]
+fn a_sign_off_stands_until_what_was_signed_changes() {
+    let mut story = answered();
+    let seen = story.ticket().signing("同意");
+    story.act(LEADER, &seen);
+    story.act(VILLAGE, &Action::Note { text: "已存档".to_owned() });
+    let ticket = story.ticket();
+    let sign_off = ticket.sign_off().unwrap();
+    assert_eq!((sign_off.handler.as_str(), sign_off.text.as_str()), ("office 4", "同意"));
+    assert!(sign_off.standing.stands() && !ticket.allows(Verb::SignOff));
+    assert_eq!(ticket.state, State::Answered, "a signature moves nothing");
+
+    // A step made at the same time elsewhere sorts before the result that was signed.
+    story.append(VILLAGE, &Action::AskMore { text: "还缺一张照片".to_owned() }.encode());
+    let step = story.view.operations.pop().unwrap();
+    story.view.operations.insert(2, step);
+    let voided = story.ticket();
+    let sign_off = voided.sign_off().unwrap();
+    assert_eq!((sign_off.standing.stands(), sign_off.voided_by.as_str()), (false, "office 1"));
+    assert_eq!(story.outcomes(), ["taken"; 6], "shown, and void");
+
+    assert!(voided.allows(Verb::SignOff));
+    assert_eq!(voided.act(&seen, "test"), Err(TicketError::Changed), "what was read is old");
+    story.act(LEADER, &voided.signing("已看过补充，同意"));
+    assert!(story.ticket().sign_off().unwrap().standing.stands());
+    assert_eq!(story.ticket().sign_offs.len(), 2);
+}
+
+/// Shows that nobody without the right signs, that what is shown and ignored voids nothing, and
+/// that a case without a result cannot be signed.
+#[test]
+fn a_sign_off_needs_the_right_and_a_result() {
+    let mut story = answered();
+    let seen = story.ticket().signing("");
+    story.append(DISPATCHER, &seen.encode());
+    assert_eq!(story.ticket().sign_off(), None);
+    story.act(LEADER, &seen);
+    story.append(STRANGER, &Action::Return { reason: "不服".to_owned() }.encode());
+    story.append(VILLAGE, &Action::Accept { kind: Kind::Other }.encode());
+    assert_eq!(
+        story.outcomes(),
+        ["taken", "taken", "taken", "no_right", "taken", "no_right", "not_now"]
+    );
+    assert!(story.ticket().sign_off().unwrap().standing.stands());
+
+    let (mut open, _) = Story::new();
+    let signing = open.ticket().signing("");
+    assert_eq!(
+        open.ticket().act(&signing, "test"),
+        Err(TicketError::NotNow { verb: Verb::SignOff, state: State::Reported })
+    );
+    open.append(LEADER, &signing.encode());
+    assert_eq!((open.outcomes(), open.ticket().sign_off()), (vec!["taken", "not_now"], None));
 }

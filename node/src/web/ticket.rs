@@ -12,8 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_crdt::store::Store;
+use cunlian_governance::signoff::{Signed, Standing};
 use cunlian_governance::ticket::{
-    self as domain, Action, Assignee, Body, Channel, Kind, Outcome, Rules, Ticket, TraceStep, Verb,
+    self as domain, Action, Assignee, Body, Channel, Kind, Outcome, Rules, SignOff, Ticket,
+    TraceStep, Verb,
 };
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
@@ -26,8 +28,8 @@ use serde::Deserialize;
 use super::WebState;
 use super::clock::{full, machine};
 use super::component::{
-    Choice, ClockBadge, Fact, FieldInput, Photo, Photos, SyncBadge, TicketItem, TicketStateBadge,
-    Trace, TraceRow,
+    Choice, ClockBadge, Fact, FieldInput, Notice, Photo, Photos, SyncBadge, TicketItem,
+    TicketStateBadge, Trace, TraceRow,
 };
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
@@ -61,6 +63,12 @@ struct TicketPage {
     result: Option<String>,
     result_photos: Photos,
     rating: Option<String>,
+    /// Every sign-off, with what has become of it.
+    sign_offs: Vec<Notice>,
+    /// The badge of the one that counts.
+    signed: Option<&'static str>,
+    /// What the reader sees and may sign.
+    digest: String,
     actions: Vec<ActionForm>,
     trace: Trace,
     facts: Vec<Fact>,
@@ -222,8 +230,11 @@ async fn ticket_page(
         result: ticket.result.clone(),
         result_photos: photos(l, &home, &ticket.result_photos),
         rating: rating_words(l, ticket),
+        sign_offs: ticket.sign_offs.iter().map(|sign_off| notice_of(l, sign_off)).collect(),
+        signed: ticket.sign_off().map(|sign_off| signed_name(sign_off.standing.stands())),
+        digest: ticket.matter.digest.clone(),
         actions,
-        trace: Trace { l, steps: ticket.trace.iter().map(|step| trace_row(l, step)).collect() },
+        trace: Trace { l, steps: ticket.trace.iter().map(|s| trace_row(l, ticket, s)).collect() },
         facts,
         contact: loaded.contact.map(|view| contact_facts(l, &view)),
         similar: loaded.similar,
@@ -277,14 +288,52 @@ fn contact_facts(l: Text, view: &DocumentView) -> Vec<Fact> {
         .collect()
 }
 
+/// The name of what has become of a sign-off, as texts have it.
+pub(crate) const fn signed_name(stands: bool) -> &'static str {
+    if stands { "stands" } else { "void" }
+}
+
+/// One sign-off: who, when, what they said, and what has voided it.
+fn notice_of(l: Text, sign_off: &SignOff) -> Notice {
+    let by = ("name", &sign_off.handler as &dyn std::fmt::Display);
+    let time = full(sign_off.at_ms);
+    let mut text = l.with("signed-by", &[by, ("time", &time)]);
+    if !sign_off.text.is_empty() {
+        text.extend([" ", &sign_off.text]);
+    }
+    let voided = voided_words(l, sign_off);
+    let class = if voided.is_some() { "bad" } else { "good" };
+    if let Some(voided) = voided {
+        text.extend([" ", &voided]);
+    }
+    Notice { class, text }
+}
+
+/// Why a sign-off no longer holds; `None` when it does.
+fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
+    match &sign_off.standing {
+        Standing::Stands => None,
+        Standing::Void { since: Some(writer) } => Some(l.with(
+            "signed-voided",
+            &[
+                ("name", &sign_off.voided_by),
+                ("time", &full(writer.recorded_at_ms)),
+                ("id", &writer.change.to_string().chars().take(16).collect::<String>()),
+            ],
+        )),
+        Standing::Void { since: None } => Some(l.t("signed-voided-missing")),
+    }
+}
+
 /// One step as staff see it: who did what, its words, and the signed change that proves it.
-fn trace_row(l: Text, step: &TraceStep) -> TraceRow {
+fn trace_row(l: Text, ticket: &Ticket, step: &TraceStep) -> TraceRow {
     let (what, said) = match &step.body {
         Body::Known(action) => (l.of("step", action.verb().as_str()), action_words(l, action)),
         Body::Unknown(_) => (l.t("step-unknown"), String::new()),
     };
+    let sign_off = ticket.sign_offs.iter().find(|sign_off| sign_off.change == step.change);
     let ignored = match &step.outcome {
-        Outcome::Taken => None,
+        Outcome::Taken => sign_off.and_then(|sign_off| voided_words(l, sign_off)),
         Outcome::NoRight(reason) | Outcome::Invalid(reason) => {
             let outcome = l.of("outcome", step.outcome.as_str());
             Some(format!("{outcome} ({reason})"))
@@ -317,7 +366,8 @@ pub(crate) fn action_words(l: Text, action: &Action) -> String {
         | Action::Return { .. }
         | Action::Handle { .. }
         | Action::Feedback { .. }
-        | Action::Note { .. } => action.text().to_owned(),
+        | Action::Note { .. }
+        | Action::SignOff { .. } => action.text().to_owned(),
     }
 }
 
@@ -335,7 +385,7 @@ fn forms(
         Verb::Accept => 1,
         Verb::Assign if ticket.state == domain::State::Accepted => 1,
         Verb::Handle => 2,
-        Verb::Feedback => 3,
+        Verb::Feedback | Verb::SignOff => 3,
         Verb::Assign => 4,
         Verb::Note => 5,
         Verb::AskMore => 6,
@@ -392,15 +442,36 @@ fn action_fields(
         | Verb::Return
         | Verb::Handle
         | Verb::Feedback
-        | Verb::Note => {
+        | Verb::Note
+        | Verb::SignOff => {
             let field = FieldInput::area(l, "text", l.of("verb-text", verb.as_str()));
-            let required = verb != Verb::Handle;
+            let required = !matches!(verb, Verb::Handle | Verb::SignOff);
             vec![FieldInput { id: id("text"), value: typed_text("text"), required, ..field }]
         }
     }
 }
 
-/// The action a form or an API call asks for.
+/// The action a form or an API call asks for on this ticket. Who signs says with `digest` what
+/// they have read.
+pub(crate) fn action_on(
+    ticket: &Ticket,
+    verb: Verb,
+    fields: &BTreeMap<String, String>,
+) -> Result<Action, Failure> {
+    if verb != Verb::SignOff {
+        return action_of(verb, fields);
+    }
+    let read = fields.get("digest").filter(|digest| !digest.is_empty());
+    let digest = read.cloned().ok_or_else(|| Failure::Malformed {
+        reason: "digest is missing: it says what was read and is signed".to_owned(),
+        field: Some("digest".to_owned()),
+    })?;
+    let text = fields.get("text").map_or("", |text| text.trim()).to_owned();
+    let signed = Signed { digest, covers: ticket.matter.covers.clone() };
+    Ok(Action::SignOff { signed, text })
+}
+
+/// The action a form or an API call asks for, but for a sign-off.
 pub(crate) fn action_of(verb: Verb, fields: &BTreeMap<String, String>) -> Result<Action, Failure> {
     let text = |name: &str| fields.get(name).map_or("", |text| text.trim()).to_owned();
     let missing = |field: &str| Failure::Malformed {
@@ -427,7 +498,7 @@ pub(crate) fn action_of(verb: Verb, fields: &BTreeMap<String, String>) -> Result
         Verb::Handle => Action::Handle { text: text("text") },
         Verb::Feedback => Action::Feedback { text: text("text"), photos: Vec::new() },
         Verb::Note => Action::Note { text: text("text") },
-        Verb::Report => return Err(missing("op")),
+        Verb::Report | Verb::SignOff => return Err(missing("op")),
     })
 }
 
@@ -442,7 +513,7 @@ async fn act(
     let l = staff.visit.l;
     let reader = staff.person.author.serial;
     let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
-    let outcome = match action_of(verb, &posted.0) {
+    let outcome = match action_on(&ticket, verb, &posted.0) {
         Ok(action) => match ticket.act(&action, "terminal") {
             Ok(write) => {
                 let author = staff.person.author.clone();

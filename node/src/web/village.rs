@@ -230,8 +230,9 @@ pub(crate) fn field_of(error: &TicketError) -> &'static str {
         TicketError::Phone(_) => "phone",
         TicketError::Address { .. } => "village",
         TicketError::Stars { .. } => "stars",
-        TicketError::NotNow { .. } | TicketError::Empty { .. } | TicketError::TooLong { .. } => {
-            "text"
-        }
+        TicketError::NotNow { .. }
+        | TicketError::Empty { .. }
+        | TicketError::TooLong { .. }
+        | TicketError::Changed => "text",
     }
 }

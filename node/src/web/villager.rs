@@ -475,7 +475,7 @@ fn steps(l: Text, state: TicketState) -> Vec<Step> {
 fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
     let Body::Known(action) = &step.body else { return None };
     let said = match action {
-        Action::Note { .. } | Action::Return { .. } => return None,
+        Action::Note { .. } | Action::Return { .. } | Action::SignOff { .. } => return None,
         Action::Report { .. } => String::new(),
         Action::Accept { .. }
         | Action::Reject { .. }

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use cunlian_governance::query;
 use cunlian_governance::query::ticket::{Filter, TicketRow};
+use cunlian_governance::signoff::Standing;
 use cunlian_governance::ticket::{
-    self as domain, Body, Channel, Kind, NewTicket, Receipt, State as TicketState, Ticket,
+    self as domain, Body, Channel, Kind, NewTicket, Receipt, SignOff, State as TicketState, Ticket,
     TicketError, Verb,
 };
 use cunlian_protocol::address::AddressCode;
@@ -27,7 +28,7 @@ use super::{Caller, Object};
 use crate::web::WebState;
 use crate::web::failure::Failure;
 use crate::web::reading::{ask, domain_language, height};
-use crate::web::ticket::{action_of, load_ticket};
+use crate::web::ticket::{action_on, load_ticket, signed_name};
 use crate::web::village::field_of;
 use crate::web::visit::Staff;
 use crate::web::writing::{new_document, save};
@@ -96,6 +97,7 @@ fn row_object(row: &TicketRow, reached: &str) -> Value {
         "reported_ms": row.reported_ms,
         "due_ms": row.clock.map(|clock| clock.due_ms),
         "stars": row.stars,
+        "signed": row.signed.map(signed_name),
         "updated_ms": row.updated_ms,
         "reached": reached,
     })
@@ -166,7 +168,7 @@ fn written(home: &Home, receipt: &Receipt, status: StatusCode, changes: &[Change
 fn malformed(error: &TicketError, staff: &Staff) -> Failure {
     let reason = error.message(domain_language(staff.visit.l));
     match error {
-        TicketError::NotNow { .. } => Failure::Conflict(reason),
+        TicketError::NotNow { .. } | TicketError::Changed => Failure::Conflict(reason),
         TicketError::Empty { .. }
         | TicketError::TooLong { .. }
         | TicketError::Phone(_)
@@ -214,6 +216,7 @@ fn object(ticket: &Ticket, reached: &str) -> Value {
             })
         })
         .collect();
+    let sign_offs: Vec<Value> = ticket.sign_offs.iter().map(sign_off_object).collect();
     json!({
         "address": ticket.home.address,
         "document": ticket.home.document,
@@ -229,7 +232,31 @@ fn object(ticket: &Ticket, reached: &str) -> Value {
         "reported_ms": ticket.reported_ms,
         "accepted_ms": ticket.accepted_ms,
         "trace": trace,
+        "digest": ticket.matter.digest,
+        "sign_offs": sign_offs,
         "reached": reached,
+    })
+}
+
+fn sign_off_object(sign_off: &SignOff) -> Value {
+    let since = match &sign_off.standing {
+        Standing::Void { since: Some(writer) } => Some(json!({
+            "change": writer.change,
+            "author": writer.author,
+            "handler": sign_off.voided_by,
+            "at_ms": writer.recorded_at_ms,
+        })),
+        Standing::Void { since: None } | Standing::Stands => None,
+    };
+    json!({
+        "change": sign_off.change,
+        "author": sign_off.author,
+        "handler": sign_off.handler,
+        "at_ms": sign_off.at_ms,
+        "text": sign_off.text,
+        "digest": sign_off.signed.digest,
+        "standing": signed_name(sign_off.standing.stands()),
+        "void_since": since,
     })
 }
 
@@ -257,9 +284,9 @@ async fn act(
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     };
     let fields = operation.fields.into_iter().map(|(key, value)| (key, text(value))).collect();
-    let action = action_of(verb, &fields)?;
     let reader = staff.person.author.serial;
     let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
+    let action = action_on(&ticket, verb, &fields)?;
     let write = ticket.act(&action, SOURCE).map_err(|error| malformed(&error, &staff))?;
     let author = staff.person.author.clone();
     let changes = save(&state, author, vec![write], state.now_ms()).await?;
