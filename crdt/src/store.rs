@@ -34,6 +34,7 @@ use rusqlite::Connection;
 use crate::document::{Author, DocumentView, Write};
 use crate::projector::Projector;
 
+mod backup;
 mod checking;
 mod commit;
 mod counts;
@@ -44,22 +45,27 @@ mod materialize;
 mod opening;
 mod outbox;
 mod permission;
+mod purge;
 mod quarantine;
 mod reading;
 mod schema;
 mod selection;
 mod serving;
 mod summary;
+mod suspension;
 mod verify;
 mod writer;
 
+pub use backup::{StoreCopy, check_copy};
 pub use counts::{CategoryCounts, Counts};
 pub use health::{Fault, Health};
 pub use local::WriteError;
 pub use opening::OpenError;
 pub use outbox::{Backlog, Reached};
+pub use purge::{Purged, Unsent, UnsentLeft};
 pub use quarantine::Refused;
 pub use schema::VERSION;
+pub use suspension::Suspension;
 pub use verify::Verification;
 
 use health::Condition;
@@ -91,6 +97,9 @@ pub struct StoreOptions {
     pub low_space_bytes: u64,
     /// Largest size of the database file in bytes; beyond it the store acts as on a full disk.
     pub size_limit_bytes: Option<u64>,
+    /// After a removal, a file of at most so many bytes is written anew at once, while writers
+    /// wait; a larger one when the store is next opened.
+    pub compact_at_once_bytes: u64,
 }
 
 impl Default for StoreOptions {
@@ -101,6 +110,7 @@ impl Default for StoreOptions {
             reader_cache_kib: 4 << 10,
             low_space_bytes: 256 << 20,
             size_limit_bytes: None,
+            compact_at_once_bytes: 64 << 20,
         }
     }
 }
@@ -139,6 +149,7 @@ struct Shared {
     ancestors: Ancestors,
     condition: Condition,
     listeners: RwLock<Vec<Listener>>,
+    suspension: RwLock<Option<Suspension>>,
 }
 
 impl Shared {
@@ -185,6 +196,7 @@ impl Store {
         writes: Vec<Write>,
         now_ms: i64,
     ) -> Result<Vec<ChangeId>, WriteError> {
+        suspension::check(&self.inner.shared)?;
         local::check(&self.authority(), author, &writes)?;
         if writes.is_empty() {
             return Ok(Vec::new());

@@ -5,6 +5,8 @@
 #[path = "store/world.rs"]
 mod world;
 
+#[path = "store/backup.rs"]
+mod backup;
 #[path = "store/convergence.rs"]
 mod convergence;
 #[path = "store/faults.rs"]
@@ -15,6 +17,8 @@ mod intake;
 mod opening;
 #[path = "store/outbox.rs"]
 mod outbox;
+#[path = "store/purge.rs"]
+mod purge;
 #[path = "store/reading.rs"]
 mod reading;
 #[path = "store/writing.rs"]

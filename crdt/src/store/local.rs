@@ -21,6 +21,7 @@ use super::commit::{Addition, New};
 use super::health::Fault;
 use super::materialize::{Base, Panicked, base, payloads, project};
 use super::reading::changes_of;
+use super::suspension::Suspension;
 use super::writer::{Batch, Interrupts};
 use crate::document::{Author, Write};
 use crate::history::payload::{Payload, PayloadError};
@@ -30,6 +31,9 @@ use crate::projector::Projector;
 /// Why a write was not done. None of the writes of the call was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
+    /// This store must not author now; taking in from peers goes on.
+    #[error("{0}; nothing can be saved until it is released")]
+    Suspended(Suspension),
     /// The author has no right to it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -80,7 +84,8 @@ impl Interrupts for WriteError {
     fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Storage(fault) => Some(fault),
-            Self::Refused(_)
+            Self::Suspended(_)
+            | Self::Refused(_)
             | Self::WrongKey
             | Self::Nothing { .. }
             | Self::ReservedField

@@ -14,7 +14,7 @@ use super::health::{Condition, Fault};
 use super::outbox::{self, Ancestors};
 use super::reading::Readers;
 use super::writer::Writer;
-use super::{Inner, Shared, StoreIdentity, StoreOptions, materialize, permission, schema};
+use super::{Inner, Shared, StoreIdentity, StoreOptions, materialize, permission, purge, schema};
 use crate::projector::Projector;
 
 /// Pages of the write-ahead log after which it is folded into the database file.
@@ -85,6 +85,9 @@ pub(super) fn open(
     let lock = lock(dir)?;
     let mut connection = connect(&path, &options)?;
     schema::migrate(&mut connection)?;
+    if purge::is_compaction_due(&connection)? {
+        connection = purge::compact_closed(connection, &path, || connect(&path, &options))?;
+    }
     let transaction = connection.transaction()?;
     let own = identity.own;
     let authority = authority(&transaction, identity)?;
@@ -98,6 +101,7 @@ pub(super) fn open(
         ancestors,
         condition: Condition::default(),
         listeners: RwLock::default(),
+        suspension: RwLock::default(),
     });
     let readers = Readers::new(&path, &options, Arc::clone(&shared));
     let writer = Writer::start(connection, Arc::clone(&shared)).map_err(at(dir))?;
@@ -122,6 +126,8 @@ fn connect(path: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> 
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    // What is deleted is overwritten at once; compacting gets the copies that moved pages leave.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -i64::from(options.writer_cache_kib))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     if let Some(limit) = options.size_limit_bytes {

@@ -147,10 +147,20 @@ pub(super) fn row_of(connection: &Connection, key: &SetKey) -> rusqlite::Result<
     select.query_row([key.to_bytes()], |row| row.get(0)).optional()
 }
 
-/// The greatest row; 0 in an empty store.
+/// The greatest row there ever was, removed ones included; 0 in an empty store. No row is given
+/// twice, because sessions go on after a row.
 pub(super) fn last_row(connection: &Connection) -> rusqlite::Result<i64> {
-    let mut select = connection.prepare_cached("SELECT coalesce(max(row), 0) FROM change")?;
+    let mut select = connection.prepare_cached(
+        "SELECT max(coalesce((SELECT max(row) FROM change), 0), coalesce((SELECT \
+         CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = 'last row'), 0))",
+    )?;
     select.query_row([], |row| row.get(0))
+}
+
+/// Notes the greatest row before rows are removed.
+pub(super) fn remember_last_row(connection: &Connection) -> rusqlite::Result<()> {
+    let last_row = last_row(connection)?.to_string();
+    super::materialize::set_meta(connection, "last row", last_row.as_bytes())
 }
 
 /// Ids under a prefix, ascending, at most [`limits::LIST_IDS`].

@@ -8,7 +8,7 @@
 //! | table | one row for each |
 //! |---|---|
 //! | `meta` | fact about this store, by name |
-//! | `author` | certificate serial that a change or a peer had, with a small number |
+//! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
@@ -17,6 +17,10 @@
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
 //! | `quarantine` | change refused with its reason, latest only |
 //! | `equivocation` | second change of an author under one number |
+//! | `succession` | succession of the root key, in order |
+//! | `line` | child: the line token it presented last, the one it was given since, see [`super::line`] |
+//! | `pending_certificate` | key that is to get this certificate at its next renewal |
+//! | `purged` | prefix whose changes were purged and not yet accounted for, see [`super::purge`] |
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -25,7 +29,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const STEPS: [&str; VERSION as usize] = ["
     CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
@@ -75,6 +79,19 @@ const STEPS: [&str; VERSION as usize] = ["
         second BLOB NOT NULL,
         PRIMARY KEY (author, seq, second)
     ) WITHOUT ROWID;
+", "
+    ALTER TABLE author ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE succession (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
+    CREATE TABLE line (
+        subject BLOB PRIMARY KEY NOT NULL,
+        confirmed BLOB NOT NULL,
+        pending BLOB NOT NULL,
+        forked INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE pending_certificate (
+        subject BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE purged (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
 "];
 
 /// Brings the file to [`VERSION`], one transaction for each step.

@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 
 use cunlian_protocol::category::Category;
-use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::region::Depth;
 use cunlian_protocol::scope::Scope;
@@ -31,22 +30,27 @@ pub(super) struct Additions(BTreeMap<Vec<u8>, Summary>);
 
 impl Additions {
     pub(super) fn add(&mut self, key: &SetKey) {
-        let bytes = key.to_bytes();
-        let digits = key.home.address.as_str().len();
-        for length in KEPT_LENGTHS.into_iter().filter(|length| *length <= digits) {
-            self.add_at(bytes.get(..CATEGORY_BYTES + length), &key.change);
-        }
-        if digits <= KEPT_DIGITS {
-            self.add_at(bytes.get(..=CATEGORY_BYTES + digits), &key.change);
-        }
+        self.at_each(key, |summary| summary.add(&key.change));
     }
 
-    fn add_at(&mut self, prefix: Option<&[u8]>, id: &ChangeId) {
-        let Some(prefix) = prefix else { return };
-        if let Some(summary) = self.0.get_mut(prefix) {
-            summary.add(id);
-        } else {
-            self.0.entry(prefix.to_vec()).or_default().add(id);
+    /// Takes a change away. A summary is a sum that wraps around, so that what is taken away here
+    /// is taken away from what is kept when the additions are saved.
+    pub(super) fn remove(&mut self, key: &SetKey) {
+        self.at_each(key, |summary| summary.remove(&key.change));
+    }
+
+    fn at_each(&mut self, key: &SetKey, mut change: impl FnMut(&mut Summary)) {
+        let bytes = key.to_bytes();
+        let digits = key.home.address.as_str().len();
+        let lengths = KEPT_LENGTHS.into_iter().filter(|length| *length <= digits);
+        let exact = (digits <= KEPT_DIGITS).then_some(digits + 1);
+        for length in lengths.chain(exact) {
+            let Some(prefix) = bytes.get(..CATEGORY_BYTES + length) else { continue };
+            if let Some(summary) = self.0.get_mut(prefix) {
+                change(summary);
+            } else {
+                change(self.0.entry(prefix.to_vec()).or_default());
+            }
         }
     }
 
@@ -60,11 +64,16 @@ impl Additions {
     pub(super) fn save(self, connection: &Connection) -> rusqlite::Result<()> {
         let mut insert =
             connection.prepare_cached("INSERT OR REPLACE INTO summary VALUES (?1, ?2)")?;
+        let mut delete = connection.prepare_cached("DELETE FROM summary WHERE prefix = ?1")?;
         for (prefix, mut summary) in self.0 {
             if let Some(kept) = kept(connection, &prefix)? {
                 summary.merge(&kept);
             }
-            insert.execute((prefix, summary.to_bytes()))?;
+            if summary == Summary::default() {
+                delete.execute([prefix])?;
+            } else {
+                insert.execute((prefix, summary.to_bytes()))?;
+            }
         }
         Ok(())
     }

@@ -28,7 +28,16 @@ const GROUP_CHANGES: u64 = 8_000;
 /// What a job does inside the transaction; `false` takes all it did back.
 type Work = Box<dyn FnOnce(&mut Batch<'_>) -> Result<bool, Fault> + Send>;
 
-struct Job {
+/// What can only be done outside of a transaction.
+type Upkeep = Box<dyn FnOnce(&Connection) -> Result<(), Fault> + Send>;
+
+enum Job {
+    Shared(Shareable),
+    Alone { work: Upkeep, done: SyncSender<Result<(), Fault>> },
+}
+
+/// A job that shares a transaction with others.
+struct Shareable {
     work: Work,
     done: SyncSender<Result<(), Fault>>,
 }
@@ -91,14 +100,29 @@ impl Writer {
             fault.map_or(Ok(kept), Err)
         });
         let (done, committed) = mpsc::sync_channel(1);
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let sent = queue.is_some_and(|queue| queue.send(Job { work, done }).is_ok());
-        if !sent {
+        if !self.send(Job::Shared(Shareable { work, done })) {
             return Err(Fault::Stopped.into());
         }
         committed.recv().unwrap_or(Err(Fault::Stopped))?;
         let outcome = result.lock().unwrap_or_else(PoisonError::into_inner).take();
         outcome.unwrap_or_else(|| Err(Fault::Stopped.into()))
+    }
+
+    /// Runs `work` between two transactions; others wait meanwhile.
+    pub(super) fn submit_alone(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<(), Fault> {
+        let (done, ended) = mpsc::sync_channel(1);
+        if !self.send(Job::Alone { work: Box::new(work), done }) {
+            return Err(Fault::Stopped);
+        }
+        ended.recv().unwrap_or(Err(Fault::Stopped))
+    }
+
+    fn send(&self, job: Job) -> bool {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        queue.is_some_and(|queue| queue.send(job).is_ok())
     }
 }
 
@@ -137,8 +161,17 @@ fn ends_transaction(fault: &Fault) -> bool {
 
 fn run(connection: &Connection, shared: &Shared, jobs: &Receiver<Job>) {
     let mut memory = Memory::default();
-    while let Ok(first) = jobs.recv() {
-        let mut group = Group { waiting: Vec::new(), added: 0, authority: None };
+    let mut put_back = None;
+    while let Some(job) = put_back.take().or_else(|| jobs.recv().ok()) {
+        let first = match job {
+            Job::Shared(first) => first,
+            Job::Alone { work, done } => {
+                let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)));
+                let _ = done.send(outcome.unwrap_or(Err(Fault::Stopped)));
+                continue;
+            }
+        };
+        let mut group = Group { waiting: Vec::new(), added: 0, authority: None, put_back: None };
         let result = transaction(connection, shared, &mut memory, &mut group, first, jobs);
         if result.is_err() {
             memory = Memory::default();
@@ -148,6 +181,7 @@ fn run(connection: &Connection, shared: &Shared, jobs: &Receiver<Job>) {
                 tracing::error!(%error, "rolling back failed");
             }
         }
+        put_back = group.put_back;
         let fault = result.as_ref().err().cloned();
         if let Ok(last_row) = &result {
             if let Some(authority) = group.authority {
@@ -171,6 +205,8 @@ struct Group {
     waiting: Vec<SyncSender<Result<(), Fault>>>,
     added: u64,
     authority: Option<Arc<Authority>>,
+    /// A job that was next and cannot share the transaction.
+    put_back: Option<Job>,
 }
 
 /// One transaction with the jobs that are there; gives the last row of the store.
@@ -179,13 +215,13 @@ fn transaction(
     shared: &Shared,
     memory: &mut Memory,
     group: &mut Group,
-    first: Job,
+    first: Shareable,
     jobs: &Receiver<Job>,
 ) -> Result<i64, Fault> {
     let mut summaries = Additions::default();
     let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from);
     let mut next = Some(first);
-    while let Some(Job { work, done }) = next.take() {
+    while let Some(Shareable { work, done }) = next.take() {
         group.waiting.push(done);
         begun.clone()?;
         connection.execute_batch("SAVEPOINT job")?;
@@ -215,7 +251,11 @@ fn transaction(
             Ok(Err(fault)) => return Err(fault),
         }
         if group.waiting.len() < GROUP_JOBS && group.added < GROUP_CHANGES {
-            next = jobs.try_recv().ok();
+            match jobs.try_recv() {
+                Ok(Job::Shared(job)) => next = Some(job),
+                Ok(alone) => group.put_back = Some(alone),
+                Err(_) => {}
+            }
         }
     }
     summaries.save(connection)?;
@@ -256,15 +296,13 @@ impl Batch<'_> {
         Ok(id)
     }
 
-    /// The greatest number of a change by this author; 0 when there is none.
+    /// The greatest number of a change by this author, removed ones included; 0 when there was
+    /// none.
     pub(super) fn last_seq(&mut self, author: i64) -> rusqlite::Result<u64> {
         if let Some(seq) = self.memory.last_seq.get(&author) {
             return Ok(*seq);
         }
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT coalesce(max(seq), 0) FROM change WHERE author = ?1")?;
-        let seq = select.query_row([author], |row| row.get(0))?;
+        let seq = last_seq(self.connection, author)?;
         self.memory.last_seq.insert(author, seq);
         Ok(seq)
     }
@@ -283,4 +321,21 @@ pub(super) fn known_author(
 ) -> rusqlite::Result<Option<i64>> {
     let mut select = connection.prepare_cached("SELECT id FROM author WHERE serial = ?1")?;
     select.query_row([serial.0], |row| row.get(0)).optional()
+}
+
+/// The greatest number of a change by an author, removed ones included; 0 when there was none.
+pub(super) fn last_seq(connection: &Connection, author: i64) -> rusqlite::Result<u64> {
+    let mut select = connection.prepare_cached(
+        "SELECT max(last_seq, coalesce((SELECT max(seq) FROM change WHERE author = id), 0)) \
+         FROM author WHERE id = ?1",
+    )?;
+    select.query_row([author], |row| row.get(0))
+}
+
+/// Notes the number of a change that is about to be removed, so that it is never given again.
+pub(super) fn remember_seq(connection: &Connection, author: i64, seq: u64) -> rusqlite::Result<()> {
+    let mut update = connection
+        .prepare_cached("UPDATE author SET last_seq = ?2 WHERE id = ?1 AND last_seq < ?2")?;
+    update.execute((author, seq))?;
+    Ok(())
 }
