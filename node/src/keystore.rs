@@ -172,7 +172,14 @@ impl Keystore {
         let key = self.key(NODE_KEY)?;
         let certificate = verify(&path, &self.root()?, &chain, &key)?;
         let software = concat!("cunlian ", env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Identity { certificate, chain, key, software })
+        Ok(Identity {
+            certificate,
+            chain,
+            key,
+            next_key: None,
+            software,
+            successions: Vec::new(),
+        })
     }
 }
 

@@ -3,63 +3,23 @@
 //! Every question of permission is asked here: may this author write there, what may this peer
 //! read. A certificate enters only after its chain has been checked up to the root key.
 //!
-//! A revocation is `version ‖ body ‖ signature` as a certificate is, signed by the issuer of the
-//! revoked certificate, an ancestor of it, or the root. It needs no clock: the author's changes up
-//! to `through_seq` stand, later ones are refused.
+//! What stands of an author's work follows from the revocations in its chain
+//! ([`Authority::stands`]), which only ever take away: an author must stand by all of them, so the
+//! order in which they are learned does not matter.
+//!
+//! The root is a list of keys: the one the node was founded with, and those that successions lead
+//! to from it. Of two successions of one key the first that is learned holds.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::certificate::{Certificate, CertificateError, Grant};
 use crate::change::{Header, Home};
-use crate::id::{PublicKey, Serial, Signature};
+use crate::id::{ChangeId, PublicKey, Serial};
 use crate::limits;
+use crate::revocation::{Revocation, RevocationError};
 use crate::rights::Rights;
 use crate::scope::Scope;
-use crate::signing::{self, Context, SigningKey};
-
-/// What a revocation says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevocationBody {
-    /// The revoked certificate.
-    pub serial: Serial,
-    /// The last change of the author that stands.
-    pub through_seq: u64,
-    /// Why, for people.
-    pub reason: String,
-    /// Who revokes; `None` for the root.
-    pub issuer: Option<Serial>,
-}
-
-/// Why a revocation is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RevocationError {
-    /// The bytes are not a revocation.
-    #[error("not a revocation ({got} bytes)")]
-    Malformed {
-        /// Bytes given.
-        got: usize,
-    },
-    /// The certificate, or who revokes it, is unknown here.
-    #[error("the revocation names the unknown certificate {serial}")]
-    Unknown {
-        /// The unknown serial.
-        serial: Serial,
-    },
-    /// Only the issuer or an ancestor may revoke.
-    #[error("who revoked {serial} is neither its issuer nor above it")]
-    NotAbove {
-        /// The certificate that was to be revoked.
-        serial: Serial,
-    },
-    /// The signature does not hold.
-    #[error("the signature on the revocation of {serial} does not hold")]
-    Signature {
-        /// The certificate that was to be revoked.
-        serial: Serial,
-    },
-}
+use crate::succession::{BadSuccession, Succession};
 
 /// Why an author may not do what a change does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,13 +40,23 @@ pub enum Refusal {
         /// Where.
         home: Home,
     },
-    /// The author was revoked, and the change comes after what stands.
-    #[error("{name:?} was revoked; changes after number {through_seq} do not stand")]
+    /// The author, or one above it, was revoked, and the change is not among what stands.
+    #[error(
+        "{name:?} was revoked; this is not among its changes up to number {through_seq} that stand"
+    )]
     Revoked {
         /// Name of the author.
         name: String,
         /// Last change that stands.
         through_seq: u64,
+    },
+    /// The certificate was replaced by another for the same holder, who has to take that one.
+    #[error("the certificate of {name:?} was replaced by {successor}")]
+    Replaced {
+        /// Name of the author.
+        name: String,
+        /// The certificate to take.
+        successor: Serial,
     },
     /// The certificate is not valid at that time.
     #[error("the certificate of {name:?} is not valid at this time")]
@@ -101,13 +71,21 @@ pub enum Refusal {
 pub struct Authority {
     root: PublicKey,
     certificates: BTreeMap<Serial, Certificate>,
-    revocations: BTreeMap<Serial, (RevocationBody, Vec<u8>)>,
+    /// By revoked certificate, ascending by id.
+    revocations: BTreeMap<Serial, Vec<Revocation>>,
+    /// From the first root key on, in order.
+    successions: Vec<Succession>,
 }
 
 impl Authority {
     /// Knows only the root key.
     pub fn new(root: PublicKey) -> Self {
-        Self { root, certificates: BTreeMap::new(), revocations: BTreeMap::new() }
+        Self {
+            root,
+            certificates: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            successions: Vec::new(),
+        }
     }
 
     /// Checks and adds one certificate, whose issuer must be known already.
@@ -138,27 +116,62 @@ impl Authority {
         last
     }
 
-    /// Checks and adds a revocation; `false` when it changes nothing.
+    /// Checks and adds a revocation; `false` when it was known.
     ///
-    /// Of two revocations of one certificate the one that lets less stand wins, and of equal ones
-    /// the one with the smaller bytes, so that every node comes to the same whatever the order.
+    /// Of more than [`limits::REVOCATIONS_OF_ONE`] revocations of one certificate those with the
+    /// smallest ids are kept, so that every node keeps the same.
     pub fn revoke(&mut self, bytes: &[u8]) -> Result<bool, RevocationError> {
-        let body = self.verify_revocation(bytes)?;
-        let newer = match self.revocations.get(&body.serial) {
-            Some((known, known_bytes)) => {
-                (body.through_seq, bytes) < (known.through_seq, known_bytes.as_slice())
-            }
-            None => true,
+        let body = Revocation::peek(bytes)?;
+        let serial = body.own.serial;
+        let id = Revocation::id_of(bytes);
+        let known = self.revocations.get(&serial).map(Vec::as_slice).unwrap_or_default();
+        let Err(place) = known.binary_search_by_key(&id, Revocation::id) else {
+            return Ok(false);
         };
-        if newer {
-            self.revocations.insert(body.serial, (body, bytes.to_vec()));
+        if place >= limits::REVOCATIONS_OF_ONE {
+            return Ok(false);
         }
-        Ok(newer)
+        let revocation = match body.issuer {
+            None => self.verify_by_root(bytes)?,
+            Some(issuer) => Revocation::verify(bytes, &self.revoker(&serial, &issuer)?)?,
+        };
+        let kept = self.revocations.entry(serial).or_default();
+        kept.insert(place, revocation);
+        kept.truncate(limits::REVOCATIONS_OF_ONE);
+        Ok(true)
+    }
+
+    /// Checks and adds a succession of the root; `false` when it changes nothing, because it is
+    /// known, of another key, or not the first of its key.
+    pub fn succeed(&mut self, bytes: &[u8]) -> Result<bool, BadSuccession> {
+        let succession = Succession::verify(bytes)?;
+        let body = succession.body();
+        let fits = body.old == self.current_root() && !self.roots().any(|key| key == body.new);
+        if fits && self.successions.len() < limits::SUCCESSIONS {
+            self.successions.push(succession);
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// The root key of the federation.
     pub fn root(&self) -> PublicKey {
         self.root
+    }
+
+    /// The root key that signs now.
+    pub fn current_root(&self) -> PublicKey {
+        self.successions.last().map_or(self.root, |succession| succession.body().new)
+    }
+
+    /// All root keys, the first one first.
+    pub fn roots(&self) -> impl Iterator<Item = PublicKey> {
+        core::iter::once(self.root).chain(self.successions.iter().map(|s| s.body().new))
+    }
+
+    /// The successions of the root, in order.
+    pub fn successions(&self) -> &[Succession] {
+        &self.successions
     }
 
     /// The certificate with this serial.
@@ -171,14 +184,19 @@ impl Authority {
         self.certificates.values()
     }
 
-    /// The bytes of all revocations, by serial of the revoked certificate.
-    pub fn revocations(&self) -> impl Iterator<Item = &[u8]> {
-        self.revocations.values().map(|(_, bytes)| bytes.as_slice())
+    /// All revocations, by revoked certificate.
+    pub fn revocations(&self) -> impl Iterator<Item = &Revocation> {
+        self.revocations.values().flatten()
     }
 
-    /// The revocation of this certificate, if it was revoked.
-    pub fn revocation(&self, serial: &Serial) -> Option<&RevocationBody> {
-        self.revocations.get(serial).map(|(body, _)| body)
+    /// A revocation of this certificate itself, if there is one.
+    pub fn revocation(&self, serial: &Serial) -> Option<&Revocation> {
+        self.revocations_of(serial).first()
+    }
+
+    /// The revocations of this certificate itself.
+    pub fn revocations_of(&self, serial: &Serial) -> &[Revocation] {
+        self.revocations.get(serial).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The certificates from the root side down to `serial`; empty when it is unknown.
@@ -210,43 +228,79 @@ impl Authority {
         Err(Refusal::NoGrant { name: certificate.body().name.clone(), rights, home: *home })
     }
 
-    /// Whether a change with this header stands: its author may write there and is not revoked.
-    pub fn may_write(&self, header: &Header) -> Result<(), Refusal> {
-        self.may(&header.author, Rights::WRITE, &header.home)?;
-        self.in_force(&header.author, header.seq)
+    /// Whether a change may enter: its author has the right to it, and it stands.
+    pub fn may_write(&self, header: &Header, id: &ChangeId) -> Result<(), Refusal> {
+        self.may(&header.author, header.kind.needs(), &header.home)?;
+        self.stands(&header.author, header.seq, Some(id))
     }
 
-    /// Whether the author's change number `seq` stands in spite of a revocation of the author.
-    ///
-    /// A revoked issuer is another matter: what its people wrote before stands, and who may still
-    /// write is decided where the change enters ([`Authority::valid_at`]).
-    pub fn in_force(&self, author: &Serial, seq: u64) -> Result<(), Refusal> {
-        match self.revocations.get(author) {
-            Some((body, _)) if seq > body.through_seq => {
-                Err(Refusal::Revoked { name: self.name(author), through_seq: body.through_seq })
+    /// Whether the author's change number `seq` stands in spite of all revocations of the author
+    /// and of those above it. Without the id of the change only its number is looked at.
+    pub fn stands(&self, author: &Serial, seq: u64, id: Option<&ChangeId>) -> Result<(), Refusal> {
+        if self.revocations.is_empty() && self.successions.is_empty() {
+            return Ok(());
+        }
+        let mut through = None;
+        for certificate in self.upward(author) {
+            for revocation in self.revocations_of(&certificate.serial()) {
+                match revocation.standing(author) {
+                    Some(standing) if standing.covers(seq, id) => {}
+                    Some(standing) => through = Some(standing.through_seq),
+                    None => through = Some(0),
+                }
             }
-            _ => Ok(()),
+            if certificate.body().issuer.is_none() && !self.is_rooted(certificate) {
+                through = Some(0);
+            }
+        }
+        match through {
+            Some(through_seq) => Err(Refusal::Revoked { name: self.name(author), through_seq }),
+            None => Ok(()),
         }
     }
 
-    /// Whether `serial` may author or connect at `now_ms`: valid then, and nothing in its chain
-    /// revoked.
+    /// Whether `certificate` may author or connect at `now_ms`: valid then, and neither itself nor
+    /// anything above it revoked without leaving it all its work.
     pub fn valid_at(&self, certificate: &Certificate, now_ms: i64) -> Result<(), Refusal> {
         let body = certificate.body();
-        let mut serial = Some(certificate.serial());
-        let mut issuer = body.issuer;
-        while let Some(current) = serial {
-            if let Some((revocation, _)) = self.revocations.get(&current) {
-                let through_seq = revocation.through_seq;
-                return Err(Refusal::Revoked { name: body.name.clone(), through_seq });
+        let serial = certificate.serial();
+        let mut above = Some(certificate);
+        while let Some(current) = above {
+            for revocation in self.revocations_of(&current.serial()) {
+                let standing = revocation.standing(&serial);
+                let left = standing.is_some_and(|standing| standing.through_seq == u64::MAX);
+                if current.serial() == serial || !left {
+                    let name = body.name.clone();
+                    if let Some(successor) = revocation.body().successor.filter(|_| left) {
+                        return Err(Refusal::Replaced { name, successor });
+                    }
+                    let through_seq = standing.map_or(0, |standing| standing.through_seq);
+                    return Err(Refusal::Revoked { name, through_seq });
+                }
             }
-            serial = issuer;
-            issuer = issuer.and_then(|s| self.certificates.get(&s)).and_then(|c| c.body().issuer);
+            if current.body().issuer.is_none() && !self.is_rooted(current) {
+                return Err(Refusal::Revoked { name: body.name.clone(), through_seq: 0 });
+            }
+            above = current.body().issuer.and_then(|issuer| self.certificates.get(&issuer));
         }
         if now_ms < body.not_after_ms {
             return Ok(());
         }
         Err(Refusal::Expired { name: body.name.clone() })
+    }
+
+    /// The certificate and those above it.
+    fn upward(&self, serial: &Serial) -> impl Iterator<Item = &Certificate> {
+        core::iter::successors(self.certificates.get(serial), |certificate| {
+            certificate.body().issuer.and_then(|issuer| self.certificates.get(&issuer))
+        })
+    }
+
+    /// Whether a certificate that a root signed still stands by the successions of the root.
+    fn is_rooted(&self, certificate: &Certificate) -> bool {
+        let of_its_root = |s: &&Succession| s.body().old == certificate.root();
+        let succession = self.successions.iter().find(of_its_root);
+        succession.is_none_or(|s| s.body().stands.contains(&certificate.serial()))
     }
 
     /// What the holder of `serial` may read.
@@ -267,30 +321,27 @@ impl Authority {
     ) -> Result<Certificate, CertificateError> {
         let issuer = Certificate::peek_issuer(bytes)?;
         let find = |serial| checked.get(&serial).or_else(|| self.certificates.get(&serial));
-        Certificate::verify(bytes, issuer.and_then(find), &self.root)
+        let mut outcome = Certificate::verify(bytes, issuer.and_then(find), &self.root);
+        for succession in self.successions.iter().filter(|_| issuer.is_none()) {
+            if outcome.is_err() {
+                outcome = Certificate::verify(bytes, None, &succession.body().new);
+            }
+        }
+        outcome
     }
 
-    fn verify_revocation(&self, bytes: &[u8]) -> Result<RevocationBody, RevocationError> {
-        let malformed = RevocationError::Malformed { got: bytes.len() };
-        let too_long = bytes.len() > limits::CERTIFICATE_BYTES;
-        let Some((signed, signature)) = bytes.split_last_chunk().filter(|_| !too_long) else {
-            return Err(malformed);
-        };
-        let body: RevocationBody = match signed.split_first() {
-            Some((1, body)) => match postcard::take_from_bytes(body) {
-                Ok((body, [])) => body,
-                _ => return Err(malformed),
-            },
-            _ => return Err(malformed),
-        };
-        let serial = body.serial;
-        let key = match body.issuer {
-            None => self.root,
-            Some(issuer) => self.revoker(&serial, &issuer)?,
-        };
-        signing::verify(&key, Context::Revocation, signed, &Signature(*signature))
-            .map_err(|_| RevocationError::Signature { serial })?;
-        Ok(body)
+    fn verify_by_root(&self, bytes: &[u8]) -> Result<Revocation, RevocationError> {
+        let mut outcome = Revocation::verify(bytes, &self.root);
+        for succession in &self.successions {
+            if outcome.is_err() {
+                outcome = Revocation::verify(bytes, &succession.body().new);
+            }
+        }
+        let serial = Revocation::peek(bytes)?.own.serial;
+        if !self.certificates.contains_key(&serial) {
+            return Err(RevocationError::Unknown { serial });
+        }
+        outcome
     }
 
     /// The key of `issuer`, if it stands above `serial`.
@@ -301,18 +352,6 @@ impl Authority {
         }
         let above = chain.iter().find(|c| c.serial() == *issuer && c.serial() != *serial);
         above.map(|c| c.body().subject).ok_or(RevocationError::NotAbove { serial: *serial })
-    }
-}
-
-impl RevocationBody {
-    /// Signs the revocation with the issuer's key.
-    pub fn sign(&self, key: &SigningKey) -> Vec<u8> {
-        let mut bytes = vec![1];
-        let body = postcard::to_allocvec(self).expect("a body has only encodable types");
-        bytes.extend_from_slice(&body);
-        let signature = signing::sign(key, Context::Revocation, &bytes);
-        bytes.extend_from_slice(&signature.0);
-        bytes
     }
 }
 

@@ -33,6 +33,8 @@ impl Category {
     pub const NOTICE: Self = Self(0x0011);
     /// Public contact directory of a village.
     pub const DIRECTORY: Self = Self(0x0012);
+    /// What a node did as a node: revocations taken over, data purged, documents erased, alarms.
+    pub const JOURNAL: Self = Self(0x0013);
     /// Alerts.
     pub const ALERT: Self = Self(0x1000);
     /// Tickets (工单).

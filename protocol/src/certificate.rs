@@ -204,6 +204,7 @@ pub struct Certificate {
     serial: Serial,
     body: CertificateBody,
     depth: usize,
+    root: PublicKey,
 }
 
 impl Certificate {
@@ -220,6 +221,11 @@ impl Certificate {
     /// Reads the serial of the issuer without trusting anything, to find the issuer.
     pub fn peek_issuer(bytes: &[u8]) -> Result<Option<Serial>, CertificateError> {
         decode(bytes).map(|(body, _, _)| body.issuer)
+    }
+
+    /// Reads what a certificate says without trusting anything.
+    pub fn peek(bytes: &[u8]) -> Result<CertificateBody, CertificateError> {
+        decode(bytes).map(|(body, _, _)| body)
     }
 
     /// Checks `bytes` against its issuer: the certificate `issuer`, or the root key.
@@ -251,7 +257,8 @@ impl Certificate {
         if depth > limits::CHAIN_CERTIFICATES {
             return Err(CertificateError::TooLong { name: name() });
         }
-        Ok(Self { bytes: bytes.to_vec(), serial: Serial::of(bytes), body, depth })
+        let root = issuer.map_or(*root, |issuer| issuer.root);
+        Ok(Self { bytes: bytes.to_vec(), serial: Serial::of(bytes), body, depth, root })
     }
 
     /// The exact bytes.
@@ -267,6 +274,11 @@ impl Certificate {
     /// What it says.
     pub fn body(&self) -> &CertificateBody {
         &self.body
+    }
+
+    /// The root key it was checked up to.
+    pub fn root(&self) -> PublicKey {
+        self.root
     }
 
     /// Number of certificates from here to the root key, this one included.

@@ -16,7 +16,7 @@
 //! | 21+n | 16 | author: serial of the author's certificate |
 //! | 37+n | 8 | session nonce, big-endian |
 //! | 45+n | 8 | seq, big-endian, from 1: the author numbers its changes |
-//! | 53+n | 8 | recorded_at, big-endian signed milliseconds since 1970-01-01 UTC |
+//! | 53+n | 8 | `recorded_at`, big-endian signed milliseconds since 1970-01-01 UTC |
 //! | 61+n | 4 | p, length of the payload, big-endian |
 //! | 65+n | p | payload: the Automerge change, uncompressed; of an erasure the reason in UTF-8 |
 //! | 65+n+p | 64 | Ed25519 signature over [`Context::Change`] and the signed bytes |

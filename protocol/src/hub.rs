@@ -14,9 +14,10 @@ use crate::certificate::Certificate;
 use crate::id::{PublicKey, Serial};
 use crate::key::SetKey;
 use crate::limits;
+use crate::renewal::Renewal;
 use crate::session::{self, Channel, Identity, Report, Role, Session};
 use crate::sync::{StoreReply, StoreRequest};
-use crate::wire::{FaultCode, WireError};
+use crate::wire::{FaultCode, LineToken, WireError};
 
 /// First pause before dialling again.
 const BACKOFF_FIRST_MS: i64 = 500;
@@ -98,6 +99,18 @@ pub enum Event {
     Committed,
     /// Certificates or revocations changed.
     Authority(Arc<Authority>),
+    /// Trusted time is this much ahead of the time of the hub.
+    Clock {
+        /// Milliseconds, negative when it is behind.
+        offset_ms: i64,
+    },
+    /// What became of a renewal ([`Effect::Renew`]).
+    Issued {
+        /// For which connection.
+        connection: ConnectionId,
+        /// The new chain, root side first, or why there is none.
+        outcome: Result<Vec<Vec<u8>>, String>,
+    },
     /// Only time has passed.
     Tick,
 }
@@ -130,6 +143,38 @@ pub enum Effect {
         /// Why.
         code: FaultCode,
         /// Why, for people.
+        reason: String,
+    },
+    /// A node above says what time it is, milliseconds since 1970-01-01 UTC.
+    Beacon(i64),
+    /// Keep a line token durably, to be presented to this peer at the next dial.
+    Line {
+        /// Key of the peer.
+        peer: PublicKey,
+        /// The token.
+        token: LineToken,
+    },
+    /// A peer that is dialled has a new key: keep it in place of the old one.
+    Succeeded {
+        /// The key it was known by.
+        old: PublicKey,
+        /// Its key now.
+        new: PublicKey,
+    },
+    /// A child asks for a new certificate: decide, and answer with [`Event::Issued`].
+    Renew {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Its certificate.
+        child: Serial,
+        /// What it asks for.
+        renewal: Renewal,
+    },
+    /// The issuer gave this node a new chain: check it and take it over.
+    Issued(Vec<Vec<u8>>),
+    /// A node above says that another machine uses this identity: author nothing more.
+    Suspend {
+        /// For people.
         reason: String,
     },
     /// For the log.
@@ -183,6 +228,9 @@ pub struct Hub {
     refused: BTreeSet<TargetId>,
     sessions: BTreeMap<ConnectionId, Session>,
     past: BTreeMap<Serial, Past>,
+    lines: BTreeMap<PublicKey, LineToken>,
+    renewing: bool,
+    clock_offset_ms: i64,
 }
 
 impl Hub {
@@ -203,7 +251,19 @@ impl Hub {
             refused: BTreeSet::new(),
             sessions: BTreeMap::new(),
             past: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            renewing: false,
+            clock_offset_ms: 0,
         }
+    }
+
+    /// With the line tokens that peers gave last, by their keys, and whether this node came back
+    /// from a copy and asks to be certified anew.
+    #[must_use]
+    pub fn with_lines(mut self, lines: BTreeMap<PublicKey, LineToken>, renewing: bool) -> Self {
+        self.lines = lines;
+        self.renewing = renewing;
+        self
     }
 
     /// Takes one event; what follows from it is added to `effects`.
@@ -219,7 +279,9 @@ impl Hub {
                 let Some(entry) = self.targets.get_mut(target.0) else { return };
                 entry.dialling = false;
                 entry.connection = Some(connection);
-                let role = Role::Dialler { expected: entry.key };
+                let expected = entry.key;
+                let line = self.lines.get(&expected).copied().unwrap_or_default();
+                let role = Role::Dialler { expected, line, renewing: self.renewing };
                 self.begin(now_ms, connection, role, channel, effects);
             }
             Event::DialFailed { target, reason } => {
@@ -250,6 +312,13 @@ impl Hub {
             Event::Authority(authority) => {
                 self.authority = Arc::clone(&authority);
                 self.each(now_ms, effects, |s| s.handle_authority(now_ms, Arc::clone(&authority)));
+            }
+            Event::Clock { offset_ms } => {
+                self.clock_offset_ms = offset_ms;
+                self.each(now_ms, effects, |s| s.handle_clock(now_ms, offset_ms));
+            }
+            Event::Issued { connection, outcome } => {
+                self.with(now_ms, connection, effects, |s| s.handle_issued(now_ms, outcome));
             }
             Event::Tick => self.tick(now_ms, effects),
         }
@@ -344,7 +413,8 @@ impl Hub {
     ) {
         let identity = Arc::clone(&self.identity);
         let authority = Arc::clone(&self.authority);
-        let session = Session::new(identity, authority, role, channel, now_ms);
+        let session =
+            Session::new(identity, authority, role, channel, now_ms, self.clock_offset_ms);
         let full = self.sessions.len() >= limits::SESSIONS;
         self.sessions.insert(connection, session);
         self.with(now_ms, connection, effects, |session| {
@@ -409,10 +479,35 @@ impl Hub {
                 }
                 session::Effect::Opened => self.opened(now_ms, connection, effects),
                 session::Effect::News(news) => self.spread(now_ms, &news, effects),
+                session::Effect::Beacon(at_ms) => effects.push(Effect::Beacon(at_ms)),
+                session::Effect::Line(token) => {
+                    if let Some(peer) = self.subject(connection) {
+                        self.lines.insert(peer, token);
+                        effects.push(Effect::Line { peer, token });
+                    }
+                }
+                session::Effect::Succeeded { old, new } => {
+                    let targets = self.targets.iter_mut().filter(|target| target.key == old);
+                    targets.for_each(|target| target.key = new);
+                    effects.push(Effect::Succeeded { old, new });
+                }
+                session::Effect::Renew(renewal) => {
+                    let session = self.sessions.get(&connection);
+                    if let Some(child) = session.and_then(Session::peer).map(Certificate::serial) {
+                        effects.push(Effect::Renew { connection, child, renewal });
+                    }
+                }
+                session::Effect::Issued(chain) => effects.push(Effect::Issued(chain)),
+                session::Effect::Forked(subject) => {
+                    self.end_others(now_ms, connection, &subject, FaultCode::Cloned, effects);
+                }
                 session::Effect::Notice(text) => {
                     effects.push(Effect::Notice { peer: self.peer_name(connection), text });
                 }
                 session::Effect::Close { code, reason } => {
+                    if code == FaultCode::Cloned && self.target_of(connection).is_some() {
+                        effects.push(Effect::Suspend { reason: reason.clone() });
+                    }
                     self.note_problem(connection, code, &reason);
                     effects.push(Effect::Close { connection, code, reason });
                 }
@@ -434,16 +529,41 @@ impl Hub {
                 entry.backoff_ms = 0;
             }
         }
+        if let Some(subject) = self.subject(connection) {
+            self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
+        }
+    }
+
+    /// Ends the older sessions with the node of this key.
+    fn end_others(
+        &mut self,
+        now_ms: i64,
+        connection: ConnectionId,
+        subject: &PublicKey,
+        code: FaultCode,
+        effects: &mut Vec<Effect>,
+    ) {
+        let text = if code == FaultCode::Cloned {
+            "another machine uses this identity"
+        } else {
+            "a newer connection of the same node took over"
+        };
+        let of_subject = |s: &Session| s.peer().is_some_and(|peer| peer.body().subject == *subject);
         let older: Vec<ConnectionId> = self
             .sessions
             .iter()
-            .filter(|(other, session)| **other < connection && serial_of(session) == Some(serial))
+            .filter(|(other, session)| **other < connection && of_subject(session))
             .map(|(other, _)| *other)
             .collect();
         for other in older {
-            let text = "a newer connection of the same node took over";
-            self.with(now_ms, other, effects, |s| s.close(now_ms, FaultCode::Replaced, text));
+            self.with(now_ms, other, effects, |s| s.close(now_ms, code, text));
         }
+    }
+
+    /// The key of the peer of a connection, once it has said hello.
+    fn subject(&self, connection: ConnectionId) -> Option<PublicKey> {
+        let session = self.sessions.get(&connection);
+        session.and_then(Session::peer).map(|peer| peer.body().subject)
     }
 
     fn spread(&mut self, now_ms: i64, news: &[(SetKey, u8)], effects: &mut Vec<Effect>) {

@@ -11,6 +11,16 @@ pub const CHANGE_BYTES: usize = 256 << 10;
 pub const DOCUMENT_BYTES: usize = 4 << 20;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
+/// Largest revocation.
+pub const REVOCATION_BYTES: usize = 256 << 10;
+/// Most tags of changes in one revocation.
+pub const REVOCATION_TAGS: usize = 16_384;
+/// Most revocations kept of one certificate.
+pub const REVOCATIONS_OF_ONE: usize = 16;
+/// Largest succession.
+pub const SUCCESSION_BYTES: usize = 2 << 10;
+/// Most successions told in one hello.
+pub const SUCCESSIONS: usize = 16;
 /// Most certificates between an author and the root key, the author's own included.
 pub const CHAIN_CERTIFICATES: usize = 6;
 /// Most grants in a certificate.
@@ -53,6 +63,9 @@ const _: () =
     assert!(BATCH_BYTES + CHANGE_BYTES < FRAME_BYTES, "a batch must fit a frame uncompressed");
 const _: () = assert!(BATCH_BYTES * IN_FLIGHT_BATCHES <= IN_FLIGHT_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
+const _: () = assert!(REVOCATION_BYTES * 2 <= FRAME_BYTES, "two revocations must fit a frame");
+const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);
+const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
 const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");
 const _: () = assert!(PAGE_SUMMARIES * 130 < FRAME_BYTES, "a page must fit a frame");

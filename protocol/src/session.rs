@@ -12,6 +12,7 @@
 //!   Announce, Certificates, batches ─────▶ ◀───── Announce, Certificates, batches, Delivered
 //!         ◀── Ack(receipt) ──▶                    only after the transaction is durable
 //!   AskHeld ─────────────────────────────▶ ◀───── Held: which tiers above hold what
+//!   Renew ───────────────────────────────▶ ◀───── Issued, when a certificate is to be followed
 //! ```
 //!
 //! The dialler alone compares and decides; the listener answers. Both push what becomes durable
@@ -38,6 +39,8 @@ mod custody;
 mod greeting;
 mod incoming;
 mod outgoing;
+mod renewing;
+mod revoking;
 mod surface;
 
 use compare::Compare;
@@ -58,6 +61,8 @@ const UNSENT_BYTES: usize = 4 * limits::IN_FLIGHT_BYTES;
 enum Phase {
     /// Waiting for the first message of the peer.
     Greeting,
+    /// A child has said hello; the store is looking at its line token.
+    Admitting,
     Open,
     Closed,
 }
@@ -75,6 +80,10 @@ enum Purpose {
     Ingest { batch: u64, changes: u64 },
     /// Custody.
     Custody(custody::Purpose),
+    /// May the child come in?
+    Admit,
+    /// What waits, to be handed up before a new certificate is asked for.
+    Handover,
     /// Nothing waits for it.
     Note,
 }
@@ -87,6 +96,8 @@ pub struct Session {
     channel: Channel,
     phase: Phase,
     peer: Option<Peer>,
+    /// The hello of a dialler that is not answered yet.
+    greeting: Option<wire::Hello>,
     now_ms: i64,
     deadline_ms: i64,
     next_number: u64,
@@ -95,6 +106,10 @@ pub struct Session {
     outgoing: Outgoing,
     incoming: Incoming,
     custody: custody::Custody,
+    renewing: renewing::Renewing,
+    revoking: revoking::Revoking,
+    /// Trusted time less the time of the hub.
+    clock_offset_ms: i64,
     unsent_bytes: usize,
     figures: Report,
     effects: Vec<Effect>,
@@ -110,6 +125,7 @@ impl Session {
         role: Role,
         channel: Channel,
         now_ms: i64,
+        clock_offset_ms: i64,
     ) -> Self {
         Self {
             identity,
@@ -118,6 +134,7 @@ impl Session {
             channel,
             phase: Phase::Greeting,
             peer: None,
+            greeting: None,
             now_ms,
             deadline_ms: now_ms + ANSWER_MS,
             next_number: 0,
@@ -126,6 +143,9 @@ impl Session {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             custody: custody::Custody::default(),
+            renewing: renewing::Renewing::default(),
+            revoking: revoking::Revoking::default(),
+            clock_offset_ms,
             unsent_bytes: 0,
             figures: Report {
                 peer: None,
@@ -142,6 +162,7 @@ impl Session {
                 bytes_in: 0,
                 frames_out: 0,
                 frames_in: 0,
+                renewing: false,
                 clock_offset_ms: 0,
             },
             effects: Vec::new(),
@@ -184,10 +205,7 @@ impl Session {
         self.drive(now_ms, |session| {
             let Some(purpose) = session.requests.remove(&number) else { return Ok(()) };
             match reply {
-                Ok(reply) => {
-                    session.on_stored(purpose, reply);
-                    Ok(())
-                }
+                Ok(reply) => session.on_stored(purpose, reply),
                 Err(reason) => Err(Fault::new(FaultCode::Store, reason)),
             }
         })
@@ -217,18 +235,45 @@ impl Session {
     /// The certificates or revocations this node knows have changed.
     pub fn handle_authority(&mut self, now_ms: i64, authority: Arc<Authority>) -> Vec<Effect> {
         self.authority = authority;
+        self.drive(now_ms, |session| {
+            session.check_peer_in_force()?;
+            session.push_revocations();
+            Ok(())
+        })
+    }
+
+    /// Trusted time has moved against the time of the hub.
+    pub fn handle_clock(&mut self, now_ms: i64, clock_offset_ms: i64) -> Vec<Effect> {
+        self.clock_offset_ms = clock_offset_ms;
         self.drive(now_ms, Self::check_peer_in_force)
+    }
+
+    /// What became of a renewal ([`Effect::Renew`]): the new chain, or why there is none.
+    pub fn handle_issued(
+        &mut self,
+        now_ms: i64,
+        outcome: Result<Vec<Vec<u8>>, String>,
+    ) -> Vec<Effect> {
+        self.drive(now_ms, |session| {
+            session.answer_renewal(outcome);
+            Ok(())
+        })
     }
 
     /// The deadline has passed.
     pub fn handle_deadline(&mut self, now_ms: i64) -> Vec<Effect> {
         self.drive(now_ms, |session| {
-            if session.phase == Phase::Greeting && now_ms >= session.deadline_ms {
+            let greeting = matches!(session.phase, Phase::Greeting | Phase::Admitting);
+            if greeting && now_ms >= session.deadline_ms {
                 return Err(Fault::new(FaultCode::Timeout, "the peer did not say hello in time"));
             }
             if session.phase == Phase::Open && now_ms >= session.deadline_ms {
                 session.deadline_ms = now_ms + COMPARE_AGAIN_MS;
-                session.compare_again();
+                if !session.figures.renewing {
+                    session.compare_again();
+                    session.renew_if_due();
+                }
+                session.check_peer_in_force()?;
             }
             Ok(())
         })
@@ -253,7 +298,7 @@ impl Session {
 
     /// The peer's certificate, once it has said hello.
     pub fn peer(&self) -> Option<&Certificate> {
-        self.peer.as_ref().map(|peer| &peer.certificate)
+        self.peer.as_ref().filter(|_| self.phase != Phase::Admitting).map(|peer| &peer.certificate)
     }
 
     /// Whether this side opened the connection.
@@ -289,6 +334,7 @@ impl Session {
         }
         self.tell_news();
         self.pump_outgoing();
+        self.go_on_renewing();
         self.settle();
         if self.unsent_bytes > UNSENT_BYTES {
             return Err(Fault::new(FaultCode::Flow, "the peer does not read what it asks for"));
@@ -298,11 +344,11 @@ impl Session {
 
     /// Notes the moment at which both sides hold the same and nothing is under way.
     fn settle(&mut self) {
-        if !self.is_quiet() {
+        if !self.is_quiet() || self.figures.renewing {
             return;
         }
         if self.compare.agreed() {
-            self.figures.synced_at_ms = Some(self.now_ms);
+            self.figures.synced_at_ms = Some(self.wall_ms());
         } else {
             self.check_agreement();
         }
@@ -363,26 +409,39 @@ impl Session {
                 return self.on_ack(batch, refused.0, receipt.0);
             }
             (_, Message::Held(held)) => self.on_held(held.0),
+            (_, Message::KnownRevocations(known)) => self.on_known_revocations(&known.0),
+            (Role::Listener, Message::Renew { request }) => return self.on_renew(&request.0),
+            (Role::Dialler { .. }, Message::Issued(chain)) => self.on_issued(chain.0),
+            (Role::Dialler { .. }, Message::NotIssued { reason }) => self.on_not_issued(&reason.0),
             (_, message) => return Err(misplaced(&message)),
         }
         Ok(())
     }
 
-    fn on_stored(&mut self, purpose: Purpose, reply: StoreReply) {
+    fn on_stored(&mut self, purpose: Purpose, reply: StoreReply) -> Outcome {
         match purpose {
             Purpose::Compare(purpose) => self.on_compared(purpose, reply),
             Purpose::Answer(purpose) => self.on_answer_found(purpose, reply),
             Purpose::Read(reading) => self.on_read(reading, reply),
             Purpose::Ingest { batch, changes } => self.on_ingested(batch, changes, reply),
             Purpose::Custody(purpose) => self.on_custody(purpose, reply),
+            Purpose::Admit => return self.on_admitted(&reply),
+            Purpose::Handover => self.on_handover(reply),
             Purpose::Note => {
-                if let StoreReply::Certificates { refused } | StoreReply::Revocations { refused } =
-                    reply
+                if let StoreReply::Certificates { refused }
+                | StoreReply::Revocations { refused }
+                | StoreReply::Successions { refused } = reply
                 {
                     self.effects.extend(refused.into_iter().map(Effect::Notice));
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Trusted time, milliseconds since 1970-01-01 UTC.
+    fn wall_ms(&self) -> i64 {
+        self.now_ms.saturating_add(self.clock_offset_ms)
     }
 
     fn store(&mut self, purpose: Purpose, request: StoreRequest) {
@@ -417,7 +476,7 @@ impl Session {
 impl FaultCode {
     /// The code with this number; an unknown one counts as [`FaultCode::Malformed`].
     pub fn from_number(number: u16) -> Self {
-        const CODES: [FaultCode; 16] = [
+        const CODES: [FaultCode; 17] = [
             FaultCode::Stopping,
             FaultCode::Malformed,
             FaultCode::TooLarge,
@@ -434,6 +493,7 @@ impl FaultCode {
             FaultCode::Busy,
             FaultCode::Timeout,
             FaultCode::Store,
+            FaultCode::Cloned,
         ];
         CODES.get(usize::from(number)).copied().unwrap_or(FaultCode::Malformed)
     }
@@ -472,5 +532,9 @@ fn name(message: &Message) -> &'static str {
         Message::Ack { .. } => "Ack",
         Message::AskHeld(_) => "AskHeld",
         Message::Held(_) => "Held",
+        Message::KnownRevocations(_) => "KnownRevocations",
+        Message::Renew { .. } => "Renew",
+        Message::Issued(_) => "Issued",
+        Message::NotIssued { .. } => "NotIssued",
     }
 }

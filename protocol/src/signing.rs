@@ -26,6 +26,8 @@ pub enum Context {
     Receipt,
     /// A request for a certificate.
     Request,
+    /// A request for a certificate by invitation, over the exporter of its TLS connection.
+    Enrolment,
     /// A key's word on which key comes after it.
     Succession,
 }
@@ -39,6 +41,7 @@ impl Context {
             Self::Hello => b"cunlian hello 1",
             Self::Receipt => b"cunlian receipt 1",
             Self::Request => b"cunlian request 1",
+            Self::Enrolment => b"cunlian enrolment 1",
             Self::Succession => b"cunlian succession 1",
         }
     }

@@ -5,10 +5,11 @@
 //! Rows number the changes of one store in the order they were made durable, from 1.
 
 use crate::certificate::Tier;
-use crate::id::{ChangeId, Serial};
+use crate::id::{ChangeId, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
 use crate::scope::Scope;
 use crate::summary::Summary;
+use crate::wire::LineToken;
 
 /// Which changes to read, in key order unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,17 @@ pub enum Fate {
     },
 }
 
+/// Whether a child may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As ever.
+    Open,
+    /// For handing up what waits and a new certificate only.
+    Renew,
+    /// Two machines use this identity, or an old state came back.
+    Forked,
+}
+
 /// What a session asks of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreRequest {
@@ -113,6 +125,24 @@ pub enum StoreRequest {
     Certificates {
         /// Exact bytes.
         certificates: Vec<Vec<u8>>,
+    },
+    /// Adds successions of the root; bytes are untrusted.
+    Successions {
+        /// Exact bytes.
+        successions: Vec<Vec<u8>>,
+    },
+    /// A child presents its line token: whether it may come in, and the token for next time.
+    Admit {
+        /// Key of the child.
+        subject: PublicKey,
+        /// What it presents.
+        line: LineToken,
+        /// What it will be given, made up by this node.
+        fresh: LineToken,
+        /// Whether it says itself that it came back from a copy.
+        renewing: bool,
+        /// Whether its certificate is valid and was not replaced.
+        current: bool,
     },
     /// Adds revocations; bytes are untrusted.
     Revocations {
@@ -181,6 +211,13 @@ pub enum StoreReply {
         /// Why some were not added.
         refused: Vec<String>,
     },
+    /// Successions were looked at; those refused with the reason.
+    Successions {
+        /// Why some were not added.
+        refused: Vec<String>,
+    },
+    /// What to do with the child.
+    Admit(Verdict),
     /// Revocations were looked at; those refused with the reason.
     Revocations {
         /// Why some were not added.

@@ -73,8 +73,16 @@ impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Bounded<T, N
     }
 }
 
-/// Exact bytes of one certificate or revocation.
+/// Exact bytes of one certificate.
 pub type CertificateBytes = Bounded<u8, { limits::CERTIFICATE_BYTES }>;
+/// Exact bytes of one revocation.
+pub type RevocationBytes = Bounded<u8, { limits::REVOCATION_BYTES }>;
+/// Exact bytes of one succession.
+pub type SuccessionBytes = Bounded<u8, { limits::SUCCESSION_BYTES }>;
+
+/// A number that a parent gives its child at each welcome and the child presents at the next: two
+/// machines with one identity cannot both present the last one. All zero when there is none.
+pub type LineToken = [u8; 16];
 
 /// What each side says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,8 +93,15 @@ pub struct Hello {
     pub chain: Bounded<CertificateBytes, { limits::CHAIN_CERTIFICATES }>,
     /// The speaker's time, milliseconds since 1970-01-01 UTC.
     pub clock_ms: i64,
-    /// BLAKE3 of all revocations the speaker knows, in order.
+    /// BLAKE3 of the ids of all revocations the speaker knows, in order.
     pub revocations: [u8; 32],
+    /// Successions of the root, and of the speaker's own key.
+    pub successions: Bounded<SuccessionBytes, { limits::SUCCESSIONS }>,
+    /// Of a dialler the line token it was given last; of a listener the next one.
+    pub line: LineToken,
+    /// Of a dialler: it came back from a copy and must be certified anew. Of a listener: the
+    /// session is for handing up what waits and for a new certificate only.
+    pub renewing: bool,
     /// Software version, for people.
     pub software: Bounded<u8, 40>,
     /// Over the exporter of this TLS connection, the speaker's role and the fields above.
@@ -183,7 +198,7 @@ pub enum Message {
     /// Certificates of authors whose changes follow, issuers first.
     Certificates(Bounded<CertificateBytes, { limits::FRAME_CERTIFICATES }>),
     /// Revocations the speaker knows.
-    Revocations(Bounded<CertificateBytes, { limits::FRAME_CERTIFICATES }>),
+    Revocations(Bounded<RevocationBytes, { limits::FRAME_CERTIFICATES }>),
     /// A batch is durable here.
     Ack {
         /// Its number.
@@ -197,6 +212,20 @@ pub enum Message {
     AskHeld(Bounded<SetKey, { limits::HELD_KEYS }>),
     /// Tiers (bits) that hold changes.
     Held(Bounded<(SetKey, u8), { limits::HELD_KEYS }>),
+    /// First bytes of the ids of the revocations the speaker knows; the peer sends the others.
+    KnownRevocations(Bounded<[u8; 8], { limits::LIST_IDS }>),
+    /// Asks the issuer for a new certificate.
+    Renew {
+        /// A [`crate::renewal::Renewal`].
+        request: Bounded<u8, 512>,
+    },
+    /// Answers with the new chain, root side first.
+    Issued(Bounded<CertificateBytes, { limits::CHAIN_CERTIFICATES }>),
+    /// A renewal is refused.
+    NotIssued {
+        /// For people.
+        reason: Bounded<u8, { limits::REASON_BYTES }>,
+    },
 }
 
 /// Why a connection ends, as a number on the wire.
@@ -235,6 +264,8 @@ pub enum FaultCode {
     Timeout = 14,
     /// The store of this node cannot take part now (disk full, for example).
     Store = 15,
+    /// Two machines use one identity, or an old state of one came back.
+    Cloned = 16,
 }
 
 impl FaultCode {
@@ -249,6 +280,7 @@ impl FaultCode {
                 | Self::Expired
                 | Self::Signature
                 | Self::WrongPeer
+                | Self::Cloned
         )
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn check(
         let header = change.header();
         if i64::try_from(header.seq).is_err() {
             fates.refuse(place, &"the number of the change is out of range");
-        } else if let Err(refusal) = authority.may_write(header) {
+        } else if let Err(refusal) = authority.may_write(header, &change.id()) {
             fates.refuse(place, &refusal);
         } else {
             allowed.push((place, change));

@@ -219,7 +219,9 @@ impl Batch<'_> {
         for candidate in prepared.candidates {
             if row_of(self.connection, &candidate.change.key())?.is_some() {
                 fates.set(candidate.place, Fate::Known);
-            } else if let Err(refusal) = self.authority.may_write(candidate.change.header()) {
+            } else if let Err(refusal) =
+                self.authority.may_write(candidate.change.header(), &candidate.change.id())
+            {
                 fates.refuse(candidate.place, &refusal);
             } else {
                 candidates.push(candidate);

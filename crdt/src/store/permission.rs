@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::revocation::Revocation;
 use rusqlite::Connection;
 
 use super::materialize::{history, project};
@@ -15,6 +16,13 @@ use super::{Fault, Inner};
 /// only have been altered on disk.
 pub(super) fn load(connection: &Connection, root: PublicKey) -> rusqlite::Result<Authority> {
     let mut authority = Authority::new(root);
+    let mut select = connection.prepare("SELECT bytes FROM succession ORDER BY row")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Err(error) = authority.succeed(row.get_ref(0)?.as_blob()?) {
+            tracing::error!(%error, "a kept succession does not verify");
+        }
+    }
     let mut select = connection.prepare("SELECT bytes FROM certificate ORDER BY row")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -30,6 +38,31 @@ pub(super) fn load(connection: &Connection, root: PublicKey) -> rusqlite::Result
         }
     }
     Ok(authority)
+}
+
+/// Adds successions of the root; gives the reasons of those refused.
+pub(super) fn add_successions(
+    inner: &Inner,
+    successions: Vec<Vec<u8>>,
+) -> Result<Vec<String>, Fault> {
+    inner.writer.submit(move |batch| {
+        let mut refused = Vec::new();
+        let mut authority = Authority::clone(&batch.authority);
+        let mut insert = batch
+            .connection
+            .prepare_cached("INSERT OR IGNORE INTO succession (bytes) VALUES (?1)")?;
+        for bytes in &successions {
+            match authority.succeed(bytes) {
+                Ok(true) => {
+                    insert.execute([bytes])?;
+                }
+                Ok(false) => {}
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+        batch.authority = Arc::new(authority);
+        Ok(refused)
+    })
 }
 
 /// Keeps a certificate that the authority has accepted.
@@ -73,7 +106,10 @@ pub(super) fn add_revocations(
     mut revocations: Vec<Vec<u8>>,
 ) -> Result<Vec<String>, Fault> {
     let known = inner.shared.authority();
-    revocations.retain(|bytes| !known.revocations().any(|known| known == bytes.as_slice()));
+    revocations.retain(|bytes| {
+        let id = Revocation::id_of(bytes);
+        !known.revocations().any(|known| known.id() == id)
+    });
     if revocations.is_empty() {
         return Ok(Vec::new());
     }
@@ -105,9 +141,10 @@ impl Batch<'_> {
         let before = std::mem::replace(&mut self.authority, Arc::clone(&authority));
         for certificate in authority.certificates() {
             let serial = certificate.serial();
-            let Some(revocation) = authority.revocation(&serial) else { continue };
-            if before.revocation(&serial) != Some(revocation) {
-                self.project_after(&serial, revocation.through_seq)?;
+            for revocation in authority.revocations_of(&serial) {
+                if !before.revocations_of(&serial).contains(revocation) {
+                    self.project_after(&serial, revocation.body().own.through_seq)?;
+                }
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use super::checking::Sender;
+use super::line::{self, Presented};
 use super::{Fault, Inner, ingest, outbox, permission, reading, selection, summary};
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
@@ -31,6 +32,16 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
         StoreRequest::Certificates { certificates } => {
             let refused = permission::add_certificates(inner, certificates)?;
             Ok(StoreReply::Certificates { refused })
+        }
+        StoreRequest::Successions { successions } => {
+            let refused = permission::add_successions(inner, successions)?;
+            Ok(StoreReply::Successions { refused })
+        }
+        StoreRequest::Admit { subject, line, fresh, renewing, current } => {
+            let child = Presented { subject, line, fresh, renewing, current };
+            inner
+                .writer
+                .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))
         }
         StoreRequest::Revocations { revocations } => {
             let refused = permission::add_revocations(inner, revocations)?;

@@ -2,23 +2,41 @@
 
 use super::{
     COMPARE_AGAIN_MS, Certificate, Effect, Fault, FaultCode, Message, Outcome, Peer, Phase,
-    Purpose, Relation, Role, Session, StoreRequest, wire,
+    Purpose, Relation, Role, Session, StoreReply, StoreRequest, revoking, wire,
 };
 use crate::authority::{self, Authority, Refusal};
 use crate::certificate::{AuthorKind, CertificateError};
-use crate::id::Signature;
-use crate::limits;
+use crate::id::{PublicKey, Signature};
+use crate::scope::Scope;
 use crate::signing::{self, Context};
-use crate::wire::{Bounded, Hello, VERSIONS};
+use crate::succession::{self, Succession};
+use crate::sync::Verdict;
+use crate::wire::{Bounded, Hello, LineToken, VERSIONS};
+
+/// A peer whose hello holds.
+struct Greeted {
+    peer: Peer,
+    /// Whether its certificate is valid and was not replaced.
+    current: bool,
+}
 
 impl Session {
     /// This node's hello, signed for this connection and role.
     pub(super) fn own_hello(&self) -> Hello {
+        let (line, renewing) = match self.role {
+            Role::Dialler { line, renewing, .. } => (line, renewing),
+            Role::Listener => (self.fresh_line(), self.figures.renewing),
+        };
+        let successions = self.authority.successions().iter().map(|s| s.bytes().to_vec());
+        let successions = successions.chain(self.identity.successions.iter().cloned());
         let mut hello = Hello {
             versions: Bounded(VERSIONS.to_vec()),
             chain: Bounded(self.identity.chain.iter().cloned().map(Bounded).collect()),
-            clock_ms: self.now_ms,
-            revocations: revocations_digest(&self.authority),
+            clock_ms: self.wall_ms(),
+            revocations: revoking::digest(&self.authority),
+            successions: Bounded(successions.map(Bounded).collect()),
+            line,
+            renewing,
             software: wire::bounded_text(&self.identity.software),
             signature: Signature([0; 64]),
         };
@@ -28,39 +46,104 @@ impl Session {
         hello
     }
 
-    /// A dialler has said hello: check it, and answer.
+    /// A dialler has said hello: check it, and answer, or look first whether a child may come in.
     pub(super) fn on_hello(&mut self, hello: &Hello) -> Outcome {
-        let peer = self.check_hello(hello)?;
-        self.open(peer, hello);
+        let Greeted { peer, current } = self.check_hello(hello)?;
+        let is_child = peer.is_child;
+        let subject = peer.certificate.body().subject;
+        self.peer = Some(peer);
+        self.greeting = Some(hello.clone());
+        if !is_child {
+            self.welcome(false);
+            return Ok(());
+        }
+        self.phase = Phase::Admitting;
+        let request = StoreRequest::Admit {
+            subject,
+            line: hello.line,
+            fresh: self.fresh_line(),
+            renewing: hello.renewing,
+            current,
+        };
+        self.store(Purpose::Admit, request);
+        Ok(())
+    }
+
+    /// The store has looked at the line token of a child.
+    pub(super) fn on_admitted(&mut self, reply: &StoreReply) -> Outcome {
+        let StoreReply::Admit(verdict) = reply else {
+            unreachable!("the store answered an admission with {reply:?}");
+        };
+        if *verdict == Verdict::Forked {
+            let body = self.open_peer().certificate.body();
+            let text =
+                format!("two machines use the identity of {:?}, or it was set back", body.name);
+            let subject = body.subject;
+            self.effects.push(Effect::Forked(subject));
+            return Err(Fault::new(FaultCode::Cloned, text));
+        }
+        self.welcome(*verdict == Verdict::Renew);
+        Ok(())
+    }
+
+    fn welcome(&mut self, renewing: bool) {
+        let hello = self.greeting.take().expect("a welcome answers a hello");
+        self.open(&hello, renewing);
         let welcome = self.own_hello();
         self.send(&Message::Welcome(welcome));
-        self.share_revocations(hello);
-        Ok(())
+        self.compare_revocations(&hello);
     }
 
     /// The listener has accepted: check it in turn, and begin to compare.
     pub(super) fn on_welcome(&mut self, hello: &Hello) -> Outcome {
-        let peer = self.check_hello(hello)?;
-        self.open(peer, hello);
-        self.share_revocations(hello);
-        self.compare_again();
+        let Greeted { peer, .. } = self.check_hello(hello)?;
+        let above = peer.relation == Relation::Ancestor;
+        let (old, new) = (peer.issuer_key, peer.certificate.body().subject);
+        self.peer = Some(peer);
+        self.open(hello, hello.renewing && above);
+        if old != new {
+            self.effects.push(Effect::Succeeded { old, new });
+        }
+        if above {
+            self.effects.push(Effect::Beacon(hello.clock_ms));
+            if hello.line != LineToken::default() {
+                self.effects.push(Effect::Line(hello.line));
+            }
+        }
+        self.compare_revocations(hello);
+        if self.figures.renewing {
+            self.begin_handover();
+        } else {
+            self.compare_again();
+            self.renew_if_due();
+        }
         Ok(())
     }
 
     /// After a revocation: a revoked peer is shown the door.
     pub(super) fn check_peer_in_force(&mut self) -> Outcome {
         match &self.peer {
-            Some(peer) => self.check_valid(&peer.certificate),
-            None => Ok(()),
+            Some(peer) if self.phase == Phase::Open => {
+                let outcome = self.check_valid(&peer.certificate, self.wall_ms());
+                let child = peer.is_child && self.figures.renewing;
+                // Judged by its own word on the time when it was welcomed.
+                let above = peer.relation == Relation::Ancestor;
+                match outcome {
+                    Err(Fault { code: FaultCode::Expired, .. }) if child || above => Ok(()),
+                    outcome => outcome,
+                }
+            }
+            _ => Ok(()),
         }
     }
 
-    fn check_hello(&self, hello: &Hello) -> Result<Peer, Fault> {
+    fn check_hello(&mut self, hello: &Hello) -> Result<Greeted, Fault> {
         if !hello.versions.0.iter().any(|version| VERSIONS.contains(version)) {
             let theirs = &hello.versions.0;
             let text = format!("the peer speaks versions {theirs:?}, this node {VERSIONS:?}");
             return Err(Fault::new(FaultCode::Version, text));
         }
+        let successions = self.take_successions(hello)?;
         let chain: Vec<Vec<u8>> = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
         let certificate = self.authority.verify_chain(&chain).map_err(|error| {
             let version = matches!(error, CertificateError::Version { .. });
@@ -69,10 +152,11 @@ impl Session {
         })?;
         let body = certificate.body();
         let expected = match self.role {
-            Role::Dialler { expected } => body.subject == expected,
-            Role::Listener => true,
+            Role::Dialler { expected, .. } => expected,
+            Role::Listener => body.subject,
         };
-        if body.subject != self.channel.peer_key || !expected {
+        let is_expected = succession::leads(&successions, &expected, &body.subject);
+        if body.subject != self.channel.peer_key || !is_expected {
             let text = format!("{:?} is not who this connection is with", body.name);
             return Err(Fault::new(FaultCode::WrongPeer, text));
         }
@@ -83,18 +167,77 @@ impl Session {
             let text = format!("{:?} is not a node", body.name);
             return Err(Fault::new(FaultCode::Certificate, text));
         }
-        self.check_valid(&certificate)?;
-        let relation = self.relation(&certificate, &chain);
+        let known_as = self.known_as(&successions, &body.subject, expected);
+        let relation = self.relation(&known_as, &chain);
+        let is_child = relation == Relation::Descendant && self.is_own_child(&chain);
+        // A node does not doubt the clock of those above it: its own may be the one that is wrong.
+        let above = relation == Relation::Ancestor && self.is_dialler();
+        let at_ms = if above { hello.clock_ms } else { self.wall_ms() };
+        let valid = self.check_valid(&certificate, at_ms);
+        let current = valid.is_ok();
+        if let Err(fault) = valid
+            && !(is_child && self.may_renew(&certificate))
+        {
+            return Err(fault);
+        }
         let own = authority::read_scope(&self.identity.certificate);
         let scope = own.intersection(&authority::read_scope(&certificate));
-        Ok(Peer { certificate, relation, scope })
+        let accepts = scope.clone();
+        let peer = Peer { certificate, relation, scope, accepts, issuer_key: known_as, is_child };
+        Ok(Greeted { peer, current })
     }
 
-    fn check_valid(&self, certificate: &Certificate) -> Outcome {
-        self.authority.valid_at(certificate, self.now_ms).map_err(|refusal| {
+    /// Whether a child with a certificate that is no longer valid may ask for the next.
+    fn may_renew(&self, certificate: &Certificate) -> bool {
+        match self.authority.valid_at(certificate, self.wall_ms()) {
+            Ok(()) | Err(Refusal::Expired { .. } | Refusal::Replaced { .. }) => true,
+            Err(
+                Refusal::Revoked { .. } | Refusal::UnknownAuthor { .. } | Refusal::NoGrant { .. },
+            ) => false,
+        }
+    }
+
+    /// The successions of a hello; those of the root are followed and kept.
+    fn take_successions(&mut self, hello: &Hello) -> Result<Vec<Succession>, Fault> {
+        let read = |bytes: &Bounded<u8, _>| {
+            Succession::verify(&bytes.0)
+                .map_err(|error| Fault::new(FaultCode::Certificate, error.to_string()))
+        };
+        let list: Vec<Succession> =
+            hello.successions.0.iter().map(read).collect::<Result<_, _>>()?;
+        let mut authority = Authority::clone(&self.authority);
+        let mut news = Vec::new();
+        for succession in &list {
+            if authority.succeed(succession.bytes()) == Ok(true) {
+                news.push(succession.bytes().to_vec());
+            }
+        }
+        if !news.is_empty() {
+            self.authority = std::sync::Arc::new(authority);
+            self.store(Purpose::Note, StoreRequest::Successions { successions: news });
+        }
+        Ok(list)
+    }
+
+    /// Of the keys that lead to the peer's, the one that stands in this node's own chain, if one
+    /// does: its parent may have a new key.
+    fn known_as(
+        &self,
+        successions: &[Succession],
+        subject: &PublicKey,
+        expected: PublicKey,
+    ) -> PublicKey {
+        let above = self.subjects(&self.identity.chain);
+        let known = above.into_iter().find(|key| succession::leads(successions, key, subject));
+        known.unwrap_or(if self.is_dialler() { expected } else { *subject })
+    }
+
+    fn check_valid(&self, certificate: &Certificate, at_ms: i64) -> Outcome {
+        self.authority.valid_at(certificate, at_ms).map_err(|refusal| {
             let code = match refusal {
                 Refusal::Expired { .. } => FaultCode::Expired,
                 Refusal::Revoked { .. }
+                | Refusal::Replaced { .. }
                 | Refusal::UnknownAuthor { .. }
                 | Refusal::NoGrant { .. } => FaultCode::Revoked,
             };
@@ -102,37 +245,54 @@ impl Session {
         })
     }
 
-    fn relation(&self, certificate: &Certificate, chain: &[Vec<u8>]) -> Relation {
-        let own = &self.identity.chain;
-        if own.iter().any(|bytes| bytes == certificate.bytes()) {
+    /// By keys, not by certificates: those above and below may have newer ones by now.
+    fn relation(&self, known_as: &PublicKey, chain: &[Vec<u8>]) -> Relation {
+        let own = self.identity.certificate.body().subject;
+        if self.subjects(&self.identity.chain).contains(known_as) {
             Relation::Ancestor
-        } else if chain.iter().any(|bytes| bytes == self.identity.certificate.bytes()) {
+        } else if self.subjects(chain).contains(&own) {
             Relation::Descendant
         } else {
             Relation::Other
         }
     }
 
-    fn open(&mut self, peer: Peer, hello: &Hello) {
+    fn is_own_child(&self, chain: &[Vec<u8>]) -> bool {
+        let own = self.identity.certificate.body().subject;
+        self.subjects(chain).last() == Some(&own)
+    }
+
+    /// The keys of those above the last of a chain that has been checked.
+    #[expect(clippy::unused_self, reason = "reads as one of the family where it is used")]
+    fn subjects(&self, chain: &[Vec<u8>]) -> Vec<PublicKey> {
+        let above = chain.split_last().map(|(_, above)| above).unwrap_or_default();
+        above.iter().filter_map(|bytes| Certificate::peek(bytes).ok()).map(|b| b.subject).collect()
+    }
+
+    fn open(&mut self, hello: &Hello, renewing: bool) {
+        let wall_ms = self.wall_ms();
+        let peer = self.peer.as_mut().expect("a session opens after a hello");
         self.figures.peer = Some(peer.certificate.serial());
         self.figures.relation = Some(peer.relation);
-        self.figures.clock_offset_ms = hello.clock_ms - self.now_ms;
+        self.figures.clock_offset_ms = hello.clock_ms.saturating_sub(wall_ms);
+        self.figures.renewing = renewing;
+        if renewing {
+            peer.scope = Scope::default();
+        }
         self.phase = Phase::Open;
         self.deadline_ms = self.now_ms + COMPARE_AGAIN_MS;
         let certificates = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
         self.store(Purpose::Note, StoreRequest::Certificates { certificates });
-        self.peer = Some(peer);
         self.effects.push(Effect::Opened);
     }
 
-    fn share_revocations(&mut self, hello: &Hello) {
-        if hello.revocations == revocations_digest(&self.authority) {
-            return;
-        }
-        let all: Vec<_> = self.authority.revocations().map(|b| Bounded(b.to_vec())).collect();
-        for part in all.chunks(limits::FRAME_CERTIFICATES) {
-            self.send(&Message::Revocations(Bounded(part.to_vec())));
-        }
+    /// The line token for this connection, which nobody without this node's key can guess.
+    fn fresh_line(&self) -> LineToken {
+        let mut hasher = blake3::Hasher::new_derive_key("cunlian 2026-11 line token");
+        hasher.update(&self.identity.key.to_bytes()).update(&self.channel.exporter);
+        let mut token = LineToken::default();
+        hasher.finalize_xof().fill(&mut token);
+        token
     }
 
     /// What the signature of a hello covers: exporter, role, and all fields but the signature.
@@ -143,12 +303,4 @@ impl Session {
         signed.extend(postcard::to_allocvec(&unsigned).expect("a hello has only encodable types"));
         signed
     }
-}
-
-fn revocations_digest(authority: &Authority) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for bytes in authority.revocations() {
-        hasher.update(blake3::hash(bytes).as_bytes());
-    }
-    *hasher.finalize().as_bytes()
 }

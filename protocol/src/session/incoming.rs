@@ -63,7 +63,7 @@ impl Session {
                 0
             }
         };
-        let (from, scope) = (peer.certificate.serial(), peer.scope.clone());
+        let (from, scope) = (peer.certificate.serial(), peer.accepts.clone());
         let purpose = Purpose::Ingest { batch, changes: changes.len() as u64 };
         self.store(purpose, StoreRequest::Ingest { from, scope, changes, sender_tiers });
         Ok(())
@@ -103,7 +103,7 @@ impl Session {
             Vec::new()
         } else {
             let holder = self.identity.certificate.serial();
-            Receipt::new(holder, self.now_ms, held.iter()).sign(&self.identity.key)
+            Receipt::new(holder, self.wall_ms(), held.iter()).sign(&self.identity.key)
         };
         self.send(&Message::Ack { batch, refused: fit(refused), receipt: Bounded(receipt) });
     }
@@ -111,11 +111,6 @@ impl Session {
     pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) {
         let certificates = list.into_iter().map(|bytes| bytes.0).collect();
         self.store(Purpose::Note, StoreRequest::Certificates { certificates });
-    }
-
-    pub(super) fn on_revocations(&mut self, list: Vec<CertificateBytes>) {
-        let revocations = list.into_iter().map(|bytes| bytes.0).collect();
-        self.store(Purpose::Note, StoreRequest::Revocations { revocations });
     }
 }
 

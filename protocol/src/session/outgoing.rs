@@ -306,12 +306,17 @@ impl Session {
 
     /// Sends the certificates of authors that the peer may not know yet.
     fn introduce_authors(&mut self, changes: &[Stored]) {
+        self.introduce(changes.iter().map(|stored| stored.author).collect());
+    }
+
+    /// Sends the certificates with these serials, and those above them, once in a session.
+    pub(super) fn introduce(&mut self, serials: Vec<Serial>) {
         let mut certificates = Vec::new();
-        for author in changes.iter().map(|stored| stored.author) {
-            if self.outgoing.told.contains(&author) {
+        for serial in serials {
+            if self.outgoing.told.contains(&serial) {
                 continue;
             }
-            for certificate in self.authority.chain(&author) {
+            for certificate in self.authority.chain(&serial) {
                 if self.outgoing.told.insert(certificate.serial()) {
                     certificates.push(Bounded(certificate.bytes().to_vec()));
                 }

@@ -3,10 +3,11 @@
 use crate::certificate::Certificate;
 use crate::id::{PublicKey, Serial};
 use crate::key::SetKey;
+use crate::renewal::Renewal;
 use crate::scope::Scope;
 use crate::signing::SigningKey;
 use crate::sync::StoreRequest;
-use crate::wire::FaultCode;
+use crate::wire::{FaultCode, LineToken};
 
 /// Who this node is.
 #[derive(Clone)]
@@ -17,8 +18,12 @@ pub struct Identity {
     pub chain: Vec<Vec<u8>>,
     /// The node's secret key.
     pub key: SigningKey,
+    /// The key that the next certificate is to be for, when it is another one.
+    pub next_key: Option<SigningKey>,
     /// Software version, told to peers.
     pub software: String,
+    /// Successions of the own key, told to peers that may know this node by an older one.
+    pub successions: Vec<Vec<u8>>,
 }
 
 impl Identity {
@@ -35,6 +40,10 @@ pub enum Role {
     Dialler {
         /// Key of the peer.
         expected: PublicKey,
+        /// The line token that the peer gave last.
+        line: LineToken,
+        /// Whether this node came back from a copy, and asks to be certified anew.
+        renewing: bool,
     },
     /// Accepted the connection.
     Listener,
@@ -74,6 +83,24 @@ pub enum Effect {
     },
     /// The peer is who it says; the session is open.
     Opened,
+    /// The peer, a node above, says what time it is, milliseconds since 1970-01-01 UTC.
+    Beacon(i64),
+    /// The peer gave a line token: keep it durably and present it next time.
+    Line(LineToken),
+    /// The peer has a new key; it is `new` from now on.
+    Succeeded {
+        /// The key it was known by.
+        old: PublicKey,
+        /// Its key now.
+        new: PublicKey,
+    },
+    /// The peer, certified by this node, asks for a new certificate: decide, and tell the session
+    /// ([`super::Session::handle_issued`]).
+    Renew(Renewal),
+    /// Two machines use the identity with this key: other sessions with it end too.
+    Forked(PublicKey),
+    /// The issuer gave this node a new chain.
+    Issued(Vec<Vec<u8>>),
     /// A tier above holds changes that it was not known to hold.
     News(Vec<(SetKey, u8)>),
     /// Something a person should be able to find in the log.
@@ -108,8 +135,14 @@ impl Fault {
 pub(crate) struct Peer {
     pub(super) certificate: Certificate,
     pub(super) relation: Relation,
-    /// What both may read.
+    /// What both may read; nothing in a session that is for renewal only.
     pub(super) scope: Scope,
+    /// What the peer may send.
+    pub(super) accepts: Scope,
+    /// The key that this node knows it by: its own, or an older one of it.
+    pub(super) issuer_key: PublicKey,
+    /// Whether this node signed its certificate.
+    pub(super) is_child: bool,
 }
 
 /// Figures about a session, for status and benchmarks.
@@ -143,6 +176,8 @@ pub struct Report {
     pub frames_out: u64,
     /// Frames received.
     pub frames_in: u64,
+    /// Whether the session is for handing up what waits and a new certificate only.
+    pub renewing: bool,
     /// How far the peer's clock is ahead of this node's.
     pub clock_offset_ms: i64,
 }

@@ -1,0 +1,165 @@
+//! The line of a child: which machine is the one that this node knows.
+//!
+//! At each welcome a child is given a fresh token, and presents it the next time. Kept are the
+//! token it presented last (`confirmed`) and the one it was given since (`pending`): it may not
+//! have got that one. Any other token means that two machines use one identity, each with tokens
+//! of its own, or that an old state of the machine came back. Then neither is let in until a
+//! person has released the child, and then the one that asks to be certified anew.
+
+use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::sync::Verdict;
+use cunlian_protocol::wire::LineToken;
+use rusqlite::{Connection, OptionalExtension as _};
+
+/// No mark, two machines, released by a person.
+const SINGLE: u8 = 0;
+const FORKED: u8 = 1;
+const RELEASED: u8 = 2;
+
+/// What a child presents.
+#[derive(Debug, Clone)]
+pub(super) struct Presented {
+    pub(super) subject: PublicKey,
+    pub(super) line: LineToken,
+    /// What it will be given.
+    pub(super) fresh: LineToken,
+    /// Whether it says itself that it came back from a copy.
+    pub(super) renewing: bool,
+    /// Whether its certificate is valid and was not replaced.
+    pub(super) current: bool,
+}
+
+struct Line {
+    confirmed: LineToken,
+    pending: LineToken,
+    mark: u8,
+}
+
+/// Decides, and keeps what follows.
+pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Result<Verdict> {
+    let line = line_of(connection, &child.subject)?;
+    let verdict = match &line {
+        // A machine that was replaced by another keeps presenting what was current for it; that
+        // is no news about the other.
+        Some(line) if !child.renewing && !presents(line, child) => {
+            if child.current && line.mark != RELEASED {
+                mark(connection, &child.subject, FORKED)?;
+            }
+            return Ok(Verdict::Forked);
+        }
+        Some(Line { mark: FORKED, .. }) => return Ok(Verdict::Forked),
+        Some(Line { mark: RELEASED, .. }) if !child.renewing => return Ok(Verdict::Forked),
+        _ if child.renewing || !child.current || is_pending(connection, &child.subject)? => {
+            Verdict::Renew
+        }
+        _ => Verdict::Open,
+    };
+    let confirmed = match &line {
+        Some(_) => child.line,
+        None => LineToken::default(),
+    };
+    let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((child.subject.0, confirmed, child.fresh, SINGLE))?;
+    Ok(verdict)
+}
+
+/// The first child with a key is believed; so is one that presents what it was given last, or
+/// what it presented last and was given nothing since that it could have kept.
+fn presents(line: &Line, child: &Presented) -> bool {
+    child.line == line.pending || child.line == line.confirmed
+}
+
+fn line_of(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<Option<Line>> {
+    let sql = "SELECT confirmed, pending, forked FROM line WHERE subject = ?1";
+    let line = |row: &rusqlite::Row<'_>| {
+        Ok(Line { confirmed: row.get(0)?, pending: row.get(1)?, mark: row.get(2)? })
+    };
+    connection.prepare_cached(sql)?.query_row([subject.0], line).optional()
+}
+
+fn mark(connection: &Connection, subject: &PublicKey, mark: u8) -> rusqlite::Result<bool> {
+    let sql = "UPDATE line SET forked = ?2 WHERE subject = ?1";
+    Ok(connection.prepare_cached(sql)?.execute((subject.0, mark))? > 0)
+}
+
+fn is_pending(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM pending_certificate WHERE subject = ?1";
+    connection.prepare_cached(sql)?.exists([subject.0])
+}
+
+pub(super) fn forked(connection: &Connection) -> rusqlite::Result<Vec<PublicKey>> {
+    let mut select = connection.prepare("SELECT subject FROM line WHERE forked = ?1")?;
+    let keys = select.query_map([FORKED], |row| Ok(PublicKey(row.get(0)?)))?;
+    keys.collect()
+}
+
+pub(super) fn release(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<bool> {
+    let known = line_of(connection, subject)?.is_some_and(|line| line.mark == FORKED);
+    if known {
+        mark(connection, subject, RELEASED)?;
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut connection).unwrap();
+        connection
+    }
+
+    fn comes(connection: &Connection, line: u8, fresh: u8, renewing: bool) -> Verdict {
+        let subject = PublicKey([1; 32]);
+        let (line, fresh) = ([line; 16], [fresh; 16]);
+        let child = Presented { subject, line, fresh, renewing, current: true };
+        admit(connection, &child).unwrap()
+    }
+
+    /// Shows that one machine comes in for ever, whether or not it kept what it was given last.
+    #[test]
+    fn one_machine_stays_in_line() {
+        let connection = database();
+        assert_eq!(comes(&connection, 0, 1, false), Verdict::Open);
+        assert_eq!(comes(&connection, 1, 2, false), Verdict::Open);
+        assert_eq!(comes(&connection, 1, 3, false), Verdict::Open, "2 was lost on the way");
+        assert_eq!(comes(&connection, 3, 4, false), Verdict::Open);
+    }
+
+    /// Shows that the second of two machines is noticed, that both stay out until a person
+    /// releases the child, and that then the one that asks for a new certificate comes in.
+    #[test]
+    fn two_machines_are_noticed() {
+        let connection = database();
+        assert_eq!(comes(&connection, 0, 1, false), Verdict::Open);
+        assert_eq!(comes(&connection, 1, 2, false), Verdict::Open, "the first machine");
+        assert_eq!(comes(&connection, 1, 3, false), Verdict::Open, "the second machine");
+        assert_eq!(comes(&connection, 2, 4, false), Verdict::Forked, "the first machine again");
+        assert_eq!(forked(&connection).unwrap(), [PublicKey([1; 32])]);
+        assert_eq!(comes(&connection, 3, 5, false), Verdict::Forked);
+        assert_eq!(comes(&connection, 3, 5, true), Verdict::Forked);
+        assert!(release(&connection, &PublicKey([1; 32])).unwrap());
+        assert_eq!(comes(&connection, 3, 6, false), Verdict::Forked);
+        assert_eq!(comes(&connection, 3, 6, true), Verdict::Renew);
+        assert_eq!(comes(&connection, 6, 7, false), Verdict::Open);
+        assert_eq!(
+            comes(&connection, 2, 8, false),
+            Verdict::Forked,
+            "the first machine is noticed"
+        );
+    }
+
+    /// Shows that a restored machine comes in to be certified anew.
+    #[test]
+    fn a_restored_machine_is_certified_anew() {
+        let connection = database();
+        comes(&connection, 0, 1, false);
+        comes(&connection, 1, 2, false);
+        comes(&connection, 2, 3, false);
+        assert_eq!(comes(&connection, 1, 4, true), Verdict::Renew);
+        assert_eq!(comes(&connection, 4, 5, false), Verdict::Open);
+    }
+}

@@ -1,0 +1,140 @@
+//! The next certificate: asked for by the dialler, decided by its issuer's runtime.
+//!
+//! A node asks when less than a third of its certificate's life is left, when its parent has a
+//! newer certificate than the one it was certified by, and when the parent says so in its welcome
+//! (`renewing`): because the certificate has expired, because another one waits for it, or because
+//! the node came back from a copy. Then the session is for this alone: the node hands up what
+//! waits for a tier above, and then asks.
+
+use super::{Effect, Fault, FaultCode, Message, Outcome, Purpose, Relation, Role, Session};
+use super::{StoreReply, StoreRequest};
+use crate::certificate::Certificate;
+use crate::key::KeyPrefix;
+use crate::renewal::Renewal;
+use crate::sync::Selection;
+use crate::wire::{self, Bounded, CertificateBytes};
+
+/// A refused renewal is asked for again after this time.
+const ASK_AGAIN_MS: i64 = 3_600_000;
+
+/// State of renewing.
+#[derive(Debug, Default)]
+pub(super) struct Renewing {
+    /// What waits is being read and sent.
+    handing_over: bool,
+    asked_at_ms: Option<i64>,
+}
+
+impl Session {
+    /// Begins a session that is for renewal only, at the dialler.
+    pub(super) fn begin_handover(&mut self) {
+        self.renewing.handing_over = true;
+        self.store(Purpose::Handover, StoreRequest::Waiting { after: 0 });
+    }
+
+    pub(super) fn on_handover(&mut self, reply: StoreReply) {
+        let StoreReply::Waiting { waiting, rest } = reply else {
+            unreachable!("the store answered what waits with {reply:?}");
+        };
+        let peer = self.open_peer();
+        let tier = peer.certificate.body().tier.bit();
+        let wanted = waiting
+            .into_iter()
+            .filter(|(key, tiers)| tiers & tier != 0 && peer.accepts.allows(&key.to_bytes()));
+        let keys: Vec<_> = wanted.map(|(key, _)| key).collect();
+        for key in keys {
+            let prefix = KeyPrefix::document(&key.home);
+            self.outgoing.queue(Selection::Ids { prefix, ids: vec![key.change] }, 1, None);
+        }
+        match rest {
+            Some(after) => self.store(Purpose::Handover, StoreRequest::Waiting { after }),
+            None => self.renewing.handing_over = false,
+        }
+    }
+
+    /// Asks once everything that waits has been acknowledged.
+    pub(super) fn go_on_renewing(&mut self) {
+        let waiting = self.renewing.handing_over || self.outgoing.unacknowledged() > 0;
+        if self.figures.renewing && self.is_dialler() && !waiting {
+            self.ask_for_renewal();
+        }
+    }
+
+    /// Asks in an ordinary session when the certificate is to be followed soon.
+    pub(super) fn renew_if_due(&mut self) {
+        if !self.is_dialler() || !self.is_by_issuer() {
+            return;
+        }
+        let body = self.identity.certificate.body();
+        let life_ms = body.not_after_ms.saturating_sub(body.issued_at_ms);
+        let old = self.wall_ms() > body.not_after_ms.saturating_sub(life_ms / 3);
+        let peer = self.open_peer().certificate.clone();
+        // The parent must outlive what it signs, or asking would lead to no later end.
+        let longer = peer.body().not_after_ms > body.not_after_ms;
+        let moved = body.issuer != Some(peer.serial());
+        if (old && longer) || moved {
+            self.ask_for_renewal();
+        }
+    }
+
+    fn ask_for_renewal(&mut self) {
+        let due = self.renewing.asked_at_ms.is_none_or(|at| self.now_ms >= at + ASK_AGAIN_MS);
+        if due {
+            self.renewing.asked_at_ms = Some(self.now_ms);
+            let key = self.identity.next_key.as_ref().unwrap_or(&self.identity.key);
+            let request = Renewal::sign(self.identity.certificate.serial(), key);
+            self.send(&Message::Renew { request: Bounded(request) });
+        }
+    }
+
+    /// Whether the peer is the node that signed this node's certificate, under its old or a newer
+    /// certificate.
+    fn is_by_issuer(&self) -> bool {
+        let above = self.identity.chain.iter().rev().nth(1);
+        let issuer = above.and_then(|bytes| Certificate::peek(bytes).ok());
+        let peer = self.open_peer();
+        peer.relation == Relation::Ancestor
+            && issuer.is_some_and(|issuer| issuer.subject == peer.issuer_key)
+    }
+
+    /// A child asks for a new certificate.
+    pub(super) fn on_renew(&mut self, request: &[u8]) -> Outcome {
+        let bad = |text| Err(Fault::new(FaultCode::Signature, text));
+        let Some(renewal) = Renewal::verify(request) else {
+            return bad("the request for a certificate is not signed by its key");
+        };
+        let peer = self.open_peer();
+        if renewal.previous != peer.certificate.serial() {
+            return bad("the request is for the certificate of another");
+        }
+        if !peer.is_child {
+            self.answer_renewal(Err("this node did not sign that certificate".to_owned()));
+            return Ok(());
+        }
+        self.effects.push(Effect::Renew(renewal));
+        Ok(())
+    }
+
+    pub(super) fn answer_renewal(&mut self, outcome: Result<Vec<Vec<u8>>, String>) {
+        match outcome {
+            Ok(chain) => {
+                let chain = chain.into_iter().map(Bounded).collect();
+                self.send(&Message::Issued(Bounded(chain)));
+            }
+            Err(reason) => self.send(&Message::NotIssued { reason: wire::bounded_text(&reason) }),
+        }
+    }
+
+    /// The issuer has answered; the runtime checks the chain before it takes it over.
+    pub(super) fn on_issued(&mut self, chain: Vec<CertificateBytes>) {
+        if self.renewing.asked_at_ms.is_some() && matches!(self.role, Role::Dialler { .. }) {
+            let chain = chain.into_iter().map(|bytes| bytes.0).collect();
+            self.effects.push(Effect::Issued(chain));
+        }
+    }
+
+    pub(super) fn on_not_issued(&mut self, reason: &[u8]) {
+        let reason = String::from_utf8_lossy(reason);
+        self.effects.push(Effect::Notice(format!("no new certificate: {reason}")));
+    }
+}
