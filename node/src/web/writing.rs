@@ -24,6 +24,7 @@ impl From<WriteError> for Failure {
         match error {
             WriteError::Refused(refusal) => Self::Forbidden(refusal.to_string()),
             WriteError::Storage(fault) => fault.into(),
+            WriteError::Suspended(_) => Self::Unwritable(error.to_string()),
             WriteError::Nothing { .. } => Self::Conflict(error.to_string()),
             WriteError::ChangeTooLarge { .. } | WriteError::DocumentTooLarge { .. } => {
                 Self::TooLarge
