@@ -10,7 +10,8 @@ use cunlian_protocol::certificate::{Grant, Tier};
 use cunlian_protocol::region::{Depth, Region};
 use cunlian_protocol::rights::Rights;
 
-/// Last category of catalogue, policies and directories.
+/// Last category of catalogue, policies and directories. The journals of nodes are among these
+/// numbers, but are for those above only.
 const PUBLIC_LAST: Category = Category(0x0fff);
 /// Last base category of the library.
 const BASE_LAST: Category = Category(0x30ff);
@@ -43,7 +44,8 @@ pub fn grants(tier: Tier, region: AddressCode) -> Vec<Grant> {
     let mut grants =
         vec![grant(own, open, rights, delegable), grant(own, closed, on_closed, delegable)];
     grants.extend(published_above(region).map(|above| {
-        let public = CategorySet::range(Category(0), PUBLIC_LAST);
+        let public = CategorySet::range(Category(0), Category(Category::JOURNAL.0 - 1))
+            .union(&CategorySet::range(Category(Category::JOURNAL.0 + 1), PUBLIC_LAST));
         grant(above, public, Rights::READ, Rights::READ)
     }));
     grants
