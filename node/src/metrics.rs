@@ -9,6 +9,7 @@
 //! name and address code from the certificates of *nodes*; an operator never becomes a peer. Text
 //! that a peer chose is never a label before its certificate was verified.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cunlian_protocol::wire::FaultCode;
@@ -30,6 +31,11 @@ mod repeats;
 
 /// Type of the text, for the header of the answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// File of the data directory with the token for those who ask from elsewhere.
+const TOKEN_FILE: &str = "metrics.token";
+/// A shorter token could be guessed.
+const TOKEN_BYTES_MIN: usize = 32;
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Counted<const N: usize> = Family<Labels<N>, Counter>;
@@ -57,11 +63,12 @@ pub struct StoreFigures {
 }
 
 /// The counters of one node. Clones count together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
+    token_file: PathBuf,
     changes_refused: Counted<1>,
     certificates_refused: Counter,
     sessions_ended: Counted<2>,
@@ -72,10 +79,11 @@ struct Counters {
 }
 
 impl Metrics {
-    /// With all counters at zero. Those of every reason are there from the start, so that the
-    /// first refusal is seen as an increase.
-    pub fn new() -> Self {
-        let metrics = Self::default();
+    /// With all counters at zero, for the node of a data directory. Those of every reason are
+    /// there from the start, so that the first refusal is seen as an increase.
+    pub fn new(data_dir: &Path) -> Self {
+        let token_file = data_dir.join(TOKEN_FILE);
+        let metrics = Self(Arc::new(Counters { token_file, ..Counters::default() }));
         for class in RefusalClass::ALL {
             drop(metrics.0.changes_refused.get_or_create(&[("reason", class.name())]));
         }
@@ -121,6 +129,16 @@ impl Metrics {
         self.0.login_failed.get_or_create(&[("reason", failure.name())]).inc();
     }
 
+    /// Whether `token` is the one in the node's file; without such a file none is. The file is
+    /// read, so that it can be changed while the node runs.
+    pub fn opens(&self, token: &str) -> bool {
+        let Ok(text) = std::fs::read_to_string(&self.0.token_file) else { return false };
+        let expected = text.trim();
+        // Hashes compare in constant time.
+        expected.len() >= TOKEN_BYTES_MIN
+            && blake3::hash(expected.as_bytes()) == blake3::hash(token.as_bytes())
+    }
+
     /// Everything as text.
     pub fn text(&self, status: &NodeStatus, figures: StoreFigures) -> String {
         let mut registry = Registry::with_prefix("cunlian");
@@ -134,6 +152,7 @@ impl Metrics {
 
     fn register(&self, registry: &mut Registry) {
         let Counters {
+            token_file: _,
             changes_refused,
             certificates_refused,
             sessions_ended,
@@ -300,6 +319,7 @@ const fn code_name(code: FaultCode) -> &'static str {
         FaultCode::Busy => "busy",
         FaultCode::Timeout => "timeout",
         FaultCode::Store => "store",
+        FaultCode::Cloned => "cloned",
     }
 }
 
@@ -350,7 +370,7 @@ mod tests {
     /// count together.
     #[test]
     fn what_was_counted_is_in_the_text() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Path::new("/nowhere"));
         let text = metrics.text(&status(Vec::new()), StoreFigures::default());
         assert!(text.contains("cunlian_changes_refused_total{reason=\"scope\"} 0\n"), "{text}");
         metrics.clone().changes_refused(RefusalClass::Scope, 3);
@@ -373,12 +393,32 @@ mod tests {
         }
     }
 
+    /// Shows that only the token of the file opens, that it may be changed, and that none opens
+    /// when the file is missing, empty or too short to be a secret.
+    #[test]
+    fn only_the_token_of_the_file_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new(dir.path());
+        let write = |text: &str| std::fs::write(dir.path().join(TOKEN_FILE), text).unwrap();
+        assert!(!metrics.opens(""));
+        for short in ["", "\n", "0123456789"] {
+            write(short);
+            assert!(!metrics.opens(short) && !metrics.opens(short.trim()), "{short:?}");
+        }
+        let token = "0123456789abcdef0123456789abcdef";
+        write(&format!("{token}\n"));
+        assert!(metrics.opens(token) && !metrics.opens("") && !metrics.opens(&token[1..]));
+        write(&token.replace('0', "1"));
+        assert!(!metrics.opens(token));
+    }
+
     /// Shows that a peer appears by name and code once it has proved who it is, that one that
     /// has not appears without its address, and that quotation marks cannot break out of a label.
     #[test]
     fn peers_appear_by_what_they_proved() {
         let peers = vec![peer("苑兴村", Some("370322102310")), peer("192.0.2.7:7320", None)];
-        let text = Metrics::new().text(&status(peers), StoreFigures::default());
+        let text =
+            Metrics::new(Path::new("/nowhere")).text(&status(peers), StoreFigures::default());
         let village = "cunlian_link_up{peer=\"苑兴村\",region=\"370322102310\",role=\"child\"} 1\n";
         assert!(text.contains(village), "{text}");
         assert!(text.contains("cunlian_link_up{peer=\"peer 2\",region=\"\",role=\"child\"} 1\n"));

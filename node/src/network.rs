@@ -1,11 +1,14 @@
 //! The network side of a node: QUIC, and the task that moves bytes for the hub.
 //!
 //! [`tls`] pins keys, [`gate`] lets a link be cut in this process, [`reset`] tells peers that a
-//! connection went with the process that had it, [`runtime`] feeds `cunlian_protocol::hub` and
-//! carries out its effects. Nothing here decides anything about permission or data.
+//! connection went with the process that had it, `door` bounds what strangers can do, [`runtime`]
+//! feeds `cunlian_protocol::hub` and carries out its effects, `refusals` counts and logs what was
+//! refused. Nothing here decides anything about permission or data.
 
+mod door;
 pub mod gate;
 mod lane;
+mod refusals;
 pub mod reset;
 pub mod runtime;
 pub mod tls;

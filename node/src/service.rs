@@ -29,6 +29,7 @@ use crate::admin::Administration;
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
+use crate::metrics::Metrics;
 use crate::network::gate::Gate;
 use crate::network::reset;
 use crate::network::runtime::{HubClock, Network};
@@ -150,8 +151,9 @@ impl Service {
         let keys = config.peers.iter().map(|peer| peer.key).collect();
         let hub = Hub::new(identity.clone(), store.authority(), keys);
         let targets = config.peers.iter().map(|peer| peer.address).collect();
+        let metrics = Metrics::new(data_dir);
         let clock = HubClock::start(now_ms());
-        let network = Network::start(endpoint, hub, targets, &store, clock);
+        let network = Network::start(endpoint, hub, targets, &store, clock, metrics.clone());
         let committed = network.committed();
         store.on_commit(move |_| committed());
         let (status, watching) =
@@ -170,6 +172,7 @@ impl Service {
             node: node_author(&identity),
             status: status.clone(),
             operators: Operators::new(data_dir),
+            metrics,
             now_ms: Arc::new(now_ms),
             public_url: config.public_url(),
         });

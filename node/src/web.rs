@@ -14,6 +14,7 @@
 //! | `county` | figures with definitions, coverage, drill-down |
 //! | `plate` | door plates to print |
 //! | `health` | the status page, `/healthz`, `/readyz` |
+//! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
 //! | `login`, `session`, `visit` | who asks, in which language, with which token |
 //!
@@ -42,6 +43,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::session::{FormTokens, Sessions};
 use self::throttle::{Rate, Throttle};
+use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::status::NodeStatus;
 
@@ -55,6 +57,7 @@ mod failure;
 mod health;
 mod layout;
 mod login;
+mod metrics;
 mod photo;
 mod plate;
 mod posted;
@@ -91,6 +94,8 @@ pub struct WebConfig {
     pub status: watch::Receiver<NodeStatus>,
     /// The people who may log in.
     pub operators: Operators,
+    /// Counters of the node.
+    pub metrics: Metrics,
     /// Milliseconds since 1970-01-01 UTC.
     pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Where phones reach this node, such as `http://192.168.1.20:8080`, without a slash at the
@@ -180,6 +185,7 @@ pub fn router(state: WebState) -> Router {
         .merge(county::routes())
         .merge(plate::routes())
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(villager::routes())
         .merge(api::routes())
         .merge(asset::routes())

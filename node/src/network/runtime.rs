@@ -21,18 +21,21 @@ use std::time::Duration;
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
+use cunlian_protocol::id::Serial;
 use cunlian_protocol::sync::StoreRequest;
 use cunlian_protocol::wire::{self, FaultCode};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{lane, tls};
+use super::refusals::Refusals;
+use super::{door, lane, tls};
+use crate::metrics::Metrics;
 
 /// Events waiting for the hub; more make the readers wait.
 const EVENTS: usize = 256;
 /// How long a peer may take for the handshake and its first stream.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the last words of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long what was sent before may take; a peer that does not read is not waited for.
@@ -54,7 +57,7 @@ impl HubClock {
         Self { wall_ms, started: Instant::now() }
     }
 
-    fn now_ms(&self) -> i64 {
+    pub(super) fn now_ms(&self) -> i64 {
         let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.wall_ms.saturating_add(elapsed)
     }
@@ -80,6 +83,8 @@ struct Link {
     flowing: watch::Sender<bool>,
     changing: mpsc::UnboundedSender<(u64, StoreRequest)>,
     reading: mpsc::UnboundedSender<(u64, StoreRequest)>,
+    /// The peer, once it has sent changes.
+    sends_as: Option<Serial>,
 }
 
 enum Outgoing {
@@ -88,8 +93,9 @@ enum Outgoing {
 }
 
 #[derive(Clone)]
-struct Shared {
-    endpoint: Endpoint,
+pub(super) struct Shared {
+    pub(super) endpoint: Endpoint,
+    pub(super) refusals: Refusals,
     store: Store,
     events: mpsc::Sender<Event>,
     next_connection: Arc<AtomicU64>,
@@ -115,18 +121,20 @@ impl Network {
         targets: Vec<SocketAddr>,
         store: &Store,
         clock: HubClock,
+        metrics: Metrics,
     ) -> Self {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (links, new_links) = mpsc::unbounded_channel();
         let (publish, reports) = watch::channel(Vec::new());
         let shared = Shared {
             endpoint: endpoint.clone(),
+            refusals: Refusals::new(metrics, clock),
             store: store.clone(),
             events,
             next_connection: Arc::new(AtomicU64::new(1)),
             links,
         };
-        tokio::spawn(accept(shared.clone()));
+        tokio::spawn(door::accept(shared.clone()));
         let authority = store.authority();
         let driver = Driver {
             hub,
@@ -187,6 +195,7 @@ impl Driver {
                 },
                 () = sleep_until(deadline) => self.handle(Event::Tick),
             }
+            self.shared.refusals.say_again();
             self.publish(inbox.is_empty());
         }
     }
@@ -198,14 +207,22 @@ impl Driver {
                 self.refresh_authority();
                 None
             }
-            Event::Dialled { .. }
+            Event::Stored { connection, reply: Ok(reply), .. } => {
+                let peer = self.links.get(connection).and_then(|link| link.sends_as);
+                let peer = peer.map(|peer| self.authority.name(&peer)).unwrap_or_default();
+                self.shared.refusals.stored(&peer, reply);
+                None
+            }
+            Event::Stored { .. }
+            | Event::Dialled { .. }
             | Event::DialFailed { .. }
             | Event::Accepted { .. }
             | Event::Frame { .. }
             | Event::Unframed { .. }
             | Event::Sent { .. }
-            | Event::Stored { .. }
             | Event::Authority(_)
+            | Event::Clock { .. }
+            | Event::Issued { .. }
             | Event::Tick => None,
         };
         self.feed(event);
@@ -248,20 +265,30 @@ impl Driver {
                 }
             }
             Effect::Store { connection, number, request } => {
-                if let Some(link) = self.links.get(&connection) {
+                if let Some(link) = self.links.get_mut(&connection) {
+                    if let StoreRequest::Ingest { from, .. } = &request {
+                        link.sends_as = Some(*from);
+                    }
                     let lane = if changes_store(&request) { &link.changing } else { &link.reading };
                     let _ = lane.send((number, request));
                 }
             }
             Effect::Close { connection, code, reason } => {
-                let peer = connection.0;
-                tracing::warn!(peer, ?code, reason, "session closed");
-                if let Some(link) = self.links.get(&connection) {
+                let link = self.links.get(&connection);
+                let from = link.map(|link| link.connection.remote_address().ip());
+                self.shared.refusals.closed(connection.0, from, code, &reason);
+                if let Some(link) = link {
                     tokio::spawn(close_late(link.connection.clone(), code));
                     let _ = link.outgoing.send(Outgoing::Close(code, reason));
                 }
             }
-            Effect::Notice { peer, text } => tracing::warn!(peer, "{text}"),
+            Effect::Beacon(_)
+            | Effect::Line { .. }
+            | Effect::Succeeded { .. }
+            | Effect::Renew { .. }
+            | Effect::Issued(_)
+            | Effect::Suspend { .. } => {}
+            Effect::Notice { peer, text } => self.shared.refusals.notice(&peer, &text),
         }
     }
 
@@ -283,6 +310,8 @@ fn changes_store(request: &StoreRequest) -> bool {
         StoreRequest::Ingest { .. }
         | StoreRequest::Certificates { .. }
         | StoreRequest::Revocations { .. }
+        | StoreRequest::Successions { .. }
+        | StoreRequest::Admit { .. }
         | StoreRequest::MarkReached { .. }
         | StoreRequest::MarkRefused { .. } => true,
         StoreRequest::Overview { .. }
@@ -291,30 +320,6 @@ fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Read { .. }
         | StoreRequest::Waiting { .. }
         | StoreRequest::Held { .. } => false,
-    }
-}
-
-async fn accept(shared: Shared) {
-    while let Some(incoming) = shared.endpoint.accept().await {
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            let established = timeout(HANDSHAKE, async {
-                let connection = incoming.await?;
-                let streams = connection.accept_bi().await?;
-                Ok::<_, quinn::ConnectionError>((connection, streams))
-            });
-            match established.await {
-                Ok(Ok((connection, streams))) => {
-                    serve(shared, connection, streams, |connection, channel| Event::Accepted {
-                        connection,
-                        channel,
-                    })
-                    .await;
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "a connection did not come about"),
-                Err(_) => tracing::debug!("a connection was too slow to begin"),
-            }
-        });
     }
 }
 
@@ -328,10 +333,8 @@ async fn dial(shared: Shared, target: TargetId, address: SocketAddr) {
     });
     let reason = match established.await {
         Ok(Ok((connection, streams))) => {
-            return serve(shared, connection, streams, |connection, channel| Event::Dialled {
-                target,
-                connection,
-                channel,
+            return serve(shared, connection, streams, None, |connection, channel| {
+                Event::Dialled { target, connection, channel }
             })
             .await;
         }
@@ -341,11 +344,12 @@ async fn dial(shared: Shared, target: TargetId, address: SocketAddr) {
     let _ = shared.events.send(Event::DialFailed { target, reason }).await;
 }
 
-/// Runs one connection from its first event to its last.
-async fn serve(
+/// Runs one connection from its first event to its last; `first` is a frame that has come already.
+pub(super) async fn serve(
     shared: Shared,
     connection: Connection,
     (send, receive): (SendStream, RecvStream),
+    first: Option<Vec<u8>>,
     begin: impl FnOnce(ConnectionId, cunlian_protocol::session::Channel) -> Event,
 ) {
     let Some(channel) = tls::channel(&connection) else {
@@ -357,9 +361,16 @@ async fn serve(
     let (flowing, may_read) = watch::channel(true);
     let changing = lane::start(shared.store.clone(), shared.events.clone(), id);
     let reading = lane::start(shared.store.clone(), shared.events.clone(), id);
-    let link = Link { connection: connection.clone(), outgoing, flowing, changing, reading };
+    let sends_as = None;
+    let link =
+        Link { connection: connection.clone(), outgoing, flowing, changing, reading, sends_as };
     let events = shared.events.clone();
     if shared.links.send((id, link)).is_err() || events.send(begin(id, channel)).await.is_err() {
+        return;
+    }
+    if let Some(bytes) = first
+        && events.send(Event::Frame { connection: id, bytes }).await.is_err()
+    {
         return;
     }
     let reason = tokio::select! {

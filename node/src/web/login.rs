@@ -16,6 +16,7 @@ use super::layout::{Page, form_again, html};
 use super::posted::Posted;
 use super::session::{LANGUAGE_COOKIE, Person, SESSION_COOKIE, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
+use crate::metrics::LoginFailure;
 use crate::operator::{OperatorError, Unlocked};
 use crate::text::{Language, Text};
 
@@ -129,7 +130,11 @@ pub(crate) async fn authenticate(
 ) -> Result<Unlocked, Refused> {
     let now_ms = state.now_ms();
     let key = (name.chars().take(40).collect::<String>(), visit.client);
-    let throttled = |wait_ms| Refused::Failed(Failure::TooMany { wait_ms });
+    let metrics = &state.0.config.metrics;
+    let throttled = |wait_ms| {
+        metrics.login_failed(LoginFailure::Throttled);
+        Refused::Failed(Failure::TooMany { wait_ms })
+    };
     state.0.login_per_client.take(visit.client, now_ms).map_err(throttled)?;
     state.0.login_per_name.take(key.clone(), now_ms).map_err(throttled)?;
     let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
@@ -154,7 +159,10 @@ pub(crate) async fn authenticate(
             state.0.login_per_name.forget(&key);
             Ok(unlocked)
         }
-        Err(Unlock::Operator(OperatorError::Refused)) => Err(Refused::Wrong),
+        Err(Unlock::Operator(OperatorError::Refused)) => {
+            metrics.login_failed(LoginFailure::Wrong);
+            Err(Refused::Wrong)
+        }
         Err(Unlock::Operator(error)) => Err(failed(error.to_string())),
         Err(Unlock::Store(reason)) => Err(failed(reason)),
     }

@@ -9,6 +9,7 @@ use cunlian_governance::divisions::import;
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_node::clock::now_ms;
+use cunlian_node::metrics::Metrics;
 use cunlian_node::operator::{Issuer, NewOperator, Operators};
 use cunlian_node::preset;
 use cunlian_node::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus};
@@ -111,7 +112,7 @@ impl Node {
         let store = Store::open(directory.path(), projector, identity, options).unwrap();
         let operators = Operators::new(directory.path());
         let (name, display_name, role) = place.operator;
-        let new = NewOperator { name, display_name, role, region: None, password: PASSWORD };
+        let new = NewOperator { name, display_name, role, narrowing: None, password: PASSWORD, must_change: false };
         let issuer = Issuer { certificate: &certificate, key: &key };
         let mut rng = rand::rng();
         let operator = operators.create(&issuer, new, now_ms(), &mut rng).unwrap();
@@ -127,6 +128,7 @@ impl Node {
             node: Author { session: 3, ..author.clone() },
             status: status.subscribe(),
             operators,
+            metrics: Metrics::new(directory.path()),
             now_ms: Arc::new(now_ms),
             public_url: url.clone(),
         });

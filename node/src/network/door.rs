@@ -1,0 +1,262 @@
+//! The door: connections of others until they have said the first thing.
+//!
+//! ```text
+//!  endpoint ─▶ crowded? ─▶ retry (proves its address) ─▶ handshake ─▶ stream ─▶ first frame ─▶ hub
+//!                └─▶ somebody who waits makes room
+//! ```
+//!
+//! Nobody has proved anything yet, so everything is bounded: how many wait ([`WAITING`]), how long
+//! they may take, and how large the first frame may be. When the place is full, the oldest of the
+//! address that has most of them there gives way, so that one machine with ten thousand
+//! connections keeps out nobody but itself. A session of the hub begins with the first frame, so
+//! silent connections take no session away.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cunlian_protocol::hub::Event;
+use cunlian_protocol::limits;
+use cunlian_protocol::wire::{self, FaultCode};
+use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream, VarInt};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::runtime::{HANDSHAKE, Shared, serve};
+
+/// Connections between their first packet and their first frame.
+pub(super) const WAITING: usize = 1_024;
+/// With so many waiting, newcomers have to prove their address.
+const CROWDED: usize = WAITING / 4;
+/// Largest first frame: a hello with the longest chain, and room for what it may grow by.
+const FIRST_FRAME_BYTES: usize = 64 << 10;
+
+const _: () =
+    assert!(limits::CHAIN_CERTIFICATES * limits::CERTIFICATE_BYTES * 2 < FIRST_FRAME_BYTES);
+
+/// Who waits at the door.
+#[derive(Debug, Default)]
+struct Door {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    by_number: BTreeMap<u64, Guest>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    from: IpAddr,
+    task: Option<AbortHandle>,
+}
+
+/// A place at the door, given back when dropped.
+struct Place {
+    door: Arc<Door>,
+    number: u64,
+}
+
+/// Why a connection ended before a session began.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("the connection was not made: {0}")]
+    Handshake(#[from] ConnectionError),
+    #[error("nothing was said in time")]
+    Slow,
+    #[error("the first frame was not sent: {0}")]
+    Cut(String),
+    #[error("the first frame has {got} bytes, at most {FIRST_FRAME_BYTES} are allowed")]
+    TooLarge { got: usize },
+}
+
+impl Lost {
+    /// The value of the label in the figures.
+    const fn label(&self) -> &'static str {
+        match self {
+            Self::Handshake(_) => "handshake",
+            Self::Slow => "slow",
+            Self::Cut(_) => "cut",
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+}
+
+/// Lets connections in until the endpoint closes.
+pub(super) async fn accept(shared: Shared) {
+    let door = Arc::new(Door::default());
+    while let Some(incoming) = shared.endpoint.accept().await {
+        let from = network(incoming.remote_address().ip());
+        if door.count() >= CROWDED && !incoming.remote_address_validated() && incoming.may_retry() {
+            // An error is only that it may not be asked, which was looked at.
+            let _ = incoming.retry();
+            continue;
+        }
+        if let Some(other) = door.make_room() {
+            shared.refusals.lost(other, "crowded", "others wait who have fewer connections");
+        }
+        let place = Door::place(&door, from);
+        let number = place.number;
+        let task = tokio::spawn(enter(shared.clone(), incoming, place));
+        door.note(number, task.abort_handle());
+    }
+}
+
+/// One connection from its first packet to its last.
+async fn enter(shared: Shared, incoming: Incoming, place: Place) {
+    let from = incoming.remote_address().ip();
+    match meet(incoming).await {
+        Ok((connection, streams, first)) => {
+            drop(place);
+            shared.refusals.connected();
+            let begin = |connection, channel| Event::Accepted { connection, channel };
+            serve(shared, connection, streams, Some(first), begin).await;
+        }
+        Err(lost) => shared.refusals.lost(from, lost.label(), &lost.to_string()),
+    }
+}
+
+type Met = (Connection, (SendStream, RecvStream), Vec<u8>);
+
+async fn meet(incoming: Incoming) -> Result<Met, Lost> {
+    let deadline = Instant::now() + HANDSHAKE;
+    let connection = timeout_at(deadline, incoming).await.map_err(|_| Lost::Slow)??;
+    let said = async {
+        let (send, mut receive) = connection.accept_bi().await?;
+        let first = first_frame(&mut receive).await?;
+        Ok::<_, Lost>(((send, receive), first))
+    };
+    let said = timeout_at(deadline, said).await.unwrap_or(Err(Lost::Slow));
+    match said {
+        Ok((streams, first)) => Ok((connection, streams, first)),
+        Err(lost) => {
+            let code = match lost {
+                Lost::TooLarge { .. } => FaultCode::TooLarge,
+                Lost::Slow | Lost::Handshake(_) | Lost::Cut(_) => FaultCode::Timeout,
+            };
+            connection.close(VarInt::from_u32(code as u32), lost.to_string().as_bytes());
+            Err(lost)
+        }
+    }
+}
+
+async fn first_frame(receive: &mut RecvStream) -> Result<Vec<u8>, Lost> {
+    let cut = |error: quinn::ReadExactError| Lost::Cut(error.to_string());
+    let mut header = [0; 4];
+    receive.read_exact(&mut header).await.map_err(cut)?;
+    let got = u32::from_be_bytes(header) as usize;
+    let length = wire::frame_length(header).map_err(|_| Lost::TooLarge { got })?;
+    if length > FIRST_FRAME_BYTES {
+        return Err(Lost::TooLarge { got });
+    }
+    let mut bytes = vec![0; length];
+    receive.read_exact(&mut bytes).await.map_err(cut)?;
+    Ok(bytes)
+}
+
+/// What one machine or household has: an IPv4 address, or 64 bits of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+impl Door {
+    fn count(&self) -> usize {
+        self.lock().by_number.len()
+    }
+
+    fn place(door: &Arc<Self>, from: IpAddr) -> Place {
+        let mut waiting = door.lock();
+        waiting.next += 1;
+        let number = waiting.next;
+        waiting.by_number.insert(number, Guest { from, task: None });
+        drop(waiting);
+        Place { door: Arc::clone(door), number }
+    }
+
+    /// Remembers how to send a guest away, who may have gone in already.
+    fn note(&self, number: u64, task: AbortHandle) {
+        if let Some(guest) = self.lock().by_number.get_mut(&number) {
+            guest.task = Some(task);
+        }
+    }
+
+    /// Sends somebody away if the place is full; tells whom.
+    fn make_room(&self) -> Option<IpAddr> {
+        let mut waiting = self.lock();
+        if waiting.by_number.len() < WAITING {
+            return None;
+        }
+        let number = waiting.least_entitled()?;
+        let guest = waiting.by_number.remove(&number)?;
+        if let Some(task) = guest.task {
+            task.abort();
+        }
+        Some(guest.from)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// The oldest of those from the address that has most here.
+    fn least_entitled(&self) -> Option<u64> {
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for guest in self.by_number.values() {
+            *counts.entry(guest.from).or_default() += 1;
+        }
+        let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        self.by_number.iter().find(|(_, guest)| guest.from == most).map(|(number, _)| *number)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.door.lock().by_number.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    /// Shows that a full place is cleared of those who have most connections there, oldest first,
+    /// and that somebody with one connection stays.
+    #[test]
+    fn who_has_most_gives_way() {
+        let door = Arc::new(Door::default());
+        let (one, many) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let honest = Door::place(&door, one);
+        let mut crowd = vec![];
+        for _ in 1..WAITING {
+            assert_eq!(door.make_room(), None);
+            crowd.push(Door::place(&door, many));
+        }
+        for _ in 0..WAITING * 2 {
+            assert_eq!(door.make_room(), Some(many));
+            crowd.push(Door::place(&door, many));
+            assert_eq!(door.count(), WAITING);
+        }
+        assert!(door.lock().by_number.contains_key(&honest.number));
+        drop((honest, crowd));
+        assert_eq!(door.count(), 0, "places are given back");
+    }
+
+    /// Shows that addresses of one household count as one.
+    #[test]
+    fn a_household_is_one() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+    }
+}
