@@ -111,6 +111,19 @@ pub enum FieldKind {
     Address,
 }
 
+/// How a sensitive value is shown to who may not read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mask {
+    /// The first character: `张**`.
+    Name,
+    /// Beginning and end: `138****8000`.
+    Phone,
+    /// Place and end, or the place alone where the base holds the day of birth: see
+    /// [`crate::record::mask`].
+    IdNumber,
+}
+
 /// One option of a choice. The Chinese text is what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
@@ -145,6 +158,14 @@ pub struct Field {
     /// The options of a choice, in the order of the form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<Choice>,
+    /// How a sensitive text is shown to who may not read it. Identity numbers and phones are
+    /// masked without it; what has no mask is not shown at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
+    /// The base field that shows the mask, if not one of its own: a child's name is shown in the
+    /// place of a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in: Option<String>,
 }
 
 impl Field {
@@ -154,6 +175,22 @@ impl Field {
             Language::Chinese => &self.zh,
             Language::English => &self.en,
         }
+    }
+
+    /// How its text is shown to who may not read it; `None` when it is not shown, or is in the
+    /// base for everybody.
+    pub fn masked(&self) -> Option<Mask> {
+        let by_kind = match self.kind {
+            FieldKind::IdNumber => Some(Mask::IdNumber),
+            FieldKind::Phone => Some(Mask::Phone),
+            FieldKind::Text
+            | FieldKind::Date
+            | FieldKind::Number
+            | FieldKind::Choice
+            | FieldKind::CreditCode
+            | FieldKind::Address => None,
+        };
+        if self.part == Part::Base { None } else { self.mask.or(by_kind) }
     }
 
     /// The help in `language`; may be empty.
@@ -386,14 +423,42 @@ mod tests {
         for class in catalogue.classes() {
             let keys: BTreeSet<_> = class.fields.iter().map(|field| &field.key).collect();
             assert_eq!(keys.len(), class.fields.len(), "{}", class.key);
-            assert!((8..=14).contains(&keys.len()), "{} has {} fields", class.key, keys.len());
+            assert!((8..=15).contains(&keys.len()), "{} has {} fields", class.key, keys.len());
             let name = class.field("name").unwrap();
             assert!(name.required && name.part == Part::Base, "{}", class.key);
             for field in &class.fields {
                 assert_eq!(field.kind == FieldKind::Choice, !field.options.is_empty());
                 assert!(!field.required || field.part == Part::Base, "{}", field.key);
+                assert!(field.mask.is_none() || field.masked().is_some(), "{}", field.key);
+                if let Some(shown) = &field.stands_in {
+                    let shown = class.field(shown).unwrap();
+                    assert!(shown.part == Part::Base && field.masked().is_some(), "{}", field.key);
+                }
             }
         }
+    }
+
+    /// Shows that what the law holds to be sensitive is never in the base of a class: identity
+    /// numbers and phones of people, health, benefits, and what is about children; and that a
+    /// person has each of the six parts.
+    #[test]
+    fn sensitive_fields_are_in_parts_of_their_own() {
+        let catalogue = Catalogue::built_in();
+        for class in catalogue.classes() {
+            for field in &class.fields {
+                let part = match (field.kind, field.key.as_str()) {
+                    (FieldKind::IdNumber, _) => Part::Identity,
+                    (FieldKind::Phone, _) => Part::Contact,
+                    (_, "illness" | "disability" | "condition") => Part::Health,
+                    (_, "benefit" | "need" | "group") => Part::Welfare,
+                    (_, "guardian" | "child_name") => Part::Minors,
+                    _ => continue,
+                };
+                assert_eq!(field.part, part, "{}.{}", class.key, field.key);
+            }
+        }
+        let population = catalogue.class("population").unwrap();
+        assert_eq!(population.parts().collect::<Vec<_>>(), Part::ALL);
     }
 
     /// Shows that a published catalogue is read back equal, in whatever order its rows come.

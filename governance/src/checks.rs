@@ -240,6 +240,12 @@ pub fn mask_id_number(text: &str) -> String {
     mask(text, 6, 4)
 }
 
+/// An identity number with only its place shown: `110105************`. For where the day of birth
+/// is known anyway: with it and the last four, the number would be whole.
+pub fn mask_id_number_to_place(text: &str) -> String {
+    mask(text, 6, 0)
+}
+
 /// A name with only its first character shown: `张**`.
 pub fn mask_name(text: &str) -> String {
     mask(text, 1, 0)
@@ -437,6 +443,7 @@ mod tests {
     fn masks_hide_the_person() {
         assert_eq!(mask_phone("13800138000"), "138****8000");
         assert_eq!(mask_id_number("110105194912310123"), "110105********0123");
+        assert_eq!(mask_id_number_to_place("110105194912310123"), "110105************");
         assert_eq!(mask_name("张三丰"), "张**");
         assert_eq!(mask_phone("631"), "6**");
         assert_eq!(mask_name(""), "");

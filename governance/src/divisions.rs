@@ -36,7 +36,8 @@ pub use self::list::{
     Rejected,
 };
 pub use self::lookup::{
-    LookupError, RESOLVE_CODES_MAX, Resolution, children, find, name_path, resolve,
+    LookupError, RESOLVE_CODES_MAX, Resolution, children, family, find, name_path, predecessors,
+    resolve, successor,
 };
 pub use self::row::{Format, HeaderError, RowError};
 
@@ -117,6 +118,7 @@ pub fn schema(connection: &Connection) -> rusqlite::Result<()> {
              status TEXT NOT NULL,
              successors TEXT NOT NULL
          ) STRICT, WITHOUT ROWID;
-         CREATE INDEX IF NOT EXISTS division_by_parent ON division (parent);",
+         CREATE INDEX IF NOT EXISTS division_by_parent ON division (parent);
+         CREATE INDEX IF NOT EXISTS division_ended ON division (status) WHERE status <> 'active';",
     )
 }

@@ -6,7 +6,7 @@
 //!
 //! | table | one row per | columns after `category, address, document` |
 //! |---|---|---|
-//! | `record` | library document (base or part) | `class, part, name, pinyin, initials, fields, search, updated_ms, author, conflicted` |
+//! | `record` | library document (base or part) | `class, part, name, pinyin, initials, fields, search, updated_ms, author, conflicted, moved_to` |
 //! | `ticket` | ticket | `receipt, state, title, text, channel, kind, assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms, yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed` |
 //! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state` |
 //! | `ticket_contact` | contact document | `name, phone, text` |
@@ -16,7 +16,8 @@
 //!
 //! `fields` is a JSON object of texts; `options` a JSON array of [`ConflictOption`], the one shown
 //! first being the first. `document` is the base document for records' base rows and the part's
-//! own document for part rows. `name` is empty in part rows: names are only in the base.
+//! own document for part rows; `moved_to` says where a record has gone, as
+//! [`Place::link`](crate::record::Place::link) does, and is empty where it has not. `name` is empty in part rows: names are only in the base.
 
 mod library;
 mod tickets;
@@ -31,6 +32,7 @@ use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::directory;
+use crate::record;
 
 /// Rises with every change of [`SCHEMA`] or of what the rows mean.
 const VERSION: u32 = 2;
@@ -45,12 +47,13 @@ CREATE TABLE IF NOT EXISTS record (
     name TEXT NOT NULL, pinyin TEXT NOT NULL, initials TEXT NOT NULL,
     fields TEXT NOT NULL, search TEXT NOT NULL,
     updated_ms INTEGER NOT NULL, author BLOB NOT NULL, conflicted INTEGER NOT NULL,
+    moved_to TEXT NOT NULL,
     PRIMARY KEY (category, address, document)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS record_name ON record (name) WHERE part = 0;
 CREATE INDEX IF NOT EXISTS record_pinyin ON record (pinyin) WHERE part = 0;
 CREATE INDEX IF NOT EXISTS record_initials ON record (initials) WHERE part = 0;
-CREATE INDEX IF NOT EXISTS record_region ON record (address, class, part, updated_ms);
+CREATE INDEX IF NOT EXISTS record_region ON record (address, class, part, moved_to, updated_ms);
 
 CREATE TABLE IF NOT EXISTS ticket (
     category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
@@ -175,9 +178,14 @@ fn latest(view: &DocumentView) -> Option<&Writer> {
     fields.chain(operations).max_by_key(|writer| (writer.recorded_at_ms, writer.change))
 }
 
+/// The fields with concurrent values that a person has to choose from. A mask follows its value:
+/// it is chosen with it.
+fn conflicted(view: &DocumentView) -> impl Iterator<Item = (&String, &FieldView)> {
+    view.fields.iter().filter(|(name, field)| !field.others.is_empty() && !record::is_mask(name))
+}
+
 fn conflict_rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
-    let conflicted = view.fields.iter().filter(|(_, field)| !field.others.is_empty());
-    conflicted
+    conflicted(view)
         .map(|(name, field)| {
             let options = options(field, authority);
             row("conflict", &view.home, [text(name), json(&options)])

@@ -5,8 +5,14 @@
 //! fields that are filled in are written, and an edit writes only what changed: each field keeps
 //! its own source, time and author.
 //!
+//! A value of a sensitive part comes with its mask in the base ([`mask`]), in the same call; a
+//! record goes to another village by [`relocate`].
+//!
 //! These functions build [`Write`]s and decide nothing about rights: the form hides what may not
 //! be written, the store refuses it.
+
+mod masking;
+mod relocation;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +22,11 @@ use cunlian_protocol::id::DocumentId;
 
 use crate::catalogue::{Catalogue, Class, Field, FieldKind, Language, Part};
 use crate::checks::{self, CheckError};
+
+pub use masking::{is_mask, mask, mask_edit, mask_key, with_masks};
+pub use relocation::{
+    MOVED_FROM, MOVED_TO, RelocationError, destination, is_link, moved_from, moved_to, relocate,
+};
 
 /// Longest text of one field, in characters.
 pub const FIELD_CHARACTERS: usize = 500;
@@ -131,6 +142,7 @@ pub fn register(
     let mut values = checked(class, fields, &mut problems);
     values.retain(|_, text| !text.is_empty());
     agree(class, &mut values, &Fields::new(), &mut problems);
+    stand_in(class, &mut values);
     for field in class.fields.iter().filter(|field| field.required) {
         if !values.contains_key(&field.key) {
             problems.entry(field.key.clone()).or_insert(Problem::Required);
@@ -140,7 +152,7 @@ pub fn register(
         return Err(RecordError::Fields(problems));
     }
     let edits = values.into_iter().map(|(field, text)| Edit::Put { field, text });
-    Ok(writes(class, place, edits.collect(), origin))
+    Ok(writes(class, place, edits.collect(), &Fields::new(), origin))
 }
 
 /// Checks the changed fields of a record and returns one write per part they are in.
@@ -166,6 +178,7 @@ pub fn edit(
     let mut problems = BTreeMap::new();
     let mut values = checked(class, &touched, &mut problems);
     agree(class, &mut values, current, &mut problems);
+    stand_in(class, &mut values);
     for (key, text) in &values {
         if text.is_empty() && class.field(key).is_some_and(|field| field.required) {
             problems.insert(key.clone(), Problem::Required);
@@ -181,7 +194,7 @@ pub fn edit(
     let edits = values.into_iter().map(|(field, text)| {
         if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } }
     });
-    Ok(writes(class, place, edits.collect(), origin))
+    Ok(writes(class, place, edits.collect(), current, origin))
 }
 
 /// Settles a conflict: the chosen text, which may be one of the concurrent values or a new one,
@@ -202,7 +215,7 @@ pub fn resolve(
         return Err(RecordError::Fields(problems));
     }
     let edits = values.into_iter().map(|(field, text)| Edit::Put { field, text });
-    Ok(writes(class, place, edits.collect(), origin))
+    Ok(writes(class, place, edits.collect(), &Fields::new(), origin))
 }
 
 /// The stored form of `text` in `field`; an empty text stays empty.
@@ -278,17 +291,41 @@ fn agree(
     }
 }
 
-/// One write per part, in the order of the parts, so that the base is stored first.
-fn writes(class: &Class, place: Place, edits: Vec<Edit>, origin: &Origin) -> Vec<Write> {
+/// Puts masks where they stand in the place of a base field, such as that of a child's name.
+fn stand_in(class: &Class, values: &mut Fields) {
+    for field in &class.fields {
+        let text = values.get(&field.key).filter(|text| !text.is_empty());
+        if let (Some(shown), Some(text)) = (&field.stands_in, text)
+            && let Some(masked) = mask(class, field, text)
+        {
+            values.insert(shown.clone(), masked);
+        }
+    }
+}
+
+/// One write per part, in the order of the parts, so that the base is stored first. `current` are
+/// the texts before.
+fn writes(
+    class: &Class,
+    place: Place,
+    edits: Vec<Edit>,
+    current: &Fields,
+    origin: &Origin,
+) -> Vec<Write> {
     let mut parts: BTreeMap<Part, Vec<Edit>> = BTreeMap::new();
     for edit in edits {
-        let key = match &edit {
-            Edit::Put { field, .. } | Edit::Delete { field } => field,
+        let (key, text) = match &edit {
+            Edit::Put { field, text } => (field, text.as_str()),
+            Edit::Delete { field } => (field, ""),
             Edit::Append { .. } => continue,
         };
-        let part = class.field(key).map_or(Part::Base, |field| field.part);
-        parts.entry(part).or_default().push(edit);
+        let field = class.field(key);
+        let own = field.filter(|field| field.stands_in.is_none());
+        let masked = own.and_then(|field| mask_edit(class, field, text, current));
+        parts.entry(Part::Base).or_default().extend(masked);
+        parts.entry(field.map_or(Part::Base, |field| field.part)).or_default().push(edit);
     }
+    parts.retain(|_, edits| !edits.is_empty());
     let write = |(part, edits)| Write {
         home: class.home(part, place.address, place.record),
         edits,

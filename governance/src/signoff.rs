@@ -185,7 +185,9 @@ mod tests {
         steps: &[&'a Writer],
     ) -> Matter<'a> {
         let mut matter = Matter::new(home, fields);
-        steps.iter().for_each(|step| matter.push(step));
+        for step in steps {
+            matter.push(step);
+        }
         matter
     }
 

@@ -94,6 +94,58 @@ pub fn resolve(connection: &Connection, code: &AddressCode) -> Result<Resolution
     Ok(if to.is_empty() { Resolution::Ended(from) } else { Resolution::Succeeded { from, to } })
 }
 
+/// The one code that has taken the place of `code`; `None` while it is in use, when it was split,
+/// or when the register says nothing of it. A damaged register says nothing.
+pub fn successor(connection: &Connection, code: &AddressCode) -> Option<AddressCode> {
+    match resolve(connection, code) {
+        Ok(Resolution::Succeeded { to, .. }) => match to.as_slice() {
+            [one] => Some(one.code),
+            _ => None,
+        },
+        Ok(Resolution::Active(_) | Resolution::Ended(_) | Resolution::Unknown) | Err(_) => None,
+    }
+}
+
+/// The entries that name `code` as a successor, in order of their codes.
+pub fn predecessors(
+    connection: &Connection,
+    code: &AddressCode,
+) -> Result<Vec<Division>, LookupError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT code, name, parent, status, successors FROM division
+         WHERE status <> 'active' AND instr(' ' || successors || ' ', ' ' || ?1 || ' ') > 0
+         ORDER BY code",
+    )?;
+    let rows = statement.query_map([code.as_str()], Stored::read)?;
+    rows.map(|stored| stored?.decode()).collect()
+}
+
+/// All codes under which there may be records of what `code` stands for: the active codes that
+/// took its place, or itself, then every code that was joined to one of them, through any number
+/// of reforms. Where the register says nothing, `code` alone.
+pub fn family(connection: &Connection, code: &AddressCode) -> Vec<AddressCode> {
+    let mut codes = match resolve(connection, code) {
+        Ok(Resolution::Succeeded { to, .. }) => to.into_iter().map(|to| to.code).collect(),
+        Ok(Resolution::Active(_) | Resolution::Ended(_) | Resolution::Unknown) | Err(_) => {
+            vec![*code]
+        }
+    };
+    let mut next = 0;
+    while let Some(code) = codes.get(next).filter(|_| codes.len() < RESOLVE_CODES_MAX).copied() {
+        let joined = predecessors(connection, &code).unwrap_or_default();
+        for division in joined {
+            if !codes.contains(&division.code) {
+                codes.push(division.code);
+            }
+        }
+        next += 1;
+    }
+    if !codes.contains(code) {
+        codes.push(*code);
+    }
+    codes
+}
+
 /// The names on the way from the province down to `code`, as far as the register knows them.
 ///
 /// With the lists of towns and villages alone: county, town, village.

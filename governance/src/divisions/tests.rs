@@ -240,6 +240,31 @@ fn old_codes_still_resolve() {
     assert_eq!(resolve(&connection, &code("370322102999")).unwrap(), Resolution::Unknown);
 }
 
+/// Shows that every code a village has ever had leads to the same records, and that one which was
+/// split names no single place.
+#[test]
+fn a_family_is_all_codes_of_one_place() {
+    let connection = register();
+    load(&connection, REFORMS);
+    let family = |text: &str| -> Vec<String> {
+        family(&connection, &code(text)).iter().map(ToString::to_string).collect()
+    };
+    let all = ["370322102204", "370322102205", "370322102203", "370322102201", "370322102202"];
+    assert_eq!(family("370322102201"), all);
+    let one = ["370322102204", "370322102203", "370322102201", "370322102202"];
+    assert_eq!(family("370322102204"), one, "not its sister");
+    assert_eq!(family("370322102206"), ["370322102206"], "revoked");
+    assert_eq!(family("370322102998"), ["370322102998"], "unknown");
+    assert_eq!(successor(&connection, &code("370322102201")), None, "split");
+    load(
+        &connection,
+        "code,level,name,parent,status,successors\n370322102209,village,壬村,370322102,merged,370322102205\n",
+    );
+    assert_eq!(successor(&connection, &code("370322102209")), Some(code("370322102205")));
+    let nothing = Connection::open_in_memory().unwrap();
+    assert_eq!(super::family(&nothing, &code("370322102201")), [code("370322102201")]);
+}
+
 #[test]
 fn codes_without_an_active_successor_end() {
     let connection = register();

@@ -227,6 +227,7 @@ impl Draw {
         }
         if person.age < 14 {
             fields.push(("guardian", household.head().name.clone()));
+            fields.push(("child_name", person.name.clone()));
         }
         let pairs: Vec<(&str, &str)> =
             fields.iter().map(|(key, text)| (*key, text.as_str())).collect();

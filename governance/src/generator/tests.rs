@@ -96,7 +96,7 @@ fn proportions_are_those_of_a_village() {
         *classes.entry(class).or_default() += 1;
         parts.insert(part);
         assert!(village().contains(&write.home.address));
-        assert!((1..=9).contains(&write.edits.len()), "{write:?}");
+        assert!((1..=12).contains(&write.edits.len()), "{write:?}");
     }
     assert_eq!(classes.len(), Catalogue::built_in().classes().len());
     assert_eq!(parts.len(), Part::ALL.len());

@@ -9,19 +9,22 @@ use rusqlite::types::Value;
 
 use super::{json, latest, text};
 use crate::catalogue::Part;
+use crate::record;
 
 /// The row of the document `view` of `part` of `class`.
 pub(super) fn row(view: &DocumentView, class: u8, part: u8) -> Row {
     let fields: BTreeMap<&str, &str> = view
         .fields
         .iter()
+        .filter(|(name, _)| !record::is_link(name))
         .map(|(name, field)| (name.as_str(), field.current.text.as_str()))
         .collect();
     let is_base = part == Part::Base.number();
     let name = if is_base { fields.get("name").copied().unwrap_or_default() } else { "" };
     let (pinyin, initials) = spell(name);
     let writer = latest(view);
-    let conflicted = view.fields.values().any(|field| !field.others.is_empty());
+    let conflicted = super::conflicted(view).next().is_some();
+    let moved = view.fields.get(record::MOVED_TO);
     super::row(
         "record",
         &view.home,
@@ -36,6 +39,7 @@ pub(super) fn row(view: &DocumentView, class: u8, part: u8) -> Row {
             Value::Integer(writer.map_or(0, |writer| writer.recorded_at_ms)),
             Value::Blob(writer.map(|w| w.author.as_bytes().to_vec()).unwrap_or_default()),
             Value::Integer(i64::from(conflicted)),
+            text(moved.map(|field| field.current.text.as_str()).unwrap_or_default()),
         ],
     )
 }

@@ -36,6 +36,25 @@ pub fn list(
     rows.collect()
 }
 
+/// The conflicts at and below each of `regions`, which do not overlap; at most `limit`.
+pub fn list_within(
+    connection: &Connection,
+    regions: &[AddressCode],
+    limit: u32,
+) -> rusqlite::Result<Vec<Conflict>> {
+    let mut all = Vec::new();
+    for region in regions {
+        all.extend(list(connection, *region, limit)?);
+    }
+    all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(all)
+}
+
+/// How many fields are in conflict at and below each of `regions`, which do not overlap.
+pub fn count_within(connection: &Connection, regions: &[AddressCode]) -> rusqlite::Result<u64> {
+    regions.iter().map(|region| count(connection, *region)).sum()
+}
+
 /// The conflicts of one document.
 pub fn of_document(
     connection: &Connection,

@@ -5,21 +5,25 @@
 //! | text | searched in |
 //! |---|---|
 //! | nothing | everything in the region, by address |
-//! | an address code in the region | everything at and below it, by address |
+//! | an address code in the region | everything at and below it, and what was joined to it or it was joined to, by address |
 //! | four or more digits, `X` at the end | identity and contact parts that are here, and base texts |
 //! | letters | full pinyin and initials, from the beginning |
 //! | other | names, from the beginning |
+//!
+//! What has moved away is in no list; it is found by name and number, and says where it is now.
 //!
 //! When names and pinyin have no match from the beginning, any part of any base text is tried.
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use rusqlite::{Connection, Row, ToSql, named_params, params};
 
 use super::conflict::{self, Conflict};
 use super::{address, document, json, range, serial};
 use crate::catalogue::{Class, Part};
+use crate::divisions;
 use crate::record::{Fields, Place};
 
 /// Most part rows looked at for one number search.
@@ -57,6 +61,8 @@ pub struct Hit {
     pub author: Serial,
     /// Whether a field has concurrent values.
     pub conflicted: bool,
+    /// Where it is now; `None` unless it has moved away.
+    pub moved_to: Option<Place>,
 }
 
 /// A page of hits.
@@ -108,23 +114,71 @@ impl Record {
     }
 }
 
-/// Searches base documents.
+/// Searches base documents, with every part that is here: for who may read all of them.
 pub fn search(connection: &Connection, search: &Search<'_>) -> rusqlite::Result<Hits> {
+    search_as(connection, search, &[search.region], &|_| true)
+}
+
+/// Searches base documents in each of `regions`, which do not overlap, instead of the search's
+/// own. Numbers are looked up only in the parts that `may` holds for: who may not read a phone
+/// does not find it out by guessing, and searches its mask.
+pub fn search_as(
+    connection: &Connection,
+    search: &Search<'_>,
+    regions: &[AddressCode],
+    may: &dyn Fn(&Home) -> bool,
+) -> rusqlite::Result<Hits> {
     let text = search.text.trim().to_lowercase();
-    if text.is_empty() {
-        return listed(connection, search, search.region);
+    let codes = typed_codes(connection, &text, regions);
+    if text.is_empty() || !codes.is_empty() {
+        let regions = if text.is_empty() { regions } else { codes.as_slice() };
+        return each(search, regions, |search| listed(connection, search, search.region));
     }
+    each(search, regions, |search| in_region(connection, search, &text, may))
+}
+
+/// The codes to list when `text` is one in `regions`: with those joined to it, or the one it was
+/// joined to.
+fn typed_codes(connection: &Connection, text: &str, regions: &[AddressCode]) -> Vec<AddressCode> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits
-        && text.len() >= 6
-        && let Ok(code) = AddressCode::parse(&text)
-        && search.region.contains(&code)
-    {
-        return listed(connection, search, code);
+    let code = (digits && text.len() >= 6).then(|| AddressCode::parse(text).ok()).flatten();
+    let Some(code) = code else { return Vec::new() };
+    let here = |code: &AddressCode| regions.iter().any(|region| region.contains(code));
+    let mut codes: Vec<AddressCode> = divisions::family(connection, &code);
+    codes.retain(here);
+    let all = codes.clone();
+    codes.retain(|code| !all.iter().any(|other| other != code && other.contains(code)));
+    codes
+}
+
+/// The page of hits that one search gives in each of several regions, one after the other.
+fn each(
+    search: &Search<'_>,
+    regions: &[AddressCode],
+    mut find: impl FnMut(&Search<'_>) -> rusqlite::Result<Hits>,
+) -> rusqlite::Result<Hits> {
+    if let [region] = regions {
+        return find(&Search { region: *region, ..search.clone() });
     }
-    let number = text.strip_suffix('x').unwrap_or(&text);
+    let limit = search.limit.saturating_add(search.offset).saturating_add(1);
+    let mut hits = Vec::new();
+    for region in regions {
+        hits.extend(find(&Search { region: *region, offset: 0, limit, ..search.clone() })?.hits);
+    }
+    let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
+    Ok(cut(hits.into_iter().skip(offset).collect(), search.limit))
+}
+
+/// A search for what is neither nothing nor an address code.
+fn in_region(
+    connection: &Connection,
+    search: &Search<'_>,
+    text: &str,
+    may: &dyn Fn(&Home) -> bool,
+) -> rusqlite::Result<Hits> {
+    let number = text.strip_suffix('x').unwrap_or(text);
     if number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return by_number(connection, search, &text);
+        return by_number(connection, search, text, may);
     }
     let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
     let text: String = text.chars().filter(|found| !letters || *found != ' ').collect();
@@ -173,7 +227,8 @@ pub fn record(
 }
 
 const NEARBY: &str = "+address >= :from AND +address < :to";
-const COLUMNS: &str = "class, address, document, name, fields, updated_ms, author, conflicted";
+const COLUMNS: &str =
+    "class, address, document, name, fields, updated_ms, author, conflicted, moved_to";
 
 /// How base rows are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +256,7 @@ fn statement(mode: Mode) -> String {
     };
     let (rows, order) = match mode {
         Mode::Listed => (
-            select(":text = '' AND address >= :from AND address < :to"),
+            select(":text = '' AND moved_to = '' AND address >= :from AND address < :to"),
             "address, class, name, document",
         ),
         Mode::Name => (
@@ -267,7 +322,12 @@ fn any(
 ///
 /// A part row does not name its base, but it is at the same address, where there are few; the id
 /// of the part follows from that of the base.
-fn by_number(connection: &Connection, search: &Search<'_>, number: &str) -> rusqlite::Result<Hits> {
+fn by_number(
+    connection: &Connection,
+    search: &Search<'_>,
+    number: &str,
+    may: &dyn Fn(&Home) -> bool,
+) -> rusqlite::Result<Hits> {
     let (from, to) = range(search.region);
     let mut statement = connection.prepare_cached(
         "SELECT category, address, document, class FROM record
@@ -286,6 +346,9 @@ fn by_number(connection: &Connection, search: &Search<'_>, number: &str) -> rusq
     let mut hits: Vec<Hit> = Vec::new();
     for part in parts {
         let (category, address, document, class) = part?;
+        if !may(&Home { category, address, document }) {
+            continue;
+        }
         hits.extend(owner(connection, category, address, document, class)?);
     }
     let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
@@ -335,6 +398,7 @@ fn hit(row: &Row<'_>) -> rusqlite::Result<Hit> {
         updated_ms: row.get(5)?,
         author: serial(row, 6)?,
         conflicted: row.get(7)?,
+        moved_to: Place::from_link(row.get_ref(8)?.as_str()?),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Figures by region: how much there is, where, and how fresh it is.
+//! Figures by region: how much there is, where, and how fresh it is. Records that have moved away
+//! are not counted where they were.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use cunlian_protocol::category::Category;
 use rusqlite::{Connection, named_params};
 
 use super::{address, count, range};
+use crate::divisions;
 
 /// How many records of one class there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,8 @@ pub fn counts_by_class(
     let (from, to) = range(region);
     let mut statement = connection.prepare_cached(
         "SELECT class, sum(part = 0), count(*), max(updated_ms) FROM record
-         WHERE address >= :from AND address < :to GROUP BY class ORDER BY class",
+         WHERE address >= :from AND address < :to AND moved_to = ''
+         GROUP BY class ORDER BY class",
     )?;
     let rows = statement.query_map(named_params! {":from": from, ":to": to}, |row| {
         Ok(ClassCount {
@@ -94,6 +97,7 @@ pub fn counts_by_child(
                 max(updated_ms)
          FROM record
          WHERE address >= :from AND address < :to AND length(address) >= :digits
+             AND moved_to = ''
          GROUP BY child, class ORDER BY child, class",
     )?;
     let named = named_params! {":from": from, ":to": to, ":digits": digits(level)};
@@ -116,7 +120,8 @@ pub fn counts_by_child(
 }
 
 /// The villages at and below `region` of which something is here, ordered by address: the k of
-/// "k of n villages in", n being what the register of divisions lists.
+/// "k of n villages in", n being what the register of divisions lists. What is at the old code of
+/// a village that was joined to another counts for the other.
 pub fn villages(
     connection: &Connection,
     region: AddressCode,
@@ -124,7 +129,7 @@ pub fn villages(
     let (from, to) = range(region);
     let mut statement = connection.prepare_cached(
         "SELECT village, sum(records), sum(tickets), max(updated_ms) FROM (
-             SELECT substr(address, 1, :digits) AS village, sum(part = 0) AS records,
+             SELECT substr(address, 1, :digits) AS village, sum(part = 0 AND moved_to = '') AS records,
                     0 AS tickets, max(updated_ms) AS updated_ms
              FROM record
              WHERE address >= :from AND address < :to AND length(address) >= :digits
@@ -148,7 +153,31 @@ pub fn villages(
             updated_ms: row.get(3)?,
         })
     })?;
-    rows.collect()
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(with_successors(connection, region, rows))
+}
+
+/// The villages with those that were joined to another one of `region` counted as part of it.
+fn with_successors(
+    connection: &Connection,
+    region: AddressCode,
+    rows: Vec<VillageStatus>,
+) -> Vec<VillageStatus> {
+    let mut villages: BTreeMap<AddressCode, VillageStatus> = BTreeMap::new();
+    for row in rows {
+        let today = divisions::successor(connection, &row.address);
+        let address = today.filter(|today| region.contains(today)).unwrap_or(row.address);
+        let village = villages.entry(address).or_insert(VillageStatus {
+            address,
+            records: 0,
+            tickets: 0,
+            updated_ms: row.updated_ms,
+        });
+        village.records += row.records;
+        village.tickets += row.tickets;
+        village.updated_ms = village.updated_ms.max(row.updated_ms);
+    }
+    villages.into_values().collect()
 }
 
 fn digits(level: Level) -> u32 {

@@ -208,6 +208,96 @@ fn a_record_has_the_parts_that_are_here() {
     assert_eq!(record::record(&desk.connection, class, absent).unwrap(), None);
 }
 
+/// Shows that who may not read a part does not find it out by guessing its digits, and finds the
+/// record by what the mask shows.
+#[test]
+fn numbers_are_found_only_by_who_may_read_them() {
+    let desk = people();
+    let names = |text: &str, may: &dyn Fn(&Home) -> bool| -> Vec<String> {
+        let region = code("370322102");
+        let search = record::Search { text, class: None, region, offset: 0, limit: 10 };
+        let hits = record::search_as(&desk.connection, &search, &[region], may).unwrap();
+        hits.hits.into_iter().map(|hit| hit.name).collect()
+    };
+    let base_only = |home: &Home| home.category.class_and_part().is_some_and(|(_, part)| part == 0);
+    assert_eq!(names("138001", &|_| true), ["苑丽"]);
+    assert_eq!(names("138001", &base_only), Vec::<String>::new());
+    assert_eq!(names("0138000", &base_only), Vec::<String>::new());
+    assert_eq!(names("01001x", &base_only), Vec::<String>::new());
+    assert_eq!(names("8000", &base_only), ["苑丽"], "the mask shows the end");
+    assert_eq!(names("340524", &base_only), ["苑建国"], "and the place of birth");
+}
+
+/// Shows that a record that has moved is in no list and no count of its old village, is still
+/// found there by name and says where it is, and is whole in the new one.
+#[test]
+fn a_moved_record_is_found_and_not_counted() {
+    let mut desk = people();
+    let from = Place { address: code("37032210231000100012"), record: DocumentId([2; 16]) };
+    let catalogue = catalogue(&desk.connection, from.address).unwrap();
+    let class = catalogue.class("population").unwrap().clone();
+    let homes = class.parts().map(|part| (part, class.home(part, from.address, from.record)));
+    let views: Vec<_> =
+        homes.filter_map(|(part, home)| Some((part, desk.documents.get(&home)?.clone()))).collect();
+    let parts: Vec<_> = views.iter().map(|(part, view)| (*part, view)).collect();
+    let to = code("370322102312");
+    let (there, writes) = command::relocate(&class, from, to, &parts, &Origin::default()).unwrap();
+    desk.write(writes, MORNING_MS + HOUR_MS);
+    assert_eq!(desk.names("370322102310"), ["苑建国"]);
+    assert_eq!(desk.names("370322102312"), ["苑丽"]);
+    let villages = region::villages(&desk.connection, code("370322102")).unwrap();
+    let counts: Vec<_> = villages.iter().map(|v| (v.address.as_str(), v.records)).collect();
+    let expected = [("370322102310", 1), ("370322102311", 1), ("370322102312", 1)];
+    assert_eq!(counts, expected);
+    let classes = region::counts_by_class(&desk.connection, code("370322102")).unwrap();
+    assert_eq!(classes.iter().map(|c| (c.records, c.documents)).collect::<Vec<_>>(), [(3, 5)]);
+    let search = record::Search {
+        text: "苑丽",
+        class: None,
+        region: code("370322102"),
+        offset: 0,
+        limit: 10,
+    };
+    let hits = record::search(&desk.connection, &search).unwrap().hits;
+    let seen: Vec<_> = hits.iter().map(|hit| (hit.place, hit.moved_to)).collect();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.contains(&(from, Some(there))) && seen.contains(&(there, None)), "{seen:?}");
+    let found = record::record(&desk.connection, &class, there).unwrap().unwrap();
+    assert_eq!(found.fields().get("phone").map(String::as_str), Some("13800138000"));
+}
+
+/// Shows that records at the code of a village that was joined to another are listed and counted
+/// with the other, by either code, also where a node holds two regions.
+#[test]
+fn joined_villages_are_one() {
+    let mut desk = people();
+    desk.person(4, "370322102299", &[("name", "旧小满"), ("sex", "女")]);
+    desk.report(30, "370322102299", "旧村口的路坏了");
+    desk.report(31, "370322102310", "新村口的路灯坏了");
+    let list = "code,level,name,parent,status,successors\n\
+        370322102310,village,苑兴村,370322102,active,\n\
+        370322102299,village,旧苑村,370322102,merged,370322102310\n";
+    crate::divisions::schema(&desk.connection).unwrap();
+    crate::divisions::import(&desk.connection, list.as_bytes(), |_| ()).unwrap();
+    let both = ["苑丽", "苑建国", "旧小满"];
+    assert_eq!(desk.names("370322102310"), both);
+    assert_eq!(desk.names("370322102299"), both);
+    let villages = region::villages(&desk.connection, code("370322102")).unwrap();
+    let counts: Vec<_> =
+        villages.iter().map(|v| (v.address.as_str(), v.records, v.tickets)).collect();
+    assert_eq!(counts, [("370322102310", 3, 2), ("370322102311", 1, 0)]);
+    let regions = [code("370322102310"), code("370322102299")];
+    let search = record::Search { text: "", class: None, region: regions[0], offset: 1, limit: 2 };
+    let hits = record::search_as(&desk.connection, &search, &regions, &|_| true).unwrap();
+    let names: Vec<_> = hits.hits.iter().map(|hit| hit.name.as_str()).collect();
+    assert_eq!((names, hits.more), (vec!["苑建国", "旧小满"], false));
+    let filter = ticket::Filter::open(regions[0]);
+    let rows = ticket::list_within(&desk.connection, &filter, &regions).unwrap();
+    assert_eq!(rows.len(), 2);
+    let whole = ticket::list(&desk.connection, &ticket::Filter::open(code("370322102"))).unwrap();
+    assert_eq!(rows, whole, "in the same order as one list");
+}
+
 /// Shows counts by class, by village, and which villages are in.
 #[test]
 fn figures_are_counted_by_region() {

@@ -106,6 +106,15 @@ impl TicketRow {
         self.clock.map(|clock| clock.card(now_ms))
     }
 
+    /// Where it stands in lists: the order of [`list`].
+    fn rank(&self) -> (u8, Option<i64>, i64, DocumentId) {
+        let running = self.clock.filter(|clock| clock.stopped_ms.is_none());
+        let reported = self.state == State::Reported;
+        let group = if running.is_some() { 0 } else { 2 - u8::from(reported) };
+        let then = if reported { self.reported_ms.unwrap_or(0) } else { -self.updated_ms };
+        (group, running.map(|clock| clock.due_ms), then, self.home.document)
+    }
+
     /// The share of common words with `other`, in percent of the words of the shorter one; 0
     /// with fewer than [`SIMILAR_WORDS`] of them.
     pub fn likeness_percent(&self, other: &Self) -> usize {
@@ -199,6 +208,27 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ti
     };
     let rows = statement.query_map(named, ticket)?;
     rows.collect()
+}
+
+/// The tickets of `filter` in each of `regions` instead of its own, which do not overlap, in the
+/// order of [`list`].
+pub fn list_within(
+    connection: &Connection,
+    filter: &Filter,
+    regions: &[AddressCode],
+) -> rusqlite::Result<Vec<TicketRow>> {
+    if let [region] = regions {
+        return list(connection, &Filter { region: *region, ..filter.clone() });
+    }
+    let limit = filter.limit.saturating_add(filter.offset);
+    let mut all = Vec::new();
+    for region in regions {
+        let filter = Filter { region: *region, offset: 0, limit, ..filter.clone() };
+        all.extend(list(connection, &filter)?);
+    }
+    all.sort_by_key(TicketRow::rank);
+    let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(all.into_iter().skip(size(filter.offset)).take(size(filter.limit)).collect())
 }
 
 /// How many tickets at and below `region` are in each state, in the order of the process.

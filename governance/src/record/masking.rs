@@ -1,0 +1,71 @@
+//! Masks: what who may not read a sensitive part sees of it.
+//!
+//! Whoever writes a value of a sensitive part may read it, and writes its mask as an ordinary
+//! field of the base record in the same call: signed, replicated and read like any other. So no
+//! node that lacks the part ever has to have seen the value.
+//!
+//! | field | mask in the base | shown |
+//! |---|---|---|
+//! | phone | `KEY_masked` | `138****8000` |
+//! | identity number | `KEY_masked` | `370322********1234` |
+//! | identity number where the base has `birth` | `KEY_masked` | `370322************` |
+//! | name of an owner or guardian | `KEY_masked` | `张**` |
+//! | name of a child | the base field it stands in for | `张**` |
+//!
+//! The third row is not the customary mask, and has to be so: place, birth and the last four are
+//! the whole number.
+
+use cunlian_crdt::document::Edit;
+
+use super::Fields;
+use crate::catalogue::{Class, Field, Mask, Part};
+use crate::checks;
+
+/// How a base field that holds a mask ends.
+const SUFFIX: &str = "_masked";
+
+/// Whether the base field `key` is the mask of another field.
+pub fn is_mask(key: &str) -> bool {
+    key.ends_with(SUFFIX)
+}
+
+/// The base field that shows the mask of `field`; `None` when it has no mask.
+pub fn mask_key(field: &Field) -> Option<String> {
+    field.masked()?;
+    Some(field.stands_in.clone().unwrap_or_else(|| format!("{}{SUFFIX}", field.key)))
+}
+
+/// The mask of `text` in `field` of `class`; `None` when it has none.
+pub fn mask(class: &Class, field: &Field, text: &str) -> Option<String> {
+    Some(match field.masked()? {
+        Mask::Name => checks::mask_name(text),
+        Mask::Phone => checks::mask_phone(text),
+        Mask::IdNumber => {
+            let birth = class.field("birth").is_some_and(|birth| birth.part == Part::Base);
+            if birth { checks::mask_id_number_to_place(text) } else { checks::mask_id_number(text) }
+        }
+    })
+}
+
+/// The edit of the base that goes with the text of `field` becoming `text`, which is empty when
+/// it is deleted; `None` when there is nothing to do. `current` are the texts of the record.
+pub fn mask_edit(class: &Class, field: &Field, text: &str, current: &Fields) -> Option<Edit> {
+    let key = mask_key(field)?;
+    let known = current.get(&key);
+    if text.is_empty() {
+        // What stands in the place of a name goes when somebody writes the name itself.
+        return (field.stands_in.is_none() && known.is_some())
+            .then_some(Edit::Delete { field: key });
+    }
+    let text = mask(class, field, text)?;
+    (known != Some(&text)).then_some(Edit::Put { field: key, text })
+}
+
+/// Adds to the texts an editor saw the masks that are stored, so that they go with their values
+/// also where the editor left them out.
+pub fn with_masks(mut seen: Fields, stored: &Fields) -> Fields {
+    for (key, text) in stored.iter().filter(|(key, _)| is_mask(key)) {
+        seen.insert(key.clone(), text.clone());
+    }
+    seen
+}
