@@ -100,6 +100,21 @@ pub fn own_region(certificate: &Certificate) -> AddressCode {
     own.map_or(AddressCode::COUNTRY, |grant| grant.region.prefix)
 }
 
+/// Every region a node holds with all that is below it, the one it stands for first: after villages
+/// were joined, the old one and the new one. None of them is inside another.
+pub fn own_regions(certificate: &Certificate) -> Vec<AddressCode> {
+    let mut regions = vec![own_region(certificate)];
+    let grants = certificate.body().grants.iter();
+    for grant in grants.filter(|g| g.region.depth == Depth::Subtree && g.document.is_none()) {
+        let prefix = grant.region.prefix;
+        if !regions.iter().any(|region| region.contains(&prefix)) {
+            regions.retain(|region| !prefix.contains(region));
+            regions.push(prefix);
+        }
+    }
+    regions
+}
+
 /// Opens the store of a data directory for the node that lives there.
 pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), StartError> {
     let keystore = Keystore::new(data_dir);

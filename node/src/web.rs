@@ -162,6 +162,13 @@ impl WebState {
         (status.region, status.tier)
     }
 
+    /// Every region the node holds, its own first: what lists and searches of its pages cover.
+    fn regions(&self) -> Vec<AddressCode> {
+        let authority = self.store().authority();
+        let certificate = authority.get(&self.0.config.node.serial);
+        certificate.map_or_else(|| vec![self.place().0], crate::service::own_regions)
+    }
+
     fn public_url(&self) -> &str {
         &self.0.config.public_url
     }
