@@ -105,6 +105,8 @@ impl Member {
         let authority = cunlian_protocol::authority::Authority::new(root());
         let certificate = authority.verify_chain(&chain).expect("presets fit into each other");
         let software = "cunlian tests".to_owned();
-        Self { identity: Identity { certificate, chain, key: key(seed), software } }
+        let (next_key, successions) = (None, Vec::new());
+        let key = key(seed);
+        Self { identity: Identity { certificate, chain, key, next_key, software, successions } }
     }
 }

@@ -18,7 +18,7 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::{Channel, Report};
-use cunlian_protocol::wire::FaultCode;
+use cunlian_protocol::wire::{FaultCode, LineToken};
 use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) notices: Vec<String>,
     pub(crate) closed: Vec<(FaultCode, String)>,
     targets: Vec<PublicKey>,
+    /// What a process keeps on disk.
+    lines: BTreeMap<PublicKey, LineToken>,
     authority: Arc<Authority>,
     committed: Arc<AtomicBool>,
 }
@@ -91,6 +93,7 @@ impl World {
             notices: Vec::new(),
             closed: Vec::new(),
             targets: targets.to_vec(),
+            lines: BTreeMap::new(),
             authority,
             committed,
         });
@@ -104,7 +107,8 @@ impl World {
         let node = &mut self.nodes[at];
         let (identity, targets) = (node.member.identity.clone(), node.targets.clone());
         node.authority = node.store.authority();
-        node.hub = Hub::new(identity, Arc::clone(&node.authority), targets);
+        let hub = Hub::new(identity, Arc::clone(&node.authority), targets);
+        node.hub = hub.with_lines(node.lines.clone(), false);
     }
 
     /// Cuts the line between two nodes.
@@ -237,6 +241,14 @@ impl World {
                     self.queue.push_back((to, Event::Gone { connection: other, reason }));
                 }
             }
+            Effect::Line { peer, token } => {
+                self.nodes[at].lines.insert(peer, token);
+            }
+            Effect::Beacon(_)
+            | Effect::Succeeded { .. }
+            | Effect::Renew { .. }
+            | Effect::Issued(_)
+            | Effect::Suspend { .. } => {}
             Effect::Notice { text, .. } => self.nodes[at].notices.push(text),
         }
     }
