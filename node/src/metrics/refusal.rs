@@ -13,7 +13,7 @@ pub enum RefusalClass {
     Right,
     /// The author's certificate is unknown.
     Author,
-    /// The author was revoked.
+    /// The author was revoked, or its certificate replaced.
     Revoked,
     /// The author's certificate has run out.
     Expired,
@@ -59,7 +59,7 @@ impl RefusalClass {
             () if has("outside of what this peer may send") => Self::Scope,
             () if has("has no right to") => Self::Right,
             () if has("author") && has("is unknown") => Self::Author,
-            () if has("was revoked") => Self::Revoked,
+            () if has("was revoked") || has("was replaced by") => Self::Revoked,
             () if has("is not valid at this time") => Self::Expired,
             () if has("signature does not hold") => Self::Signature,
             () if has("by another actor") => Self::Actor,
@@ -117,11 +117,14 @@ mod tests {
         let no_grant = Refusal::NoGrant { name: name.clone(), rights: Rights::WRITE, home };
         let unknown = Refusal::UnknownAuthor { author: Serial([1; 16]) };
         let revoked = Refusal::Revoked { name: name.clone(), through_seq: 1 };
+        let successor = Serial([2; 16]);
+        let replaced = Refusal::Replaced { name: name.clone(), successor };
         let expired = Refusal::Expired { name };
         for (reason, class) in [
             (no_grant.to_string(), RefusalClass::Right),
             (unknown.to_string(), RefusalClass::Author),
             (revoked.to_string(), RefusalClass::Revoked),
+            (replaced.to_string(), RefusalClass::Revoked),
             (expired.to_string(), RefusalClass::Expired),
             (BadSignature.to_string(), RefusalClass::Signature),
             (ChangeError::TooLarge { got: 1 }.to_string(), RefusalClass::Size),

@@ -66,13 +66,16 @@ impl Refusals {
     pub(super) fn stored(&self, peer: &str, reply: &StoreReply) {
         match reply {
             StoreReply::Ingested { fates } => self.ingested(peer, fates),
-            StoreReply::Certificates { refused } | StoreReply::Revocations { refused } => {
+            StoreReply::Certificates { refused }
+            | StoreReply::Successions { refused }
+            | StoreReply::Revocations { refused } => {
                 self.metrics.certificates_refused(refused.len() as u64);
             }
             StoreReply::Overview { .. }
             | StoreReply::Children(_)
             | StoreReply::Ids(_)
             | StoreReply::Read { .. }
+            | StoreReply::Admit(_)
             | StoreReply::Waiting { .. }
             | StoreReply::Held(_)
             | StoreReply::MarkReached { .. }
