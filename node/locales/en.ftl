@@ -427,3 +427,20 @@ verb-sign_off = Sign off the result
 verb-lead-sign_off = The signature covers all steps above and the result; any later change voids it, and is shown here.
 verb-submit-sign_off = Sign off
 verb-text-sign_off = Opinion
+
+# invitation sheets
+sheet-title = Cunlian invitation
+sheet-index = Cunlian invitations
+sheet-index-lead = Printing this page prints all invitations, one sheet each. Delete this folder afterwards: whoever has a sheet can join in the place of that village.
+sheet-code = Address code
+sheet-name = Name
+sheet-until = Valid until
+sheet-id = Invitation
+sheet-parent = { $tier } · invited by { $parent }
+sheet-once = Can be used once
+sheet-lost = If lost, tell the inviting office at once
+sheet-step1 = 1. Switch the new computer on, connect it, and open a terminal.
+sheet-step2 = 2. Type cunlian join - and Enter, then scan the QR code above, and Enter.
+sheet-step3 = 3. Wait until the progress bar is full and "in step" is shown.
+sheet-step4 = 4. Type cunlian run to start, then tear up this sheet.
+sheet-typed = Without a scanner, type this (blanks may be left out, case does not matter, mistakes are told):

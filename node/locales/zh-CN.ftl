@@ -427,3 +427,20 @@ verb-sign_off = 签批办理结果
 verb-lead-sign_off = 签名覆盖上面的全部办理过程和结果；之后任何改动都会使签批失效，并在这里显示。
 verb-submit-sign_off = 签批
 verb-text-sign_off = 签批意见
+
+# invitation sheets
+sheet-title = 村联入网邀请单
+sheet-index = 村联入网邀请单目录
+sheet-index-lead = 打印本页即打印全部邀请单，每村一张。打印后请删除此文件夹：拿到邀请单的人可以代替该村入网。
+sheet-code = 地址码
+sheet-name = 名称
+sheet-until = 有效期至
+sheet-id = 邀请编号
+sheet-parent = { $tier } · 由 { $parent } 邀请
+sheet-once = 只能使用一次
+sheet-lost = 遗失请立即告知上级取消
+sheet-step1 = 1. 打开新电脑，接好网线，打开终端窗口。
+sheet-step2 = 2. 输入 cunlian join - 回车，再用扫码枪扫左上二维码，回车。
+sheet-step3 = 3. 等进度条走完，屏幕显示“已同步”。
+sheet-step4 = 4. 输入 cunlian run 启动，然后撕毁本单。
+sheet-typed = 没有扫码枪时，照下面输入邀请码（空格不必输入，不分大小写；输错会提示）：

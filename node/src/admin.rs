@@ -21,8 +21,11 @@ use cunlian_protocol::session::Identity;
 use crate::operator::Operators;
 use crate::service::{ControlError, StartError, open_store, send_request};
 
+pub mod invitation;
+pub mod issuing;
 pub mod naming;
 mod request;
+pub mod sheet;
 
 pub use request::Request;
 

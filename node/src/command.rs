@@ -20,6 +20,8 @@ mod bench;
 mod demo;
 mod import;
 mod init;
+mod invite;
+mod join;
 pub(crate) mod membership;
 mod operator;
 mod run;
@@ -38,6 +40,10 @@ struct Cli {
 enum Command {
     /// Make a data directory: key and configuration; with --found also a new federation.
     Init(init::Init),
+    /// Invite a new node: a token and its QR code; what became of invitations.
+    Invite(Box<invite::Invite>),
+    /// Join by an invitation, and copy what this node may have.
+    Join(join::Join),
     /// Write a request for a certificate, to be carried to the parent.
     Request(membership::Request),
     /// Issue a certificate for a request, at the parent.
@@ -112,6 +118,8 @@ pub fn main() -> ExitCode {
     start_log();
     let outcome = match cli.command {
         Command::Init(command) => command.run(),
+        Command::Invite(command) => command.run(),
+        Command::Join(command) => command.run(),
         Command::Request(command) => command.run(),
         Command::Issue(command) => command.run(),
         Command::Accept(command) => command.run(),

@@ -6,6 +6,7 @@
 //! refused. Nothing here decides anything about permission or data.
 
 mod door;
+pub mod enrol;
 pub mod gate;
 mod lane;
 mod refusals;

@@ -30,6 +30,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::metrics::Metrics;
+use crate::network::enrol::Enrolment;
 use crate::network::gate::Gate;
 use crate::network::reset;
 use crate::network::runtime::{HubClock, Network};
@@ -168,11 +169,6 @@ impl Service {
         let targets = config.peers.iter().map(|peer| peer.address).collect();
         let metrics = Metrics::new(data_dir);
         let clock = HubClock::start(now_ms());
-        let network = Network::start(endpoint, hub, targets, &store, clock, metrics.clone());
-        let committed = network.committed();
-        store.on_commit(move |_| committed());
-        let (status, watching) =
-            watching::start(store.clone(), &identity, &config, gate.clone(), network.reports());
         let administration = Administration {
             store: store.clone(),
             identity: Arc::new(identity.clone()),
@@ -180,6 +176,13 @@ impl Service {
             data_dir: data_dir.to_owned(),
             now_ms: Arc::new(now_ms),
         };
+        let enrolment = Enrolment::new(administration.clone(), metrics.clone());
+        let network =
+            Network::start(endpoint, hub, targets, &store, clock, metrics.clone(), enrolment);
+        let committed = network.committed();
+        store.on_commit(move |_| committed());
+        let (status, watching) =
+            watching::start(store.clone(), &identity, &config, gate.clone(), network.reports());
         let control = control::start(data_dir, status.clone(), administration)
             .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
         let web = WebState::new(WebConfig {

@@ -49,7 +49,7 @@ use crate::status::NodeStatus;
 
 mod api;
 mod asset;
-mod clock;
+pub(crate) mod clock;
 mod component;
 mod conflict;
 mod county;
@@ -64,7 +64,7 @@ mod posted;
 mod reading;
 mod record;
 mod session;
-mod throttle;
+pub(crate) mod throttle;
 mod ticket;
 mod town;
 mod village;

@@ -10,6 +10,26 @@ use super::{AdminError, Administration};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
+    /// Invites one node; answered with the token, which is not shown again.
+    Invite(super::invitation::Wish),
+    /// Invites the nodes of a list.
+    InviteBulk(super::invitation::BulkWish),
+    /// All invitations.
+    InviteList,
+    /// Takes an invitation back.
+    InviteCancel {
+        /// Its id, 16 hexadecimal digits.
+        id: String,
+    },
+    /// Issues a certificate for the text of a request.
+    IssueRequest {
+        /// The text.
+        request: String,
+        /// How long it is valid, milliseconds.
+        lifetime_ms: i64,
+        /// Where the new node reaches this one.
+        address: Option<std::net::SocketAddr>,
+    },
     /// Reasons of the changes refused last, newest first.
     Quarantine {
         /// At most this many.
@@ -21,6 +41,13 @@ impl Administration {
     /// Does what is asked.
     pub fn perform(&self, request: &Request) -> Result<Value, AdminError> {
         match request {
+            Request::Invite(wish) => json(self.invite(wish)?),
+            Request::InviteBulk(wish) => json(self.invite_bulk(wish)?),
+            Request::InviteList => json(self.invitations()?),
+            Request::InviteCancel { id } => json(self.cancel_invitation(id)?),
+            Request::IssueRequest { request, lifetime_ms, address } => {
+                json(self.issue_request(request, *lifetime_ms, *address)?)
+            }
             Request::Quarantine { limit } => {
                 let refused = self.store.quarantine(*limit)?;
                 let reasons: Vec<String> = refused.into_iter().map(|entry| entry.reason).collect();
@@ -28,4 +55,8 @@ impl Administration {
             }
         }
     }
+}
+
+fn json(value: impl Serialize) -> Result<Value, AdminError> {
+    serde_json::to_value(value).map_err(AdminError::new)
 }

@@ -1,29 +1,27 @@
-//! `cunlian request`, `issue`, `accept`: joining a federation by files.
+//! `cunlian request`, `issue`, `accept`: joining a federation by files or by pictures of them.
 //!
-//! Each file is one line of text: a word that names format and version, a space, and JSON. The
-//! request is signed with the new node's key, so that nobody requests for a key he does not have.
+//! What the files are is said in [`crate::admin::issuing`]; joining over the network is `invite` and
+//! `join`.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
-use cunlian_protocol::id::{PublicKey, Signature};
-use cunlian_protocol::signing::{self, Context, public_key};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use cunlian_protocol::certificate::Tier;
+use serde_json::{Value, json};
 
-use super::init::{DAY_MS, parse_region, parse_tier};
-use super::{DataDir, Failure, Outcome};
+use super::init::{parse_region, parse_tier};
+use super::{DataDir, Failure, Outcome, print_json};
+use crate::admin::issuing::{IssuedFile, IssuedRequest, RequestFile};
+use crate::admin::{self, AdminError, sheet};
 use crate::clock::now_ms;
-use crate::config::{Config, Peer};
-use crate::keystore::{Keystore, NODE_KEY, hex, unhex};
-use crate::preset;
+use crate::keystore::Keystore;
 
-const REQUEST: &str = "cunlian-request-1";
-const ISSUED: &str = "cunlian-issued-1";
+/// Largest file that is read.
+const FILE_BYTES: u64 = 256 << 10;
 
 /// Arguments of `request`.
 #[derive(Debug, Args)]
@@ -40,8 +38,14 @@ pub(super) struct Request {
     #[arg(long)]
     name: String,
     /// File to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "qr")]
+    out: Option<PathBuf>,
+    /// Show the request as a QR code, to be scanned at the parent
+    #[arg(long)]
+    qr: bool,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `issue`.
@@ -49,7 +53,7 @@ pub(super) struct Request {
 pub(super) struct Issue {
     #[command(flatten)]
     data: DataDir,
-    /// The request
+    /// The request; - for standard input, as from a scanner
     request: PathBuf,
     /// How many days the certificate is valid
     #[arg(long, default_value_t = 730)]
@@ -60,6 +64,9 @@ pub(super) struct Issue {
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `accept`.
@@ -69,149 +76,115 @@ pub(super) struct Accept {
     data: DataDir,
     /// The file the parent issued
     issued: PathBuf,
-}
-
-/// What a request says.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct RequestFile {
-    key: PublicKey,
-    tier: Tier,
-    region: AddressCode,
-    name: String,
-    signature: Signature,
-}
-
-/// What the parent gives back.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct IssuedFile {
-    root: PublicKey,
-    chain: Vec<String>,
-    parent: Option<Peer>,
-}
-
-impl RequestFile {
-    /// A request for the key of this data directory.
-    pub(crate) fn new(
-        data_dir: &Path,
-        tier: Tier,
-        region: AddressCode,
-        name: String,
-    ) -> Result<Self, Failure> {
-        let key = Keystore::new(data_dir).key(NODE_KEY).map_err(|error| {
-            Failure::new(error).hint("make the data directory first: cunlian init")
-        })?;
-        let signature = Signature([0; 64]);
-        let mut request = Self { key: public_key(&key), tier, region, name, signature };
-        request.signature = signing::sign(&key, Context::Request, &request.signed());
-        Ok(request)
-    }
-
-    fn signed(&self) -> Vec<u8> {
-        let said = (&self.key, self.tier, &self.region, &self.name);
-        postcard::to_allocvec(&said).expect("a request has only encodable types")
-    }
-}
-
-impl IssuedFile {
-    /// Issues what is requested, from the node of this data directory.
-    pub(crate) fn new(
-        data_dir: &Path,
-        request: &RequestFile,
-        valid_days: i64,
-        address: Option<SocketAddr>,
-    ) -> Result<Self, Failure> {
-        let signed = request.signed();
-        signing::verify(&request.key, Context::Request, &signed, &request.signature)
-            .map_err(|_| Failure::new("the request is not signed by the key it names"))?;
-        let keystore = Keystore::new(data_dir);
-        let identity = keystore.identity()?;
-        let own = identity.certificate.body();
-        let now = now_ms();
-        let body = CertificateBody {
-            subject: request.key,
-            name: request.name.clone(),
-            kind: AuthorKind::Node,
-            tier: request.tier,
-            grants: preset::grants(request.tier, request.region),
-            issued_at_ms: now,
-            not_after_ms: own.not_after_ms.min(now.saturating_add(valid_days * DAY_MS)),
-            issuer: Some(identity.certificate.serial()),
-        };
-        let root = keystore.root()?;
-        let bytes = Certificate::issue(&body, &identity.key);
-        Certificate::verify(&bytes, Some(&identity.certificate), &root).map_err(|error| {
-            let (name, region) = (&own.name, request.region);
-            Failure::new(error).hint(format!(
-                "{name} may only certify nodes within its own region; {region} is not"
-            ))
-        })?;
-        let chain = identity.chain.iter().chain([&bytes]).map(|bytes| hex(bytes)).collect();
-        let key = own.subject;
-        let parent = address.map(|address| Peer { address, key });
-        Ok(Self { root, chain, parent })
-    }
-
-    /// Makes this the identity of the node of a data directory.
-    pub(crate) fn accept(&self, data_dir: &Path) -> Outcome {
-        let chain: Option<Vec<Vec<u8>>> = self.chain.iter().map(|text| unhex(text)).collect();
-        let chain = chain.ok_or_else(|| Failure::new("the certificates are damaged"))?;
-        Keystore::new(data_dir).set_chain(&self.root, &chain).map_err(|error| {
-            Failure::new(error).hint("was this file issued for the request of this machine?")
-        })?;
-        if let Some(parent) = &self.parent {
-            let mut config = Config::load(data_dir)?;
-            config.peers.retain(|peer| peer.key != parent.key);
-            config.peers.insert(0, parent.clone());
-            config.save(data_dir)?;
-        }
-        Ok(())
-    }
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 impl Request {
     pub(super) fn run(self) -> Outcome {
-        let request = RequestFile::new(&self.data.data_dir, self.tier, self.region, self.name)?;
-        write(&self.out, REQUEST, &request)?;
-        println!("{}: carry it to the parent, then: cunlian issue", self.out.display());
+        let dir = &self.data.data_dir;
+        let request = RequestFile::new(dir, self.tier, self.region, self.name).map_err(failure)?;
+        let text = request.text();
+        if let Some(out) = &self.out {
+            write(out, &text)?;
+        }
+        if self.json {
+            return print_json(&json!({ "request": text, "file": self.out }));
+        }
+        if self.qr {
+            println!("{}", sheet::terminal(&text)?);
+            println!("{text}");
+            println!("scan it at the parent into: cunlian issue - --out FILE");
+        }
+        if let Some(out) = &self.out {
+            println!("{}: carry it to the parent, then: cunlian issue", out.display());
+        }
         Ok(())
     }
 }
 
 impl Issue {
     pub(super) fn run(self) -> Outcome {
-        let request: RequestFile = read(&self.request, REQUEST)?;
-        let issued = IssuedFile::new(&self.data.data_dir, &request, self.valid_days, self.address)?;
-        write(&self.out, ISSUED, &issued)?;
-        println!(
-            "{} for {}: carry it back, then: cunlian accept",
-            self.out.display(),
-            request.name
-        );
+        let data_dir = &self.data.data_dir;
+        let text = read(&self.request)?;
+        let lifetime_ms = self.valid_days.saturating_mul(super::init::DAY_MS);
+        // What would be refused is refused here, before the store is opened.
+        let identity = Keystore::new(data_dir).identity()?;
+        RequestFile::parse(&text)
+            .and_then(|request| request.certify(&identity, now_ms(), lifetime_ms))
+            .map_err(failure)?;
+        let asked = asked(
+            data_dir,
+            &admin::Request::IssueRequest { request: text, lifetime_ms, address: self.address },
+        )?;
+        let issued: IssuedRequest = serde_json::from_value(asked)?;
+        write(&self.out, &issued.issued)?;
+        if self.json {
+            return print_json(&issued);
+        }
+        println!("{} for {}: carry it back, then: cunlian accept", self.out.display(), issued.name);
         Ok(())
     }
 }
 
 impl Accept {
     pub(super) fn run(self) -> Outcome {
-        let issued: IssuedFile = read(&self.issued, ISSUED)?;
-        issued.accept(&self.data.data_dir)?;
+        let issued = IssuedFile::parse(&read(&self.issued)?).map_err(failure)?;
+        issued.accept(&self.data.data_dir).map_err(failure)?;
+        if self.json {
+            let identity = Keystore::new(&self.data.data_dir).identity()?;
+            let body = identity.certificate.body();
+            let (name, not_after_ms) = (&body.name, body.not_after_ms);
+            return print_json(&json!({ "name": name, "not_after_ms": not_after_ms }));
+        }
         println!("accepted; start the node: cunlian run");
         Ok(())
     }
 }
 
-fn write(path: &Path, word: &str, value: &impl Serialize) -> Outcome {
-    let text = format!("{word} {}\n", serde_json::to_string(value)?);
-    fs::write(path, text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+/// What an administrator's action failed with, hint included.
+pub(super) fn failure(error: AdminError) -> Failure {
+    let failure = Failure::new(error.message);
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
-fn read<T: DeserializeOwned>(path: &Path, word: &str) -> Result<T, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-    let wrong = || {
-        Failure::new(format!("{} is not a file of the kind {word}", path.display()))
-            .hint("request → issue → accept: each takes the file of the step before")
+/// Has a node do something for its administrator.
+pub(super) fn asked(data_dir: &Path, request: &admin::Request) -> Result<Value, Failure> {
+    admin::ask(data_dir, request).map_err(failure)
+}
+
+/// A length of time such as `90m`, `72h` or `7d`, in milliseconds.
+pub(super) fn parse_span_ms(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is not a length of time such as 90m, 72h or 7d");
+    let text = text.trim();
+    let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(at);
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    let unit_ms = match unit {
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
     };
-    let json = text.trim().strip_prefix(word).ok_or_else(wrong)?;
-    serde_json::from_str(json).map_err(|_| wrong())
+    number.checked_mul(unit_ms).ok_or_else(wrong)
+}
+
+fn write(path: &Path, text: &str) -> Outcome {
+    let written = fs::write(path, format!("{text}\n"));
+    written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let outcome = if path == Path::new("-") {
+        io::stdin().lock().take(FILE_BYTES).read_to_string(&mut text)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_string(&mut text))
+    };
+    outcome.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(text)
 }

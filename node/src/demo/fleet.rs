@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::layout::{Layout, Node};
 use crate::clock::now_ms;
 use crate::command::Failure;
-use crate::command::membership::{IssuedFile, RequestFile};
+use crate::admin::issuing::{IssuedFile, RequestFile};
 use crate::config::Config;
 use crate::keystore::{Keystore, NODE_KEY, ROOT_KEY};
 use crate::network::gate::cut_file;
@@ -91,7 +91,7 @@ fn found(node: &Node) -> Result<(), Failure> {
 fn join(parent: &Node, node: &Node) -> Result<(), Failure> {
     let request = RequestFile::new(&node.dir, node.tier, node.region, node.name.clone())?;
     let issued = IssuedFile::new(&parent.dir, &request, VALID_DAYS, Some(parent.listen))?;
-    issued.accept(&node.dir)
+    Ok(issued.accept(&node.dir)?)
 }
 
 fn add_staff(

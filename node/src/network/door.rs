@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::runtime::{HANDSHAKE, Shared, serve};
+use super::tls;
 
 /// Connections between their first packet and their first frame.
 pub(super) const WAITING: usize = 1_024;
@@ -107,7 +108,9 @@ pub(super) async fn accept(shared: Shared) {
 async fn enter(shared: Shared, incoming: Incoming, place: Place) {
     let from = incoming.remote_address().ip();
     match meet(incoming).await {
-        Ok((connection, streams, first)) => {
+        // The place is kept: who wants to join is a stranger to the end.
+        Ok(Met::Enrolment(connection)) => shared.enrolment.serve(connection).await,
+        Ok(Met::Peer(connection, streams, first)) => {
             drop(place);
             shared.refusals.connected();
             let begin = |connection, channel| Event::Accepted { connection, channel };
@@ -117,11 +120,20 @@ async fn enter(shared: Shared, incoming: Incoming, place: Place) {
     }
 }
 
-type Met = (Connection, (SendStream, RecvStream), Vec<u8>);
+/// Who is at the door.
+enum Met {
+    /// A node, with its streams and its first frame.
+    Peer(Connection, (SendStream, RecvStream), Vec<u8>),
+    /// A machine that wants to join.
+    Enrolment(Connection),
+}
 
 async fn meet(incoming: Incoming) -> Result<Met, Lost> {
     let deadline = Instant::now() + HANDSHAKE;
     let connection = timeout_at(deadline, incoming).await.map_err(|_| Lost::Slow)??;
+    if tls::is_enrolment(&connection) {
+        return Ok(Met::Enrolment(connection));
+    }
     let said = async {
         let (send, mut receive) = connection.accept_bi().await?;
         let first = first_frame(&mut receive).await?;
@@ -129,7 +141,7 @@ async fn meet(incoming: Incoming) -> Result<Met, Lost> {
     };
     let said = timeout_at(deadline, said).await.unwrap_or(Err(Lost::Slow));
     match said {
-        Ok((streams, first)) => Ok((connection, streams, first)),
+        Ok((streams, first)) => Ok(Met::Peer(connection, streams, first)),
         Err(lost) => {
             let code = match lost {
                 Lost::TooLarge { .. } => FaultCode::TooLarge,

@@ -28,6 +28,7 @@ use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::enrol::Enrolment;
 use super::refusals::Refusals;
 use super::{door, lane, tls};
 use crate::metrics::Metrics;
@@ -96,6 +97,7 @@ enum Outgoing {
 pub(super) struct Shared {
     pub(super) endpoint: Endpoint,
     pub(super) refusals: Refusals,
+    pub(super) enrolment: Arc<Enrolment>,
     store: Store,
     events: mpsc::Sender<Event>,
     next_connection: Arc<AtomicU64>,
@@ -122,6 +124,7 @@ impl Network {
         store: &Store,
         clock: HubClock,
         metrics: Metrics,
+        enrolment: Arc<Enrolment>,
     ) -> Self {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (links, new_links) = mpsc::unbounded_channel();
@@ -129,6 +132,7 @@ impl Network {
         let shared = Shared {
             endpoint: endpoint.clone(),
             refusals: Refusals::new(metrics, clock),
+            enrolment,
             store: store.clone(),
             events,
             next_connection: Arc::new(AtomicU64::new(1)),

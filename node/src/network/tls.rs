@@ -8,11 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cunlian_protocol::enrolment;
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::session::Channel;
 use cunlian_protocol::signing::SigningKey;
 use cunlian_protocol::wire::ALPN;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -55,33 +56,51 @@ pub fn configure(key: &SigningKey) -> Result<(ClientConfig, ServerConfig), TlsEr
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (certificate, private) = self_signed(key)?;
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms });
-    let client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| TlsError::new(&error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<dyn ServerCertVerifier>)
-        .with_client_auth_cert(vec![certificate.clone()], private.clone_key());
-    let mut client = client.map_err(|error| TlsError::new(&error))?;
-    client.alpn_protocols = vec![ALPN.to_vec()];
-    client.enable_early_data = false;
-    client.resumption = rustls::client::Resumption::disabled();
     let server = rustls::ServerConfig::builder_with_provider(provider as Arc<CryptoProvider>)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| TlsError::new(&error))?
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![certificate], private);
     let mut server = server.map_err(|error| TlsError::new(&error))?;
-    server.alpn_protocols = vec![ALPN.to_vec()];
+    server.alpn_protocols = vec![ALPN.to_vec(), enrolment::ALPN.to_vec()];
     server.max_early_data_size = 0;
     server.send_tls13_tickets = 0;
-    let transport = Arc::new(transport()?);
-    let client = QuicClientConfig::try_from(client).map_err(|error| TlsError::new(&error))?;
-    let mut client = ClientConfig::new(Arc::new(client));
-    client.transport_config(Arc::clone(&transport));
     let server = QuicServerConfig::try_from(server).map_err(|error| TlsError::new(&error))?;
     let mut server = ServerConfig::with_crypto(Arc::new(server));
-    server.transport_config(transport);
-    Ok((client, server))
+    server.transport_config(Arc::new(transport()?));
+    Ok((client(key, ALPN)?, server))
+}
+
+/// Client configuration of a machine with this key that wants to join.
+pub fn configure_enrolment(key: &SigningKey) -> Result<ClientConfig, TlsError> {
+    client(key, enrolment::ALPN)
+}
+
+/// Whether the other side of an established connection wants to join, and says nothing else.
+pub fn is_enrolment(connection: &quinn::Connection) -> bool {
+    let data = connection.handshake_data();
+    let data = data.and_then(|data| data.downcast::<HandshakeData>().ok());
+    data.and_then(|data| data.protocol).as_deref() == Some(enrolment::ALPN)
+}
+
+fn client(key: &SigningKey, protocol: &[u8]) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (certificate, private) = self_signed(key)?;
+    let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms });
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| TlsError::new(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier as Arc<dyn ServerCertVerifier>)
+        .with_client_auth_cert(vec![certificate], private);
+    let mut client = client.map_err(|error| TlsError::new(&error))?;
+    client.alpn_protocols = vec![protocol.to_vec()];
+    client.enable_early_data = false;
+    client.resumption = rustls::client::Resumption::disabled();
+    let client = QuicClientConfig::try_from(client).map_err(|error| TlsError::new(&error))?;
+    let mut client = ClientConfig::new(Arc::new(client));
+    client.transport_config(Arc::new(transport()?));
+    Ok(client)
 }
 
 /// What TLS tells about an established connection.

@@ -1,0 +1,157 @@
+//! Invitations as pictures: QR codes for terminal, screen and paper, and one printable sheet per
+//! village.
+//!
+//! A sheet is an A4 page as SVG in millimetres, complete in itself: QR, name, code, what to do in
+//! four steps, until when. [`write()`] puts the sheets of a list into a directory, for the owner
+//! only, with `index.html`, from which all are printed at once. Whoever has a sheet can join in
+//! the place of that village, so the directory is to be deleted after printing.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use askama::Template;
+
+use super::invitation::Invited;
+use crate::text::Text;
+use crate::web::clock;
+
+mod picture;
+
+pub use picture::{PictureError, png, svg, terminal};
+
+/// Characters of the token on one line of a sheet, in groups of eight.
+const LINE_GROUPS: usize = 5;
+const GROUP: usize = 8;
+
+#[derive(Template)]
+#[template(path = "sheet.svg", escape = "html")]
+struct Sheet {
+    l: Text,
+    name: String,
+    name_size: u32,
+    invited_by: String,
+    code: String,
+    until: String,
+    id: String,
+    modules: usize,
+    squares: String,
+    lines: Vec<Line>,
+}
+
+struct Line {
+    y: usize,
+    text: String,
+}
+
+#[derive(Template)]
+#[template(
+    ext = "html",
+    source = r#"<!doctype html>
+<html lang="{{ l.tag() }}"><head><meta charset="utf-8"><title>{{ l.t("sheet-index") }}</title>
+<style>body{font:16px/1.5 sans-serif;margin:16mm}table{border-collapse:collapse}td,th{border:1px solid #999;padding:4px 12px;text-align:left}img{display:block;width:210mm;max-width:100%}
+@media print{@page{size:A4;margin:0}section{break-before:page}img{width:210mm;height:296mm}}</style></head>
+<body><h1>{{ l.t("sheet-index") }}</h1><p>{{ l.t("sheet-index-lead") }}</p>
+<table><thead><tr><th>{{ l.t("sheet-code") }}</th><th>{{ l.t("sheet-name") }}</th><th>{{ l.t("sheet-until") }}</th><th>{{ l.t("sheet-id") }}</th></tr></thead>
+<tbody>{% for row in rows %}<tr><td><a href="{{ row.file }}">{{ row.code }}</a></td><td>{{ row.name }}</td><td>{{ row.until }}</td><td>{{ row.id }}</td></tr>
+{% endfor %}</tbody></table>
+{% for row in rows %}<section><img src="{{ row.file }}" alt="{{ row.name }} {{ row.code }}"></section>
+{% endfor %}</body></html>
+"#
+)]
+struct Index {
+    l: Text,
+    rows: Vec<IndexRow>,
+}
+
+struct IndexRow {
+    file: String,
+    code: String,
+    name: String,
+    until: String,
+    id: String,
+}
+
+/// Why sheets were not written.
+#[derive(Debug, thiserror::Error)]
+pub enum SheetError {
+    /// The picture cannot be drawn.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// The template fails.
+    #[error("the sheet cannot be drawn: {0}")]
+    Template(#[from] askama::Error),
+    /// A file.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+}
+
+/// The sheet of one invitation, as SVG.
+pub fn sheet(invited: &Invited, l: Text) -> Result<String, SheetError> {
+    let (modules, squares) = picture::path(&invited.token)?;
+    let groups: Vec<String> = invited
+        .token
+        .chars()
+        .collect::<Vec<_>>()
+        .chunks(GROUP)
+        .map(|group| group.iter().collect())
+        .collect();
+    let lines = groups.chunks(LINE_GROUPS).enumerate();
+    let lines = lines.map(|(at, line)| Line { y: 238 + 7 * at, text: line.join(" ") }).collect();
+    let characters = u32::try_from(invited.name.chars().count()).unwrap_or(u32::MAX).max(1);
+    let sheet = Sheet {
+        l,
+        name: invited.name.clone(),
+        name_size: (170 / characters).clamp(7, 16),
+        invited_by: l.t2(
+            "sheet-parent",
+            ("tier", l.of("tier", invited.tier.name())),
+            ("parent", &invited.parent),
+        ),
+        code: invited.region.to_string(),
+        until: clock::full(invited.expires_at_ms),
+        id: invited.id.clone(),
+        modules,
+        squares,
+        lines,
+    };
+    Ok(sheet.render()?)
+}
+
+/// Writes one sheet per invitation, and `index.html`, into a directory, which is made.
+pub fn write(directory: &Path, invited: &[Invited], l: Text) -> Result<(), SheetError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|source| SheetError::Io { path: directory.to_owned(), source })?;
+    let mut rows = Vec::new();
+    for invited in invited {
+        let file = format!("{}.svg", invited.region);
+        write_file(&directory.join(&file), sheet(invited, l)?.as_bytes())?;
+        rows.push(IndexRow {
+            file,
+            code: invited.region.to_string(),
+            name: invited.name.clone(),
+            until: clock::full(invited.expires_at_ms),
+            id: invited.id.clone(),
+        });
+    }
+    let index = Index { l, rows }.render()?;
+    write_file(&directory.join("index.html"), index.as_bytes())
+}
+
+/// Writes a file that holds a secret: for its owner only.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), SheetError> {
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes));
+    written.map_err(|source| SheetError::Io { path: path.to_owned(), source })
+}
