@@ -3,10 +3,12 @@
 //! What it is: each person who works at a node has an Ed25519 key, sealed under their password in
 //! a file of the node's data directory, and a certificate the node issued for it. Every staff
 //! change is signed by the person's key, so the trace of a case names people, not machines.
-//! Roles ([`Role`]) are data: named presets of grants, cut down to what the node may pass on.
+//! Roles ([`Role`]) are data: named presets of grants, cut down to what the node may pass on and
+//! by what the administrator narrows ([`Narrowing`]).
 //!
-//! What it is not: sessions and cookies are `web::session`; a node's own key is not sealed,
-//! because it must start unattended after a power cut.
+//! What it is not: sessions and cookies are `web::session`, how often somebody may try is
+//! [`Attempts`]; a node's own key is not sealed, because it must start unattended after a power
+//! cut. Dismissing a person is a revocation; removing the file here only ends the login.
 //!
 //! `DATA/operators/NAME.json`, mode 0600, UTF-8 JSON, binary values in lower-case hexadecimal:
 //!
@@ -16,7 +18,11 @@
 //! | `name` | login name, `[a-z0-9._-]`, 1–32 characters |
 //! | `display_name` | name on pages and in the certificate |
 //! | `role` | key of the role preset |
+//! | `narrowing` | `{region, categories, rights, until_ms}`, each only if asked for |
 //! | `certificate` | certificate bytes |
+//! | `earlier` | certificates before it, oldest first: what they signed stays known |
+//! | `must_change` | whether the password was given by somebody else and holds for one login |
+//! | `password_id` | 8 random bytes, others with every password: sessions under an old one end |
 //! | `kdf` | `{memory_kib, passes, lanes, salt}`: Argon2id version 0x13, 32 bytes out; salt 16 bytes |
 //! | `nonce` | 24 bytes |
 //! | `sealed_key` | XChaCha20-Poly1305 of the 32 secret bytes, tag at the end: 48 bytes |
@@ -24,26 +30,28 @@
 //! Associated data of the seal: `cunlian operator 1` ‖ 0x00 ‖ name ‖ 0x00 ‖ certificate bytes.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use argon2::{Algorithm, Argon2, Params, Version};
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use cunlian_crdt::document::Author;
+use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::id::Serial;
-use cunlian_protocol::region::Region;
 use cunlian_protocol::signing::{SigningKey, public_key};
 use rand::CryptoRng;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
+pub use self::attempts::{Attempts, LOCK_AFTER};
+pub use self::narrowing::{Narrowing, NarrowingError};
 pub use self::role::{Role, RoleError, roles};
+use self::seal::{Broken, Hexadecimal, Open, Placing, Sealed};
+use crate::keystore::hex;
 
+mod attempts;
 mod hexadecimal;
+mod narrowing;
 mod role;
+mod seal;
 
 /// Version of the file layout.
 pub const VERSION: u8 = 1;
@@ -54,15 +62,12 @@ pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Longest login name, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 32;
 
-const CONTEXT: &[u8] = b"cunlian operator 1";
-const MEMORY_KIB: u32 = 32 * 1024;
-/// Most a file may ask for, so that a damaged file cannot take the machine down.
-const MEMORY_KIB_MAX: u32 = 256 * 1024;
-const PASSES: u32 = 3;
-const PASSES_MAX: u32 = 16;
-const YEAR_MS: i64 = 365 * 86_400_000;
+const DAY_MS: i64 = 86_400_000;
+const LIFE_MS: i64 = 5 * 365 * DAY_MS;
+/// A certificate is made again when less than this part of its life is left.
+const RENEWAL_PART: i64 = 3;
 
-/// Why an operator cannot be made or unlocked.
+/// Why an operator cannot be made, changed or unlocked.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
     /// The login name has other characters or a wrong length.
@@ -78,9 +83,18 @@ pub enum OperatorError {
         "a password has at least {PASSWORD_CHARACTERS_MIN} characters and at most {PASSWORD_BYTES_MAX} bytes"
     )]
     Password,
+    /// The new password is the old one, or the login name.
+    #[error("the new password must be neither the old one nor the login name")]
+    SamePassword,
     /// There is an operator of this name already.
     #[error("there is an operator {name:?} already")]
     Exists {
+        /// The name.
+        name: String,
+    },
+    /// There is no operator of this name.
+    #[error("there is no operator {name:?} at this node")]
+    Missing {
         /// The name.
         name: String,
     },
@@ -90,6 +104,15 @@ pub enum OperatorError {
     /// The role is unknown or empty at this node.
     #[error(transparent)]
     Role(#[from] RoleError),
+    /// What was asked for is more than the role.
+    #[error(transparent)]
+    Narrowing(#[from] NarrowingError),
+    /// A revoked certificate is not made again.
+    #[error("the certificate of {name:?} was revoked")]
+    Revoked {
+        /// Login name.
+        name: String,
+    },
     /// The file is not one of this version's.
     #[error("{path} is not an operator file: {reason}")]
     Malformed {
@@ -109,7 +132,7 @@ pub enum OperatorError {
 }
 
 /// The node as an issuer of certificates.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Issuer<'a> {
     /// Its certificate.
     pub certificate: &'a Certificate,
@@ -126,10 +149,12 @@ pub struct NewOperator<'a> {
     pub display_name: &'a str,
     /// Key of a role preset.
     pub role: &'a str,
-    /// Where the role holds; the node's own region if absent.
-    pub region: Option<Region>,
+    /// What the person gets less than the role.
+    pub narrowing: Option<&'a Narrowing>,
     /// Password.
     pub password: &'a str,
+    /// Whether somebody else chose the password, so that it must be changed at the first login.
+    pub must_change: bool,
 }
 
 /// What a login gives: the person's key and who they are.
@@ -145,42 +170,44 @@ pub struct Unlocked {
     pub role: String,
     /// Certificate bytes, to be known by the store before the first change.
     pub certificate: Vec<u8>,
+    /// Whether the person must choose another password first.
+    pub must_change: bool,
+    /// Which password it was.
+    pub password_id: String,
+}
+
+/// What an operator's file says without the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorEntry {
+    /// Login name.
+    pub name: String,
+    /// Name on pages.
+    pub display_name: String,
+    /// Key of the role preset.
+    pub role: String,
+    /// What the person gets less than the role.
+    pub narrowing: Narrowing,
+    /// Certificate bytes.
+    pub certificate: Vec<u8>,
+    /// Certificates before it, oldest first.
+    pub earlier: Vec<Vec<u8>>,
+    /// Whether the person must choose another password first.
+    pub must_change: bool,
+    /// Which password it is.
+    pub password_id: String,
 }
 
 /// The operators of one node: the directory `operators` in its data directory.
 #[derive(Debug, Clone)]
 pub struct Operators {
+    data_dir: PathBuf,
     directory: PathBuf,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Kdf {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
-    #[serde(with = "hexadecimal")]
-    salt: Vec<u8>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    version: u8,
-    name: String,
-    display_name: String,
-    role: String,
-    #[serde(with = "hexadecimal")]
-    certificate: Vec<u8>,
-    kdf: Kdf,
-    #[serde(with = "hexadecimal")]
-    nonce: Vec<u8>,
-    #[serde(rename = "sealed_key", with = "hexadecimal")]
-    key: Vec<u8>,
 }
 
 impl Operators {
     /// The operators under `data_dir`. Nothing is read yet.
     pub fn new(data_dir: &Path) -> Self {
-        Self { directory: data_dir.join("operators") }
+        Self { data_dir: data_dir.to_owned(), directory: data_dir.join("operators") }
     }
 
     /// Makes a key, certifies it with the node's key and seals it under the password. Gives the
@@ -193,89 +220,208 @@ impl Operators {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, OperatorError> {
         check_name(new.name)?;
-        let password = new.password;
-        if password.chars().count() < PASSWORD_CHARACTERS_MIN || password.len() > PASSWORD_BYTES_MAX
-        {
-            return Err(OperatorError::Password);
-        }
-        let path = self.path(new.name);
-        if path.exists() {
+        check_password(new.name, new.password)?;
+        let _turn = self.turn()?;
+        if self.path(new.name).exists() {
             return Err(OperatorError::Exists { name: new.name.to_owned() });
         }
-        let mut secret = Zeroizing::new([0; 32]);
-        rng.fill_bytes(secret.as_mut_slice());
-        let certificate = certify(issuer, &new, &SigningKey::from_bytes(&secret), now_ms)?;
-        let sealed = seal(&new, certificate, &secret, rng);
-        self.save(&path, &sealed)?;
+        let role = role::find(new.role)?;
+        let narrowing = new.narrowing.cloned().unwrap_or_default();
+        narrowing.check(&role.grants(&issuer.certificate.body().grants, &Narrowing::default())?)?;
+        let end_ms = narrowing.until_ms;
+        let held_ms = issuer.certificate.body().not_after_ms;
+        if end_ms.is_some_and(|end_ms| end_ms <= now_ms || end_ms > held_ms) {
+            return Err(NarrowingError::Until.into());
+        }
+        let secret = new_secret(rng);
+        let mut open = Open {
+            name: new.name.to_owned(),
+            display_name: new.display_name.trim().to_owned(),
+            role: new.role.to_owned(),
+            narrowing,
+            certificate: Vec::new(),
+            earlier: Vec::new(),
+            must_change: new.must_change,
+            password_id: new_password_id(rng),
+        };
+        open.certificate = certify(issuer, &open, &SigningKey::from_bytes(&secret), now_ms)?;
+        let sealed = Sealed::new(open, &secret, new.password, rng);
+        self.save(&sealed, Placing::New)?;
         Ok(sealed.certificate)
     }
 
     /// Opens the key of `name`. `session` is a fresh random number for the author.
     ///
-    /// Takes a tenth of a second and 32 MiB on purpose, also for a name that does not exist.
+    /// Takes a while and 32 MiB on purpose, also for a name that does not exist.
     pub fn unlock(
         &self,
         name: &str,
         password: &str,
         session: u64,
     ) -> Result<Unlocked, OperatorError> {
-        if password.len() > PASSWORD_BYTES_MAX {
-            return Err(OperatorError::Refused);
-        }
-        let Some(sealed) = self.load(name)? else {
-            let kdf = Kdf { memory_kib: MEMORY_KIB, passes: PASSES, lanes: 1, salt: vec![0; 16] };
-            // The same work as for a real name, so that the time taken does not tell.
-            let _ = derive(password, &kdf);
-            return Err(OperatorError::Refused);
-        };
-        let malformed = |reason: &str| OperatorError::Malformed {
-            path: self.path(name),
-            reason: reason.to_owned(),
-        };
-        let key = derive(password, &sealed.kdf).ok_or_else(|| malformed("kdf out of bounds"))?;
-        let nonce: [u8; 24] =
-            sealed.nonce.as_slice().try_into().map_err(|_| malformed("nonce is not 24 bytes"))?;
-        let aad = associated_data(name, &sealed.certificate);
-        let payload = Payload { msg: &sealed.key, aad: &aad };
-        let opened = XChaCha20Poly1305::new(&Key::from(*key))
-            .decrypt(&XNonce::from(nonce), payload)
-            .map(Zeroizing::new)
-            .map_err(|_| OperatorError::Refused)?;
-        let mut secret: [u8; 32] =
-            opened.as_slice().try_into().map_err(|_| malformed("the key is not 32 bytes"))?;
-        let signing_key = SigningKey::from_bytes(&secret);
-        secret.zeroize();
-        let serial = Serial::of(&sealed.certificate);
+        let (sealed, secret) = self.open(name, password)?;
         Ok(Unlocked {
-            author: Author { serial, key: signing_key, session },
+            author: Author {
+                serial: Serial::of(&sealed.certificate),
+                key: SigningKey::from_bytes(&secret),
+                session,
+            },
             name: sealed.name,
             display_name: sealed.display_name,
             role: sealed.role,
             certificate: sealed.certificate,
+            must_change: sealed.must_change,
+            password_id: sealed.password_id,
         })
     }
 
-    /// Certificates of all operators, to be known by the store at start.
+    /// Certifies the key of `unlocked` again if that is due: the node has another certificate
+    /// than the one that issued, or little time is left. The person gets what their role gives
+    /// now. `false` if nothing was due; then nothing was touched.
+    ///
+    /// A revoked key stays revoked: `authority` is asked about every certificate the key had.
+    pub fn renew_if_due(
+        &self,
+        issuer: &Issuer<'_>,
+        authority: &Authority,
+        unlocked: &mut Unlocked,
+        password: &str,
+        now_ms: i64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<bool, OperatorError> {
+        let _turn = self.turn()?;
+        let (sealed, secret) = match self.entry(&unlocked.name)? {
+            Some(entry) if is_due(issuer, &entry, now_ms) => self.open(&entry.name, password)?,
+            _ => return Ok(false),
+        };
+        let key = SigningKey::from_bytes(&secret);
+        let mut open = sealed.open();
+        let had = open.earlier.iter().map(|bytes| Serial::of(&bytes.0));
+        let same_key = |serial: &Serial| {
+            authority.get(serial).is_some_and(|c| c.body().subject == public_key(&key))
+        };
+        let mut had = had.filter(same_key).chain([Serial::of(&open.certificate)]);
+        // What the parent says of the key itself; that the node's certificate was replaced is the
+        // reason for doing this, not one against it.
+        if had.any(|serial| authority.revocation(&serial).is_some()) {
+            return Err(OperatorError::Revoked { name: open.name });
+        }
+        let certificate = certify(issuer, &open, &key, now_ms)?;
+        let before = std::mem::replace(&mut open.certificate, certificate);
+        open.earlier.push(Hexadecimal(before));
+        let sealed = Sealed::new(open, &secret, password, rng);
+        self.save(&sealed, Placing::Over)?;
+        unlocked.author.serial = Serial::of(&sealed.certificate);
+        unlocked.certificate = sealed.certificate;
+        Ok(true)
+    }
+
+    /// Seals the key of `name` under a new password. Gives the number of that password.
+    pub fn change_password(
+        &self,
+        name: &str,
+        current: &str,
+        new: &str,
+        rng: &mut impl CryptoRng,
+    ) -> Result<String, OperatorError> {
+        let _turn = self.turn()?;
+        let (sealed, secret) = self.open(name, current)?;
+        check_password(name, new)?;
+        if current == new {
+            return Err(OperatorError::SamePassword);
+        }
+        let mut open = sealed.open();
+        open.must_change = false;
+        let password_id = new_password_id(rng);
+        open.password_id.clone_from(&password_id);
+        self.save(&Sealed::new(open, &secret, new, rng), Placing::Over)?;
+        Ok(password_id)
+    }
+
+    /// Gives `name` a new key and a new certificate, sealed under a password that must be changed
+    /// at the first login. The old key is gone with the old password; its certificate stays
+    /// known, so that what it signed stays valid. Gives the new certificate.
+    pub fn reset(
+        &self,
+        issuer: &Issuer<'_>,
+        name: &str,
+        password: &str,
+        now_ms: i64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, OperatorError> {
+        check_password(name, password)?;
+        let _turn = self.turn()?;
+        let mut open = self.existing(name)?.open();
+        let secret = new_secret(rng);
+        let certificate = certify(issuer, &open, &SigningKey::from_bytes(&secret), now_ms)?;
+        let before = std::mem::replace(&mut open.certificate, certificate);
+        open.earlier.push(Hexadecimal(before));
+        open.must_change = true;
+        open.password_id = new_password_id(rng);
+        let sealed = Sealed::new(open, &secret, password, rng);
+        self.save(&sealed, Placing::Over)?;
+        Ok(sealed.certificate)
+    }
+
+    /// Deletes the sealed key of `name`: nobody can log in with it again. What the person signed
+    /// stays, and so does the certificate until it is revoked or ends.
+    pub fn remove(&self, name: &str) -> Result<(), OperatorError> {
+        let _turn = self.turn()?;
+        let path = self.path(&self.existing(name)?.name);
+        let gone =
+            fs::remove_file(&path).and_then(|()| fs::File::open(&self.directory)?.sync_all());
+        gone.map_err(|source| io_error(&path, source))
+    }
+
+    /// How often somebody has tried to log in and failed.
+    pub fn attempts(&self) -> Attempts {
+        Attempts::new(&self.data_dir, &self.directory)
+    }
+
+    /// Certificates of all operators, earlier ones included, to be known by the store at start.
     pub fn certificates(&self) -> Result<Vec<Vec<u8>>, OperatorError> {
         let mut certificates = Vec::new();
-        for name in self.names()? {
-            if let Some(sealed) = self.load(&name)? {
-                certificates.push(sealed.certificate);
-            }
+        for entry in self.entries()? {
+            certificates.extend(entry.earlier);
+            certificates.push(entry.certificate);
         }
         Ok(certificates)
     }
 
+    /// What the files of all operators say, by login name.
+    pub fn entries(&self) -> Result<Vec<OperatorEntry>, OperatorError> {
+        let mut entries = Vec::new();
+        for name in self.names()? {
+            entries.extend(self.entry(&name)?);
+        }
+        Ok(entries)
+    }
+
+    /// What the file of an operator says; `None` if there is none.
+    pub fn entry(&self, name: &str) -> Result<Option<OperatorEntry>, OperatorError> {
+        Ok(self.load(name)?.map(|sealed| OperatorEntry {
+            name: sealed.name,
+            display_name: sealed.display_name,
+            role: sealed.role,
+            narrowing: sealed.narrowing,
+            certificate: sealed.certificate,
+            earlier: sealed.earlier.into_iter().map(|bytes| bytes.0).collect(),
+            must_change: sealed.must_change,
+            password_id: sealed.password_id,
+        }))
+    }
+
     /// Login names, in order.
     pub fn names(&self) -> Result<Vec<String>, OperatorError> {
+        let failed = |source| io_error(&self.directory, source);
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(self.io(&self.directory, source)),
+            Err(source) => return Err(failed(source)),
         };
         let mut names = Vec::new();
         for entry in entries {
-            let file = entry.map_err(|source| self.io(&self.directory, source))?.file_name();
+            let file = entry.map_err(failed)?.file_name();
             if let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".json"))
                 && check_name(name).is_ok()
             {
@@ -290,9 +436,35 @@ impl Operators {
         self.directory.join(format!("{name}.json"))
     }
 
-    #[expect(clippy::unused_self, reason = "reads as one of the family where it is used")]
-    fn io(&self, path: &Path, source: io::Error) -> OperatorError {
-        OperatorError::Io { path: path.to_owned(), source }
+    fn turn(&self) -> Result<fs::File, OperatorError> {
+        seal::lock(&self.directory).map_err(|source| io_error(&self.directory, source))
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        password: &str,
+    ) -> Result<(Sealed, Zeroizing<[u8; 32]>), OperatorError> {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Err(OperatorError::Refused);
+        }
+        let Some(sealed) = self.load(name)? else {
+            seal::work_for_nothing(password);
+            return Err(OperatorError::Refused);
+        };
+        match sealed.secret(password) {
+            Ok(secret) => Ok((sealed, secret)),
+            Err(Broken::Password) => Err(OperatorError::Refused),
+            Err(Broken::Field(reason)) => {
+                Err(OperatorError::Malformed { path: self.path(name), reason: reason.to_owned() })
+            }
+        }
+    }
+
+    fn existing(&self, name: &str) -> Result<Sealed, OperatorError> {
+        let missing =
+            || OperatorError::Missing { name: name.chars().take(NAME_CHARACTERS_MAX).collect() };
+        self.load(name)?.ok_or_else(missing)
     }
 
     fn load(&self, name: &str) -> Result<Option<Sealed>, OperatorError> {
@@ -303,7 +475,7 @@ impl Operators {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.io(&path, source)),
+            Err(source) => return Err(io_error(&path, source)),
         };
         let sealed: Sealed = serde_json::from_slice(&bytes).map_err(|error| {
             OperatorError::Malformed { path: path.clone(), reason: error.to_string() }
@@ -315,36 +487,21 @@ impl Operators {
         Ok(Some(sealed))
     }
 
-    /// Writes beside and links into place, so that a power cut leaves no half file and two
-    /// commands cannot overwrite each other's operator.
-    fn save(&self, path: &Path, sealed: &Sealed) -> Result<(), OperatorError> {
+    fn save(&self, sealed: &Sealed, placing: Placing) -> Result<(), OperatorError> {
         let text = serde_json::to_vec_pretty(sealed).expect("the layout has only JSON types");
-        let draft = path.with_extension(format!("{}.draft", std::process::id()));
-        let result =
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).and_then(
-                |()| {
-                    let mut file = fs::OpenOptions::new()
-                        .write(true)
-                        .create(true)
-                        .truncate(true)
-                        .mode(0o600)
-                        .open(&draft)?;
-                    file.write_all(&text)?;
-                    file.sync_all()?;
-                    fs::hard_link(&draft, path)?;
-                    fs::File::open(&self.directory)?.sync_all()
-                },
-            );
-        // The draft has served, whether it was linked or not.
-        let _ = fs::remove_file(&draft);
-        match result {
+        let path = self.path(&sealed.name);
+        match seal::write(&path, &text, placing) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(OperatorError::Exists { name: sealed.name.clone() })
             }
-            Err(source) => Err(self.io(path, source)),
+            Err(source) => Err(io_error(&path, source)),
         }
     }
+}
+
+fn io_error(path: &Path, source: io::Error) -> OperatorError {
+    OperatorError::Io { path: path.to_owned(), source }
 }
 
 fn check_name(name: &str) -> Result<(), OperatorError> {
@@ -356,69 +513,71 @@ fn check_name(name: &str) -> Result<(), OperatorError> {
     Err(OperatorError::Name { name: name.chars().take(80).collect() })
 }
 
+fn check_password(name: &str, password: &str) -> Result<(), OperatorError> {
+    if password.chars().count() < PASSWORD_CHARACTERS_MIN || password.len() > PASSWORD_BYTES_MAX {
+        return Err(OperatorError::Password);
+    }
+    if password.to_lowercase() == name { Err(OperatorError::SamePassword) } else { Ok(()) }
+}
+
+fn new_secret(rng: &mut impl CryptoRng) -> Zeroizing<[u8; 32]> {
+    let mut secret = Zeroizing::new([0; 32]);
+    rng.fill_bytes(secret.as_mut_slice());
+    secret
+}
+
+fn new_password_id(rng: &mut impl CryptoRng) -> String {
+    let mut bytes = [0; 8];
+    rng.fill_bytes(&mut bytes);
+    hex(&bytes)
+}
+
+/// The end of a certificate made now.
+fn end_ms(issuer: &Issuer<'_>, narrowing: &Narrowing, now_ms: i64) -> i64 {
+    let end_ms = issuer.certificate.body().not_after_ms.min(now_ms.saturating_add(LIFE_MS));
+    narrowing.until_ms.map_or(end_ms, |until_ms| end_ms.min(until_ms))
+}
+
+/// Whether the node, as it is certified now, should certify the person again.
+fn is_due(issuer: &Issuer<'_>, entry: &OperatorEntry, now_ms: i64) -> bool {
+    let end_ms = end_ms(issuer, &entry.narrowing, now_ms);
+    if end_ms <= now_ms {
+        return false;
+    }
+    // The root key is not asked for: who issued is the node.
+    let root = issuer.certificate.body().subject;
+    let Ok(current) = Certificate::verify(&entry.certificate, Some(issuer.certificate), &root)
+    else {
+        return true;
+    };
+    let body = current.body();
+    let left_ms = body.not_after_ms.saturating_sub(now_ms);
+    let life_ms = body.not_after_ms.saturating_sub(body.issued_at_ms);
+    left_ms < life_ms / RENEWAL_PART && end_ms > body.not_after_ms
+}
+
 fn certify(
     issuer: &Issuer<'_>,
-    new: &NewOperator<'_>,
+    open: &Open,
     key: &SigningKey,
     now_ms: i64,
 ) -> Result<Vec<u8>, OperatorError> {
     let node = issuer.certificate.body();
-    let role = role::find(new.role)?;
+    let not_after_ms = end_ms(issuer, &open.narrowing, now_ms);
+    if not_after_ms <= now_ms {
+        return Err(NarrowingError::Until.into());
+    }
     let body = CertificateBody {
         subject: public_key(key),
-        name: new.display_name.trim().to_owned(),
+        name: open.display_name.clone(),
         kind: AuthorKind::Operator,
         tier: node.tier,
-        grants: role.grants(&node.grants, new.region)?,
+        grants: role::find(&open.role)?.grants(&node.grants, &open.narrowing)?,
         issued_at_ms: now_ms,
-        not_after_ms: node.not_after_ms.min(now_ms.saturating_add(5 * YEAR_MS)),
+        not_after_ms,
         issuer: Some(issuer.certificate.serial()),
     };
     Ok(Certificate::issue(&body, issuer.key))
-}
-
-fn seal(
-    new: &NewOperator<'_>,
-    certificate: Vec<u8>,
-    secret: &[u8; 32],
-    rng: &mut impl CryptoRng,
-) -> Sealed {
-    let mut salt = vec![0; 16];
-    rng.fill_bytes(&mut salt);
-    let mut nonce = [0; 24];
-    rng.fill_bytes(&mut nonce);
-    let kdf = Kdf { memory_kib: MEMORY_KIB, passes: PASSES, lanes: 1, salt };
-    let sealing = derive(new.password, &kdf).expect("our own parameters are in bounds");
-    let aad = associated_data(new.name, &certificate);
-    let key = XChaCha20Poly1305::new(&Key::from(*sealing))
-        .encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: &aad })
-        .expect("32 bytes can be sealed");
-    Sealed {
-        version: VERSION,
-        name: new.name.to_owned(),
-        display_name: new.display_name.trim().to_owned(),
-        role: new.role.to_owned(),
-        certificate,
-        kdf,
-        nonce: nonce.to_vec(),
-        key,
-    }
-}
-
-fn derive(password: &str, kdf: &Kdf) -> Option<Zeroizing<[u8; 32]>> {
-    if kdf.memory_kib > MEMORY_KIB_MAX || kdf.passes > PASSES_MAX {
-        return None;
-    }
-    let params = Params::new(kdf.memory_kib, kdf.passes, kdf.lanes, Some(32)).ok()?;
-    let mut key = Zeroizing::new([0; 32]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password.as_bytes(), &kdf.salt, key.as_mut_slice())
-        .ok()?;
-    Some(key)
-}
-
-fn associated_data(name: &str, certificate: &[u8]) -> Vec<u8> {
-    [CONTEXT, &[0], name.as_bytes(), &[0], certificate].concat()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::Grant;
-use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
+
+use super::narrowing::Narrowing;
 
 static ROLES: LazyLock<Vec<Role>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../roles.json")).expect("the embedded roles are valid")
@@ -81,31 +82,23 @@ pub(super) fn find(key: &str) -> Result<&'static Role, RoleError> {
 }
 
 impl Role {
-    /// What the role gives at a node that holds `node`, within `region` if one is named.
+    /// What the role gives at a node that holds `node`, cut by `narrowing`.
     pub(super) fn grants(
         &self,
         node: &[Grant],
-        region: Option<Region>,
+        narrowing: &Narrowing,
     ) -> Result<Vec<Grant>, RoleError> {
         let mut grants = Vec::new();
         for held in node {
-            let Some(region) =
-                region.map_or(Some(held.region), |region| region.intersection(&held.region))
-            else {
-                continue;
-            };
             for preset in &self.grants {
-                let categories = preset.categories().intersection(&held.categories);
-                let rights = Rights(preset.rights().0 & held.rights.0 & held.delegable.0);
                 let grant = Grant {
-                    region,
+                    region: held.region,
                     document: held.document,
-                    categories,
-                    rights,
+                    categories: preset.categories().intersection(&held.categories),
+                    rights: Rights(preset.rights().0 & held.rights.0 & held.delegable.0),
                     delegable: Rights::NONE,
                 };
-                if rights != Rights::NONE
-                    && !grant.categories.is_empty()
+                if let Some(grant) = narrowing.cut(&grant)
                     && !grants.contains(&grant)
                 {
                     grants.push(grant);

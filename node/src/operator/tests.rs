@@ -48,8 +48,9 @@ const WANG: NewOperator<'_> = NewOperator {
     name: "wang",
     display_name: "王书记",
     role: "village_operator",
-    region: None,
+    narrowing: None,
     password: "苑兴村2026!",
+    must_change: false,
 };
 
 /// Shows that the key comes back with the right password only, that its certificate is accepted

@@ -2,7 +2,7 @@
 //!
 //! | request | body | answer |
 //! |---|---|---|
-//! | `POST login` | `{name, password}` | session cookie, `{token, name, display_name, role}` |
+//! | `POST login` | `{name, password}` | session cookie, `{token, name, display_name, role, must_change}` |
 //! | `GET status` | | the node's [`NodeStatus`](crate::status::NodeStatus) |
 //! | `GET records?q=&class=&offset=&limit=` | | `{records, more}` |
 //! | `POST records` | `{class, address, fields, document?}` | 201 `{category, address, document, changes}` |
@@ -32,7 +32,7 @@ use serde_json::json;
 
 use super::WebState;
 use super::failure::Failure;
-use super::login::{Refused, authenticate, start_session};
+use super::login::{authenticate, start_session};
 use super::session::{SESSION_COOKIE, VISIT_COOKIE, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
 use crate::status::NodeStatus;
@@ -97,15 +97,13 @@ async fn log_in(
     let name = login.name.trim().to_lowercase();
     let unlocked = match authenticate(&state, &visit, &name, login.password).await {
         Ok(unlocked) => unlocked,
-        Err(Refused::Wrong) => {
-            return Err(Failure::Forbidden(visit.l.t("login-refused")));
-        }
-        Err(Refused::Failed(failure)) => return Err(failure),
+        Err(refused) => return Err(refused.failure(visit.l)),
     };
     let body = json!({
         "name": unlocked.name,
         "display_name": unlocked.display_name,
         "role": unlocked.role,
+        "must_change": unlocked.must_change,
     });
     let session = start_session(&state, unlocked);
     let token = Visit { session: session.clone(), ..visit.clone() }.token(&state);

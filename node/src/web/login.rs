@@ -1,5 +1,7 @@
 //! Logging in and out, the language, and the way from `/` to the page of one's tier.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Query, State};
@@ -9,15 +11,17 @@ use axum::routing::{get, post};
 use cunlian_protocol::certificate::Tier;
 use rand::Rng as _;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::WebState;
+use super::account::validity;
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::posted::Posted;
-use super::session::{LANGUAGE_COOKIE, Person, SESSION_COOKIE, set_cookie};
+use super::session::{Ended, LANGUAGE_COOKIE, Person, SESSION_COOKIE, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
 use crate::metrics::LoginFailure;
-use crate::operator::{OperatorError, Unlocked};
+use crate::operator::{Issuer, OperatorError, Unlocked};
 use crate::text::{Language, Text};
 
 /// The cookie outlives the session in the table, which is what ends it.
@@ -74,7 +78,8 @@ fn first_page(tier: Tier) -> &'static str {
 
 async fn form(State(state): State<WebState>, visit: Visit, Query(query): Query<Next>) -> Response {
     let next = local(&query.next).to_owned();
-    html(&login_page(&state, &visit, String::new(), next, None))
+    let why = visit.ended.map(|end| visit.l.of("ended", end.name()));
+    html(&login_page(&state, &visit, String::new(), next, why))
 }
 
 fn login_page(
@@ -104,21 +109,61 @@ async fn log_in(
             add_cookie(&mut response, &cookie);
             Ok(response)
         }
-        Err(Refused::Wrong) => {
-            let error = Some(visit.l.t("login-refused"));
-            let page = login_page(&state, &visit, name, next, error);
-            Ok(form_again(&page, StatusCode::UNAUTHORIZED))
-        }
         Err(Refused::Failed(failure)) => Err(failure),
+        Err(refused) => {
+            let error = Some(refused.words(visit.l));
+            let page = login_page(&state, &visit, name, next, error);
+            Ok(form_again(&page, refused.status()))
+        }
     }
 }
 
 /// Why nobody is logged in.
+#[derive(Debug)]
 pub(crate) enum Refused {
     /// Name or password.
     Wrong,
+    /// Too many failures; nobody is told whether the name exists.
+    Locked {
+        /// How long it takes until the next try, milliseconds.
+        wait_ms: i64,
+    },
+    /// The password is right, but the person may no longer work here.
+    Ended(Ended),
     /// Something else.
     Failed(Failure),
+}
+
+impl Refused {
+    /// What to say above the form.
+    pub(crate) fn words(&self, l: Text) -> String {
+        match self {
+            Self::Wrong => l.t("login-refused"),
+            Self::Locked { wait_ms } => {
+                l.t1("login-locked", "wait", super::clock::span(l, *wait_ms + 59_999))
+            }
+            Self::Ended(end) => l.of("ended", end.name()),
+            Self::Failed(failure) => failure.to_string(),
+        }
+    }
+
+    /// The same for a program.
+    pub(crate) fn failure(self, l: Text) -> Failure {
+        match self {
+            Self::Wrong | Self::Ended(_) => Failure::Forbidden(self.words(l)),
+            Self::Locked { wait_ms } => Failure::TooMany { wait_ms },
+            Self::Failed(failure) => failure,
+        }
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Wrong => StatusCode::UNAUTHORIZED,
+            Self::Locked { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Ended(_) => StatusCode::FORBIDDEN,
+            Self::Failed(failure) => failure.status(),
+        }
+    }
 }
 
 /// Checks name and password, slowly and only so often.
@@ -128,66 +173,152 @@ pub(crate) async fn authenticate(
     name: &str,
     password: String,
 ) -> Result<Unlocked, Refused> {
-    let now_ms = state.now_ms();
-    let key = (name.chars().take(40).collect::<String>(), visit.client);
     let metrics = &state.0.config.metrics;
-    let throttled = |wait_ms| {
+    let now_ms = state.now_ms();
+    let turn = state.0.login_per_client.take(network(visit.client), now_ms);
+    turn.map_err(|wait_ms| {
         metrics.login_failed(LoginFailure::Throttled);
         Refused::Failed(Failure::TooMany { wait_ms })
-    };
-    state.0.login_per_client.take(visit.client, now_ms).map_err(throttled)?;
-    state.0.login_per_name.take(key.clone(), now_ms).map_err(throttled)?;
+    })?;
     let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
     let _turn = state.0.logins.acquire().await.map_err(|error| failed(error.to_string()))?;
-    let operators = state.0.config.operators.clone();
-    let store = state.store().clone();
-    let (name, session) = (name.to_owned(), rand::rng().next_u64());
-    let work = move || {
-        let unlocked = operators.unlock(&name, &password, session)?;
+    let attempt = Attempt {
+        state: state.clone(),
+        name: name.to_owned(),
+        device: visit.id.clone(),
+        client: visit.client,
+        now_ms,
+    };
+    let work = move || attempt.log_in(&Zeroizing::new(password));
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?
+}
+
+/// What one browser tries about one name.
+pub(super) struct Attempt {
+    pub(super) state: WebState,
+    pub(super) name: String,
+    pub(super) device: String,
+    pub(super) client: IpAddr,
+    pub(super) now_ms: i64,
+}
+
+impl Attempt {
+    /// Refuses while the name is locked for this browser.
+    pub(super) fn check_lock(&self) -> Result<(), Refused> {
+        let locked = |wait_ms| {
+            self.count(LoginFailure::Locked);
+            Refused::Locked { wait_ms }
+        };
+        let attempts = self.state.0.config.operators.attempts();
+        if let Some(wait_ms) = attempts.wait_ms(&self.name, &self.device, self.now_ms) {
+            return Err(locked(wait_ms));
+        }
+        // Holds without a disk to write on, too.
+        let key = (self.name.chars().take(40).collect(), self.client);
+        self.state.0.login_per_name.take(key, self.now_ms).map_err(locked)
+    }
+
+    /// Counts a wrong password.
+    pub(super) fn fail(&self) -> Refused {
+        self.count(LoginFailure::Wrong);
+        let attempts = self.state.0.config.operators.attempts();
+        match attempts.fail(&self.name, &self.device, self.now_ms) {
+            Ok(Some(wait_ms)) => {
+                tracing::warn!(client = %self.client, "a login name was locked");
+                Refused::Locked { wait_ms }
+            }
+            Ok(None) => Refused::Wrong,
+            Err(error) => {
+                tracing::warn!(%error, "a failed login could not be written down");
+                Refused::Wrong
+            }
+        }
+    }
+
+    /// Takes note of a right password.
+    pub(super) fn succeed(&self) {
+        let key = (self.name.chars().take(40).collect(), self.client);
+        self.state.0.login_per_name.forget(&key);
+        let attempts = self.state.0.config.operators.attempts();
+        if let Err(error) = attempts.succeed(&self.name, &self.device, self.now_ms) {
+            tracing::warn!(%error, "a login could not be written down");
+        }
+    }
+
+    fn log_in(&self, password: &str) -> Result<Unlocked, Refused> {
+        let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
+        self.check_lock()?;
+        let operators = &self.state.0.config.operators;
+        let mut unlocked = match operators.unlock(&self.name, password, rand::rng().next_u64()) {
+            Ok(unlocked) => unlocked,
+            Err(OperatorError::Refused) => return Err(self.fail()),
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        self.renew(&mut unlocked, password);
         // A change is taken only from an author whose certificate the store knows.
+        let store = self.state.store();
         let refused = store
             .add_certificates(std::slice::from_ref(&unlocked.certificate))
-            .map_err(|fault| Unlock::Store(fault.to_string()))?;
-        match refused.into_iter().next() {
-            Some(reason) => Err(Unlock::Store(reason)),
-            None => Ok(unlocked),
+            .map_err(|fault| failed(fault.to_string()))?;
+        if let Some(reason) = refused.into_iter().next() {
+            return Err(failed(reason));
         }
-    };
-    let result = tokio::task::spawn_blocking(work).await;
-    match result.map_err(|error| failed(error.to_string()))? {
-        Ok(unlocked) => {
-            state.0.login_per_name.forget(&key);
-            Ok(unlocked)
+        if let Some(end) = validity(&self.state, &unlocked.author.serial, self.now_ms) {
+            self.count(LoginFailure::Locked);
+            return Err(Refused::Ended(end));
         }
-        Err(Unlock::Operator(OperatorError::Refused)) => {
-            metrics.login_failed(LoginFailure::Wrong);
-            Err(Refused::Wrong)
+        self.succeed();
+        Ok(unlocked)
+    }
+
+    /// Certifies the person again where that is due. What hinders it hinders no login: the
+    /// certificate there is is judged next.
+    fn renew(&self, unlocked: &mut Unlocked, password: &str) {
+        let node = &self.state.0.config.node;
+        let authority = self.state.store().authority();
+        let Some(certificate) = authority.get(&node.serial) else { return };
+        let issuer = Issuer { certificate, key: &node.key };
+        let operators = &self.state.0.config.operators;
+        let mut rng = rand::rng();
+        match operators.renew_if_due(&issuer, &authority, unlocked, password, self.now_ms, &mut rng)
+        {
+            Ok(true) => tracing::info!(operator = unlocked.name, "certified again"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, operator = unlocked.name, "not certified again"),
         }
-        Err(Unlock::Operator(error)) => Err(failed(error.to_string())),
-        Err(Unlock::Store(reason)) => Err(failed(reason)),
+    }
+
+    fn count(&self, failure: LoginFailure) {
+        self.state.0.config.metrics.login_failed(failure);
     }
 }
 
-enum Unlock {
-    Operator(OperatorError),
-    Store(String),
-}
-
-impl From<OperatorError> for Unlock {
-    fn from(error: OperatorError) -> Self {
-        Self::Operator(error)
+/// What counts as one client: an address, or the network of a home with IPv6.
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => mapped.into(),
+            None => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        },
     }
 }
 
 /// Starts a session and gives its `Set-Cookie` value.
 pub(crate) fn start(state: &WebState, unlocked: Unlocked) -> String {
-    set_cookie(SESSION_COOKIE, &start_session(state, unlocked), SESSION_S, state.secure_cookies())
+    session_cookie(state, &start_session(state, unlocked))
 }
 
 /// Starts a session and gives the value of its cookie.
 pub(crate) fn start_session(state: &WebState, unlocked: Unlocked) -> String {
-    let Unlocked { author, display_name, role, .. } = unlocked;
-    state.0.sessions.start(Person { author, display_name, role }, state.now_ms())
+    let Unlocked { author, name, display_name, role, must_change, password_id, .. } = unlocked;
+    let person = Person { author, name, display_name, role, must_change, password_id };
+    state.0.sessions.start(person, state.now_ms())
+}
+
+/// The `Set-Cookie` value of a session.
+pub(super) fn session_cookie(state: &WebState, session: &str) -> String {
+    set_cookie(SESSION_COOKIE, session, SESSION_S, state.secure_cookies())
 }
 
 async fn log_out(State(state): State<WebState>, staff: Staff, _: Posted) -> Response {
@@ -219,6 +350,16 @@ fn local(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Shows that one home with IPv6 is one client, and IPv4 in either writing the same one.
+    #[test]
+    fn a_client_is_a_network() {
+        let of = |text: &str| network(text.parse().expect("an address"));
+        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::"));
+        assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
+        assert_eq!(of("::ffff:10.0.0.7"), of("10.0.0.7"));
+        assert_ne!(of("10.0.0.7"), of("10.0.0.8"));
+    }
 
     /// Shows that a login link leads nowhere but to this node.
     #[test]

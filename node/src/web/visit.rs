@@ -12,9 +12,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::WebState;
+use super::account;
 use super::failure::{Failed, Failure};
 use super::session::{
-    LANGUAGE_COOKIE, Person, SESSION_COOKIE, VISIT_COOKIE, cookie, random_hex, set_cookie,
+    Ended, LANGUAGE_COOKIE, Person, SESSION_COOKIE, VISIT_COOKIE, cookie, random_hex, set_cookie,
 };
 use crate::text::{Language, Text};
 
@@ -28,6 +29,8 @@ pub(crate) struct Visit {
     pub(crate) l: Text,
     /// Who has logged in.
     pub(crate) person: Option<Arc<Person>>,
+    /// Why who had logged in is so no longer.
+    pub(crate) ended: Option<Ended>,
     /// Value of the session cookie; empty without one that holds.
     pub(crate) session: String,
     /// Value of the visit cookie.
@@ -55,7 +58,7 @@ impl Visit {
     fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
         let session = cookie(headers, SESSION_COOKIE).unwrap_or_default();
         let is_fragment = uri.path().starts_with("/fragment/");
-        let person = state.0.sessions.find(session, state.now_ms(), !is_fragment);
+        let (person, ended) = account::person(state, session, !is_fragment);
         let known = cookie(headers, VISIT_COOKIE)
             .filter(|value| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()));
         let is_new = known.is_none();
@@ -65,7 +68,7 @@ impl Visit {
         let session = if person.is_some() { session.to_owned() } else { String::new() };
         let l = Text::new(language(uri, headers));
         let path = path.to_owned();
-        (Self { l, person, session, id, client, path, is_api, is_fragment }, is_new)
+        (Self { l, person, ended, session, id, client, path, is_api, is_fragment }, is_new)
     }
 
     /// The token that a form of this visit carries.
@@ -103,7 +106,10 @@ pub(crate) async fn layer(
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
     let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
     request.extensions_mut().insert(visit.clone());
-    let mut response = next.run(request).await;
+    let mut response = match account::password_first(&state, &visit) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
     if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
         response = failure.respond(&state, &visit);
     }
