@@ -24,6 +24,7 @@ use crate::service::{ControlError, StartError, open_store, send_request};
 pub mod invitation;
 pub mod issuing;
 pub mod naming;
+pub mod people;
 mod request;
 pub mod sheet;
 

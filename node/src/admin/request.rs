@@ -10,6 +10,11 @@ use super::{AdminError, Administration};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
+    /// Something about the people of the node.
+    People {
+        /// What.
+        action: super::people::PeopleAction,
+    },
     /// Invites one node; answered with the token, which is not shown again.
     Invite(super::invitation::Wish),
     /// Invites the nodes of a list.
@@ -41,6 +46,7 @@ impl Administration {
     /// Does what is asked.
     pub fn perform(&self, request: &Request) -> Result<Value, AdminError> {
         match request {
+            Request::People { action } => self.people(action),
             Request::Invite(wish) => json(self.invite(wish)?),
             Request::InviteBulk(wish) => json(self.invite_bulk(wish)?),
             Request::InviteList => json(self.invitations()?),

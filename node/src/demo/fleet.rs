@@ -107,7 +107,8 @@ fn add_staff(
             name,
             display_name: &display_name,
             role,
-            region: None,
+            narrowing: None,
+            must_change: false,
             password: PASSWORD,
         };
         Operators::new(&node.dir).create(&issuer, new, now_ms(), &mut rand::rng())?;
