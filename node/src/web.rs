@@ -16,7 +16,7 @@
 //! | `health` | the status page, `/healthz`, `/readyz` |
 //! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
-//! | `login`, `session`, `visit` | who asks, in which language, with which token |
+//! | `login`, `account`, `session`, `visit` | who asks, in which language, with which token |
 //!
 //! What it is not: it opens no socket and knows no peer. The runtime calls [`serve`] and publishes
 //! a [`NodeStatus`].
@@ -47,6 +47,7 @@ use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::status::NodeStatus;
 
+mod account;
 mod api;
 mod asset;
 pub(crate) mod clock;
@@ -184,6 +185,7 @@ impl WebState {
 pub fn router(state: WebState) -> Router {
     Router::new()
         .merge(login::routes())
+        .merge(account::routes())
         .merge(village::routes())
         .merge(record::routes())
         .merge(conflict::routes())
