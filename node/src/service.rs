@@ -183,13 +183,14 @@ impl Service {
         store.on_commit(move |_| committed());
         let (status, watching) =
             watching::start(store.clone(), &identity, &config, gate.clone(), network.reports());
-        let control = control::start(data_dir, status.clone(), administration)
+        let control = control::start(data_dir, status.clone(), administration.clone())
             .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
         let web = WebState::new(WebConfig {
             store: store.clone(),
             node: node_author(&identity),
             status: status.clone(),
             operators: Operators::new(data_dir),
+            administration,
             metrics,
             now_ms: Arc::new(now_ms),
             public_url: config.public_url(),

@@ -14,6 +14,7 @@
 //! | `county` | figures with definitions, coverage, drill-down |
 //! | `plate` | door plates to print |
 //! | `health` | the status page, `/healthz`, `/readyz` |
+//! | `admin` | administrators: invitations, people, nodes, review |
 //! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
 //! | `login`, `account`, `session`, `visit` | who asks, in which language, with which token |
@@ -43,11 +44,13 @@ use tokio::sync::{Semaphore, watch};
 
 use self::session::{FormTokens, Sessions};
 use self::throttle::{Rate, Throttle};
+use crate::admin::Administration;
 use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::status::NodeStatus;
 
 mod account;
+mod admin;
 mod api;
 mod asset;
 pub(crate) mod clock;
@@ -95,6 +98,8 @@ pub struct WebConfig {
     pub status: watch::Receiver<NodeStatus>,
     /// The people who may log in.
     pub operators: Operators,
+    /// What administrators do through the pages.
+    pub administration: Administration,
     /// Counters of the node.
     pub metrics: Metrics,
     /// Milliseconds since 1970-01-01 UTC.
@@ -170,6 +175,10 @@ impl WebState {
         certificate.map_or_else(|| vec![self.place().0], crate::service::own_regions)
     }
 
+    fn administration(&self) -> &Administration {
+        &self.0.config.administration
+    }
+
     fn public_url(&self) -> &str {
         &self.0.config.public_url
     }
@@ -186,6 +195,7 @@ pub fn router(state: WebState) -> Router {
     Router::new()
         .merge(login::routes())
         .merge(account::routes())
+        .merge(admin::routes())
         .merge(village::routes())
         .merge(record::routes())
         .merge(conflict::routes())

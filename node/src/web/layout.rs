@@ -5,10 +5,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use cunlian_protocol::certificate::Tier;
 
-use super::WebState;
 use super::component::{LinkBadge, Notice};
 use super::session::Person;
 use super::visit::{Staff, Visit};
+use super::{WebState, admin};
 use crate::operator::roles;
 use crate::status::{Clock, Health, NodeStatus};
 use crate::text::{Language, Text};
@@ -57,8 +57,10 @@ impl Page {
             Language::Chinese => (Language::English.tag(), "English"),
             Language::English => (Language::Chinese.tag(), "中文"),
         };
-        let nav =
-            if visit.person.is_some() { nav(l, status.tier, &visit.path) } else { Vec::new() };
+        let nav = match &visit.person {
+            Some(person) => nav(l, status.tier, &visit.path, admin::administers(state, person)),
+            None => Vec::new(),
+        };
         Self {
             title,
             villager: visit.person.is_none() && is_villager_path(&visit.path),
@@ -124,7 +126,7 @@ fn is_villager_path(path: &str) -> bool {
     path.starts_with("/p/") || path == "/t" || path.starts_with("/t/") || path.starts_with("/t?")
 }
 
-fn nav(l: Text, tier: Tier, path: &str) -> Vec<NavItem> {
+fn nav(l: Text, tier: Tier, path: &str, administers: bool) -> Vec<NavItem> {
     let mut items = match tier {
         Tier::Village | Tier::Grid => vec![
             ("/today", l.t("nav-today")),
@@ -145,6 +147,9 @@ fn nav(l: Text, tier: Tier, path: &str) -> Vec<NavItem> {
     items.push(("/conflicts", l.t("nav-conflicts")));
     items.push(("/plates", l.t("nav-plates")));
     items.push(("/status", l.t("nav-status")));
+    if administers {
+        items.push(("/admin", l.t("nav-admin")));
+    }
     let path = path.split('?').next().unwrap_or_default();
     // The longest entry that begins the path is the current one.
     let within = |href: &str| {

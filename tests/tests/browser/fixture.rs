@@ -8,6 +8,7 @@ use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_governance::divisions::import;
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
 use cunlian_governance::projection::GovernanceProjector;
+use cunlian_node::admin::Administration;
 use cunlian_node::clock::now_ms;
 use cunlian_node::metrics::Metrics;
 use cunlian_node::operator::{Issuer, NewOperator, Operators};
@@ -19,6 +20,7 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
+use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -112,7 +114,14 @@ impl Node {
         let store = Store::open(directory.path(), projector, identity, options).unwrap();
         let operators = Operators::new(directory.path());
         let (name, display_name, role) = place.operator;
-        let new = NewOperator { name, display_name, role, narrowing: None, password: PASSWORD, must_change: false };
+        let new = NewOperator {
+            name,
+            display_name,
+            role,
+            narrowing: None,
+            password: PASSWORD,
+            must_change: false,
+        };
         let issuer = Issuer { certificate: &certificate, key: &key };
         let mut rng = rand::rng();
         let operator = operators.create(&issuer, new, now_ms(), &mut rng).unwrap();
@@ -127,7 +136,21 @@ impl Node {
             store: store.clone(),
             node: Author { session: 3, ..author.clone() },
             status: status.subscribe(),
-            operators,
+            operators: operators.clone(),
+            administration: Administration {
+                store: store.clone(),
+                identity: Arc::new(Identity {
+                    certificate: certificate.clone(),
+                    chain: chain.clone(),
+                    key: author.key.clone(),
+                    next_key: None,
+                    software: String::new(),
+                    successions: Vec::new(),
+                }),
+                operators,
+                data_dir: directory.path().to_owned(),
+                now_ms: Arc::new(now_ms),
+            },
             metrics: Metrics::new(directory.path()),
             now_ms: Arc::new(now_ms),
             public_url: url.clone(),

@@ -1,0 +1,196 @@
+//! The people of the node: who may log in, with which role, and forgotten passwords.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde_json::Value;
+
+use super::super::WebState;
+use super::super::clock::full;
+use super::super::failure::Failure;
+use super::super::layout::{Page, html};
+use super::super::posted::Posted;
+use super::{Admin, Pick, act, note, problem};
+use crate::admin::AdminError;
+use crate::admin::people::NewPerson;
+use crate::operator::roles;
+use crate::text::{Language, Text};
+
+pub(super) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/admin/people", get(list).post(add))
+        .route("/admin/people/{name}/reset", post(reset))
+        .route("/admin/people/{name}/unlock", post(unlock))
+}
+
+#[derive(Template)]
+#[template(path = "admin_people.html")]
+struct PeoplePage {
+    l: Text,
+    page: Page,
+    notice: Option<String>,
+    error: Option<String>,
+    /// A one-time password to be handed over; shown once.
+    password: Option<(String, String)>,
+    name: String,
+    display_name: String,
+    region: String,
+    roles: Vec<Pick>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    name: String,
+    display_name: String,
+    role: String,
+    state: String,
+    class: &'static str,
+    until: String,
+    is_locked: bool,
+    must_change: bool,
+}
+
+/// What a page says beside its list.
+#[derive(Default)]
+struct Said {
+    notice: Option<String>,
+    error: Option<String>,
+    password: Option<(String, String)>,
+}
+
+async fn list(State(state): State<WebState>, admin: Admin) -> Result<Response, Failure> {
+    show(&state, &admin, &Posted::default(), Said::default()).await
+}
+
+async fn show(
+    state: &WebState,
+    admin: &Admin,
+    typed: &Posted,
+    said: Said,
+) -> Result<Response, Failure> {
+    let l = admin.0.visit.l;
+    let listed = act(state, crate::admin::Administration::operator_list).await;
+    let listed = listed.map_err(|error| Failure::Internal(error.message))?;
+    let rows = listed.get("operators").and_then(Value::as_array);
+    let rows = rows.into_iter().flatten().map(|entry| row(l, entry)).collect();
+    let asked = typed.text("role");
+    let choices = roles().iter().map(|role| Pick {
+        value: role.key.clone(),
+        label: role_name(l, &role.key),
+        selected: role.key == asked,
+    });
+    let page = Page::staff(state, &admin.0, l.t("admin-people-title"));
+    let Said { notice, error, password } = said;
+    Ok(html(&PeoplePage {
+        l,
+        page,
+        notice,
+        error,
+        password,
+        name: typed.text("name").to_owned(),
+        display_name: typed.text("display_name").to_owned(),
+        region: typed.text("region").to_owned(),
+        roles: choices.collect(),
+        rows,
+    }))
+}
+
+fn row(l: Text, entry: &Value) -> Row {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_valid = text("state") == "valid";
+    let is_locked = entry.get("locked_ms").and_then(Value::as_i64).is_some_and(|ms| ms > 0);
+    let (class, state) = match (is_valid, is_locked) {
+        (true, false) => ("good", l.t("person-valid")),
+        (true, true) => ("warn", l.t("person-locked")),
+        (false, _) => ("bad", l.t1("person-invalid", "reason", text("state"))),
+    };
+    Row {
+        name: text("name"),
+        display_name: text("display_name"),
+        role: role_name(l, &text("role")),
+        state,
+        class,
+        until: entry.get("not_after_ms").and_then(Value::as_i64).map(full).unwrap_or_default(),
+        is_locked,
+        must_change: entry.get("must_change").and_then(Value::as_bool).unwrap_or_default(),
+    }
+}
+
+fn role_name(l: Text, key: &str) -> String {
+    let role = roles().iter().find(|role| role.key == key);
+    role.map_or(key, |role| match l.language {
+        Language::Chinese => &role.zh,
+        Language::English => &role.en,
+    })
+    .to_owned()
+}
+
+async fn add(
+    State(state): State<WebState>,
+    admin: Admin,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let region = posted.text("region");
+    let person = NewPerson {
+        name: posted.text("name").to_owned(),
+        display_name: posted.text("display_name").to_owned(),
+        role: posted.text("role").to_owned(),
+        region: (!region.is_empty()).then(|| region.to_owned()),
+        categories: Vec::new(),
+        rights: None,
+        until: None,
+        password: None,
+    };
+    let name = person.name.clone();
+    let outcome = act(&state, move |administration| administration.operator_add(&person)).await;
+    answer(&state, &admin, &posted, "add_operator", &name, outcome).await
+}
+
+async fn reset(
+    State(state): State<WebState>,
+    admin: Admin,
+    Path(name): Path<String>,
+    _posted: Posted,
+) -> Result<Response, Failure> {
+    let wanted = name.clone();
+    let outcome = act(&state, move |administration| administration.operator_reset(&wanted)).await;
+    answer(&state, &admin, &Posted::default(), "reset_operator", &name, outcome).await
+}
+
+async fn unlock(
+    State(state): State<WebState>,
+    admin: Admin,
+    Path(name): Path<String>,
+    _posted: Posted,
+) -> Result<Response, Failure> {
+    let wanted = name.clone();
+    let outcome = act(&state, move |administration| administration.operator_unlock(&wanted)).await;
+    answer(&state, &admin, &Posted::default(), "unlock_operator", &name, outcome).await
+}
+
+/// The list again, with what came of an act.
+async fn answer(
+    state: &WebState,
+    admin: &Admin,
+    typed: &Posted,
+    what: &str,
+    name: &str,
+    outcome: Result<Value, AdminError>,
+) -> Result<Response, Failure> {
+    let l = admin.0.visit.l;
+    match outcome {
+        Ok(value) => {
+            note(state, admin, what, name).await?;
+            let password = value.get("password").and_then(Value::as_str);
+            let password = password.map(|password| (name.to_owned(), password.to_owned()));
+            let notice = Some(l.t1("admin-done", "name", name));
+            show(state, admin, &Posted::default(), Said { notice, error: None, password }).await
+        }
+        Err(error) => {
+            let error = Some(problem(l, &error));
+            show(state, admin, typed, Said { error, ..Said::default() }).await
+        }
+    }
+}
