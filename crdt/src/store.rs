@@ -40,6 +40,7 @@ mod commit;
 mod counts;
 mod health;
 mod ingest;
+mod line;
 mod local;
 mod materialize;
 mod opening;
@@ -219,6 +220,23 @@ impl Store {
     /// projected again.
     pub fn add_revocations(&self, revocations: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
         permission::add_revocations(&self.inner, revocations.to_vec())
+    }
+
+    /// Adds successions of the root; gives the reasons of those refused.
+    pub fn add_successions(&self, successions: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
+        permission::add_successions(&self.inner, successions.to_vec())
+    }
+
+    /// Keys of children that two machines use, as their line tokens show.
+    pub fn forked(&self) -> Result<Vec<PublicKey>, Fault> {
+        self.inner.readers.with(|connection| Ok(line::forked(connection)?))
+    }
+
+    /// Lets the next machine in that comes with this child's key and asks to be certified anew;
+    /// `false` when the child is not known as forked.
+    pub fn release(&self, subject: &PublicKey) -> Result<bool, Fault> {
+        let subject = *subject;
+        self.inner.writer.submit(move |batch| Ok(line::release(batch.connection, &subject)?))
     }
 
     /// All certificates and revocations known now.

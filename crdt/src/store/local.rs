@@ -132,7 +132,7 @@ impl Batch<'_> {
         let number = self.author(&author.serial)?;
         let first_seq = self.last_seq(number)? + 1;
         let last_seq = first_seq + writes.len() as u64 - 1;
-        self.authority.in_force(&author.serial, last_seq)?;
+        self.authority.stands(&author.serial, last_seq, None)?;
         let tasks = self.tasks(writes)?;
         let maker = Maker {
             author,
