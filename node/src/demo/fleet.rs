@@ -40,6 +40,7 @@ pub fn staff(tier: Tier) -> &'static [(&'static str, &'static str, &'static str)
         }
         Tier::Town => &[
             ("dispatcher", "镇调度员", "dispatcher"),
+            ("leader", "镇长", "leader"),
             ("liaison", "包村干部", "village_operator"),
             ("admin", "镇管理员", "administrator"),
         ],
