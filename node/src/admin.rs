@@ -21,6 +21,7 @@ use cunlian_protocol::session::Identity;
 use crate::operator::Operators;
 use crate::service::{ControlError, StartError, open_store, send_request};
 
+pub mod backup;
 pub mod invitation;
 pub mod issuing;
 pub mod naming;

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod bench;
 mod demo;
 mod import;
@@ -24,6 +25,7 @@ mod invite;
 mod join;
 pub(crate) mod membership;
 mod operator;
+mod restore;
 mod run;
 mod status;
 mod verify;
@@ -56,6 +58,12 @@ enum Command {
     Status(status::Status),
     /// Check the whole store against its log.
     Verify(verify::Verify),
+    /// Copy the node, running or not, or check such a copy.
+    Backup(backup::Backup),
+    /// Make a data directory from a backup.
+    Restore(restore::Restore),
+    /// Let a restored node without a parent save changes again.
+    Resume(restore::Resume),
     /// People who work at this node.
     Operator(operator::Operator),
     /// Read reference data from files.
@@ -126,6 +134,9 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
+        Command::Resume(command) => command.run(),
         Command::Operator(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Demo(command) => command.run(),

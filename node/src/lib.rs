@@ -21,6 +21,7 @@ pub mod network;
 pub mod operator;
 pub mod preset;
 pub mod service;
+pub mod standing;
 pub mod status;
 pub mod text;
 pub mod web;

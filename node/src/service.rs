@@ -62,6 +62,9 @@ pub enum StartError {
     /// Operators.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    /// Whether the node may author cannot be told.
+    #[error(transparent)]
+    Standing(#[from] crate::standing::StandingError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -128,6 +131,9 @@ pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), StartError> {
     let projector = Arc::new(GovernanceProjector);
     let store = Store::open(data_dir, projector, store_identity, StoreOptions::default())?;
     store.add_certificates(&Operators::new(data_dir).certificates()?)?;
+    if let Some(suspended) = crate::standing::check_in(data_dir, now_ms())? {
+        store.suspend(suspended.reason);
+    }
     Ok((store, identity))
 }
 

@@ -27,6 +27,8 @@ pub struct NodeStatus {
     pub health: Health,
     /// Whether the clock is within the bound of the parent's time.
     pub clock: Clock,
+    /// Why the node must not author; `None` when it may.
+    pub suspended: Option<cunlian_crdt::store::Suspension>,
     /// Every peer configured or connected, parents first.
     pub peers: Vec<PeerStatus>,
     /// Peers whose link was cut at this node by hand.

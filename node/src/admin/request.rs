@@ -10,6 +10,11 @@ use super::{AdminError, Administration};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
+    /// A backup, or what comes after one.
+    Backup {
+        /// What.
+        action: super::backup::BackupAction,
+    },
     /// Something about the people of the node.
     People {
         /// What.
@@ -46,6 +51,7 @@ impl Administration {
     /// Does what is asked.
     pub fn perform(&self, request: &Request) -> Result<Value, AdminError> {
         match request {
+            Request::Backup { action } => self.backup(action),
             Request::People { action } => self.people(action),
             Request::Invite(wish) => json(self.invite(wish)?),
             Request::InviteBulk(wish) => json(self.invite_bulk(wish)?),

@@ -75,7 +75,8 @@ fn hint(error: &StartError) -> Option<String> {
             Some(format!("chmod 600 {}", path.display()))
         }
         StartError::Store(error) => store_hint(error),
-        StartError::Keystore(_)
+        StartError::Standing(_)
+        | StartError::Keystore(_)
         | StartError::Config(_)
         | StartError::Fault(_)
         | StartError::Operator(_)

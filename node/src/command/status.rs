@@ -41,6 +41,9 @@ fn print(status: &Value) {
         extra.map_or_else(|| name.clone(), |extra| format!("{name}: {extra}"))
     };
     println!("store {}, clock {}", state("health"), state("clock"));
+    if let Some(reason) = status.get("suspended").and_then(Value::as_str) {
+        println!("suspended ({reason}): nothing can be saved until the node is confirmed");
+    }
     for peer in status.get("peers").and_then(Value::as_array).into_iter().flatten() {
         let of = |key: &str| text(peer.get(key).unwrap_or(&Value::Null));
         print!(

@@ -59,6 +59,7 @@ pub(super) fn start(
         as_of_ms: now_ms(),
         health: Health::Ok,
         clock: Clock::Unknown,
+        suspended: store.suspension(),
         peers: Vec::new(),
         cut_links: gate.cut_links(),
         documents: 0,
@@ -149,6 +150,7 @@ impl Watcher {
             Some(_) => Clock::Ok,
         };
         self.known.cut_links = self.gate.cut_links();
+        self.known.suspended = self.store.suspension();
         self.known.as_of_ms = now_ms();
         self.known.clone()
     }

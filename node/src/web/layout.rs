@@ -164,6 +164,11 @@ fn nav(l: Text, tier: Tier, path: &str, administers: bool) -> Vec<NavItem> {
 }
 
 fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
+    if let (Some(reason), Health::Ok) = (status.suspended, &status.health) {
+        let name = reason.name();
+        let (title, text) = (l.of("suspended", name), l.of("suspended-text", name));
+        return Some(Banner { class: "bad", title, text });
+    }
     let class = match &status.health {
         Health::Ok => match status.clock {
             Clock::Off { .. } => {

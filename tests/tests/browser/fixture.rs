@@ -245,6 +245,7 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         as_of_ms: now_ms(),
         health: Health::Ok,
         clock: Clock::Unknown,
+        suspended: None,
         peers: parent.into_iter().collect(),
         cut_links: Vec::new(),
         documents: 0,
