@@ -4,15 +4,16 @@
 //! |---|---|---|
 //! | `POST login` | `{name, password}` | session cookie, `{token, name, display_name, role, must_change}` |
 //! | `GET status` | | the node's [`NodeStatus`](crate::status::NodeStatus) |
-//! | `GET records?q=&class=&offset=&limit=` | | `{records, more}` |
+//! | `GET records?q=&class=&offset=&limit=` | | `{records, more, note}` |
 //! | `POST records` | `{class, address, fields, document?}` | 201 `{category, address, document, changes}` |
-//! | `GET records/CATEGORY/ADDRESS/DOCUMENT` | | `{class, fields, conflicts, reached}` |
+//! | `GET records/CATEGORY/ADDRESS/DOCUMENT` | | `{class, fields, conflicts, hidden, moved_to, moved_from, reached}` |
 //! | `PUT records/CATEGORY/ADDRESS/DOCUMENT` | `{fields, seen?}` | `{…, changes}` |
+//! | `POST records/CATEGORY/ADDRESS/DOCUMENT/move` | `{village}` | 201 `{category, address, document, parts, left_behind, changes}` |
 //! | `GET conflicts` | | `{conflicts}` |
 //! | `GET tickets?state=&offset=&limit=` | | `{tickets}` |
 //! | `POST tickets` | `{village, channel, text, title?, kind?, name?, phone?, document?}` | 201 `{receipt, address, document, changes}` |
 //! | `GET tickets/ADDRESS/DOCUMENT` | | the ticket with its trace |
-//! | `POST tickets/ADDRESS/DOCUMENT/operations` | `{op, text?, kind?, to?, stars?}` | `{state, changes}` |
+//! | `POST tickets/ADDRESS/DOCUMENT/operations` | `{op, text?, kind?, to?, stars?, digest?}` | `{state, changes}` |
 //!
 //! Every answer of 2xx with `changes` (ids) is durable. Requests other than login and `GET` carry
 //! the token of the login in the header `x-cunlian-token`. Errors are

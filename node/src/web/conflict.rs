@@ -59,11 +59,11 @@ async fn show(
     staff: Staff,
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
-    let (l, region) = (staff.visit.l, state.place().0);
+    let (l, regions) = (staff.visit.l, state.regions());
     let reader = staff.person.author.serial;
     let token = staff.visit.token(&state);
     let conflicts = ask(&state, move |store| {
-        let found = store.read(|connection| inbox::list(connection, region, SHOWN))?;
+        let found = store.read(|connection| inbox::list_within(connection, &regions, SHOWN))?;
         boxes(store, &reader, found, l, &token, "/conflicts")
     })
     .await?;
@@ -175,14 +175,39 @@ async fn settle(
     let (wanted, l) = (field.clone(), staff.visit.l);
     let text = ask(&state, move |store| checked(store, &home, &wanted, &value, l)).await?;
     let edit = if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } };
-    let write =
-        Write { home, edits: vec![edit], source: "conflict".to_owned(), task: String::new() };
-    save(&state, staff.person.author.clone(), vec![write], state.now_ms()).await?;
+    let write = |home, edit| Write {
+        home,
+        edits: vec![edit],
+        source: "conflict".to_owned(),
+        task: String::new(),
+    };
+    let chosen = edit.clone();
+    let masked = ask(&state, move |store| masked(store, &home, &chosen)).await?;
+    let mut writes = vec![write(home, edit)];
+    writes.extend(masked.map(|(base, edit)| write(base, edit)));
+    save(&state, staff.person.author.clone(), writes, state.now_ms()).await?;
     let back = match posted.text("back") {
         back if back.starts_with("/records/") => back,
         _ => "/conflicts",
     };
     Ok(Redirect::to(&format!("{back}?saved=1")).into_response())
+}
+
+/// The edit of the base record that keeps the mask of a sensitive value in step with `edit`.
+fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)>, Failure> {
+    let (Edit::Put { field, .. } | Edit::Delete { field }) = edit else { return Ok(None) };
+    let text = if let Edit::Put { text, .. } = edit { text.as_str() } else { "" };
+    let (catalogue, base) = store.read(|connection| {
+        Ok((query::catalogue(connection, home.address)?, base_of(connection, home)?))
+    })?;
+    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
+    let field = class.and_then(|class| Some((class, class.field(field)?)));
+    let (Some((class, field)), Some((base, _))) = (field, base) else { return Ok(None) };
+    let Some(view) = store.view(&base)? else { return Ok(None) };
+    // What is in conflict is written again, also where the mask looks the same.
+    let settled = view.fields.iter().filter(|(_, field)| field.others.is_empty());
+    let known = settled.map(|(key, field)| (key.clone(), field.current.text.clone())).collect();
+    Ok(record::mask_edit(class, field, text, &known).map(|edit| (base, edit)))
 }
 
 /// The stored form of the chosen value, if the field is in conflict and takes it.

@@ -1,7 +1,8 @@
 //! Library records: register and edit; searching is `search`, the page of one is `page`.
 //!
 //! The form is made from the catalogue and shows only the parts this person may write; what they
-//! may not read is not on the page.
+//! may not read is not on the page. Either way the page says in words what is not shown and why.
+//! `relocation` moves a record to another village.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use axum::routing::get;
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
+use cunlian_governance::divisions::{self, Resolution};
 use cunlian_governance::query;
 use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
 use cunlian_protocol::address::{AddressCode, Level};
@@ -37,10 +39,12 @@ use crate::text::Text;
 
 mod form;
 mod page;
+pub(crate) mod relocation;
 mod search;
 
-use self::form::{FormPart, parts_of};
+use self::form::{FormPart, not_in_form, parts_of};
 use self::page::show;
+use self::relocation::{choose_move, do_move};
 use self::search::{search, search_fragment};
 
 /// Where values typed at a terminal come from.
@@ -54,6 +58,7 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/records/new/{class}", get(new_form).post(register))
         .route("/records/{category}/{address}/{document}", get(show))
         .route("/records/{category}/{address}/{document}/edit", get(edit_form).post(edit))
+        .route("/records/{category}/{address}/{document}/move", get(choose_move).post(do_move))
 }
 
 /// The path of a record's page.
@@ -129,6 +134,8 @@ struct FormPage {
     error: Option<String>,
     address: Option<FieldInput>,
     parts: Vec<FormPart>,
+    /// The parts that are not in the form, and why.
+    hidden: Option<String>,
 }
 
 /// A form as it is shown: values, problems, and what went wrong as a whole.
@@ -166,10 +173,11 @@ async fn register_page(
         let address = if own.level() < Level::Village { None } else { Some(own) };
         may_write_somewhere(&authority, &writer, class.category(part), own, address, document)
     };
-    let parts = parts_of(l, class, &filled.values, &filled.problems, may, true);
+    let parts = parts_of(l, class, &filled.values, &filled.problems, &may, true);
     if parts.is_empty() {
         return Err(Failure::Forbidden(l.t("no-right-to-register")));
     }
+    let hidden = not_in_form(l, class, &may);
     let address = address_field(state, l, own, &filled).await?;
     Ok(FormPage {
         l,
@@ -181,6 +189,7 @@ async fn register_page(
         error: filled.error,
         address: Some(address),
         parts,
+        hidden,
     })
 }
 
@@ -236,12 +245,17 @@ async fn register(
     let l = staff.visit.l;
     let document: DocumentId =
         posted.text("document").parse().map_err(|_| Failure::malformed("document"))?;
-    let own = state.place().0;
+    let (own, regions) = (state.place().0, state.regions());
     let mut fields: Fields = posted.0;
     fields.remove("document");
     let typed = fields.remove("address").unwrap_or_default();
-    let address =
-        code_of(&typed).filter(|code| own.contains(code) && code.level() >= Level::Village);
+    let address = code_of(&typed).filter(|code| {
+        code.level() >= Level::Village && regions.iter().any(|region| region.contains(code))
+    });
+    let joined = match address {
+        Some(code) => ask(&state, move |store| joined_note(store, &code, l)).await?,
+        None => None,
+    };
     let catalogue = catalogue(&state).await?;
     let class = catalogue.class(&class_key).ok_or(Failure::NotFound)?;
     let place = Place { address: address.unwrap_or(own), record: document };
@@ -253,6 +267,9 @@ async fn register(
     let mut problems = BTreeMap::new();
     if address.is_none() {
         problems.insert("address".to_owned(), l.t("record-address-wrong"));
+    }
+    if let Some(note) = joined {
+        problems.insert("address".to_owned(), note);
     }
     let checked = domain::register(&catalogue, &class_key, place, &fields, &origin);
     let failure = match checked {
@@ -309,7 +326,8 @@ struct Loaded {
     class: Class,
     place: Place,
     views: Vec<(Part, DocumentView)>,
-    hidden: usize,
+    /// The parts of the class this reader has no right to.
+    hidden: Vec<Part>,
 }
 
 /// Class and place of the base record in a path.
@@ -331,13 +349,33 @@ fn base_of(
     Ok((class, Place { address, record }))
 }
 
+/// That the village of `code` was joined to another one, and which; `None` when it was not.
+pub(crate) fn joined_note(
+    store: &Store,
+    code: &AddressCode,
+    l: Text,
+) -> Result<Option<String>, Failure> {
+    let code = *code;
+    let found = store.read(|connection| Ok(divisions::resolve(connection, &code)))?;
+    // A damaged or missing register must not take a page down.
+    let Ok(Resolution::Succeeded { from, to }) = found else { return Ok(None) };
+    let names: Vec<String> = to.iter().map(|to| format!("{} {}", to.name, to.code)).collect();
+    Ok(Some(l.t2("village-joined", ("old", from.name), ("new", names.join(l.t("and").as_str())))))
+}
+
+/// The names of parts, as people list them.
+pub(crate) fn part_names(l: Text, parts: &[Part]) -> String {
+    let names: Vec<&str> = parts.iter().map(|part| part.name(domain_language(l))).collect();
+    names.join(l.t("and").as_str())
+}
+
 fn load(store: &Store, reader: &Serial, class: Class, place: Place) -> Result<Loaded, Failure> {
     let authority = store.authority();
-    let (mut views, mut hidden) = (Vec::new(), 0);
+    let (mut views, mut hidden) = (Vec::new(), Vec::new());
     for part in class.parts() {
         let home = class.home(part, place.address, place.record);
         if authority.may(reader, Rights::READ, &home).is_err() {
-            hidden += 1;
+            hidden.push(part);
             continue;
         }
         if let Some(view) = store.view(&home)? {
@@ -360,8 +398,29 @@ impl Loaded {
         self.class.home(Part::Base, self.place.address, self.place.record)
     }
 
+    /// The name: of a child the whole one, where the reader may see it.
     fn name(&self, l: Text) -> String {
-        self.fields().remove("name").unwrap_or_else(|| l.t("record-unnamed"))
+        let mut fields = self.fields();
+        let behind = self.class.fields.iter().filter(|f| f.stands_in.as_deref() == Some("name"));
+        let whole = behind.filter_map(|field| fields.get(&field.key)).next().cloned();
+        whole.or_else(|| fields.remove("name")).unwrap_or_else(|| l.t("record-unnamed"))
+    }
+
+    fn base(&self) -> Option<&DocumentView> {
+        self.views.iter().find(|(part, _)| *part == Part::Base).map(|(_, view)| view)
+    }
+
+    /// Where the record is now; `None` while it is here.
+    fn moved_to(&self) -> Option<Place> {
+        self.base().and_then(domain::moved_to)
+    }
+
+    /// Refuses to change what has moved away.
+    fn still_here(&self, l: Text) -> Result<(), Failure> {
+        match self.moved_to() {
+            Some(place) => Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -378,6 +437,7 @@ async fn edit_form(
         load(store, &reader, class, place)
     })
     .await?;
+    loaded.still_here(staff.visit.l)?;
     let current = loaded.fields();
     let filled = Filled { values: current.clone(), ..Filled::default() };
     Ok(html(&edit_page(&state, &staff, &loaded, &current, filled)?))
@@ -399,7 +459,7 @@ fn edit_page(
         let home = class.home(part, place.address, place.record);
         authority.may(&writer, Rights::WRITE.with(Rights::READ), &home).is_ok()
     };
-    let parts = parts_of(l, class, &filled.values, &filled.problems, may, false);
+    let parts = parts_of(l, class, &filled.values, &filled.problems, &may, false);
     if parts.is_empty() {
         return Err(Failure::Forbidden(l.t("no-right-to-edit")));
     }
@@ -416,6 +476,7 @@ fn edit_page(
         error: filled.error,
         address: None,
         parts,
+        hidden: not_in_form(l, class, &may),
     })
 }
 
@@ -432,6 +493,7 @@ async fn edit(
         load(store, &reader, class, place)
     })
     .await?;
+    loaded.still_here(l)?;
     let (mut fields, mut seen) = (Fields::new(), Fields::new());
     for (name, text) in posted.0 {
         match name.strip_prefix("was.") {
@@ -440,6 +502,7 @@ async fn edit(
             None => drop(fields.insert(name, text)),
         }
     }
+    let seen = domain::with_masks(seen, &loaded.fields());
     let catalogue = catalogue(&state).await?;
     let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
     let key = &loaded.class.key;

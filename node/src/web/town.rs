@@ -8,6 +8,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_crdt::store::Store;
+use cunlian_governance::divisions;
 use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
 use cunlian_governance::query::{self};
 use cunlian_governance::ticket::{Channel, State as TicketState};
@@ -125,7 +126,10 @@ async fn queue_fragment(
 
 async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueList, Failure> {
     let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
-    let region = code_of(&asked.village).filter(|code| own.contains(code)).unwrap_or(own);
+    let mine = state.regions();
+    let within = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
+    let village = code_of(&asked.village).filter(within);
+    let region = village.unwrap_or(own);
     let states = match asked.state.as_str() {
         "all" => Vec::new(),
         name => match TicketState::from_name(name) {
@@ -137,16 +141,27 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
     let channel = Channel::from_name(&asked.channel);
     let reader = staff.person.author.serial;
     let (groups, shown, counts) = ask(state, move |store| {
-        let mut rows = store.read(|connection| query::ticket::list(connection, &filter))?;
+        // Tickets at the old code of a village that was joined to another are the other's.
+        let regions = match village {
+            Some(village) => store.read(|c| Ok(divisions::family(c, &village)))?,
+            None => mine.clone(),
+        };
+        let here = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
+        let regions: Vec<AddressCode> = regions.into_iter().filter(here).collect();
+        let mut rows =
+            store.read(|connection| query::ticket::list_within(connection, &filter, &regions))?;
         rows.retain(|row| channel.is_none() || row.channel == channel);
         let shown = rows.len();
         let groups = groups(store, &reader, rows, l, now_ms)?;
-        let counts = store.read(|c| query::ticket::counts_by_state(c, region))?;
+        let mut counts = Vec::new();
+        for region in regions {
+            counts.extend(store.read(|c| query::ticket::counts_by_state(c, region))?);
+        }
         Ok::<_, Failure>((groups, shown, counts))
     })
     .await?;
     let count = |wanted: TicketState| {
-        counts.iter().find(|(state, _)| *state == wanted).map_or(0, |(_, count)| *count)
+        counts.iter().filter(|(state, _)| *state == wanted).map(|(_, count)| *count).sum::<u64>()
     };
     let summary = l.with(
         "queue-summary",
@@ -214,7 +229,8 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
             let filter = Filter { limit: 100_000, ..Filter::open(region) };
             let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
             for row in query::ticket::list(connection, &filter)? {
-                *open.entry(row.home.address).or_default() += 1;
+                let today = divisions::successor(connection, &row.home.address);
+                *open.entry(today.unwrap_or(row.home.address)).or_default() += 1;
             }
             Ok((coverage(connection, region)?, divisions, here, open))
         })?;

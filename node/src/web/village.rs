@@ -53,28 +53,31 @@ struct TodayList {
     open: Vec<TicketItem>,
 }
 
-/// The open tickets of `region`, due first.
+/// The open tickets of `regions`, due first.
 fn open_tickets(
     store: &Store,
     reader: &Serial,
-    region: AddressCode,
+    regions: &[AddressCode],
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
-    let rows = store.read(|connection| query::ticket::list(connection, &Filter::open(region)))?;
+    let filter = Filter::open(AddressCode::COUNTRY);
+    let rows = store.read(|connection| query::ticket::list_within(connection, &filter, regions))?;
     ticket_items(store, reader, rows, l, now_ms)
 }
 
 async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
-    let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
+    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
     let reader = staff.person.author.serial;
     let (open, answered, conflicts) = ask(&state, move |store| {
-        let open = open_tickets(store, &reader, region, l, now_ms)?;
-        let filter =
-            Filter { states: vec![domain::State::Answered], limit: 10, ..Filter::all(region) };
-        let rows = store.read(|connection| query::ticket::list(connection, &filter))?;
+        let open = open_tickets(store, &reader, &regions, l, now_ms)?;
+        let all = Filter::all(AddressCode::COUNTRY);
+        let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
+        let rows =
+            store.read(|connection| query::ticket::list_within(connection, &filter, &regions))?;
         let answered = ticket_items(store, &reader, rows, l, now_ms)?;
-        let conflicts = store.read(|connection| query::conflict::count(connection, region))?;
+        let conflicts =
+            store.read(|connection| query::conflict::count_within(connection, &regions))?;
         Ok::<_, Failure>((open, answered, conflicts))
     })
     .await?;
@@ -84,9 +87,9 @@ async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, 
 }
 
 async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
-    let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
+    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
     let reader = staff.person.author.serial;
-    let open = ask(&state, move |store| open_tickets(store, &reader, region, l, now_ms)).await?;
+    let open = ask(&state, move |store| open_tickets(store, &reader, &regions, l, now_ms)).await?;
     Ok(html(&TodayList { l, open }))
 }
 

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use cunlian_crdt::store::Store;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
 use cunlian_governance::query;
@@ -20,10 +20,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Caller, Object};
+use crate::text::Text;
 use crate::web::WebState;
 use crate::web::component::Height;
 use crate::web::failure::Failure;
 use crate::web::reading::{ask, domain_language, height};
+use crate::web::record::joined_note;
+use crate::web::record::relocation::plan;
 use crate::web::writing::{new_document, save};
 
 /// Most records in one answer.
@@ -35,6 +38,7 @@ pub(super) fn routes() -> Router<WebState> {
     Router::new()
         .route("/api/v1/records", get(search).post(register))
         .route("/api/v1/records/{category}/{address}/{document}", get(show).put(edit))
+        .route("/api/v1/records/{category}/{address}/{document}/move", post(relocate))
         .route("/api/v1/conflicts", get(conflicts))
 }
 
@@ -64,18 +68,23 @@ async fn search(
     Caller(staff): Caller,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Failure> {
-    let region = state.place().0;
+    let regions = state.regions();
     let reader = staff.person.author.serial;
-    let body = ask(&state, move |store| find(store, &reader, region, &asked)).await?;
+    let l = staff.visit.l;
+    let body = ask(&state, move |store| find(store, &reader, &regions, &asked, l)).await?;
     Ok(Json(body))
 }
 
 fn find(
     store: &Store,
     reader: &Serial,
-    region: AddressCode,
+    regions: &[AddressCode],
     asked: &Asked,
+    l: Text,
 ) -> Result<Value, Failure> {
+    let authority = store.authority();
+    let may = |home: &Home| authority.may(reader, Rights::READ, home).is_ok();
+    let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
     let (catalogue, hits) = store.read(|connection| {
         let catalogue = query::catalogue(connection, region)?;
         let class = asked.class.as_deref().and_then(|key| catalogue.class(key));
@@ -86,14 +95,14 @@ fn find(
             offset: asked.offset,
             limit: asked.limit.unwrap_or(50).min(LIMIT_MAX),
         };
-        Ok((catalogue.clone(), query::record::search(connection, &search)?))
+        let hits = query::record::search_as(connection, &search, regions, &may)?;
+        Ok((catalogue.clone(), hits))
     })?;
-    let authority = store.authority();
     let mut records = Vec::new();
     for hit in hits.hits {
         let Some(class) = catalogue.by_number(hit.class) else { continue };
         let home = class.home(Part::Base, hit.place.address, hit.place.record);
-        if authority.may(reader, Rights::READ, &home).is_ok() {
+        if may(&home) {
             records.push(json!({
                 "class": class.key,
                 "category": home.category.to_string(),
@@ -103,11 +112,21 @@ fn find(
                 "fields": hit.fields,
                 "updated_ms": hit.updated_ms,
                 "conflicted": hit.conflicted,
+                "moved_to": hit.moved_to.map(|place| place_object(&class.key, place)),
                 "reached": reached_name(height(store, &home)?),
             }));
         }
     }
-    Ok(json!({ "records": records, "more": hits.more }))
+    let note = match AddressCode::parse(asked.q.trim()) {
+        Ok(code) => joined_note(store, &code, l)?,
+        Err(_) => None,
+    };
+    Ok(json!({ "records": records, "more": hits.more, "note": note }))
+}
+
+/// A record elsewhere.
+fn place_object(class: &str, place: Place) -> Value {
+    json!({ "class": class, "address": place.address, "document": place.record })
 }
 
 #[derive(Deserialize)]
@@ -148,6 +167,10 @@ async fn register(
             reason: "a record belongs to a village or below".to_owned(),
             field: Some("address".to_owned()),
         });
+    }
+    let (address, l) = (new.address, staff.visit.l);
+    if let Some(reason) = ask(&state, move |store| joined_note(store, &address, l)).await? {
+        return Err(Failure::Malformed { reason, field: Some("address".to_owned()) });
     }
     let place = Place { address: new.address, record: new.document.unwrap_or_else(new_document) };
     let home = class.home(Part::Base, place.address, place.record);
@@ -214,18 +237,30 @@ fn place_of(
     Ok((class, Place { address, record }))
 }
 
-/// The texts of all parts that are here and that `reader` may see, and the conflicts in them.
-fn texts(
-    store: &Store,
-    reader: &Serial,
-    class: &Class,
-    place: Place,
-) -> Result<(Fields, Vec<Value>), Failure> {
+/// What `reader` may see of a record.
+struct Texts {
+    /// The texts of all parts that are here.
+    fields: Fields,
+    conflicts: Vec<Value>,
+    /// The parts of the class that the reader has no right to.
+    hidden: Vec<Part>,
+}
+
+impl Texts {
+    /// Where the record is now; `None` while it is here.
+    fn moved_to(&self) -> Option<Place> {
+        self.fields.get(domain::MOVED_TO).and_then(|link| Place::from_link(link))
+    }
+}
+
+fn texts(store: &Store, reader: &Serial, class: &Class, place: Place) -> Result<Texts, Failure> {
     let authority = store.authority();
     let (mut fields, mut conflicts, mut is_there) = (Fields::new(), Vec::new(), false);
+    let mut hidden = Vec::new();
     for part in class.parts() {
         let home = class.home(part, place.address, place.record);
         if authority.may(reader, Rights::READ, &home).is_err() {
+            hidden.push(part);
             continue;
         }
         let Some(view) = store.view(&home)? else { continue };
@@ -240,7 +275,7 @@ fn texts(
             fields.insert(key, field.current.text);
         }
     }
-    if is_there { Ok((fields, conflicts)) } else { Err(Failure::NotFound) }
+    if is_there { Ok(Texts { fields, conflicts, hidden }) } else { Err(Failure::NotFound) }
 }
 
 async fn show(
@@ -252,12 +287,19 @@ async fn show(
     let (class, place) = place_of(&catalogue, &category, address, document)?;
     let reader = staff.person.author.serial;
     ask(&state, move |store| {
-        let (fields, conflicts) = texts(store, &reader, &class, place)?;
+        let found = texts(store, &reader, &class, place)?;
         let home = class.home(Part::Base, place.address, place.record);
         let reached = reached_name(height(store, &home)?);
+        let moved_to = found.moved_to().map(|place| place_object(&class.key, place));
+        let Texts { mut fields, conflicts, hidden } = found;
+        let moved_from = fields.get(domain::MOVED_FROM).and_then(|link| Place::from_link(link));
+        fields.retain(|key, _| !domain::is_link(key));
         let class = &class.key;
         Ok::<_, Failure>(Json(json!({
-            "class": class, "fields": fields, "conflicts": conflicts, "reached": reached,
+            "class": class, "fields": fields, "conflicts": conflicts, "hidden": hidden,
+            "moved_to": moved_to,
+            "moved_from": moved_from.map(|place| place_object(class, place)),
+            "reached": reached,
         })))
     })
     .await
@@ -281,8 +323,15 @@ async fn edit(
     let (class, place) = place_of(&catalogue, &category, address, document)?;
     let reader = staff.person.author.serial;
     let of_class = class.clone();
-    let (current, _) = ask(&state, move |store| texts(store, &reader, &of_class, place)).await?;
-    let seen = edited.seen.unwrap_or(current);
+    let found = ask(&state, move |store| texts(store, &reader, &of_class, place)).await?;
+    if let Some(place) = found.moved_to() {
+        let l = staff.visit.l;
+        return Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address)));
+    }
+    let seen = match edited.seen {
+        Some(seen) => domain::with_masks(seen, &found.fields),
+        None => found.fields,
+    };
     let origin = origin(edited.source, edited.task);
     let home = class.home(Part::Base, place.address, place.record);
     match domain::edit(&catalogue, &class.key, place, &seen, &edited.fields, &origin) {
@@ -296,16 +345,48 @@ async fn edit(
     }
 }
 
+#[derive(Deserialize)]
+struct Move {
+    village: AddressCode,
+}
+
+async fn relocate(
+    State(state): State<WebState>,
+    Caller(staff): Caller,
+    Path((category, address, document)): RecordPath,
+    Object(wanted): Object<Move>,
+) -> Result<Response, Failure> {
+    let catalogue = catalogue(&state).await?;
+    let (class, place) = place_of(&catalogue, &category, address, document)?;
+    let (author, l) = (staff.person.author.serial, staff.visit.l);
+    let of_class = class.clone();
+    let plan =
+        ask(&state, move |store| plan(store, &author, &of_class, place, wanted.village, SOURCE, l))
+            .await?;
+    let changes = save(&state, staff.person.author.clone(), plan.writes, state.now_ms()).await?;
+    let home = class.home(Part::Base, plan.place.address, plan.place.record);
+    let status = if changes.is_empty() { StatusCode::OK } else { StatusCode::CREATED };
+    let body = json!({
+        "category": home.category.to_string(),
+        "address": home.address,
+        "document": home.document,
+        "parts": plan.taken,
+        "left_behind": plan.left,
+        "changes": changes,
+    });
+    Ok((status, Json(body)).into_response())
+}
+
 async fn conflicts(
     State(state): State<WebState>,
     Caller(staff): Caller,
 ) -> Result<Json<Value>, Failure> {
-    let region = state.place().0;
+    let regions = state.regions();
     let reader = staff.person.author.serial;
     ask(&state, move |store| {
         let authority = store.authority();
-        let found =
-            store.read(|connection| query::conflict::list(connection, region, LIMIT_MAX))?;
+        let found = store
+            .read(|connection| query::conflict::list_within(connection, &regions, LIMIT_MAX))?;
         let conflicts: Vec<Value> = found
             .into_iter()
             .filter(|conflict| authority.may(&reader, Rights::READ, &conflict.home).is_ok())

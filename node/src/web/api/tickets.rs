@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use cunlian_governance::divisions;
 use cunlian_governance::query;
 use cunlian_governance::query::ticket::{Filter, TicketRow};
 use cunlian_governance::signoff::Standing;
@@ -57,7 +58,7 @@ async fn list(
     Caller(staff): Caller,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Failure> {
-    let region = state.place().0;
+    let (region, regions) = (state.place().0, state.regions());
     let states = match asked.state.as_deref() {
         None | Some("") => Vec::new(),
         Some("open") => Filter::open(region).states,
@@ -70,7 +71,8 @@ async fn list(
     let filter = Filter { states, offset: asked.offset, limit, ..Filter::all(region) };
     let reader = staff.person.author.serial;
     ask(&state, move |store| {
-        let rows = store.read(|connection| query::ticket::list(connection, &filter))?;
+        let rows =
+            store.read(|connection| query::ticket::list_within(connection, &filter, &regions))?;
         let authority = store.authority();
         let mut tickets = Vec::new();
         for row in rows {
@@ -124,8 +126,14 @@ async fn report(
     Object(reported): Object<Reported>,
 ) -> Result<Response, Failure> {
     let document = reported.document.unwrap_or_else(new_document);
+    // A hotline may still know the old code of a village that was joined to another.
+    let village = reported.village;
+    let today = ask(&state, move |store| {
+        store.read(|connection| Ok(divisions::successor(connection, &village)))
+    })
+    .await?;
     let new = NewTicket {
-        village: reported.village,
+        village: today.unwrap_or(village),
         channel: reported.channel,
         title: reported.title,
         text: reported.text,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cunlian_governance::catalogue::{Class, Field, FieldKind, Part};
 use cunlian_governance::record::{FIELD_CHARACTERS, Fields};
 
+use super::part_names;
 use crate::text::Text;
 use crate::web::component::{Choice, FieldInput};
 use crate::web::reading::domain_language;
@@ -24,7 +25,7 @@ pub(super) fn parts_of(
     class: &Class,
     values: &Fields,
     problems: &BTreeMap<String, String>,
-    may: impl Fn(Part) -> bool,
+    may: &impl Fn(Part) -> bool,
     focus: bool,
 ) -> Vec<FormPart> {
     let (mut focus, mut noted) = (focus, false);
@@ -48,6 +49,12 @@ pub(super) fn parts_of(
         });
     }
     parts
+}
+
+/// In words, the parts of the class that are not in the form because `may` does not hold.
+pub(super) fn not_in_form(l: Text, class: &Class, may: &impl Fn(Part) -> bool) -> Option<String> {
+    let hidden: Vec<Part> = class.parts().filter(|part| !may(*part)).collect();
+    (!hidden.is_empty()).then(|| l.t1("form-hidden", "parts", part_names(l, &hidden)))
 }
 
 fn input(l: Text, field: &Field, value: Option<&String>, problem: Option<&String>) -> FieldInput {

@@ -1,4 +1,5 @@
-//! One record: every field with its source, author and time, and its conflicts.
+//! One record: every field with its source, author and time, its conflicts, and where it has moved.
+//! What the reader may not see is named, and shown as its mask where it has one.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +8,16 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use cunlian_crdt::document::{DocumentView, FieldView};
 use cunlian_crdt::store::Store;
-use cunlian_governance::catalogue::{Class, Language, Part};
+use cunlian_governance::catalogue::{Language, Part};
 use cunlian_governance::query;
+use cunlian_governance::record::{self as domain, Place};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
-use super::{Loaded, RecordPath, base_of, load, record_href, source_name};
+use super::relocation::may_move;
+use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
 use crate::text::Text;
 use crate::web::WebState;
 use crate::web::clock::full;
@@ -54,6 +57,19 @@ struct RecordPage {
     conflicts: Vec<ConflictBox>,
     parts: Vec<ShownPart>,
     hidden: Option<String>,
+    /// What became of the village, if it was joined to another.
+    joined: Option<String>,
+    moved_to: Option<Moved>,
+    moved_from: Option<Moved>,
+    may_move: bool,
+}
+
+/// The other end of a move.
+struct Moved {
+    href: String,
+    text: String,
+    /// Somebody wrote here after the move, at a node that had not heard of it.
+    later: bool,
 }
 
 #[derive(Deserialize)]
@@ -108,15 +124,18 @@ fn record_page(
         parts.push(ShownPart {
             title: part.name(language).to_owned(),
             sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached)),
-            fields: shown_fields(class, *part, view, &authority, l),
+            fields: shown_fields(loaded, *part, view, &authority, l),
         });
     }
     // The record as a whole has come as far as its slowest part that travels.
     let slowest = heights.first().copied().map_or(Height::Home, height_of);
-    let may_edit = class.parts().any(|part| {
-        let home = class.home(part, place.address, place.record);
-        authority.may(reader, Rights::WRITE, &home).is_ok()
-    });
+    let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), l)?;
+    let from = loaded.base().and_then(domain::moved_from);
+    let may_edit = moved_to.is_none()
+        && class.parts().any(|part| {
+            let home = class.home(part, place.address, place.record);
+            authority.may(reader, Rights::WRITE.with(Rights::READ), &home).is_ok()
+        });
     Ok(RecordPage {
         l,
         page: Page { title: loaded.name(l), ..page },
@@ -130,8 +149,32 @@ fn record_page(
         waiting: loaded.views.iter().map(|(_, view)| view.waiting).sum(),
         conflicts,
         parts,
-        hidden: (loaded.hidden > 0).then(|| l.t1("record-hidden", "n", loaded.hidden)),
+        hidden: (!loaded.hidden.is_empty())
+            .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
+        joined: joined_note(store, &place.address, l)?,
+        may_move: moved_to.is_none() && may_move(&authority, reader, &home),
+        moved_to,
+        moved_from: moved(store, loaded, "record-moved-from", from, l)?,
     })
+}
+
+/// The other end of a move, in words and with the way there.
+fn moved(
+    store: &Store,
+    loaded: &Loaded,
+    key: &str,
+    place: Option<Place>,
+    l: Text,
+) -> Result<Option<Moved>, Failure> {
+    let Some(place) = place else { return Ok(None) };
+    let home = loaded.class.home(Part::Base, place.address, place.record);
+    let name = place_name(store, &place.address)?;
+    let values = loaded.views.iter().flat_map(|(_, view)| &view.fields);
+    let written = |(_, field): (&String, &FieldView)| field.current.writer.recorded_at_ms;
+    let moved_ms = loaded.base().and_then(|base| base.fields.get(domain::MOVED_TO));
+    let moved_ms = moved_ms.map(|field| field.current.writer.recorded_at_ms);
+    let later = moved_ms.is_some_and(|moved_ms| values.map(written).any(|at| at > moved_ms));
+    Ok(Some(Moved { href: record_href(&home), text: l.t1(key, "place", name), later }))
 }
 
 /// Refused and local come before what has reached further; what does not travel comes last.
@@ -157,12 +200,13 @@ const fn height_of(rank: u8) -> Height {
 
 /// The fields of a part in the order of the catalogue, then those it does not know.
 fn shown_fields(
-    class: &Class,
+    loaded: &Loaded,
     part: Part,
     view: &DocumentView,
     authority: &Authority,
     l: Text,
 ) -> Vec<ShownField> {
+    let class = &loaded.class;
     let language = domain_language(l);
     let known = class.fields.iter().filter(|field| field.part == part);
     let mut shown: Vec<ShownField> = known
@@ -176,12 +220,34 @@ fn shown_fields(
             Some(shown_field(field.name(language), text, stored, authority, l))
         })
         .collect();
-    let unknown = view.fields.iter().filter(|(key, _)| class.field(key).is_none());
+    let own = |key: &str| class.field(key).is_none() && !domain::is_link(key);
+    let unknown = view.fields.iter().filter(|(key, _)| own(key) && !domain::is_mask(key));
     shown.extend(
         unknown
             .map(|(key, field)| shown_field(key, field.current.text.clone(), field, authority, l)),
     );
+    if part == Part::Base {
+        shown.extend(masks(loaded, view, authority, l));
+    }
     shown
+}
+
+/// The masks of what this reader may not see; who may sees the values.
+fn masks<'a>(
+    loaded: &'a Loaded,
+    base: &'a DocumentView,
+    authority: &'a Authority,
+    l: Text,
+) -> impl Iterator<Item = ShownField> + 'a {
+    let fields = loaded.class.fields.iter();
+    let hidden = fields.filter(|field| loaded.hidden.contains(&field.part));
+    hidden.filter_map(move |field| {
+        let key = domain::mask_key(field).filter(|key| domain::is_mask(key))?;
+        let stored = base.fields.get(&key)?;
+        let label = l.t1("field-masked", "name", field.name(domain_language(l)));
+        let text = stored.current.text.clone();
+        Some(ShownField { conflict: false, ..shown_field(&label, text, stored, authority, l) })
+    })
 }
 
 fn shown_field(

@@ -5,19 +5,22 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use cunlian_crdt::store::Store;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
+use cunlian_governance::divisions;
 use cunlian_governance::query;
 use cunlian_governance::query::record::{Hits, Search};
 use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
-use super::{catalogue, record_href};
+use super::{catalogue, joined_note, record_href};
 use crate::text::Text;
 use crate::web::WebState;
 use crate::web::component::{Choice, SyncBadge};
 use crate::web::failure::Failure;
 use crate::web::layout::{Page, html};
+use crate::web::plate::code_of;
 use crate::web::reading::{PlaceNames, ask, domain_language, height};
 use crate::web::visit::Staff;
 
@@ -39,6 +42,8 @@ struct ResultRow {
     place: String,
     detail: String,
     conflict: bool,
+    /// Where the record is now, if it has moved away.
+    moved: Option<String>,
     sync: SyncBadge,
 }
 
@@ -51,6 +56,7 @@ struct RecordsPage {
     chosen: String,
     classes: Vec<Choice>,
     rows: Vec<ResultRow>,
+    note: Option<String>,
     found: String,
     empty: String,
 }
@@ -60,6 +66,8 @@ struct RecordsPage {
 struct RecordsList {
     l: Text,
     rows: Vec<ResultRow>,
+    /// That the code that was typed is an old one.
+    note: Option<String>,
     found: String,
     empty: String,
 }
@@ -70,12 +78,13 @@ pub(super) async fn search(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let own = state.place().0;
+    let regions = state.regions();
     let catalogue = catalogue(&state).await?;
-    let RecordsList { rows, found, empty, .. } = results(&state, &staff, &asked).await?;
-    let conflicts =
-        ask(&state, move |store| store.read(|connection| query::conflict::count(connection, own)))
-            .await?;
+    let RecordsList { rows, note, found, empty, .. } = results(&state, &staff, &asked).await?;
+    let conflicts = ask(&state, move |store| {
+        store.read(|connection| query::conflict::count_within(connection, &regions))
+    })
+    .await?;
     Ok(html(&RecordsPage {
         l,
         page: Page::staff(&state, &staff, l.t("records-title")).count("/conflicts", conflicts),
@@ -83,6 +92,7 @@ pub(super) async fn search(
         chosen: asked.class,
         classes: class_choices(&catalogue, l),
         rows,
+        note,
         found,
         empty,
     }))
@@ -105,44 +115,54 @@ fn class_choices(catalogue: &Catalogue, l: Text) -> Vec<Choice> {
 }
 
 async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
-    let (l, region) = (staff.visit.l, state.place().0);
+    let (l, regions) = (staff.visit.l, state.regions());
     let reader = staff.person.author.serial;
     let asked = asked.clone();
     let text: String = asked.q.trim().chars().take(100).collect();
     let is_blank = text.is_empty();
-    let (rows, more) =
-        ask(state, move |store| find(store, &reader, region, &Asked { q: text, ..asked }, l))
-            .await?;
+    let (rows, more, note) = ask(state, move |store| {
+        let note = match code_of(&text) {
+            Some(code) => joined_note(store, &code, l)?,
+            None => None,
+        };
+        let (rows, more) = find(store, &reader, &regions, &Asked { q: text, ..asked }, l)?;
+        Ok::<_, Failure>((rows, more, note))
+    })
+    .await?;
     let found = if more {
         l.t1("records-found-more", "n", rows.len())
     } else {
         l.t1("records-found", "n", rows.len())
     };
     let empty = if is_blank { l.t("records-none-yet") } else { l.t("records-none-found") };
-    Ok(RecordsList { l, rows, found, empty })
+    Ok(RecordsList { l, rows, note, found, empty })
 }
 
 fn find(
     store: &Store,
     reader: &Serial,
-    region: AddressCode,
+    regions: &[AddressCode],
     asked: &Asked,
     l: Text,
 ) -> Result<(Vec<ResultRow>, bool), Failure> {
+    let authority = store.authority();
+    let may = |home: &Home| authority.may(reader, Rights::READ, home).is_ok();
+    let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
+    let typed = code_of(&asked.q).map(|code| code.to_string());
+    let text = typed.as_deref().unwrap_or(&asked.q);
     let (catalogue, Hits { hits, more }) = store.read(|connection| {
         let catalogue = query::catalogue(connection, region)?;
         let class = catalogue.class(&asked.class).map(|class| class.number);
-        let search = Search { text: &asked.q, class, region, offset: 0, limit: SHOWN };
-        let hits = query::record::search(connection, &search)?;
+        let search = Search { text, class, region, offset: 0, limit: SHOWN };
+        let hits = query::record::search_as(connection, &search, regions, &may)?;
         Ok((catalogue, hits))
     })?;
-    let authority = store.authority();
     let mut names = PlaceNames::new(1);
     let mut rows = Vec::new();
     for hit in hits {
         let Some(class) = catalogue.by_number(hit.class) else { continue };
         let home = class.home(Part::Base, hit.place.address, hit.place.record);
-        if authority.may(reader, Rights::READ, &home).is_err() {
+        if !may(&home) {
             continue;
         }
         let shown = class.fields.iter().filter(|field| field.key != "name");
@@ -154,11 +174,35 @@ fn find(
             href: record_href(&home),
             title: if hit.name.is_empty() { l.t("record-unnamed") } else { hit.name },
             class: class.name(domain_language(l)).to_owned(),
-            place: names.of(store, hit.place.address)?,
+            place: place_today(store, &mut names, hit.place.address, l)?,
+            moved: match hit.moved_to {
+                Some(place) => {
+                    Some(l.t1("record-moved-badge", "place", names.of(store, place.address)?))
+                }
+                None => None,
+            },
             detail: detail.join(" · "),
             conflict: hit.conflicted,
             sync: SyncBadge::of(l, height(store, &home)?),
         });
     }
     Ok((rows, more))
+}
+
+/// The name of a place; of a village that was joined to another one, with the name of the other.
+fn place_today(
+    store: &Store,
+    names: &mut PlaceNames,
+    address: AddressCode,
+    l: Text,
+) -> Result<String, Failure> {
+    let name = names.of(store, address)?;
+    let today = store.read(|connection| Ok(divisions::successor(connection, &address)))?;
+    match today {
+        Some(today) => {
+            let today = names.of(store, today)?;
+            Ok(l.t2("place-joined", ("old", name), ("new", today)))
+        }
+        None => Ok(name),
+    }
 }
