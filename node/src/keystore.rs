@@ -7,10 +7,14 @@
 //! |---|---|---|
 //! | `node.key` | 0600 | `cunlian key 1`, newline, 64 hexadecimal digits (Ed25519 seed), newline |
 //! | `root.key` | 0600 | same layout; only where a federation was founded, to be kept off line |
-//! | `federation.root` | 0644 | 64 hexadecimal digits (root public key), newline |
+//! | `node.key.next` | 0600 | same layout; the key that the next certificate is asked for |
+//! | `federation.root` | 0644 | 64 hexadecimal digits (first root public key), newline |
 //! | `node.chain` | 0644 | per certificate, root side first, one line of hexadecimal digits |
+//! | `successions` | 0644 | per succession, of the root or of the node's key, one line likewise |
 //!
-//! Files are written beside, synced and renamed, so a power cut leaves the old or the new one.
+//! Files are written beside, synced and renamed, so a power cut leaves the old or the new one. A
+//! new key is taken over in the order `successions`, `node.chain`, `node.key`: a chain for the
+//! key in `node.key.next` says that the last step is left to do.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -20,8 +24,10 @@ use std::path::{Path, PathBuf};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{Certificate, CertificateError};
 use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::limits;
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
+use cunlian_protocol::succession::{Succession, SuccessionBody};
 use rand::CryptoRng;
 
 const KEY_HEADER: &str = "cunlian key 1";
@@ -31,6 +37,11 @@ pub const NODE_KEY: &str = "node.key";
 pub const ROOT_KEY: &str = "root.key";
 const ROOT_PUBLIC: &str = "federation.root";
 const CHAIN: &str = "node.chain";
+/// File of the key that is to follow.
+pub const NEXT_KEY: &str = "node.key.next";
+const SUCCESSIONS: &str = "successions";
+/// A hello has room for so many beside those of the root.
+const OWN_SUCCESSIONS: usize = limits::SUCCESSIONS / 2;
 
 /// Why keys or certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -148,11 +159,82 @@ impl Keystore {
     pub fn set_chain(&self, root: &PublicKey, chain: &[Vec<u8>]) -> Result<(), KeystoreError> {
         let path = self.directory.join(CHAIN);
         let key = self.key(NODE_KEY)?;
-        verify(&path, root, chain, &key)?;
-        let lines: String = chain.iter().map(|bytes| hex(bytes) + "\n").collect();
+        let certificate = self.verify(root, chain)?;
+        if certificate.body().subject != public_key(&key) {
+            return Err(KeystoreError::OtherKey { path });
+        }
         let root_path = self.directory.join(ROOT_PUBLIC);
         write(&root_path, format!("{root}\n").as_bytes(), 0o644)?;
-        write(&path, lines.as_bytes(), 0o644)
+        write_lines(&path, chain)
+    }
+
+    /// Takes over a chain that the issuer gave for this node's key or for its next one, which
+    /// then becomes its key.
+    pub fn renew(&self, chain: &[Vec<u8>]) -> Result<(), KeystoreError> {
+        let root = self.root()?;
+        let subject = self.verify(&root, chain)?.body().subject;
+        let key = self.key(NODE_KEY)?;
+        let path = self.directory.join(CHAIN);
+        if subject == public_key(&key) {
+            return write_lines(&path, chain);
+        }
+        let next = self.next_key()?.filter(|next| public_key(next) == subject);
+        let next = next.ok_or(KeystoreError::OtherKey { path: path.clone() })?;
+        let body = SuccessionBody { old: public_key(&key), new: subject, stands: Vec::new() };
+        self.add_successions(&[body.sign(&key, &next)])?;
+        write_lines(&path, chain)?;
+        self.take_next_key()
+    }
+
+    /// The key that is to follow, when one was made.
+    pub fn next_key(&self) -> Result<Option<SigningKey>, KeystoreError> {
+        match self.key(NEXT_KEY) {
+            Ok(key) => Ok(Some(key)),
+            Err(KeystoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Renames a file of the keystore over another.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), KeystoreError> {
+        let (from, to) = (self.directory.join(from), self.directory.join(to));
+        let renamed =
+            fs::rename(&from, &to).and_then(|()| fs::File::open(&self.directory)?.sync_all());
+        renamed.map_err(|source| io_error(&from, source))
+    }
+
+    /// Successions of the root and of the node's own key, in the order they were learned.
+    pub fn successions(&self) -> Result<Vec<Succession>, KeystoreError> {
+        let path = self.directory.join(SUCCESSIONS);
+        let expected = "a list of successions, one line of hexadecimal digits each";
+        let malformed = || KeystoreError::Malformed { path: path.clone(), expected };
+        let text = match read(&path) {
+            Err(KeystoreError::Missing { .. }) => return Ok(Vec::new()),
+            text => text?,
+        };
+        let lines = text.lines().map(|line| Succession::verify(&unhex(line)?).ok());
+        lines.map(|succession| succession.ok_or_else(malformed)).collect()
+    }
+
+    /// Keeps successions that are not kept yet.
+    pub fn add_successions(&self, successions: &[Vec<u8>]) -> Result<(), KeystoreError> {
+        let mut kept: Vec<Vec<u8>> =
+            self.successions()?.iter().map(|succession| succession.bytes().to_vec()).collect();
+        let before = kept.len();
+        for bytes in successions {
+            if !kept.contains(bytes) {
+                kept.push(bytes.clone());
+            }
+        }
+        if kept.len() == before {
+            return Ok(());
+        }
+        write_lines(&self.directory.join(SUCCESSIONS), &kept)
+    }
+
+    /// The root key, and those that followed it as far as this keystore knows.
+    pub fn authority(&self) -> Result<Authority, KeystoreError> {
+        self.authority_under(&self.root()?)
     }
 
     /// The federation's root key.
@@ -169,33 +251,60 @@ impl Keystore {
         let text = read(&path)?;
         let chain: Option<Vec<Vec<u8>>> = text.lines().map(unhex).collect();
         let chain = chain.ok_or(KeystoreError::Malformed { path: path.clone(), expected })?;
-        let key = self.key(NODE_KEY)?;
-        let certificate = verify(&path, &self.root()?, &chain, &key)?;
+        let certificate = self.verify(&self.root()?, &chain)?;
+        let subject = certificate.body().subject;
+        let mut next_key = self.next_key()?;
+        let mut key = self.key(NODE_KEY)?;
+        if subject != public_key(&key) {
+            key = next_key
+                .take_if(|next| public_key(next) == subject)
+                .ok_or(KeystoreError::OtherKey { path })?;
+            self.take_next_key()?;
+        }
+        let successions = own_successions(&self.successions()?, subject);
         let software = concat!("cunlian ", env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Identity {
-            certificate,
-            chain,
-            key,
-            next_key: None,
-            software,
-            successions: Vec::new(),
-        })
+        Ok(Identity { certificate, chain, key, next_key, software, successions })
+    }
+
+    /// The last step of a change of key.
+    fn take_next_key(&self) -> Result<(), KeystoreError> {
+        self.rename(NEXT_KEY, NODE_KEY)
+    }
+
+    fn authority_under(&self, root: &PublicKey) -> Result<Authority, KeystoreError> {
+        let mut authority = Authority::new(*root);
+        for succession in self.successions()? {
+            // Its signatures hold; those of the node's own key are of no interest here.
+            let _ = authority.succeed(succession.bytes());
+        }
+        Ok(authority)
+    }
+
+    fn verify(&self, root: &PublicKey, chain: &[Vec<u8>]) -> Result<Certificate, KeystoreError> {
+        let path = self.directory.join(CHAIN);
+        self.authority_under(root)?
+            .verify_chain(chain)
+            .map_err(|source| KeystoreError::Chain { path, source })
     }
 }
 
-fn verify(
-    path: &Path,
-    root: &PublicKey,
-    chain: &[Vec<u8>],
-    key: &SigningKey,
-) -> Result<Certificate, KeystoreError> {
-    let certificate = Authority::new(*root)
-        .verify_chain(chain)
-        .map_err(|source| KeystoreError::Chain { path: path.to_owned(), source })?;
-    if certificate.body().subject != public_key(key) {
-        return Err(KeystoreError::OtherKey { path: path.to_owned() });
+/// The latest successions that lead to a key, the oldest first: peers that know the node by a key
+/// from before these have to be told by hand.
+fn own_successions(known: &[Succession], key: PublicKey) -> Vec<Vec<u8>> {
+    let mut own = Vec::new();
+    let mut at = key;
+    while let Some(succession) = known.iter().rev().find(|s| s.body().new == at)
+        && own.len() < OWN_SUCCESSIONS
+    {
+        at = succession.body().old;
+        own.insert(0, succession.bytes().to_vec());
     }
-    Ok(certificate)
+    own
+}
+
+fn write_lines(path: &Path, list: &[Vec<u8>]) -> Result<(), KeystoreError> {
+    let lines: String = list.iter().map(|bytes| hex(bytes) + "\n").collect();
+    write(path, lines.as_bytes(), 0o644)
 }
 
 /// Lower-case hexadecimal digits of `bytes`.
@@ -224,7 +333,8 @@ fn read(path: &Path) -> Result<String, KeystoreError> {
     })
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeystoreError> {
+/// Writes a file beside, syncs it and renames it into its place.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), KeystoreError> {
     let draft = path.with_extension("draft");
     let written = fs::OpenOptions::new()
         .write(true)

@@ -342,6 +342,7 @@ mod tests {
             started_at_ms: 5_000,
             as_of_ms: 6_000,
             health: Health::Ok,
+            suspended: None,
             clock: Clock::Ok,
             peers,
             cut_links: Vec::new(),
