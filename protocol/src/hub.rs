@@ -169,6 +169,9 @@ pub enum Effect {
         child: Serial,
         /// What it asks for.
         renewal: Renewal,
+        /// Whether the session is for renewal only: the certificate has run out or was replaced,
+        /// another waits for the child, or the child came back from a copy.
+        restricted: bool,
     },
     /// The issuer gave this node a new chain: check it and take it over.
     Issued(Vec<Vec<u8>>),
@@ -492,9 +495,10 @@ impl Hub {
                     effects.push(Effect::Succeeded { old, new });
                 }
                 session::Effect::Renew(renewal) => {
-                    let session = self.sessions.get(&connection);
-                    if let Some(child) = session.and_then(Session::peer).map(Certificate::serial) {
-                        effects.push(Effect::Renew { connection, child, renewal });
+                    let Some(session) = self.sessions.get(&connection) else { continue };
+                    let restricted = session.report().renewing;
+                    if let Some(child) = session.peer().map(Certificate::serial) {
+                        effects.push(Effect::Renew { connection, child, renewal, restricted });
                     }
                 }
                 session::Effect::Issued(chain) => effects.push(Effect::Issued(chain)),

@@ -1,7 +1,7 @@
 //! The next certificate: asked for by the dialler, decided by its issuer's runtime.
 //!
 //! A node asks when less than a third of its certificate's life is left, when its parent has a
-//! newer certificate than the one it was certified by, and when the parent says so in its welcome
+//! newer certificate than the one it was certified by, when it has made itself another key, and when the parent says so in its welcome
 //! (`renewing`): because the certificate has expired, because another one waits for it, or because
 //! the node came back from a copy. Then the session is for this alone: the node hands up what
 //! waits for a tier above, and then asks.
@@ -72,7 +72,7 @@ impl Session {
         // The parent must outlive what it signs, or asking would lead to no later end.
         let longer = peer.body().not_after_ms > body.not_after_ms;
         let moved = body.issuer != Some(peer.serial());
-        if (old && longer) || moved {
+        if (old && longer) || moved || self.identity.next_key.is_some() {
             self.ask_for_renewal();
         }
     }
