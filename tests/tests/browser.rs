@@ -7,14 +7,17 @@
 )]
 
 mod browser {
+    mod account;
     pub mod chromium;
     mod conflicts;
     pub mod fixture;
     mod guards;
     mod interface;
+    mod moves;
     pub mod plain;
     mod process;
     mod readable;
+    mod signoff;
     mod staff;
     mod villager;
 }

@@ -2,6 +2,7 @@
 //! the status in the test's hand.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
@@ -49,6 +50,10 @@ pub struct Node {
     pub operator: Author,
     /// The node itself, as an author of changes.
     pub author: Author,
+    /// What administrators do to the node.
+    pub administration: Administration,
+    /// How far the node's clock is ahead of the machine's, milliseconds.
+    pub ahead_ms: Arc<AtomicI64>,
     _directory: TempDir,
 }
 
@@ -57,6 +62,8 @@ struct Place {
     code: &'static str,
     name: &'static str,
     operator: (&'static str, &'static str, &'static str),
+    /// Codes of other villages it holds, after they were joined to it.
+    joined: &'static [&'static str],
 }
 
 const COUNTY: Place = Place {
@@ -64,18 +71,21 @@ const COUNTY: Place = Place {
     code: "370322",
     name: "高青县",
     operator: ("zhao", "赵敏", "analyst"),
+    joined: &[],
 };
 const TOWN: Place = Place {
     tier: Tier::Town,
     code: "370322102",
     name: "高城镇",
     operator: ("li", "李强", "dispatcher"),
+    joined: &[],
 };
 const VILLAGE: Place = Place {
     tier: Tier::Village,
     code: STORY_VILLAGE,
     name: "苑兴村",
     operator: ("wang", "王书记", "village_operator"),
+    joined: &[],
 };
 
 impl Node {
@@ -92,6 +102,18 @@ impl Node {
     /// The node of 高城镇.
     pub async fn town() -> Self {
         Self::start(&[COUNTY, TOWN], StoreOptions::default()).await
+    }
+
+    /// The node of 高城镇 with its leader at work instead of its dispatcher.
+    pub async fn town_with_leader() -> Self {
+        let town = Place { operator: ("sun", "孙镇长", "leader"), ..TOWN };
+        Self::start(&[COUNTY, town], StoreOptions::default()).await
+    }
+
+    /// The village terminal of 苑兴村 after 旧苑村 was joined to it: it holds both.
+    pub async fn joined_village() -> Self {
+        let village = Place { joined: &["370322102299"], ..VILLAGE };
+        Self::start(&[COUNTY, TOWN, village], StoreOptions::default()).await
     }
 
     /// The node of 高青县.
@@ -132,31 +154,37 @@ impl Node {
         let status = watch::Sender::new(status(place, places.iter().rev().nth(1)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let ahead = Arc::clone(&ahead_ms);
+        let clock: Arc<dyn Fn() -> i64 + Send + Sync> =
+            Arc::new(move || now_ms() + ahead.load(Ordering::Relaxed));
+        let administration = Administration {
+            store: store.clone(),
+            identity: Arc::new(Identity {
+                certificate: certificate.clone(),
+                chain: chain.clone(),
+                key: author.key.clone(),
+                next_key: None,
+                software: String::new(),
+                successions: Vec::new(),
+            }),
+            operators: operators.clone(),
+            data_dir: directory.path().to_owned(),
+            now_ms: Arc::clone(&clock),
+        };
         let web = WebState::new(WebConfig {
             store: store.clone(),
             node: Author { session: 3, ..author.clone() },
             status: status.subscribe(),
-            operators: operators.clone(),
-            administration: Administration {
-                store: store.clone(),
-                identity: Arc::new(Identity {
-                    certificate: certificate.clone(),
-                    chain: chain.clone(),
-                    key: author.key.clone(),
-                    next_key: None,
-                    software: String::new(),
-                    successions: Vec::new(),
-                }),
-                operators,
-                data_dir: directory.path().to_owned(),
-                now_ms: Arc::new(now_ms),
-            },
+            operators,
+            administration: administration.clone(),
             metrics: Metrics::new(directory.path()),
-            now_ms: Arc::new(now_ms),
+            now_ms: clock,
             public_url: url.clone(),
         });
         tokio::spawn(serve(listener, web));
-        Self { url, store, status, operator, author, _directory: directory }
+        let _directory = directory;
+        Self { url, store, status, operator, author, administration, ahead_ms, _directory }
     }
 
     /// Puts in a small generated library and tickets in every state, and the story, as far as the
@@ -205,12 +233,14 @@ fn chain(places: &[Place]) -> (Authority, Vec<Vec<u8>>, SigningKey) {
     let (mut chain, mut issuer, mut issuer_key) = (Vec::new(), None, root);
     for (seed, place) in (2..).zip(places) {
         let key = SigningKey::from_bytes(&[seed; 32]);
+        let codes = std::iter::once(&place.code).chain(place.joined);
+        let regions = codes.map(|code| AddressCode::parse(code).unwrap());
         let body = CertificateBody {
             subject: public_key(&key),
             name: place.name.to_owned(),
             kind: AuthorKind::Node,
             tier: place.tier,
-            grants: preset::grants(place.tier, AddressCode::parse(place.code).unwrap()),
+            grants: regions.flat_map(|region| preset::grants(place.tier, region)).collect(),
             issued_at_ms: 0,
             not_after_ms: i64::MAX - i64::from(seed),
             issuer,
