@@ -28,20 +28,21 @@ const GROUP: usize = 8;
 #[derive(Template)]
 #[template(path = "sheet.svg", escape = "html")]
 struct Sheet {
-    l: Text,
     name: String,
     name_size: u32,
-    invited_by: String,
-    code: String,
-    until: String,
-    id: String,
     modules: usize,
     squares: String,
     lines: Vec<Line>,
 }
 
+/// A line of text: place and size in millimetres.
+#[derive(Default)]
 struct Line {
+    x: usize,
     y: usize,
+    size: usize,
+    bold: bool,
+    mono: bool,
     text: String,
 }
 
@@ -95,33 +96,67 @@ pub enum SheetError {
 /// The sheet of one invitation, as SVG.
 pub fn sheet(invited: &Invited, l: Text) -> Result<String, SheetError> {
     let (modules, squares) = picture::path(&invited.token)?;
-    let groups: Vec<String> = invited
-        .token
-        .chars()
-        .collect::<Vec<_>>()
-        .chunks(GROUP)
-        .map(|group| group.iter().collect())
-        .collect();
-    let lines = groups.chunks(LINE_GROUPS).enumerate();
-    let lines = lines.map(|(at, line)| Line { y: 238 + 7 * at, text: line.join(" ") }).collect();
     let characters = u32::try_from(invited.name.chars().count()).unwrap_or(u32::MAX).max(1);
-    let sheet = Sheet {
-        l,
-        name: invited.name.clone(),
-        name_size: (170 / characters).clamp(7, 16),
-        invited_by: l.t2(
-            "sheet-parent",
-            ("tier", l.of("tier", invited.tier.name())),
-            ("parent", &invited.parent),
-        ),
-        code: invited.region.to_string(),
-        until: clock::full(invited.expires_at_ms),
-        id: invited.id.clone(),
-        modules,
-        squares,
-        lines,
-    };
-    Ok(sheet.render()?)
+    let mut lines = heading(invited, l);
+    lines.extend(steps(l));
+    lines.extend(typed(&invited.token));
+    let name_size = (170 / characters).clamp(5, 16);
+    Ok(Sheet { name: invited.name.clone(), name_size, modules, squares, lines }.render()?)
+}
+
+fn heading(invited: &Invited, l: Text) -> Vec<Line> {
+    let tier = l.of("tier", invited.tier.name());
+    let invited_by = l.t2("sheet-parent", ("tier", tier), ("parent", &invited.parent));
+    let plain = |x, y, size, text| Line { x, y, size, text, ..Line::default() };
+    let bold = |y, size, text| Line { x: 118, y, size, bold: true, text, ..Line::default() };
+    let mono = |x, y, text| Line { x, y, size: 6, mono: true, text, ..Line::default() };
+    vec![
+        plain(20, 28, 7, l.t("sheet-title")),
+        mono(20, 60, invited.region.to_string()),
+        plain(20, 69, 5, invited_by),
+        plain(118, 88, 5, l.t("sheet-until")),
+        bold(98, 8, clock::full(invited.expires_at_ms)),
+        plain(118, 114, 5, l.t("sheet-id")),
+        mono(118, 122, invited.id.clone()),
+        bold(140, 6, l.t("sheet-once")),
+        plain(118, 149, 5, l.t("sheet-lost")),
+    ]
+}
+
+fn steps(l: Text) -> impl Iterator<Item = Line> {
+    let steps = [
+        l.t("sheet-step1"),
+        l.t("sheet-step2"),
+        l.t("sheet-step3"),
+        l.t("sheet-step4"),
+        l.t("sheet-typed"),
+    ];
+    let places = [(178, 6), (189, 6), (200, 6), (211, 6), (228, 4)];
+    steps.into_iter().zip(places).map(|(text, (y, size))| Line {
+        x: 20,
+        y,
+        size,
+        text,
+        ..Line::default()
+    })
+}
+
+/// The token in groups that the eye can follow while typing.
+fn typed(token: &str) -> Vec<Line> {
+    let characters: Vec<char> = token.chars().collect();
+    let groups: Vec<String> =
+        characters.chunks(GROUP).map(|group| group.iter().collect()).collect();
+    let lines = groups.chunks(LINE_GROUPS).zip((238..).step_by(7));
+    lines
+        .map(|(line, y)| Line {
+            x: 20,
+            y,
+            size: 5,
+            mono: true,
+            text: line.join(" "),
+            ..Line::default()
+        })
+        .collect()
 }
 
 /// Writes one sheet per invitation, and `index.html`, into a directory, which is made.

@@ -4,7 +4,7 @@
 //! It may be stopped at any moment, with Ctrl-C or by a power cut, and run again: the key stays,
 //! the parent gives it the same certificate, and the copy goes on where it was.
 
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, Read as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -76,11 +76,19 @@ impl Join {
         if self.token != "-" {
             return Ok(self.token.clone());
         }
-        // A scanner ends its line and not its input; an empty line before it is skipped.
+        // A scanner ends its line and not its input; who types it may use several lines, and says
+        // with an empty one that this was all.
         let mut text = String::new();
         let mut input = io::BufReader::new(io::stdin().lock().take(TOKEN_BYTES));
-        while text.trim().is_empty() && io::BufRead::read_line(&mut input, &mut text)? > 0 {}
-        Ok(text)
+        loop {
+            let before = text.len();
+            let read = input.read_line(&mut text)?;
+            let line = text.get(before..).unwrap_or_default().trim();
+            let ended = line.is_empty() && !text.trim().is_empty();
+            if read == 0 || ended || text.parse::<Token>().is_ok() {
+                return Ok(text);
+            }
+        }
     }
 
     async fn join(&self, token: &Token) -> Result<Joined, Failure> {
@@ -102,7 +110,9 @@ impl Join {
             _ = tokio::signal::ctrl_c() => false,
         };
         progress.end();
-        let documents = status.borrow().documents;
+        // The status is put together several times a second; the store knows now.
+        let counts = service.store().counts();
+        let documents = counts.map_or_else(|_| status.borrow().documents, |now| now.total.documents);
         service.stop().await;
         Ok(Copied { in_step, documents })
     }

@@ -5,7 +5,8 @@
 //! | 1 | `node.key` | the invitation is bound to it: the same key must ask again after a cut |
 //! | 2 | `join.invitation` | id of the invitation: whose interrupted join this is |
 //! | 3 | `cunlian.toml` | with the parent as first peer |
-//! | 4 | `federation.root`, `node.chain` | a directory with a chain is a member, and complete |
+//! | 4 | `clock.json` | the parent's time, by which everything after is judged |
+//! | 5 | `federation.root`, `node.chain` | a directory with a chain is a member, and complete |
 //!
 //! A join that is interrupted anywhere is continued by running it again with the same token. A
 //! directory that is a member already is never changed.
@@ -21,6 +22,7 @@ use cunlian_protocol::enrolment::Token;
 use cunlian_protocol::signing::SigningKey;
 
 use super::asking::{AskError, Granted, ask};
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Peer};
 use crate::keystore::{Keystore, KeystoreError, NODE_KEY};
 use crate::service::own_region;
@@ -145,7 +147,7 @@ fn prepare(
     Ok(key)
 }
 
-/// Steps 3 and 4.
+/// Steps 3 to 5.
 fn finish(
     data_dir: &Path,
     keystore: &Keystore,
@@ -159,6 +161,8 @@ fn finish(
     let path = data_dir.join(crate::config::FILE);
     let synced = fs::File::open(&path).and_then(|file| file.sync_all());
     synced.map_err(|source| JoinError::Io { path, source })?;
+    // A machine that woke up in 1970 goes by this from its first session on.
+    Clock::open(data_dir).beacon(granted.clock_ms);
     keystore.set_chain(&token.root, &granted.chain)?;
     let body = granted.certificate.body();
     Ok(Joined {
