@@ -32,21 +32,6 @@ async fn a_flood_of_reports_is_stopped_politely() {
     });
 }
 
-/// Shows that guessing a password is stopped after a few tries, in words.
-#[tokio::test(flavor = "multi_thread")]
-async fn guessing_a_password_is_stopped() {
-    let node = Node::village().await;
-    tokio::task::block_in_place(|| {
-        let plain = Plain::new(&node.url);
-        let guess = || {
-            plain.submit("/login", "/login", &[("name", "wang"), ("password", "wrong-password")])
-        };
-        let statuses: Vec<u16> = (0..8).map(|_| guess().status.as_u16()).collect();
-        assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429, 429]);
-        assert!(guess().text.contains("操作太频繁"));
-    });
-}
-
 /// Shows that a form without the token of its visit changes nothing, with or without a session.
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_of_other_sites_are_refused() {
