@@ -2,23 +2,23 @@
 //! edits, and tables that are equal wherever the documents are.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cunlian_crdt::document::{Author, Write};
+use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
-use cunlian_governance::catalogue::Catalogue;
+use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_governance::query::{self, ticket::Filter};
 use cunlian_governance::record::{self, Fields, Origin, Place};
-use cunlian_governance::ticket::{self, Action, Assignee, State, Verb};
+use cunlian_governance::ticket::{self, Action, Assignee, Body, State, Ticket, Verb};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::scope::Scope;
@@ -66,19 +66,25 @@ struct Node {
 
 const TOWN: u8 = 2;
 const VILLAGE: u8 = 3;
+const LEADER: u8 = 4;
 
 fn node(seed: u8) -> Node {
     let read_write = Rights::READ.with(Rights::WRITE);
     let town_rights = read_write.with(Rights::ASSIGN);
     let town = certificate(TOWN, "高城镇", Tier::Town, "370322102", town_rights);
     let village = certificate(VILLAGE, "苑兴村", Tier::Village, STORY_VILLAGE, read_write);
-    let own = Serial::of(if seed == TOWN { &town } else { &village });
+    let leader = leader();
+    let chain = vec![match seed {
+        TOWN => town.clone(),
+        LEADER => leader.clone(),
+        _ => village.clone(),
+    }];
+    let own = Serial::of(chain.first().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let chain = vec![if seed == TOWN { town.clone() } else { village.clone() }];
     let identity = StoreIdentity { root: public_key(&key(1)), own: Some(own), chain };
     let options = StoreOptions::default();
     let store = Store::open(dir.path(), Arc::new(GovernanceProjector), identity, options).unwrap();
-    assert_eq!(store.add_certificates(&[town, village]).unwrap(), Vec::<String>::new());
+    assert_eq!(store.add_certificates(&[town, village, leader]).unwrap(), Vec::<String>::new());
     let author = Author { serial: own, key: key(seed), session: u64::from(seed) };
     Node { store, author, _dir: dir }
 }
@@ -90,25 +96,36 @@ impl Node {
 
     /// Brings all changes of these documents to `other`, the last first.
     fn send(&self, homes: &BTreeSet<Home>, other: &Self) {
+        let mut changes = self.changes(homes);
+        changes.reverse();
+        other.take(self.author.serial, changes);
+    }
+
+    fn changes(&self, homes: &BTreeSet<Home>) -> Vec<Carried> {
         let mut changes: Vec<Carried> = Vec::new();
         for home in homes {
             for change in self.store.changes_of(home).unwrap() {
                 changes.push(Carried { bytes: change.bytes().to_vec(), reached: 0 });
             }
         }
-        changes.reverse();
-        let request = StoreRequest::Ingest {
-            from: self.author.serial,
-            scope: Scope::everything(),
-            changes,
-            sender_tiers: 0,
-        };
-        let StoreReply::Ingested { fates } = other.store.serve(request).unwrap() else {
+        changes
+    }
+
+    /// Takes in changes in this order.
+    fn take(&self, from: Serial, changes: Vec<Carried>) {
+        let request =
+            StoreRequest::Ingest { from, scope: Scope::everything(), changes, sender_tiers: 0 };
+        let StoreReply::Ingested { fates } = self.store.serve(request).unwrap() else {
             panic!("an ingest is answered by fates")
         };
         for (_, fate) in fates {
             assert!(matches!(fate, Fate::Accepted | Fate::Known), "{fate:?}");
         }
+    }
+
+    fn ticket(&self, home: &Home) -> Ticket {
+        let view = self.store.view(home).unwrap().unwrap();
+        ticket::fold(&view, &self.store.authority())
     }
 
     /// Every row of every projection table.
@@ -248,4 +265,177 @@ fn an_assignment_without_the_right_is_not_taken() {
     assert_eq!((last.handler.as_str(), last.outcome.as_str()), ("苑兴村", "no_right"));
     let view = town.store.view(&home).unwrap().unwrap();
     assert!(ticket::fold(&view, &town.store.authority()).allows(Verb::Assign));
+}
+
+/// One move in a random story of a ticket.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    /// The node with this number does the thing with this number.
+    Act(usize, u8),
+    /// One node tells another all it knows.
+    Tell(usize, usize),
+}
+
+/// What a leader had before them when they signed: the steps that counted, and the fields with
+/// the changes that wrote them.
+type Read = (Vec<ChangeId>, BTreeMap<String, Vec<(String, ChangeId)>>);
+
+fn read(node: &Node, home: &Home) -> Read {
+    let counts = |body: &Body| match body {
+        Body::Known(action) => !matches!(action.verb(), Verb::Rate | Verb::Note | Verb::SignOff),
+        Body::Unknown(_) => false,
+    };
+    let ticket = node.ticket(home);
+    let steps = ticket.trace.iter().filter(|step| step.outcome.as_str() == "taken");
+    let steps = steps.filter(|step| counts(&step.body)).map(|step| step.change).collect();
+    let view = node.store.view(home).unwrap().unwrap();
+    let fields = view.fields.into_iter().map(|(name, field)| {
+        let values = std::iter::once(field.current).chain(field.others);
+        (name, values.map(|value| (value.text, value.writer.change)).collect())
+    });
+    (steps, fields.collect())
+}
+
+/// Does the thing with this number, if the ticket as this node knows it allows it; one in three
+/// of those it does not allow is written all the same, as a faulty program would.
+fn play(node: &Node, home: &Home, what: u8, at_ms: i64) -> Option<(ChangeId, Read)> {
+    let text = || format!("第 {at_ms} 步");
+    let ticket = node.ticket(home);
+    let action = match what % 12 {
+        0 | 1 => Action::Accept { kind: ticket::Kind::Service },
+        2 => {
+            let to = Assignee { name: "村委会".to_owned(), address: home.address };
+            Action::Assign { to }
+        }
+        3 => Action::Handle { text: text() },
+        4 | 5 => Action::Feedback { text: text(), photos: Vec::new() },
+        6 => Action::AskMore { text: text() },
+        7 => Action::Return { reason: text() },
+        8 => Action::Rate { stars: 4, text: String::new() },
+        9 => Action::Note { text: text() },
+        _ => ticket.signing(""),
+    };
+    if what == 35 {
+        let edit = Edit::Put { field: "remark".to_owned(), text: text() };
+        let write =
+            Write { home: *home, edits: vec![edit], source: String::new(), task: String::new() };
+        node.write(vec![write], at_ms);
+        return None;
+    }
+    let is_signing = action.verb() == Verb::SignOff;
+    let seen = read(node, home);
+    let write = match ticket.act(&action, "test") {
+        Ok(write) => write,
+        Err(_) if what % 3 == 0 && !is_signing => action.write(*home, "test"),
+        Err(_) => return None,
+    };
+    let ids = node.store.write(&node.author, vec![write], at_ms).unwrap();
+    let by_leader = node.author.serial == Serial::of(&leader());
+    (is_signing && by_leader).then(|| (*ids.first().unwrap(), seen))
+}
+
+fn leader() -> Vec<u8> {
+    let signing = Rights::READ.with(Rights::WRITE).with(Rights::SIGN_OFF);
+    certificate(LEADER, "孙镇长", Tier::Town, "370322102", signing)
+}
+
+/// Shows, for stories of three offices that act and tell each other in any order: every node that
+/// has all of it comes to the same ticket and the same tables in whatever order it came, and a
+/// sign-off stands exactly when the steps that count and the fields are those that were signed.
+#[test]
+fn sign_offs_are_the_same_at_every_node() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+    let moves = prop_oneof![
+        3 => (0_usize..3, 0_u8..36).prop_map(|(node, what)| Move::Act(node, what)),
+        1 => (0_usize..3, 0_usize..3).prop_map(|(from, to)| Move::Tell(from, to)),
+    ];
+    let stories =
+        (proptest::collection::vec(moves, 8..40), proptest::collection::vec(any::<u64>(), 64));
+    let seen = std::cell::Cell::new((0, 0));
+    let mut runner = TestRunner::new(Config::with_cases(24));
+    let outcome = runner.run(&stories, |(moves, order)| {
+        let nodes = [node(TOWN), node(VILLAGE), node(LEADER)];
+        let [_, village, _] = &nodes;
+        let case = Generator::new(2).story(NOW_MS).into_iter().nth(1).unwrap();
+        let home = case.scenes.first().unwrap().write.home;
+        let homes = BTreeSet::from([home]);
+        let first = case.scenes.into_iter().next().unwrap();
+        village.write(vec![first.write], first.at_ms);
+        nodes.iter().for_each(|other| village.send(&homes, other));
+        let mut signed: BTreeMap<ChangeId, Read> = BTreeMap::new();
+        for (minute, step) in (1..).zip(moves) {
+            match step {
+                Move::Act(by, what) => {
+                    let node = nodes.get(by).unwrap();
+                    signed.extend(play(node, &home, what, NOW_MS + minute * 60_000));
+                }
+                Move::Tell(from, to) => {
+                    nodes.get(from).unwrap().send(&homes, nodes.get(to).unwrap());
+                }
+            }
+        }
+        let mut all: BTreeMap<Vec<u8>, Carried> = BTreeMap::new();
+        for node in &nodes {
+            let changes = node.changes(&homes);
+            all.extend(changes.into_iter().map(|change| (change.bytes.clone(), change)));
+        }
+        let mut changes: Vec<Carried> = all.into_values().collect();
+        let late = node(VILLAGE);
+        late.take(village.author.serial, changes.clone());
+        for (at, swap) in (0..changes.len()).zip(&order) {
+            let other = usize::try_from(swap % 1_000).unwrap() % changes.len();
+            changes.swap(at, other);
+        }
+        let other = node(TOWN);
+        for change in changes {
+            other.take(village.author.serial, vec![change]);
+        }
+        let ticket = late.ticket(&home);
+        prop_assert_eq!(&other.ticket(&home), &ticket);
+        prop_assert_eq!(other.tables(), late.tables());
+        let now = read(&late, &home);
+        prop_assert_eq!(ticket.sign_offs.len(), signed.len(), "each is kept and shown");
+        for sign_off in &ticket.sign_offs {
+            let stands = sign_off.standing.stands();
+            prop_assert_eq!(stands, signed.get(&sign_off.change) == Some(&now));
+            let (standing, void) = seen.get();
+            seen.set((standing + u32::from(stands), void + u32::from(!stands)));
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+    let (standing, void) = seen.get();
+    assert!(standing > 0 && void > 0, "{standing} sign-offs stood, {void} were voided");
+}
+
+/// Shows that a move is saved as a whole or not at all: where one of its documents may not be
+/// written, nothing of it is there, also after a restart.
+#[test]
+fn a_move_is_all_or_nothing() {
+    let village = node(VILLAGE);
+    let catalogue = Catalogue::built_in();
+    let class = catalogue.class("population").unwrap();
+    let from = Place { address: code(STORY_VILLAGE), record: DocumentId([5; 16]) };
+    let fields: Fields = [("name", "苑丽"), ("sex", "女"), ("phone", "13800138000")]
+        .map(|(key, text)| (key.to_owned(), text.to_owned()))
+        .into();
+    let origin = Origin::default();
+    let writes = record::register(&catalogue, "population", from, &fields, &origin).unwrap();
+    village.write(writes, NOW_MS);
+    let before = village.tables();
+    let homes = [Part::Base, Part::Contact].map(|part| class.home(part, from.address, from.record));
+    let views = homes.map(|home| village.store.view(&home).unwrap().unwrap());
+    let [base, contact] = &views;
+    let parts = [(Part::Base, base), (Part::Contact, contact)];
+    let to = code("370322102203");
+    let (_, writes) = record::relocate(class, from, to, &parts, &origin).unwrap();
+    assert_eq!(writes.len(), 4);
+    village.store.write(&village.author, writes.clone(), NOW_MS).unwrap_err();
+    let mut turned = writes;
+    turned.reverse();
+    village.store.write(&village.author, turned, NOW_MS).unwrap_err();
+    assert_eq!(village.tables(), before);
+    village.store.rebuild_projections().unwrap();
+    assert_eq!(village.tables(), before);
 }
