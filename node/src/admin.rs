@@ -22,6 +22,7 @@ use crate::operator::Operators;
 use crate::service::{ControlError, StartError, open_store, send_request};
 
 pub mod backup;
+pub mod certificate;
 pub mod invitation;
 pub mod issuing;
 pub mod naming;

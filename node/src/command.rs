@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 mod backup;
 mod bench;
+mod cert;
 mod demo;
 mod import;
 mod init;
@@ -58,6 +59,8 @@ enum Command {
     Status(status::Status),
     /// Check the whole store against its log.
     Verify(verify::Verify),
+    /// Certificates in words: show, tree, why, change.
+    Cert(cert::Cert),
     /// Copy the node, running or not, or check such a copy.
     Backup(backup::Backup),
     /// Make a data directory from a backup.
@@ -134,6 +137,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Verify(command) => command.run(),
+        Command::Cert(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Resume(command) => command.run(),

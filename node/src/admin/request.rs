@@ -15,6 +15,11 @@ pub enum Request {
         /// What.
         action: super::backup::BackupAction,
     },
+    /// Something about certificates.
+    Certificate {
+        /// What.
+        action: super::certificate::Action,
+    },
     /// Something about the people of the node.
     People {
         /// What.
@@ -52,6 +57,7 @@ impl Administration {
     pub fn perform(&self, request: &Request) -> Result<Value, AdminError> {
         match request {
             Request::Backup { action } => self.backup(action),
+            Request::Certificate { action } => self.certificate(action),
             Request::People { action } => self.people(action),
             Request::Invite(wish) => json(self.invite(wish)?),
             Request::InviteBulk(wish) => json(self.invite_bulk(wish)?),

@@ -1,0 +1,406 @@
+//! Other grants for a key that has a certificate: a new certificate, and its handing over.
+//!
+//! The new certificate waits in the table `pending_certificate` until its holder comes: a node
+//! renews in a session, a person of this node logs in. When something is taken away, a revocation
+//! supersedes the old certificate at once and everywhere: its holder's work stands in full, and
+//! the same for whoever below it stays within what is left. Who goes beyond that keeps what it
+//! has written as far as it is known here, and has to be certified anew.
+//!
+//! | table `pending_certificate` | |
+//! |---|---|
+//! | `subject` | public key of the holder, 32 bytes |
+//! | `bytes` | the certificate, latest only |
+
+use cunlian_crdt::store::{Fault, Store};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant};
+use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::key::SetKey;
+use cunlian_protocol::limits;
+use cunlian_protocol::revocation::{RevocationBody, Standing, Tag};
+use rusqlite::OptionalExtension as _;
+use serde::{Deserialize, Serialize};
+
+use super::card::Card;
+use super::grant::parse_grant;
+use super::{AdminError, Desk, Named, time_words};
+use crate::admin::Administration;
+
+/// Most tags of one author whose work is cut.
+const TAGS_EACH: usize = 512;
+
+/// What is to change.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Name, serial or login.
+    pub who: String,
+    /// Grants to add, as text ([`super::grant`]).
+    pub add: Vec<String>,
+    /// Numbers of grants to take away, from 1.
+    pub remove: Vec<usize>,
+    /// New end of validity, milliseconds since 1970-01-01 UTC.
+    pub until_ms: Option<i64>,
+    /// New name.
+    pub name: Option<String>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The certificate there was.
+    pub old: Named,
+    /// The new one.
+    pub card: Card,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Whether something was taken away, so that the old certificate is superseded.
+    pub narrowed: bool,
+    /// Those below whose certificates go beyond what is left.
+    pub cut: Vec<Named>,
+    /// What happens now, in sentences.
+    pub words: Vec<String>,
+}
+
+/// The certificate that waits here to be handed over to the holder of a key.
+///
+/// A store that cannot be read has none; the reader will hear of the fault by other ways.
+pub fn pending_for(store: &Store, subject: &PublicKey) -> Option<Vec<u8>> {
+    let subject = *subject;
+    let read = store.read(|connection| {
+        let exists: i64 = connection.query_row(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'pending_certificate'",
+            [],
+            |row| row.get(0),
+        )?;
+        if exists == 0 {
+            return Ok(None);
+        }
+        connection
+            .prepare_cached("SELECT bytes FROM pending_certificate WHERE subject = ?1")?
+            .query_row([subject.0], |row| row.get(0))
+            .optional()
+    });
+    read.unwrap_or_default()
+}
+
+/// Lets a certificate wait to be handed over to the holder of a key, in place of any other.
+pub fn set_pending(store: &Store, subject: &PublicKey, bytes: &[u8]) -> Result<(), Fault> {
+    let (subject, bytes) = (*subject, bytes.to_vec());
+    store.write_reference(move |connection| {
+        create_table(connection)?;
+        connection.execute(
+            "INSERT OR REPLACE INTO pending_certificate (subject, bytes) VALUES (?1, ?2)",
+            (subject.0, bytes),
+        )?;
+        Ok(())
+    })
+}
+
+/// The holder of a key has got what waited.
+pub fn forget_pending(store: &Store, subject: &PublicKey) -> Result<(), Fault> {
+    let subject = *subject;
+    store.write_reference(move |connection| {
+        create_table(connection)?;
+        connection.execute("DELETE FROM pending_certificate WHERE subject = ?1", [subject.0])?;
+        Ok(())
+    })
+}
+
+fn create_table(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS pending_certificate (
+             subject BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL
+         ) STRICT, WITHOUT ROWID",
+    )
+}
+
+impl Administration {
+    pub(super) fn change(&self, desk: &Desk<'_>, wanted: &Wanted) -> Result<Changed, AdminError> {
+        let own = &self.identity.certificate;
+        let old = desk.find(&wanted.who)?;
+        check_issuer(desk, own, old)?;
+        let body = desk.changed_body(own, old, wanted)?;
+        for grant in &body.grants {
+            desk.check_contained(own, grant)?;
+        }
+        let bytes = Certificate::issue(&body, &self.identity.key);
+        let new = Certificate::verify(&bytes, Some(own), &own.root()).map_err(AdminError::new)?;
+        let narrowed = is_narrower(old.body(), &body);
+        let beyond: Vec<&Certificate> =
+            if narrowed { beyond(&desk.authority, old, &body) } else { Vec::new() };
+        let cut: Vec<Named> = beyond.iter().map(|c| desk.named(&c.serial())).collect();
+        if !wanted.dry_run {
+            refusal(self.store.add_certificates(std::slice::from_ref(&bytes))?)?;
+            if narrowed {
+                let revocation = desk.superseding(old, &new, &beyond)?;
+                refusal(self.store.add_revocations(&[revocation.sign(&self.identity.key)])?)?;
+            }
+            set_pending(&self.store, &body.subject, &bytes)?;
+        }
+        // Looked at anew, because the authority has changed.
+        let desk = self.desk()?;
+        let card = desk.card(&new);
+        let words = words(&card, narrowed, &cut, wanted.dry_run);
+        Ok(Changed {
+            old: desk.named(&old.serial()),
+            card,
+            dry_run: wanted.dry_run,
+            narrowed,
+            cut,
+            words,
+        })
+    }
+}
+
+fn check_issuer(desk: &Desk<'_>, own: &Certificate, old: &Certificate) -> Result<(), AdminError> {
+    let body = old.body();
+    let issuer = body.issuer.and_then(|issuer| desk.authority.get(&issuer));
+    if issuer.is_some_and(|issuer| issuer.body().subject == own.body().subject) {
+        return Ok(());
+    }
+    let name = &body.name;
+    Err(match issuer {
+        Some(issuer) => {
+            let issuer = &issuer.body().name;
+            AdminError::new(format!("the certificate of {name} was issued by {issuer}"))
+                .hint(format!("change it there: {issuer}"))
+        }
+        None => AdminError::new(format!("the certificate of {name} was issued by the root"))
+            .hint("a certificate of the root is changed with the root key, where it is kept"),
+    })
+}
+
+/// Signed objects that the store did not take, although they were checked.
+fn refusal(refused: Vec<String>) -> Result<(), AdminError> {
+    match refused.into_iter().next() {
+        Some(reason) => Err(AdminError::new(reason)),
+        None => Ok(()),
+    }
+}
+
+impl Desk<'_> {
+    fn changed_body(
+        &self,
+        own: &Certificate,
+        old: &Certificate,
+        wanted: &Wanted,
+    ) -> Result<CertificateBody, AdminError> {
+        let body = old.body();
+        let count = body.grants.len();
+        if let Some(number) = wanted.remove.iter().find(|number| !(1..=count).contains(number)) {
+            let error = format!("{} has {count} grants, and no grant {number}", body.name);
+            return Err(AdminError::new(error)
+                .hint(format!("see them with: cunlian cert show {}", old.serial())));
+        }
+        let numbered = (1..).zip(&body.grants);
+        let kept = numbered.filter(|(number, _)| !wanted.remove.contains(number));
+        let mut grants: Vec<Grant> = kept.map(|(_, grant)| grant.clone()).collect();
+        for text in &wanted.add {
+            let grant = parse_grant(text, &self.catalogue)?;
+            if !grants.contains(&grant) {
+                grants.push(grant);
+            }
+        }
+        if grants.is_empty() {
+            return Err(AdminError::new(format!("nothing would be left to {}", body.name))
+                .hint("to take everything away: cunlian revoke"));
+        }
+        let not_after_ms = wanted.until_ms.unwrap_or(body.not_after_ms);
+        self.check_until(own, body, not_after_ms)?;
+        let name = wanted.name.clone().unwrap_or_else(|| body.name.clone());
+        if (&grants, not_after_ms, &name) == (&body.grants, body.not_after_ms, &body.name) {
+            return Err(
+                AdminError::new("nothing would change").hint("see: cunlian cert change --help")
+            );
+        }
+        Ok(CertificateBody {
+            name,
+            grants,
+            // Later than the old one even if the clock stands still or has been set back.
+            issued_at_ms: self.now_ms.max(body.issued_at_ms.saturating_add(1)),
+            not_after_ms,
+            issuer: Some(own.serial()),
+            ..body.clone()
+        })
+    }
+
+    fn check_until(
+        &self,
+        own: &Certificate,
+        body: &CertificateBody,
+        not_after_ms: i64,
+    ) -> Result<(), AdminError> {
+        let until = time_words(not_after_ms);
+        if not_after_ms <= self.now_ms {
+            return Err(AdminError::new(format!("{until} is in the past"))
+                .hint("to take everything away now: cunlian revoke"));
+        }
+        let own = own.body();
+        if not_after_ms > own.not_after_ms {
+            return Err(AdminError::new(format!(
+                "{} would be certified until {until}, longer than {} itself, until {}",
+                body.name,
+                own.name,
+                time_words(own.not_after_ms)
+            ))
+            .hint("this node's own certificate has to be renewed first"));
+        }
+        Ok(())
+    }
+
+    /// Whether this node may give a grant; the error says what is too wide in it, measured by the
+    /// grant of this node that comes nearest.
+    fn check_contained(&self, own: &Certificate, grant: &Grant) -> Result<(), AdminError> {
+        let held = own.body().grants.iter().zip(1..);
+        let lacks = held.map(|(held, number)| (self.lacks_to_issue(held, grant), held, number));
+        let nearest = lacks.min_by_key(|(lacks, ..)| lacks.len());
+        let wanted = self.grant_words(0, grant).words();
+        let name = &own.body().name;
+        match nearest {
+            Some((lacks, ..)) if lacks.is_empty() => Ok(()),
+            Some((lacks, held, number)) => {
+                let why: Vec<String> = lacks.iter().map(super::grant::Lack::words).collect();
+                let held = self.grant_words(number, held).words();
+                let error =
+                    format!("{name} may not give this grant ({wanted}): {}", why.join("; "));
+                Err(AdminError::new(error)
+                    .hint(format!("the nearest of its own, grant {number}: {held}")))
+            }
+            None => Err(AdminError::new(format!("{name} has no grants to pass on"))),
+        }
+    }
+
+    /// The revocation that puts `new` in the place of `old`.
+    fn superseding(
+        &self,
+        old: &Certificate,
+        new: &Certificate,
+        beyond: &[&Certificate],
+    ) -> Result<RevocationBody, AdminError> {
+        let each = (limits::REVOCATION_TAGS / beyond.len().max(1)).min(TAGS_EACH);
+        let mut descendants = Vec::new();
+        for certificate in below(&self.authority, &old.serial()) {
+            let serial = certificate.serial();
+            let cut = beyond.iter().any(|other| other.serial() == serial);
+            descendants.push(if cut { self.known(serial, each)? } else { Standing::all(serial) });
+        }
+        Ok(RevocationBody {
+            own: Standing::all(old.serial()),
+            successor: Some(new.serial()),
+            descendants,
+            reason: "replaced by a certificate with other grants".to_owned(),
+            issuer: old.body().issuer,
+        })
+    }
+
+    /// What an author has written as far as this store has it, with at most `tags` tags.
+    fn known(&self, serial: Serial, tags: usize) -> Result<Standing, AdminError> {
+        let mut last: Vec<(u64, Tag)> = self.store.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT change.seq, change.key FROM change JOIN author ON author.id = change.author
+                 WHERE author.serial = ?1 ORDER BY change.seq DESC LIMIT ?2",
+            )?;
+            let rows = select.query_map((serial.0, tags.max(1)), |row| {
+                let key = SetKey::from_bytes(row.get_ref(1)?.as_blob()?).ok();
+                let tag = key.and_then(|key| key.change.0.first_chunk().copied());
+                Ok((row.get(0)?, tag.unwrap_or_default()))
+            })?;
+            rows.collect()
+        })?;
+        last.reverse();
+        let through_seq = last.last().map_or(0, |(seq, _)| *seq);
+        let first = last.first().map_or(through_seq, |(seq, _)| *seq);
+        // A number that is missing here, or was used twice, keeps the empty tag.
+        let tag_of = |seq: u64| {
+            let mut found = last.iter().filter(|(known, _)| *known == seq);
+            match (found.next(), found.next()) {
+                (Some((_, tag)), None) => *tag,
+                _ => Tag::default(),
+            }
+        };
+        let bound = u64::try_from(tags).unwrap_or(u64::MAX);
+        let from = first.max(through_seq.saturating_sub(bound.saturating_sub(1))).max(1);
+        let tags = (from..=through_seq).map(tag_of).collect();
+        Ok(Standing { serial, through_seq, tags })
+    }
+}
+
+/// Whether something that `old` allows is not within one grant of `new`, or ends earlier.
+fn is_narrower(old: &CertificateBody, new: &CertificateBody) -> bool {
+    new.not_after_ms < old.not_after_ms
+        || !old.grants.iter().all(|grant| new.grants.iter().any(|wider| holds(wider, grant)))
+}
+
+/// Whether `wider` allows all that `grant` does, and to pass on as much.
+fn holds(wider: &Grant, grant: &Grant) -> bool {
+    wider.rights.contains(grant.rights)
+        && wider.delegable.contains(grant.delegable)
+        && wider.region.contains(&grant.region)
+        && wider.categories.contains_set(&grant.categories)
+        && (wider.document.is_none() || wider.document == grant.document)
+}
+
+/// The certificates below one, by serial.
+fn below<'a>(authority: &'a Authority, serial: &Serial) -> Vec<&'a Certificate> {
+    let is_below = |certificate: &&Certificate| {
+        let chain = authority.chain(&certificate.serial());
+        certificate.serial() != *serial && chain.iter().any(|above| above.serial() == *serial)
+    };
+    authority.certificates().filter(is_below).collect()
+}
+
+/// The certificates below `old` with something that its new body may not pass on. Those below one
+/// that goes beyond do too: it was theirs to give.
+fn beyond<'a>(
+    authority: &'a Authority,
+    old: &Certificate,
+    new: &CertificateBody,
+) -> Vec<&'a Certificate> {
+    let within = |certificate: &Certificate| {
+        let body = certificate.body();
+        body.not_after_ms <= new.not_after_ms
+            && body.grants.iter().all(|grant| new.grants.iter().any(|held| held.may_issue(grant)))
+    };
+    let goes_beyond = |certificate: &&Certificate| {
+        let chain = authority.chain(&certificate.serial());
+        let from_old = chain.iter().skip_while(|above| above.serial() != old.serial());
+        !from_old.skip(1).all(|above| within(above))
+    };
+    below(authority, &old.serial()).into_iter().filter(goes_beyond).collect()
+}
+
+fn words(card: &Card, narrowed: bool, cut: &[Named], dry_run: bool) -> Vec<String> {
+    let name = &card.name;
+    let mut words = vec![if dry_run {
+        format!("nothing was written; the new certificate of {name} would be:")
+    } else {
+        format!("{name} has a new certificate, {}", card.serial)
+    }];
+    words.push(match (card.kind, &card.login) {
+        (AuthorKind::Operator, Some(login)) => {
+            format!("it is sealed with the person's key at the next login of {login}")
+        }
+        (AuthorKind::Operator, None) => "the person takes it over at the next login".to_owned(),
+        (AuthorKind::Node | AuthorKind::Device, _) => {
+            format!("it is handed over as soon as {name} connects, or at once if it is connected")
+        }
+    });
+    if narrowed {
+        words.push(
+            "something was taken away, so the old certificate is superseded everywhere; \
+             what was written with it stands"
+                .to_owned(),
+        );
+    }
+    if !cut.is_empty() {
+        let names: Vec<&str> = cut.iter().map(|named| named.name.as_str()).collect();
+        words.push(format!(
+            "these below it go beyond what is left and have to be certified anew; what they \
+             have written so far, as known here, stands: {}",
+            names.join(", ")
+        ));
+    }
+    words
+}
