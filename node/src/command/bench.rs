@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, Outcome, print_json};
 use crate::bench::sync::{self, Report, Stage};
+use crate::bench::{Machine, identity};
 
 /// Exit code when the two stores differ at the end.
 const DIFFERS: u8 = 3;
@@ -22,6 +23,15 @@ pub(super) struct Bench {
 enum What {
     /// Copy a library to an empty terminal, compare, bring edits of both sides together
     Sync(Sync),
+    /// Check chains of certificates, and ask what they allow
+    Identity(Identity),
+}
+
+#[derive(Debug, Args)]
+struct Identity {
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -45,8 +55,35 @@ struct Sync {
 
 impl Bench {
     pub(super) fn run(self) -> Outcome {
-        let What::Sync(options) = self.what;
-        options.run()
+        match self.what {
+            What::Sync(options) => options.run(),
+            What::Identity(options) => options.run(),
+        }
+    }
+}
+
+impl Identity {
+    fn run(self) -> Outcome {
+        let report = identity::run()?;
+        if self.json {
+            return print_json(&report);
+        }
+        print_machine(report.version, &report.machine);
+        let chain = &report.chain;
+        println!(
+            "a chain of {} certificates, {} bytes: {:.1} µs from its bytes, {:.2} µs when it is known",
+            chain.certificates, chain.bytes, chain.fresh_us, chain.known_us
+        );
+        println!(
+            "limit {:.1} µs (signatures alone): share {:.0} %",
+            chain.limit_us,
+            100.0 * chain.limit_share
+        );
+        println!(
+            "per message: {:.3} µs whether it may, {:.3} µs whether it is in force",
+            chain.may_us, chain.valid_us
+        );
+        Ok(())
     }
 }
 
@@ -96,12 +133,14 @@ fn name(stage: Stage) -> &'static str {
     }
 }
 
+fn print_machine(version: &str, machine: &Machine) {
+    let Machine { build, cores, cpu, kernel, .. } = machine;
+    println!("cunlian {version} ({build}), {cores} × {cpu}, Linux {kernel}");
+}
+
 fn print(report: &Report) {
     let Report { machine, cold, noop, diff, limit, .. } = report;
-    println!(
-        "cunlian {} ({}), {} × {}, Linux {}",
-        report.version, machine.build, machine.cores, machine.cpu, machine.kernel
-    );
+    print_machine(report.version, machine);
     println!("{} records, seed {}", report.records, report.seed);
     println!(
         "cold  {:.2} s, {:.0} records/s, {:.0} wire bytes per record, {} round trips",
