@@ -4,34 +4,49 @@
 //! It is built on the wire format alone, without the session of the product, so that it can say
 //! anything at any time. It keeps everything it hears, unpacked, so that a test can look for what
 //! it must not have heard.
+//!
+//! [`forgery`] has what such a node sends, [`snooping`] what it asks for; [`attempt`] is the record
+//! of both, to be compared with logs, quarantine and figures of the node it was done to.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cunlian_node::keystore::Keystore;
 use cunlian_node::network::tls;
-use cunlian_protocol::certificate::Certificate;
-use cunlian_protocol::id::Signature;
+use cunlian_node::preset;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
+use cunlian_protocol::id::{Serial, Signature};
 use cunlian_protocol::session::{Channel, Identity};
-use cunlian_protocol::signing::{self, Context, SigningKey};
-use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Hello, Message, VERSIONS};
+use cunlian_protocol::signing::{self, Context, SigningKey, public_key};
+use cunlian_protocol::wire::{
+    self, Bounded, FaultCode, Frame, Hello, LineToken, Message, VERSIONS,
+};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::time::timeout;
+
+pub mod attempt;
+pub mod forgery;
+pub mod scene;
+pub mod snooping;
 
 /// How long an answer may take on a machine that is busy with other builds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Who the hostile node is, or says it is.
+/// Who the hostile node is, or says it is. Clones are one machine: they have one line token.
 #[derive(Clone)]
 pub struct Hostile {
     /// Key of its TLS certificate and of its signatures.
     pub key: SigningKey,
     /// Certificates it shows.
     pub chain: Vec<Vec<u8>>,
+    token: Arc<Mutex<LineToken>>,
 }
 
-/// What a thief finds in a data directory.
+/// A hostile machine and its certificate.
 #[derive(Clone)]
 pub struct Stolen {
     /// Key and certificates.
@@ -47,6 +62,7 @@ pub struct Line {
     send: SendStream,
     receive: RecvStream,
     channel: Channel,
+    token: Arc<Mutex<LineToken>>,
     /// Everything heard, batches unpacked.
     pub heard: Vec<u8>,
     /// Every change heard.
@@ -63,6 +79,36 @@ pub struct Ending {
 }
 
 impl Hostile {
+    /// With this key, showing these certificates; it never connected before.
+    pub fn new(key: SigningKey, chain: Vec<Vec<u8>>) -> Self {
+        Self { key, chain, token: Arc::default() }
+    }
+
+    /// A machine that the node of a data directory certified with the grants of a tier there: an
+    /// insider, who is what he says and wants what is not his.
+    pub fn insider(issuer: &Path, seed: u8, tier: Tier, region: AddressCode) -> Stolen {
+        let Identity { certificate, chain, key, .. } = identity(issuer);
+        let own = certificate.body();
+        let subject_key = SigningKey::from_bytes(&[seed; 32]);
+        let body = CertificateBody {
+            subject: public_key(&subject_key),
+            name: format!("insider {seed}"),
+            tier,
+            grants: preset::grants(tier, region),
+            issuer: Some(certificate.serial()),
+            ..own.clone()
+        };
+        let chain = [chain, vec![Certificate::issue(&body, &key)]].concat();
+        let root = Keystore::new(issuer).root().expect("the directory has a root key");
+        let certificate = Authority::new(root).verify_chain(&chain).expect("the node may issue it");
+        Stolen { hostile: Self::new(subject_key, chain), certificate }
+    }
+
+    /// Its own certificate, which it shows last.
+    pub fn serial(&self) -> Serial {
+        Serial::of(self.chain.last().expect("a chain has an end"))
+    }
+
     /// With the node key and certificates of a data directory, as a thief of the machine has them.
     pub fn thief_of(data_dir: &Path) -> Self {
         stolen(data_dir).hostile
@@ -85,6 +131,7 @@ impl Hostile {
             send,
             receive,
             channel,
+            token: Arc::clone(&self.token),
             heard: Vec::new(),
             changes: Vec::new(),
         }
@@ -108,6 +155,9 @@ impl Hostile {
             chain: Bounded(self.chain.iter().cloned().map(Bounded).collect()),
             clock_ms: cunlian_node::clock::now_ms(),
             revocations: [0; 32],
+            successions: Bounded(Vec::new()),
+            line: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
+            renewing: false,
             software: wire::bounded_text("hostile"),
             signature: Signature([0; 64]),
         };
@@ -127,9 +177,12 @@ impl Hostile {
 
 /// Key and certificates of a data directory.
 pub fn stolen(data_dir: &Path) -> Stolen {
-    let identity = Keystore::new(data_dir).identity().expect("the directory has an identity");
-    let Identity { certificate, chain, key, .. } = identity;
-    Stolen { hostile: Hostile { key, chain }, certificate }
+    let Identity { certificate, chain, key, .. } = identity(data_dir);
+    Stolen { hostile: Hostile::new(key, chain), certificate }
+}
+
+fn identity(data_dir: &Path) -> Identity {
+    Keystore::new(data_dir).identity().expect("the directory has an identity")
 }
 
 impl Line {
@@ -179,6 +232,21 @@ impl Line {
         close.error_code.into_inner()
     }
 
+    /// Listens until a message comes that `pick` takes.
+    pub async fn until<T>(&mut self, pick: impl Fn(Message) -> Option<T>) -> T {
+        loop {
+            match self.hear().await {
+                Ok(Frame::Message(message)) => {
+                    if let Some(picked) = pick(message) {
+                        return picked;
+                    }
+                }
+                Ok(Frame::Batch { .. }) => {}
+                Err(reason) => panic!("what was waited for did not come: {reason}"),
+            }
+        }
+    }
+
     /// Listens until a batch of this number is acknowledged; gives what was refused, and why.
     pub async fn acknowledged(&mut self, number: u64) -> Vec<(u32, String)> {
         loop {
@@ -201,7 +269,12 @@ impl Line {
         self.receive.read_exact(&mut bytes).await.map_err(|error| error.to_string())?;
         let frame = wire::decode(&bytes).map_err(|error| error.to_string())?;
         match &frame {
-            Frame::Message(_) => self.heard.extend_from_slice(&bytes),
+            Frame::Message(message) => {
+                if let Message::Welcome(hello) = message {
+                    *self.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.line;
+                }
+                self.heard.extend_from_slice(&bytes);
+            }
             Frame::Batch { changes, .. } => {
                 for change in changes {
                     self.heard.extend_from_slice(&change.bytes);

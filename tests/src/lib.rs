@@ -2,9 +2,9 @@
 //!
 //! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
-//! [`hostile`] is a node that breaks the rules of the protocol; [`mounted`] is a small disk that
-//! can be filled; [`numbered`] is what the power-cut suite writes; [`purging`] a town that loses a
-//! village.
+//! [`hostile`] is a node that breaks the rules of the protocol; [`traces`] looks for what it left;
+//! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
+//! [`purging`] a town that loses a village.
 //!
 //! Nothing here is part of the product. Start reading at the suites themselves, in
 //! `tests/tests/`; each is named for what it shows.
@@ -16,3 +16,4 @@ pub mod mounted;
 pub mod numbered;
 pub mod program;
 pub mod purging;
+pub mod traces;

@@ -15,22 +15,18 @@ use cunlian_tests::hostile::Hostile;
 use cunlian_tests::program::program;
 use tempfile::tempdir;
 
-#[path = "federation/attempt.rs"]
-mod attempt;
 #[path = "federation/crime.rs"]
 mod crime;
 #[path = "federation/evidence.rs"]
 mod evidence;
-#[path = "federation/forgery.rs"]
-mod forgery;
 
 /// Shows that a county of ten processes comes into step after an outage although somebody with the
 /// keys of one of its villages does everything at the town that the protocol forbids: he asks for
 /// other villages' data, sends changes for them, breaks signatures, frames and greetings.
 ///
 /// The scenario itself loads, cuts links, works on both sides, kills a process and heals, and then
-/// checks every store. While the links are cut the thief connects to the town with the key of
-/// 苑兴村, which is cut off. Afterwards each of his attempts must be found refused, with its reason,
+/// checks every store. While the links are cut the thief connects to the town with a machine
+/// that it certified for 苑兴村, whose own terminal is cut off. Afterwards each of his attempts must be found refused, with its reason,
 /// in the town's log, each change of his in its quarantine, and nothing of his anywhere else; and
 /// nothing of another village was among the bytes he heard.
 #[test]

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use cunlian_crdt::store::Store;
 use cunlian_node::demo::layout::{Layout, Node};
 use cunlian_node::service::open_store;
-use cunlian_protocol::id::ChangeId;
-use cunlian_tests::program::files;
-use rusqlite::types::Value;
-
-use crate::attempt::Found;
-use crate::crime::contains;
+use cunlian_protocol::limits::CHANGE_BYTES;
+use cunlian_tests::hostile::attempt::Found;
+use cunlian_tests::traces::{files_with, tables_with};
 
 pub(crate) fn check(layout: &Layout, found: &Found) {
     assert!(found.closed.len() > 40 && found.refused.len() > 10 && found.canaries.len() > 5);
@@ -25,18 +21,19 @@ pub(crate) fn check(layout: &Layout, found: &Found) {
         assert!(logged, "not in the log: {}: {:?}", closed.name, closed.ending);
     }
     let (store, _) = open_store(&town.dir).unwrap();
-    let kept: BTreeMap<ChangeId, String> = store
+    let kept: BTreeMap<Vec<u8>, String> = store
         .quarantine(1_000)
         .unwrap()
         .into_iter()
-        .map(|refused| (refused.id, refused.reason))
+        .map(|refused| (refused.bytes, refused.reason))
         .collect();
     for refused in &found.refused {
-        assert_eq!(kept.get(&refused.id), Some(&refused.reason), "{refused:?}");
+        let bytes = refused.bytes.get(..CHANGE_BYTES).unwrap_or(&refused.bytes);
+        assert_eq!(kept.get(bytes), Some(&refused.reason), "{}", refused.name);
         assert!(log.contains(&refused.id.to_string()), "not in the log: {}", refused.name);
     }
     for canary in &found.canaries {
-        assert_eq!(rows_with(&store, canary), ["quarantine"], "{canary}");
+        assert_eq!(tables_with(&store, canary), ["quarantine"], "{canary}");
     }
     drop(store);
     for node in layout.nodes.iter().filter(|node| node.index != town.index) {
@@ -45,41 +42,7 @@ pub(crate) fn check(layout: &Layout, found: &Found) {
 }
 
 fn assert_no_canary(node: &Node, found: &Found) {
-    for (path, bytes) in files(&node.dir) {
-        for canary in &found.canaries {
-            assert!(!contains(&bytes, canary.as_bytes()), "{canary} is in {}", path.display());
-        }
+    for canary in &found.canaries {
+        assert!(files_with(&node.dir, canary).is_empty(), "{canary} is at {}", node.name);
     }
-}
-
-/// The tables of a store that hold a text anywhere.
-fn rows_with(store: &Store, text: &str) -> Vec<String> {
-    let tables: Vec<String> = store
-        .read(|connection| {
-            let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
-            connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
-        })
-        .unwrap();
-    let holds = |table: &String| {
-        let found = store.read(|connection| {
-            let mut select = connection.prepare(&format!("SELECT * FROM \"{table}\""))?;
-            let columns = select.column_count();
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                for column in 0..columns {
-                    let holds = match row.get(column)? {
-                        Value::Text(value) => value.contains(text),
-                        Value::Blob(value) => contains(&value, text.as_bytes()),
-                        Value::Null | Value::Integer(_) | Value::Real(_) => false,
-                    };
-                    if holds {
-                        return Ok(true);
-                    }
-                }
-            }
-            Ok(false)
-        });
-        found.unwrap()
-    };
-    tables.into_iter().filter(holds).collect()
 }

@@ -1,4 +1,5 @@
-//! What the thief sends: changes that do not stand, frames that are none, greetings that lie.
+//! What a hostile node sends: changes that do not stand, frames that are none, greetings that lie.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
@@ -9,18 +10,18 @@ use cunlian_protocol::limits;
 use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Hello, Message};
-use cunlian_tests::hostile::{Hostile, Line};
-use cunlian_tests::member::key;
 
-use crate::attempt::{Closed, Found, Refused};
-use crate::crime::{IDENTITY, POPULATION, Scene};
+use super::attempt::{Closed, Found, Refused};
+use super::scene::{IDENTITY, POPULATION, Scene};
+use super::{Hostile, Line};
+use crate::member::key;
 
 /// A change, why it must be refused, and what it is called here.
 type Forged = (&'static str, Vec<u8>, &'static str);
 
 /// All forged changes in one batch, with one sound change among them that the town has already:
 /// it is acknowledged, the others are refused, each with its own reason.
-pub(crate) async fn send_changes(scene: &Scene, own: &[Vec<u8>], found: &mut Found) {
+pub async fn send_changes(scene: &Scene, own: &[Vec<u8>], found: &mut Found) {
     let (forged, canaries) = forge(scene, own);
     found.canaries.extend(canaries);
     let mut batch = vec![Carried { bytes: own[0].clone(), reached: u8::MAX }];
@@ -32,13 +33,15 @@ pub(crate) async fn send_changes(scene: &Scene, own: &[Vec<u8>], found: &mut Fou
     assert_eq!(places, (1..=forged.len()).collect::<Vec<_>>(), "{refused:#?}");
     for ((name, bytes, expected), (_, reason)) in forged.into_iter().zip(refused) {
         assert!(reason.contains(expected), "{name}: {reason}");
-        found.refused.push(Refused { name, id: ChangeId::of(&bytes), reason });
+        let id = SignedChange::decode(bytes.clone());
+        let id = id.map_or_else(|_| ChangeId::of(&bytes), |change| change.id());
+        found.refused.push(Refused { name, id, bytes, reason });
     }
 }
 
 fn forge(scene: &Scene, own: &[Vec<u8>]) -> (Vec<Forged>, Vec<String>) {
     let canaries: Vec<String> = (0..8).map(|n| format!("canary-of-the-thief-{n}")).collect();
-    let author = Serial::of(scene.thief.chain.last().unwrap());
+    let author = scene.thief.serial();
     let town = Serial::of(scene.town_chain.last().unwrap());
     let sign = |category, address, author, canary: usize| {
         let header = header(category, address, author, 1);
@@ -88,7 +91,7 @@ fn header(category: Category, address: AddressCode, author: Serial, session: u64
 }
 
 /// Frames that are too large, unpack to too much, or are none; messages at the wrong moment.
-pub(crate) async fn send_frames(scene: &Scene, found: &mut Found) {
+pub async fn send_frames(scene: &Scene, found: &mut Found) {
     let bomb = zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap();
     assert!(bomb.len() < limits::FRAME_BYTES);
     let mut two_mebibytes = (2_u32 << 20).to_be_bytes().to_vec();
@@ -125,14 +128,14 @@ fn packed(raw: u32, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Greetings of who he is not.
-pub(crate) async fn greet(scene: &Scene, found: &mut Found) {
+pub async fn greet(scene: &Scene, found: &mut Found) {
     let thief = &scene.thief;
-    let impostor = Hostile { key: key(99), chain: thief.chain.clone() };
+    let impostor = Hostile::new(key(99), thief.chain.clone());
     let own_certificate = &scene.certificate;
     let body = own_certificate.body();
     let issue = |body: CertificateBody, issuer: &SigningKey, above: &[Vec<u8>]| {
         let certificate = Certificate::issue(&body, issuer);
-        Hostile { key: key(98), chain: [above, &[certificate]].concat() }
+        Hostile::new(key(98), [above, &[certificate]].concat())
     };
     let person = CertificateBody {
         subject: public_key(&key(98)),
