@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use cunlian_governance::divisions;
+use cunlian_governance::divisions::{self, Status};
 use cunlian_protocol::address::{AddressCode, Level};
 use qrcode::types::Color;
 use qrcode::{EcLevel, QrCode};
@@ -19,6 +19,7 @@ use super::WebState;
 use super::failure::Failure;
 use super::layout::{Page, html};
 use super::reading::ask;
+use super::record::joined_note;
 use super::visit::Staff;
 use crate::text::Text;
 
@@ -91,7 +92,11 @@ async fn show(
     let mut codes = Vec::new();
     for text in typed.split([',', '，', '\n']).map(str::trim).filter(|text| !text.is_empty()) {
         match code_of(text) {
-            Some(code) if code.level() >= Level::Village => codes.push(code),
+            Some(code) if code.level() >= Level::Village => {
+                let joined = ask(&state, move |store| joined_note(store, &code, l)).await?;
+                error = joined.or(error);
+                codes.push(code);
+            }
             _ => error = Some(l.t1("plates-bad-code", "code", text)),
         }
     }
@@ -103,7 +108,9 @@ async fn show(
                     return Ok(vec![own]);
                 }
                 let villages = divisions::children(connection, &own).unwrap_or_default();
-                Ok(villages.into_iter().map(|village| village.code).collect())
+                let active =
+                    villages.into_iter().filter(|village| village.status == Status::Active);
+                Ok(active.map(|village| village.code).collect())
             })
         })
         .await?;

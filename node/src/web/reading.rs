@@ -197,6 +197,9 @@ fn ticket_item(
     if let Some(assignee) = &row.assignee {
         more.push(l.t1("item-assigned", "name", &assignee.name));
     }
+    if let Some(stands) = row.signed {
+        more.push(l.of("signed", super::ticket::signed_name(stands)));
+    }
     TicketItem {
         href: ticket_href(&row.home),
         title: if row.title.is_empty() { l.t("ticket-untitled") } else { row.title.clone() },

@@ -401,8 +401,9 @@ impl Loaded {
     /// The name: of a child the whole one, where the reader may see it.
     fn name(&self, l: Text) -> String {
         let mut fields = self.fields();
-        let behind = self.class.fields.iter().filter(|f| f.stands_in.as_deref() == Some("name"));
-        let whole = behind.filter_map(|field| fields.get(&field.key)).next().cloned();
+        let named = self.class.fields.iter();
+        let mut behind = named.filter(|field| field.stands_in.as_deref() == Some("name"));
+        let whole = behind.find_map(|field| fields.get(&field.key)).cloned();
         whole.or_else(|| fields.remove("name")).unwrap_or_else(|| l.t("record-unnamed"))
     }
 
