@@ -18,8 +18,9 @@ use std::sync::Arc;
 use cunlian_crdt::store::Store;
 use cunlian_protocol::session::Identity;
 
+use crate::clock::Clock;
 use crate::operator::Operators;
-use crate::service::{ControlError, StartError, open_store, send_request};
+use crate::service::{ControlError, Restart, StartError, open_store, send_request};
 
 pub mod backup;
 pub mod certificate;
@@ -27,6 +28,7 @@ pub mod invitation;
 pub mod issuing;
 pub mod naming;
 pub mod people;
+pub mod renewal;
 mod request;
 pub mod sheet;
 
@@ -45,6 +47,10 @@ pub struct Administration {
     pub data_dir: PathBuf,
     /// Trusted time, milliseconds since 1970-01-01 UTC.
     pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Where trusted time comes from.
+    pub clock: Clock,
+    /// Asked when the node is another after what was done; does nothing when it does not run.
+    pub restart: Restart,
 }
 
 /// Why an action was not done.
@@ -87,12 +93,16 @@ impl Administration {
     /// Opens the store of a node that does not run.
     pub fn open(data_dir: &Path) -> Result<Self, StartError> {
         let (store, identity) = open_store(data_dir)?;
+        let clock = Clock::open(data_dir);
+        let told = clock.clone();
         Ok(Self {
             store,
             identity: Arc::new(identity),
             operators: Operators::new(data_dir),
             data_dir: data_dir.to_owned(),
-            now_ms: Arc::new(crate::clock::now_ms),
+            now_ms: Arc::new(move || told.now_ms()),
+            clock,
+            restart: Restart::default(),
         })
     }
 }

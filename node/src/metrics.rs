@@ -228,7 +228,7 @@ fn register_node(registry: &mut Registry, status: &NodeStatus, figures: StoreFig
     registry.register("started_seconds", "When the node started, since 1970", started_s);
     if let Clock::Off { .. } | Clock::Ok = status.clock {
         let ahead_s = match status.clock {
-            Clock::Off { ahead_ms } => ahead_ms / 1_000,
+            Clock::Off { ahead_ms, .. } => ahead_ms / 1_000,
             Clock::Ok | Clock::Unknown => 0,
         };
         let help = "How far the clock is ahead of the parent's when beyond the bound, else 0";

@@ -5,7 +5,6 @@
 //!  config ───────────────▶ network ──▶ reports ─▶ status ─▶ pages, control socket
 //! ```
 
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -23,26 +22,33 @@ use cunlian_protocol::session::Identity;
 use quinn::{AsyncUdpSocket, Endpoint, Runtime as _, TokioRuntime};
 use rand::Rng as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::admin::Administration;
-use crate::clock::now_ms;
+use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
-use crate::metrics::Metrics;
 use crate::network::enrol::Enrolment;
 use crate::network::gate::Gate;
 use crate::network::reset;
-use crate::network::runtime::{HubClock, Network};
+use crate::network::runtime::{HubClock, Network, Ties};
 use crate::network::tls::{self, TlsError};
 use crate::operator::{OperatorError, Operators};
 use crate::status::NodeStatus;
 use crate::web::{WebConfig, WebState, serve};
 
 mod control;
+mod life;
+mod lines;
+mod upkeep;
 mod watching;
 
 pub use control::{ControlError, ask_status, send_request};
+pub use life::{Places, Restart, live};
+
+use life::Lasting;
+use lines::Lines;
+use upkeep::Upkeep;
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +84,12 @@ pub enum StartError {
         /// The error.
         source: io::Error,
     },
+    /// The system gives no threads.
+    #[error("the node could not start its threads: {source}")]
+    Runtime {
+        /// The error.
+        source: io::Error,
+    },
     /// The control socket cannot be made.
     #[error("{path}: {source}")]
     Control {
@@ -93,8 +105,8 @@ pub struct Service {
     network: Network,
     store: Store,
     status: watch::Receiver<NodeStatus>,
-    http: SocketAddr,
-    listen: SocketAddr,
+    places: Places,
+    restart: Restart,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -121,6 +133,10 @@ pub fn own_regions(certificate: &Certificate) -> Vec<AddressCode> {
 
 /// Opens the store of a data directory for the node that lives there.
 pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), StartError> {
+    open_store_at(data_dir, &Clock::open(data_dir))
+}
+
+fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity), StartError> {
     let keystore = Keystore::new(data_dir);
     let identity = keystore.identity()?;
     let store_identity = StoreIdentity {
@@ -128,10 +144,15 @@ pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), StartError> {
         own: Some(identity.certificate.serial()),
         chain: identity.chain.clone(),
     };
+    let body = identity.certificate.body();
+    if body.issuer.is_some() {
+        // What a founder signed for itself is by the same clock.
+        clock.not_before(body.issued_at_ms);
+    }
     let projector = Arc::new(GovernanceProjector);
     let store = Store::open(data_dir, projector, store_identity, StoreOptions::default())?;
     store.add_certificates(&Operators::new(data_dir).certificates()?)?;
-    if let Some(suspended) = crate::standing::check_in(data_dir, now_ms())? {
+    if let Some(suspended) = crate::standing::check_in(data_dir, clock.now_ms())? {
         store.suspend(suspended.reason);
     }
     Ok((store, identity))
@@ -159,36 +180,56 @@ pub fn node_author(identity: &Identity) -> Author {
 }
 
 impl Service {
-    /// Starts the node of a data directory.
+    /// Starts the node of a data directory. Whoever holds it heeds [`Service::restart`]; see
+    /// [`live`].
     pub async fn start(data_dir: &Path) -> Result<Self, StartError> {
-        let config = Config::load(data_dir)?;
-        let (store, identity) = open_store(data_dir)?;
+        Self::start_with(data_dir, &Lasting::new(data_dir)).await
+    }
+
+    async fn start_with(data_dir: &Path, lasting: &Lasting) -> Result<Self, StartError> {
+        let Lasting { clock, metrics, places } = lasting.clone();
+        let mut config = Config::load(data_dir)?;
+        if let Some(places) = places {
+            config.listen = places.listen;
+            config.http = places.http;
+        }
+        let (store, identity) = open_store_at(data_dir, &clock)?;
         let gate = Gate::open(data_dir);
         let endpoint = endpoint(&config, &identity, &gate)?;
         let listen = endpoint.local_addr().unwrap_or(config.listen);
-        let http = TcpListener::bind(config.http)
+        let listener = TcpListener::bind(config.http)
             .await
             .map_err(|source| port_error("the HTTP port", config.http, source))?;
-        let http_address = http.local_addr().unwrap_or(config.http);
-        let keys = config.peers.iter().map(|peer| peer.key).collect();
-        let hub = Hub::new(identity.clone(), store.authority(), keys);
-        let targets = config.peers.iter().map(|peer| peer.address).collect();
-        let metrics = Metrics::new(data_dir);
-        let clock = HubClock::start(now_ms());
-        let administration = Administration {
-            store: store.clone(),
-            identity: Arc::new(identity.clone()),
-            operators: Operators::new(data_dir),
-            data_dir: data_dir.to_owned(),
-            now_ms: Arc::new(now_ms),
-        };
+        let http = listener.local_addr().unwrap_or(config.http);
+        let restart = Restart::new();
+        let administration = administration(data_dir, &store, &identity, &clock, &restart);
         let enrolment = Enrolment::new(administration.clone(), metrics.clone());
-        let network =
-            Network::start(endpoint, hub, targets, &store, clock, metrics.clone(), enrolment);
+        let lines = Lines::load(data_dir);
+        let (duties, left) = mpsc::unbounded_channel();
+        let keys = config.peers.iter().map(|peer| peer.key).collect();
+        let network = Network::start(
+            endpoint,
+            Hub::new(identity.clone(), store.authority(), keys)
+                .with_lines(lines.tokens().clone(), store.suspension().is_some()),
+            config.peers.iter().map(|peer| peer.address).collect(),
+            &store,
+            HubClock::start(clock.now_ms()),
+            metrics.clone(),
+            enrolment,
+            Ties { clock: clock.clone(), duties },
+        );
+        let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
+        let upkeep = tokio::spawn(upkeep.run(left, network.events()));
         let committed = network.committed();
         store.on_commit(move |_| committed());
-        let (status, watching) =
-            watching::start(store.clone(), &identity, &config, gate.clone(), network.reports());
+        let (status, watching) = watching::start(
+            store.clone(),
+            &identity,
+            &config,
+            gate.clone(),
+            network.reports(),
+            clock.clone(),
+        );
         let control = control::start(data_dir, status.clone(), administration.clone())
             .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
         let web = WebState::new(WebConfig {
@@ -198,26 +239,26 @@ impl Service {
             operators: Operators::new(data_dir),
             administration,
             metrics,
-            now_ms: Arc::new(now_ms),
+            now_ms: telling(&clock),
             public_url: config.public_url(),
         });
         let pages = tokio::spawn(async move {
-            if let Err(error) = serve(http, web).await {
+            if let Err(error) = serve(listener, web).await {
                 tracing::error!(%error, "the pages stopped");
             }
         });
-        let tasks = vec![pages, watching, control, tokio::spawn(gate.follow())];
-        Ok(Self { network, store, status, http: http_address, listen, tasks })
+        let tasks = vec![pages, watching, control, upkeep, tokio::spawn(gate.follow())];
+        Ok(Self { network, store, status, places: Places { listen, http }, restart, tasks })
     }
 
-    /// Where the pages are.
-    pub fn http(&self) -> SocketAddr {
-        self.http
+    /// Where it is reached.
+    pub fn places(&self) -> Places {
+        self.places
     }
 
-    /// Where other nodes reach this one.
-    pub fn listen(&self) -> SocketAddr {
-        self.listen
+    /// Its wish to be started again.
+    pub fn restart(&self) -> &Restart {
+        &self.restart
     }
 
     /// The store.
@@ -230,18 +271,35 @@ impl Service {
         self.status.clone()
     }
 
-    /// Runs until `end`, then stops in order.
-    pub async fn run_until(self, end: impl Future<Output = ()>) {
-        end.await;
-        self.stop().await;
-    }
-
     /// Stops: pages first, then the connections, telling the peers.
     pub async fn stop(self) {
         for task in &self.tasks {
             task.abort();
         }
         self.network.stop().await;
+    }
+}
+
+fn telling(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {
+    let clock = clock.clone();
+    Arc::new(move || clock.now_ms())
+}
+
+fn administration(
+    data_dir: &Path,
+    store: &Store,
+    identity: &Identity,
+    clock: &Clock,
+    restart: &Restart,
+) -> Administration {
+    Administration {
+        store: store.clone(),
+        identity: Arc::new(identity.clone()),
+        operators: Operators::new(data_dir),
+        data_dir: data_dir.to_owned(),
+        now_ms: telling(clock),
+        clock: clock.clone(),
+        restart: restart.clone(),
     }
 }
 

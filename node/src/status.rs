@@ -8,6 +8,8 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use serde::Serialize;
 
+use crate::clock::Doubt;
+
 /// State of a node at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeStatus {
@@ -25,7 +27,7 @@ pub struct NodeStatus {
     pub as_of_ms: i64,
     /// Whether the store takes writes, and why not.
     pub health: Health,
-    /// Whether the clock is within the bound of the parent's time.
+    /// Whether the machine's clock is right.
     pub clock: Clock,
     /// Why the node must not author; `None` when it may.
     pub suspended: Option<cunlian_crdt::store::Suspension>,
@@ -90,18 +92,20 @@ impl Health {
     }
 }
 
-/// How the node's clock compares with its parent's.
+/// How the machine's clock compares with trusted time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Clock {
-    /// Never compared with anybody's.
+    /// Nothing speaks against it; no node above has said the time.
     Unknown,
-    /// Within the bound.
+    /// Within the bound of what a node above says.
     Ok,
-    /// Off by this much; positive is ahead.
+    /// Off by this much; the node goes by trusted time instead ([`crate::clock`]).
     Off {
-        /// Milliseconds ahead of the parent.
+        /// Milliseconds ahead of trusted time; negative when it is behind.
         ahead_ms: i64,
+        /// Why it is not believed.
+        doubt: Doubt,
     },
 }
 

@@ -4,9 +4,10 @@ use std::io::Write as _;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{DataDir, Failure, Outcome, runtime};
-use crate::service::{Service, StartError};
+use crate::service::{Places, StartError, live};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -20,25 +21,26 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Outcome {
-        runtime()?.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            let service = Service::start(&self.data.data_dir).await.map_err(start_failure)?;
+        // Apart from those of the node, which end when it starts again.
+        let signals = runtime()?;
+        let (ended, end) = watch::channel(false);
+        let mut terminate = signals.block_on(async { signal(SignalKind::terminate()) })?;
+        let mut interrupt = signals.block_on(async { signal(SignalKind::interrupt()) })?;
+        signals.spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = end_of_stdin(), if self.stop_with_stdin => {}
+            }
+            let _ = ended.send(true);
+        });
+        let ready = |places: Places| {
             // A node whose output nobody reads any more goes on.
             let mut out = std::io::stdout();
-            let _ = writeln!(out, "pages: http://{}", service.http());
-            let _ = writeln!(out, "nodes: {} (UDP)", service.listen());
-            service
-                .run_until(async {
-                    tokio::select! {
-                        _ = terminate.recv() => {}
-                        _ = interrupt.recv() => {}
-                        () = end_of_stdin(), if self.stop_with_stdin => {}
-                    }
-                })
-                .await;
-            Ok(())
-        })
+            let _ = writeln!(out, "pages: http://{}", places.http);
+            let _ = writeln!(out, "nodes: {} (UDP)", places.listen);
+        };
+        live(&self.data.data_dir, end, ready).map_err(start_failure)
     }
 }
 
@@ -81,6 +83,7 @@ fn hint(error: &StartError) -> Option<String> {
         | StartError::Fault(_)
         | StartError::Operator(_)
         | StartError::Tls(_)
+        | StartError::Runtime { .. }
         | StartError::Control { .. } => None,
     }
 }

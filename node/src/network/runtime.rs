@@ -21,9 +21,10 @@ use std::time::Duration;
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
-use cunlian_protocol::id::Serial;
+use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::sync::StoreRequest;
-use cunlian_protocol::wire::{self, FaultCode};
+use cunlian_protocol::wire::{self, FaultCode, LineToken};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,6 +32,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::enrol::Enrolment;
 use super::refusals::Refusals;
 use super::{door, lane, tls};
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 /// Events waiting for the hub; more make the readers wait.
@@ -43,6 +45,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const LAST_FRAMES: Duration = Duration::from_secs(5);
 /// Reports are published at most this often.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+/// A smaller difference is the rounding of two clocks.
+const CLOCK_STEP_MS: u64 = 50;
 
 /// Time for the hub: the wall clock at start plus monotonic time since, so that a clock set back
 /// or forward while the node runs moves no deadline.
@@ -69,10 +74,58 @@ impl HubClock {
     }
 }
 
+/// What the hub leaves to the node, in order; see the effects of the same names.
+#[derive(Debug)]
+pub enum Duty {
+    /// A node above says what time it is.
+    Beacon(i64),
+    /// Keep a line token durably.
+    Line {
+        /// Key of the peer.
+        peer: PublicKey,
+        /// The token.
+        token: LineToken,
+    },
+    /// Keep the new key of a peer.
+    Succeeded {
+        /// The key it was known by.
+        old: PublicKey,
+        /// Its key now.
+        new: PublicKey,
+    },
+    /// Decide on a renewal, and answer with [`Event::Issued`].
+    Renew {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Certificate of the child.
+        child: Serial,
+        /// What it asks for.
+        renewal: Renewal,
+        /// Whether it came for this alone.
+        restricted: bool,
+    },
+    /// Take over a new chain.
+    Issued(Vec<Vec<u8>>),
+    /// Author nothing more.
+    Suspend {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// What ties the network to the rest of the node.
+pub struct Ties {
+    /// Trusted time.
+    pub clock: Clock,
+    /// Takes the duties.
+    pub duties: mpsc::UnboundedSender<Duty>,
+}
+
 /// The running network side of a node; dropping it stops nothing, see [`Network::stop`].
 pub struct Network {
     committed: Arc<Notify>,
     reports: watch::Receiver<Vec<PeerReport>>,
+    events: mpsc::Sender<Event>,
     task: tokio::task::JoinHandle<()>,
     endpoint: Endpoint,
 }
@@ -107,6 +160,10 @@ pub(super) struct Shared {
 struct Driver {
     hub: Hub,
     clock: HubClock,
+    trusted: Clock,
+    /// Trusted time less the time of the hub, as the hub knows it.
+    offset_ms: i64,
+    duties: mpsc::UnboundedSender<Duty>,
     shared: Shared,
     targets: Vec<SocketAddr>,
     links: BTreeMap<ConnectionId, Link>,
@@ -125,6 +182,7 @@ impl Network {
         clock: HubClock,
         metrics: Metrics,
         enrolment: Arc<Enrolment>,
+        ties: Ties,
     ) -> Self {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (links, new_links) = mpsc::unbounded_channel();
@@ -134,7 +192,7 @@ impl Network {
             refusals: Refusals::new(metrics, clock),
             enrolment,
             store: store.clone(),
-            events,
+            events: events.clone(),
             next_connection: Arc::new(AtomicU64::new(1)),
             links,
         };
@@ -143,6 +201,9 @@ impl Network {
         let driver = Driver {
             hub,
             clock,
+            offset_ms: 0,
+            trusted: ties.clock,
+            duties: ties.duties,
             shared,
             targets,
             links: BTreeMap::new(),
@@ -152,7 +213,7 @@ impl Network {
         };
         let committed = Arc::new(Notify::new());
         let task = tokio::spawn(driver.run(inbox, new_links, Arc::clone(&committed)));
-        Self { committed, reports, task, endpoint }
+        Self { committed, reports, events, task, endpoint }
     }
 
     /// Where to say that the store has new changes; cheap, and never waits.
@@ -165,6 +226,11 @@ impl Network {
     /// The latest reports about peers.
     pub fn reports(&self) -> watch::Receiver<Vec<PeerReport>> {
         self.reports.clone()
+    }
+
+    /// Where to tell the hub what became of its duties.
+    pub fn events(&self) -> mpsc::Sender<Event> {
+        self.events.clone()
     }
 
     /// Closes all connections, telling the peers.
@@ -199,6 +265,7 @@ impl Driver {
                 },
                 () = sleep_until(deadline) => self.handle(Event::Tick),
             }
+            self.follow_clock();
             self.shared.refusals.say_again();
             self.publish(inbox.is_empty());
         }
@@ -236,6 +303,16 @@ impl Driver {
         for (connection, link) in &self.links {
             let wants = self.hub.wants_frames(*connection);
             link.flowing.send_if_modified(|flowing| std::mem::replace(flowing, wants) != wants);
+        }
+    }
+
+    /// Trusted time moves against the steady time of the hub when a node above has said the time,
+    /// and when the machine has slept.
+    fn follow_clock(&mut self) {
+        let offset_ms = self.trusted.now_ms().saturating_sub(self.clock.now_ms());
+        if offset_ms.abs_diff(self.offset_ms) > CLOCK_STEP_MS {
+            self.offset_ms = offset_ms;
+            self.feed(Event::Clock { offset_ms });
         }
     }
 
@@ -286,14 +363,21 @@ impl Driver {
                     let _ = link.outgoing.send(Outgoing::Close(code, reason));
                 }
             }
-            Effect::Beacon(_)
-            | Effect::Line { .. }
-            | Effect::Succeeded { .. }
-            | Effect::Renew { .. }
-            | Effect::Issued(_)
-            | Effect::Suspend { .. } => {}
+            Effect::Beacon(at_ms) => self.leave(Duty::Beacon(at_ms)),
+            Effect::Line { peer, token } => self.leave(Duty::Line { peer, token }),
+            Effect::Succeeded { old, new } => self.leave(Duty::Succeeded { old, new }),
+            Effect::Renew { connection, child, renewal, restricted } => {
+                self.leave(Duty::Renew { connection, child, renewal, restricted });
+            }
+            Effect::Issued(chain) => self.leave(Duty::Issued(chain)),
+            Effect::Suspend { reason } => self.leave(Duty::Suspend { reason }),
             Effect::Notice { peer, text } => self.shared.refusals.notice(&peer, &text),
         }
+    }
+
+    fn leave(&self, duty: Duty) {
+        // Nobody takes it when the node is about to stop.
+        let _ = self.duties.send(duty);
     }
 
     fn publish(&mut self, idle: bool) {

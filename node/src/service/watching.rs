@@ -11,7 +11,7 @@ use cunlian_protocol::hub::PeerReport;
 use cunlian_protocol::session::{Identity, Relation};
 use tokio::sync::watch;
 
-use crate::clock::now_ms;
+use crate::clock::{self, Judgement};
 use crate::config::Config;
 use crate::network::gate::Gate;
 use crate::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus, Traffic};
@@ -19,9 +19,6 @@ use crate::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus, 
 const EVERY: Duration = Duration::from_secs(1);
 /// Changes come in bursts; the status need not follow each.
 const PAUSE: Duration = Duration::from_millis(150);
-/// A clock that differs from the parent's by more than this is shown as wrong.
-const CLOCK_BOUND_MS: i64 = 120_000;
-
 /// How often a store that could not be written is tried.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// What is written to try: as much as the largest change.
@@ -37,6 +34,7 @@ struct Watcher {
     counting_took: Duration,
     probed: Instant,
     gate: Gate,
+    clock: clock::Clock,
     known: NodeStatus,
     addresses: Vec<String>,
 }
@@ -48,6 +46,7 @@ pub(super) fn start(
     config: &Config,
     gate: Gate,
     mut reports: watch::Receiver<Vec<PeerReport>>,
+    clock: clock::Clock,
 ) -> (watch::Receiver<NodeStatus>, tokio::task::JoinHandle<()>) {
     let body = identity.certificate.body();
     let known = NodeStatus {
@@ -55,8 +54,8 @@ pub(super) fn start(
         tier: body.tier,
         region: super::own_region(&identity.certificate),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at_ms: now_ms(),
-        as_of_ms: now_ms(),
+        started_at_ms: clock.now_ms(),
+        as_of_ms: clock.now_ms(),
         health: Health::Ok,
         clock: Clock::Unknown,
         suspended: store.suspension(),
@@ -78,6 +77,7 @@ pub(super) fn start(
         counting_took: Duration::ZERO,
         probed: Instant::now(),
         gate,
+        clock,
         known,
         addresses,
     };
@@ -139,19 +139,14 @@ impl Watcher {
                 peer
             })
             .collect();
-        let offset = reports
-            .iter()
-            .filter(|report| report.target.is_some())
-            .find_map(|report| report.session.as_ref())
-            .map(|session| -session.clock_offset_ms);
-        self.known.clock = match offset {
-            None => Clock::Unknown,
-            Some(ahead_ms) if ahead_ms.abs() > CLOCK_BOUND_MS => Clock::Off { ahead_ms },
-            Some(_) => Clock::Ok,
+        self.known.clock = match self.clock.check() {
+            Judgement::Unknown => Clock::Unknown,
+            Judgement::Sound => Clock::Ok,
+            Judgement::Wrong { doubt, ahead_ms } => Clock::Off { ahead_ms, doubt },
         };
         self.known.cut_links = self.gate.cut_links();
         self.known.suspended = self.store.suspension();
-        self.known.as_of_ms = now_ms();
+        self.known.as_of_ms = self.clock.now_ms();
         self.known.clone()
     }
 

@@ -171,6 +171,8 @@ impl Node {
             operators: operators.clone(),
             data_dir: directory.path().to_owned(),
             now_ms: Arc::clone(&clock),
+            clock: cunlian_node::clock::Clock::open(directory.path()),
+            restart: cunlian_node::service::Restart::default(),
         };
         let web = WebState::new(WebConfig {
             store: store.clone(),

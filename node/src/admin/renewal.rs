@@ -1,0 +1,314 @@
+//! Renewal: what a child, or the founding node itself, is certified for next.
+//!
+//! A child that asks gets what it has, for as long as it had it, cut to what this node may pass on
+//! now and never beyond the end of its own certificate; or the certificate that waits for it in
+//! the table `pending_certificate`. Nothing here widens anything that a person has not decided.
+//!
+//! The certificate before is *replaced* (a revocation that names its successor and takes nothing
+//! of the work of its holder, or of those it certified) when the new one gives less, is for
+//! another key, or when the child came to be renewed only: one that was copied may still be in use
+//! by the other machine. A plain renewal leaves it to run out.
+//!
+//! Every request gets a certificate of its own, also when an answer was lost on the way: two
+//! machines with one serial would number their changes alike.
+
+use std::collections::BTreeSet;
+
+use cunlian_crdt::store::Store;
+use cunlian_protocol::authority::{Authority, Refusal};
+use cunlian_protocol::category::CategorySet;
+use cunlian_protocol::certificate::{Certificate, CertificateBody, Grant};
+use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::limits;
+use cunlian_protocol::renewal::Renewal;
+use cunlian_protocol::revocation::{RevocationBody, Standing};
+use cunlian_protocol::rights::Rights;
+use cunlian_protocol::session::Identity;
+use cunlian_protocol::signing::public_key;
+use rusqlite::OptionalExtension as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AdminError, Administration};
+use crate::keystore::{Keystore, ROOT_KEY};
+
+/// What a founder that renewed itself has now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Serial of the new certificate, hexadecimal.
+    pub serial: String,
+    /// Its end, milliseconds since 1970-01-01 UTC.
+    pub not_after_ms: i64,
+}
+
+/// Certifies the child with the certificate `child` anew, as it asks; gives the chain, root side
+/// first. `restricted` says that it came for this alone.
+///
+/// Everything is durable when it returns. `identity` is this node's, `now_ms` trusted time.
+pub fn renew(
+    store: &Store,
+    identity: &Identity,
+    now_ms: i64,
+    child: &Serial,
+    renewal: &Renewal,
+    restricted: bool,
+) -> Result<Vec<Vec<u8>>, AdminError> {
+    let authority = store.authority();
+    let before = authority.get(child).ok_or_else(|| AdminError::new("it is not known here"))?;
+    check_issuer(&authority, identity, before)?;
+    check_key(&authority, before, renewal, now_ms)?;
+    let waiting = waiting(store, &before.body().subject)?;
+    let decided = waiting.as_deref().and_then(|bytes| Certificate::peek(bytes).ok());
+    let bytes = match waiting.as_deref() {
+        Some(bytes) if is_ready(&authority, identity, bytes, renewal, now_ms) => bytes.to_vec(),
+        _ => {
+            let like = decided.as_ref().unwrap_or_else(|| before.body());
+            let body = next_body(like, identity, renewal.subject, now_ms);
+            Certificate::issue(&body, &identity.key)
+        }
+    };
+    let root = identity.certificate.root();
+    let next = Certificate::verify(&bytes, Some(&identity.certificate), &root)
+        .map_err(|error| AdminError::new(format!("it cannot be certified anew: {error}")))?;
+    let replaces = restricted
+        || decided.is_some()
+        || next.body().subject != before.body().subject
+        || narrows(before.body(), next.body());
+    let mut chain = identity.chain.clone();
+    chain.push(bytes);
+    refuse_any(store.add_certificates(&chain)?)?;
+    if replaces {
+        replace(store, identity, before, &next)?;
+    }
+    if decided.is_some() {
+        forget_waiting(store, before.body().subject)?;
+    }
+    Ok(chain)
+}
+
+impl Administration {
+    /// Certifies the founding node anew with the root key; for others, says why not.
+    pub fn renew_founder(&self) -> Result<Value, AdminError> {
+        let own = self.identity.certificate.body();
+        if own.issuer.is_some() {
+            return Err(AdminError::new("this node is certified by the node above it").hint(
+                "it is renewed by itself, when a third of its time is left and the parent is \
+                 reached: cunlian status",
+            ));
+        }
+        let keystore = Keystore::new(&self.data_dir);
+        let root = keystore.key(ROOT_KEY).map_err(|error| {
+            AdminError::new(error)
+                .hint("bring root.key from where it is kept off line, and take it away again")
+        })?;
+        let now_ms = (self.now_ms)();
+        let life_ms = own.not_after_ms.saturating_sub(own.issued_at_ms);
+        let body = CertificateBody {
+            issued_at_ms: now_ms,
+            not_after_ms: now_ms.saturating_add(life_ms),
+            ..own.clone()
+        };
+        let chain = vec![Certificate::issue(&body, &root)];
+        refuse_any(self.store.add_certificates(&chain)?)?;
+        keystore.renew(&chain).map_err(AdminError::new)?;
+        self.restart.ask();
+        let serial = chain.first().map(|bytes| Serial::of(bytes).to_string()).unwrap_or_default();
+        let renewed = Renewed { serial, not_after_ms: body.not_after_ms };
+        Ok(serde_json::to_value(renewed).expect("a result has only JSON types"))
+    }
+}
+
+/// Only what this node signed, under its present certificate or one before.
+fn check_issuer(
+    authority: &Authority,
+    identity: &Identity,
+    child: &Certificate,
+) -> Result<(), AdminError> {
+    let issuer = child.body().issuer.and_then(|issuer| authority.get(&issuer));
+    let own = identity.certificate.body().subject;
+    match issuer {
+        Some(issuer) if issuer.body().subject == own => Ok(()),
+        _ => Err(AdminError::new("this node did not sign that certificate")),
+    }
+}
+
+/// A key that was given up does not come back, and names no other successor than it did.
+fn check_key(
+    authority: &Authority,
+    before: &Certificate,
+    renewal: &Renewal,
+    now_ms: i64,
+) -> Result<(), AdminError> {
+    match authority.valid_at(before, now_ms) {
+        Ok(()) | Err(Refusal::Expired { .. }) => Ok(()),
+        Err(Refusal::Replaced { successor, .. }) => {
+            let successor = authority.get(&successor).map(|successor| successor.body().subject);
+            let own = before.body().subject;
+            if successor.is_none_or(|key| key == own || key == renewal.subject) {
+                return Ok(());
+            }
+            Err(AdminError::new("the key of this certificate was changed for another"))
+        }
+        Err(
+            refusal @ (Refusal::Revoked { .. }
+            | Refusal::UnknownAuthor { .. }
+            | Refusal::NoGrant { .. }),
+        ) => Err(AdminError::new(refusal)),
+    }
+}
+
+/// A certificate decided on by a person, as it is, fits the request and may be given out.
+fn is_ready(
+    authority: &Authority,
+    identity: &Identity,
+    bytes: &[u8],
+    renewal: &Renewal,
+    now_ms: i64,
+) -> bool {
+    let root = identity.certificate.root();
+    Certificate::verify(bytes, Some(&identity.certificate), &root).is_ok_and(|certificate| {
+        certificate.body().subject == renewal.subject
+            && authority.valid_at(&certificate, now_ms).is_ok()
+    })
+}
+
+/// What follows `like`: the same, for `subject`, from now on, cut to what may be issued.
+fn next_body(
+    like: &CertificateBody,
+    identity: &Identity,
+    subject: PublicKey,
+    now_ms: i64,
+) -> CertificateBody {
+    let own = identity.certificate.body();
+    let life_ms = like.not_after_ms.saturating_sub(like.issued_at_ms);
+    CertificateBody {
+        subject,
+        name: like.name.clone(),
+        kind: like.kind,
+        tier: like.tier,
+        grants: cut(&like.grants, &own.grants),
+        issued_at_ms: now_ms,
+        not_after_ms: now_ms.saturating_add(life_ms).min(own.not_after_ms),
+        issuer: Some(identity.certificate.serial()),
+    }
+}
+
+/// Of each grant what `own` may pass on: all of it where one grant covers it, else its common
+/// parts with each.
+fn cut(grants: &[Grant], own: &[Grant]) -> Vec<Grant> {
+    let mut kept: Vec<Grant> = Vec::new();
+    for grant in grants {
+        if own.iter().any(|held| held.may_issue(grant)) {
+            kept.push(grant.clone());
+        } else {
+            kept.extend(own.iter().filter_map(|held| common(grant, held)));
+        }
+    }
+    // Many narrow parts may not fit; what is left out is less, never more.
+    kept.truncate(limits::CERTIFICATE_GRANTS);
+    kept
+}
+
+fn common(grant: &Grant, held: &Grant) -> Option<Grant> {
+    let both = |one: Rights, other: Rights| Rights(one.0 & other.0);
+    let document = match (grant.document, held.document) {
+        (Some(wanted), Some(held)) if wanted != held => return None,
+        (wanted, held) => wanted.or(held),
+    };
+    let common = Grant {
+        region: grant.region.intersection(&held.region)?,
+        document,
+        categories: grant.categories.intersection(&held.categories),
+        rights: both(grant.rights, held.delegable),
+        delegable: both(grant.delegable, held.delegable),
+    };
+    let empty =
+        common.categories.is_empty() || common.rights.with(common.delegable) == Rights::NONE;
+    (!empty).then_some(common)
+}
+
+/// Whether something that `before` allows, to do or to pass on, is not allowed by `next`.
+fn narrows(before: &CertificateBody, next: &CertificateBody) -> bool {
+    let covered = |grant: &Grant| {
+        let held = |region: &&Grant| {
+            region.region.contains(&grant.region)
+                && (region.document.is_none() || region.document == grant.document)
+                && region.rights.contains(grant.rights)
+                && region.delegable.contains(grant.delegable)
+        };
+        // The categories of one grant may be spread over several of the next certificate.
+        let categories = next
+            .grants
+            .iter()
+            .filter(held)
+            .fold(CategorySet::none(), |all, held| all.union(&held.categories));
+        categories.contains_set(&grant.categories)
+    };
+    !before.grants.iter().all(covered)
+}
+
+/// Revokes `before` in favour of `next`: its work and that of those below it stands, and nothing
+/// that anybody certifies with it later.
+pub(super) fn replace(
+    store: &Store,
+    identity: &Identity,
+    before: &Certificate,
+    next: &Certificate,
+) -> Result<(), AdminError> {
+    let authority = store.authority();
+    let serial = before.serial();
+    if authority.revocations_of(&serial).iter().any(|known| known.body().successor.is_some()) {
+        return Ok(());
+    }
+    let issuer = before.body().issuer.and_then(|issuer| authority.get(&issuer));
+    if issuer.is_some_and(|issuer| issuer.body().subject != public_key(&identity.key)) {
+        let name = &before.body().name;
+        tracing::warn!(name, "its certificate was signed with a key this node has given up");
+        return Ok(());
+    }
+    let body = RevocationBody {
+        own: Standing::all(serial),
+        successor: Some(next.serial()),
+        descendants: below(&authority, serial).into_iter().map(Standing::all).collect(),
+        reason: "replaced".to_owned(),
+        issuer: before.body().issuer,
+    };
+    refuse_any(store.add_revocations(&[body.sign(&identity.key)])?)
+}
+
+/// The certificates below one, as far as they are known here.
+fn below(authority: &Authority, serial: Serial) -> Vec<Serial> {
+    let mut found = BTreeSet::from([serial]);
+    loop {
+        let count = found.len();
+        let issued = authority.certificates().filter(|certificate| {
+            certificate.body().issuer.is_some_and(|issuer| found.contains(&issuer))
+        });
+        let issued: Vec<Serial> = issued.map(Certificate::serial).collect();
+        found.extend(issued);
+        if found.len() == count {
+            found.remove(&serial);
+            return found.into_iter().collect();
+        }
+    }
+}
+
+/// The certificate that waits for the holder of a key.
+fn waiting(store: &Store, subject: &PublicKey) -> Result<Option<Vec<u8>>, AdminError> {
+    let found = store.read(|connection| {
+        let sql = "SELECT bytes FROM pending_certificate WHERE subject = ?1";
+        connection.prepare_cached(sql)?.query_row([subject.0], |row| row.get(0)).optional()
+    })?;
+    Ok(found)
+}
+
+fn forget_waiting(store: &Store, subject: PublicKey) -> Result<(), AdminError> {
+    store.write_reference(move |connection| {
+        connection.execute("DELETE FROM pending_certificate WHERE subject = ?1", [subject.0])
+    })?;
+    Ok(())
+}
+
+pub(super) fn refuse_any(refused: Vec<String>) -> Result<(), AdminError> {
+    refused.into_iter().next().map_or(Ok(()), |reason| Err(AdminError::new(reason)))
+}
