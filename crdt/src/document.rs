@@ -4,6 +4,10 @@
 //! A document is an Automerge document whose root map holds one scalar text per field, and the
 //! list `operations` of JSON texts. Source and task of a write travel in the message of its
 //! Automerge change, so that every value knows where it comes from.
+//!
+//! Some of a document may be the work of an author who was revoked before it: kept because others
+//! built on it, and *tainted* until a person has looked at it ([`Tainted`], [`Edit::Review`]). A
+//! document that was erased has no content any more, only the trace of it ([`Erasure`]).
 
 use std::collections::BTreeMap;
 
@@ -26,6 +30,8 @@ pub struct Writer {
     pub source: String,
     /// The task that asked for it; empty when none did.
     pub task: String,
+    /// Whether the change does not stand and is kept only because others build on it.
+    pub tainted: bool,
 }
 
 /// One value of a field.
@@ -53,6 +59,63 @@ pub struct Operation {
     pub body: String,
     /// Who appended it.
     pub writer: Writer,
+    /// The change that took it back, when its own was tainted; it then has no effect.
+    pub reverted_by: Option<ChangeId>,
+}
+
+/// A change that does not stand, kept because a change that stands builds on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tainted {
+    /// Who made it, when, and which it is.
+    pub writer: Writer,
+    /// What it did.
+    pub deeds: Vec<Deed>,
+    /// What was decided about it; to take back outweighs to keep, whichever came first.
+    pub review: Option<Review>,
+}
+
+/// One thing that a change did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Set a field.
+    Put {
+        /// Field name.
+        field: String,
+        /// Its text.
+        text: String,
+    },
+    /// Took a field away.
+    Delete {
+        /// Field name.
+        field: String,
+    },
+    /// Appended an operation.
+    Append {
+        /// JSON text.
+        body: String,
+    },
+}
+
+/// A person has looked at a tainted change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// Whether it stays as it is; otherwise it was taken back.
+    pub keep: bool,
+    /// Who decided.
+    pub writer: Writer,
+}
+
+/// That a document was erased, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// The reason given.
+    pub reason: String,
+    /// Serial of who erased it.
+    pub by: Serial,
+    /// When that person's device recorded it, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// The change that erased it; of several the one recorded first.
+    pub change: ChangeId,
 }
 
 /// A document as it stands here and now.
@@ -68,6 +131,17 @@ pub struct DocumentView {
     pub changes: u32,
     /// Changes whose dependencies have not arrived.
     pub waiting: u32,
+    /// Changes in it that do not stand, in causal order.
+    pub tainted: Vec<Tainted>,
+    /// Present when the document was erased; it then has neither fields nor operations.
+    pub erased: Option<Erasure>,
+}
+
+impl DocumentView {
+    /// The operations that count, those of tainted changes that were taken back left out.
+    pub fn effective(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.iter().filter(|operation| operation.reverted_by.is_none())
+    }
 }
 
 /// One edit of a document.
@@ -89,6 +163,14 @@ pub enum Edit {
     Append {
         /// JSON text.
         body: String,
+    },
+    /// Says what becomes of a tainted change. To take it back also gives the fields that it set
+    /// the values that they have without it.
+    Review {
+        /// The tainted change.
+        change: ChangeId,
+        /// Whether it stays.
+        keep: bool,
     },
 }
 

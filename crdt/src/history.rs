@@ -18,11 +18,12 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 
 use cunlian_protocol::change::Home;
 
-use crate::document::{DocumentView, FieldValue, FieldView, Operation};
+use crate::document::{DocumentView, Erasure, FieldValue, FieldView, Operation};
 
 mod authoring;
 mod expansion;
 pub(crate) mod payload;
+mod review;
 
 pub(crate) use authoring::EditError;
 use payload::{Payload, Step};
@@ -43,6 +44,8 @@ pub(crate) struct History {
     heads: BTreeSet<[u8; 32]>,
     /// Greatest operation counter applied.
     last_op: u64,
+    /// Number of changes and the trace, when the document was erased.
+    erased: Option<(u32, Erasure)>,
 }
 
 impl History {
@@ -55,12 +58,26 @@ impl History {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(opaque);
         let applied: Vec<Payload> =
             order.into_iter().filter_map(|index| kept.get_mut(index)?.take()).collect();
-        let mut history =
-            Self { home, applied: Vec::new(), waiting, heads: BTreeSet::new(), last_op: 0 };
+        let mut history = Self { waiting, ..Self::empty(home) };
         for payload in applied {
             history.push(payload);
         }
         history
+    }
+
+    /// A document that was erased and of which so many changes are kept.
+    pub(crate) fn erased(home: Home, changes: u32, erasure: Erasure) -> Self {
+        Self { erased: Some((changes, erasure)), ..Self::empty(home) }
+    }
+
+    fn empty(home: Home) -> Self {
+        let (applied, heads) = (Vec::new(), BTreeSet::new());
+        Self { home, applied, waiting: 0, heads, last_op: 0, erased: None }
+    }
+
+    /// Whether nothing can be added.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.erased.is_some()
     }
 
     /// Adds a change made on top of all that is applied.
@@ -83,28 +100,40 @@ impl History {
             let current = values.next().expect("a field is made by its first value");
             (name.to_owned(), FieldView { current, others: values.collect() })
         });
+        let applied = u32::try_from(self.applied.len()).unwrap_or(u32::MAX);
+        let erased = self.erased.as_ref();
         DocumentView {
             home: self.home,
             fields: fields.collect(),
-            operations: self.operations().collect(),
-            changes: u32::try_from(self.applied.len()).unwrap_or(u32::MAX),
+            operations: self.operations(),
+            changes: erased.map_or(applied, |(changes, _)| *changes),
             waiting: self.waiting,
+            tainted: self.tainted(),
+            erased: erased.map(|(_, erasure)| erasure.clone()),
         }
     }
 
     /// Values that no other change has taken note of, the winner first.
     fn fields(&self) -> BTreeMap<&str, Vec<Value<'_>>> {
+        self.fields_where(|_, _| true)
+    }
+
+    /// The same if only the steps that `counts` says had been made.
+    fn fields_where(
+        &self,
+        counts: impl Fn(&Payload, &Step) -> bool,
+    ) -> BTreeMap<&str, Vec<Value<'_>>> {
         let mut superseded: HashSet<OpId> = HashSet::new();
         let mut fields: BTreeMap<&str, Vec<Value<'_>>> = BTreeMap::new();
         for payload in &self.applied {
-            for (id, step) in payload.steps() {
+            for (id, step) in payload.steps().filter(|(_, step)| counts(payload, step)) {
                 match step {
                     Step::Put { field, text, replaced } => {
                         superseded.extend(replaced);
                         let value = Value { id, text, payload };
                         fields.entry(field).or_default().push(value);
                     }
-                    Step::Delete { replaced } => superseded.extend(replaced),
+                    Step::Delete { replaced, .. } => superseded.extend(replaced),
                     Step::MakeOperations | Step::Append { .. } => {}
                 }
             }
@@ -121,15 +150,23 @@ impl History {
         fields
     }
 
-    fn operations(&self) -> impl Iterator<Item = Operation> + '_ {
-        self.applied.iter().flat_map(|payload| {
-            payload.steps().filter_map(|(_, step)| match step {
-                Step::Append { body, .. } => {
-                    Some(Operation { body: body.to_string(), writer: payload.writer.clone() })
+    /// Operations in causal order. Reviews are no operations of the workflow.
+    fn operations(&self) -> Vec<Operation> {
+        let reviews = self.reviews();
+        let mut operations = Vec::new();
+        for payload in &self.applied {
+            let review = reviews.get(&payload.writer.change).filter(|review| !review.keep);
+            let reverted_by = review.map(|review| review.writer.change);
+            for (_, step) in payload.steps() {
+                if let Step::Append { body, .. } = step
+                    && review::read(body).is_none()
+                {
+                    let (body, writer) = (body.to_string(), payload.writer.clone());
+                    operations.push(Operation { body, writer, reverted_by });
                 }
-                Step::Put { .. } | Step::Delete { .. } | Step::MakeOperations => None,
-            })
-        })
+            }
+        }
+        operations
     }
 }
 

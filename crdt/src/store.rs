@@ -38,6 +38,7 @@ mod backup;
 mod checking;
 mod commit;
 mod counts;
+mod erasure;
 mod health;
 mod ingest;
 mod line;
@@ -46,12 +47,15 @@ mod materialize;
 mod opening;
 mod outbox;
 mod permission;
+mod placing;
 mod purge;
 mod quarantine;
 mod reading;
+mod review;
 mod schema;
 mod selection;
 mod serving;
+mod standing;
 mod summary;
 mod suspension;
 mod verify;
@@ -65,6 +69,7 @@ pub use opening::OpenError;
 pub use outbox::{Backlog, Reached};
 pub use purge::{Purged, Unsent, UnsentLeft};
 pub use quarantine::Refused;
+pub use review::ToReview;
 pub use schema::VERSION;
 pub use suspension::Suspension;
 pub use verify::Verification;
@@ -216,13 +221,14 @@ impl Store {
         permission::add_certificates(&self.inner, certificates.to_vec())
     }
 
-    /// Adds revocations; gives the reasons of those refused. Documents of a revoked author are
-    /// projected again.
+    /// Adds revocations; gives the reasons of those refused. What does not stand any more, and
+    /// nothing that stands builds on, leaves the log; the rest of it is tainted.
     pub fn add_revocations(&self, revocations: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
         permission::add_revocations(&self.inner, revocations.to_vec())
     }
 
-    /// Adds successions of the root; gives the reasons of those refused.
+    /// Adds successions of the root; gives the reasons of those refused. What stands no more goes
+    /// as with revocations.
     pub fn add_successions(&self, successions: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
         permission::add_successions(&self.inner, successions.to_vec())
     }
@@ -246,7 +252,8 @@ impl Store {
 
     /// A document as it stands; `None` when there is none.
     pub fn view(&self, home: &Home) -> Result<Option<DocumentView>, Fault> {
-        self.inner.readers.with(|connection| Ok(materialize::view(connection, home)?))
+        let authority = self.authority();
+        self.inner.readers.with(|connection| Ok(materialize::view(connection, &authority, home)?))
     }
 
     /// Documents under `prefix` with a field in conflict, in key order, at most `limit`.

@@ -174,7 +174,7 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Value {
 /// everywhere.
 fn latest(view: &DocumentView) -> Option<&Writer> {
     let fields = view.fields.values().map(|field| &field.current.writer);
-    let operations = view.operations.iter().map(|operation| &operation.writer);
+    let operations = view.effective().map(|operation| &operation.writer);
     fields.chain(operations).max_by_key(|writer| (writer.recorded_at_ms, writer.change))
 }
 

@@ -317,7 +317,7 @@ fn writes(
         let (key, text) = match &edit {
             Edit::Put { field, text } => (field, text.as_str()),
             Edit::Delete { field } => (field, ""),
-            Edit::Append { .. } => continue,
+            Edit::Append { .. } | Edit::Review { .. } => continue,
         };
         let field = class.field(key);
         let own = field.filter(|field| field.stands_in.is_none());

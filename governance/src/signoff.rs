@@ -171,6 +171,7 @@ mod tests {
             change: ChangeId([change; 32]),
             source: String::new(),
             task: String::new(),
+            tainted: false,
         }
     }
 

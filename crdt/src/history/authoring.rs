@@ -1,5 +1,6 @@
 //! Making the Automerge change that carries out edits of a document.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
@@ -7,7 +8,7 @@ use automerge::legacy::{self, ElementId, Key, ObjectId, OpType};
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ScalarValue};
 
 use super::payload::{FIELD_NAME_BYTES, Step, message};
-use super::{History, OPERATIONS, OpId};
+use super::{History, OPERATIONS, OpId, review};
 use crate::document::Edit;
 
 /// Edits that cannot be carried out.
@@ -17,6 +18,8 @@ pub(crate) enum EditError {
     Nothing,
     #[error("\"{OPERATIONS}\", or a name of more than {FIELD_NAME_BYTES} bytes, cannot be a field")]
     FieldName,
+    #[error("the change is not one that has to be reviewed")]
+    NotTainted,
 }
 
 impl History {
@@ -54,10 +57,10 @@ impl History {
         let mut next = Numbering { counter: self.last_op, actor };
         let mut operations = Vec::with_capacity(edits.len());
         let fields = if self.applied.is_empty() { BTreeMap::new() } else { self.fields() };
-        for (name, text) in last_edits(edits)? {
-            let replaced = fields.get(name).map(Vec::as_slice).unwrap_or_default();
+        for (name, text) in self.last_edits(edits)? {
+            let replaced = fields.get(&*name).map(Vec::as_slice).unwrap_or_default();
             let action = match text {
-                Some(text) => OpType::Put(ScalarValue::Str(text.into())),
+                Some(text) => OpType::Put(ScalarValue::Str(text.as_ref().into())),
                 None if replaced.is_empty() => continue,
                 None => OpType::Delete,
             };
@@ -65,7 +68,7 @@ impl History {
             operations.push(legacy::Op {
                 action,
                 obj: ObjectId::Root,
-                key: Key::Map(name.into()),
+                key: Key::Map(name.as_ref().into()),
                 pred: replaced.iter().map(|value| legacy_id(value.id)).collect(),
                 insert: false,
             });
@@ -77,7 +80,11 @@ impl History {
     fn appends(&self, edits: &[Edit], next: &mut Numbering, operations: &mut Vec<legacy::Op>) {
         let mut end: Option<(OpId, Option<OpId>)> = None;
         for edit in edits {
-            let Edit::Append { body } = edit else { continue };
+            let body = match edit {
+                Edit::Append { body } => Cow::Borrowed(body.as_str()),
+                Edit::Review { change, keep } => Cow::Owned(review::body(change, *keep)),
+                Edit::Put { .. } | Edit::Delete { .. } => continue,
+            };
             let (list, newest) = end.or_else(|| self.list_tail()).unwrap_or_else(|| {
                 operations.push(legacy::Op {
                     action: OpType::Make(ObjType::List),
@@ -90,7 +97,7 @@ impl History {
             });
             let after = newest.map_or(ElementId::Head, |newest| ElementId::Id(legacy_id(newest)));
             operations.push(legacy::Op {
-                action: OpType::Put(ScalarValue::Str(body.as_str().into())),
+                action: OpType::Put(ScalarValue::Str(body.as_ref().into())),
                 obj: ObjectId::Id(legacy_id(list)),
                 key: Key::Seq(after),
                 pred: Vec::new().into(),
@@ -98,6 +105,29 @@ impl History {
             });
             end = Some((list, Some(next.take())));
         }
+    }
+
+    fn last_edits<'a>(&self, edits: &'a [Edit]) -> Result<LastEdits<'a>, EditError> {
+        let mut last = LastEdits::new();
+        for edit in edits {
+            match edit {
+                Edit::Put { field, text } => {
+                    last.insert(field.into(), Some(text.into()));
+                }
+                Edit::Delete { field } => {
+                    last.insert(field.into(), None);
+                }
+                Edit::Review { change, keep } => {
+                    let restored = self.restored(change)?;
+                    let restored = restored.into_iter().filter(|_| !keep);
+                    last.extend(restored.map(|(f, text)| (f.into(), text.map(Cow::from))));
+                }
+                Edit::Append { .. } => {}
+            }
+        }
+        let impossible =
+            |name: &Cow<'_, str>| *name == OPERATIONS || name.len() > FIELD_NAME_BYTES;
+        if last.keys().any(impossible) { Err(EditError::FieldName) } else { Ok(last) }
     }
 
     /// The list to append to, the one Automerge shows if there are several, and its last element.
@@ -113,18 +143,7 @@ impl History {
 }
 
 /// The last edit of each field: its text, or `None` to take it away.
-fn last_edits(edits: &[Edit]) -> Result<BTreeMap<&str, Option<&str>>, EditError> {
-    let mut last = BTreeMap::new();
-    for edit in edits {
-        match edit {
-            Edit::Put { field, text } => last.insert(field.as_str(), Some(text.as_str())),
-            Edit::Delete { field } => last.insert(field.as_str(), None),
-            Edit::Append { .. } => None,
-        };
-    }
-    let impossible = |name: &&str| *name == OPERATIONS || name.len() > FIELD_NAME_BYTES;
-    if last.keys().any(impossible) { Err(EditError::FieldName) } else { Ok(last) }
-}
+type LastEdits<'a> = BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>;
 
 struct Numbering {
     counter: u64,

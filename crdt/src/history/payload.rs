@@ -43,9 +43,19 @@ pub(crate) enum PayloadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Put { field: Box<str>, text: Box<str>, replaced: Vec<OpId> },
-    Delete { replaced: Vec<OpId> },
+    Delete { field: Box<str>, replaced: Vec<OpId> },
     MakeOperations,
     Append { list: OpId, body: Box<str> },
+}
+
+impl Step {
+    /// The field it sets or takes away.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Self::Put { field, .. } | Self::Delete { field, .. } => Some(field),
+            Self::MakeOperations | Self::Append { .. } => None,
+        }
+    }
 }
 
 /// A decoded payload with its provenance.
@@ -109,6 +119,7 @@ impl Payload {
             change: change.id(),
             source: source.to_owned(),
             task: task.to_owned(),
+            tainted: false,
         };
         let steps = decoded
             .decode()
@@ -146,7 +157,9 @@ fn step(operation: legacy::Op) -> Option<Step> {
                     text: text.as_str().into(),
                     replaced: replaced()?,
                 }),
-                OpType::Delete => Some(Step::Delete { replaced: replaced()? }),
+                OpType::Delete => {
+                    Some(Step::Delete { field: name.as_str().into(), replaced: replaced()? })
+                }
                 OpType::Put(_)
                 | OpType::Make(_)
                 | OpType::Increment(_)

@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cunlian_protocol::authority::Authority;
-use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
+use cunlian_protocol::authority::{Authority, Refusal};
+use cunlian_protocol::change::{
+    ChangeKind, Header, Home, SignedChange, VERSION, VerifiedChange,
+};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
@@ -69,6 +71,13 @@ impl Fates {
         self.set(place, Fate::Refused { reason });
     }
 
+    /// Notes the reason for a change that is in quarantine already.
+    pub(super) fn withhold(&mut self, place: usize, reason: &str) {
+        let end = reason.floor_char_boundary(limits::REASON_BYTES);
+        let reason = reason.get(..end).unwrap_or_default().to_owned();
+        self.set(place, Fate::Refused { reason });
+    }
+
     pub(super) fn set(&mut self, place: usize, fate: Fate) {
         if let Some(slot) = self.fates.get_mut(place) {
             *slot = Some(fate);
@@ -129,7 +138,7 @@ pub(super) fn known(
     Ok(known)
 }
 
-/// Rights, signatures and payloads.
+/// Rights, signatures and payloads. Whether a change stands is not asked here.
 pub(super) fn check(
     authority: &Authority,
     changes: Vec<(usize, SignedChange)>,
@@ -141,7 +150,7 @@ pub(super) fn check(
         let header = change.header();
         if i64::try_from(header.seq).is_err() {
             fates.refuse(place, &"the number of the change is out of range");
-        } else if let Err(refusal) = authority.may_write(header, &change.id()) {
+        } else if let Err(refusal) = may(authority, header) {
             fates.refuse(place, &refusal);
         } else {
             allowed.push((place, change));
@@ -179,6 +188,7 @@ pub(super) fn check(
     let mut candidates = Vec::with_capacity(read.len());
     for (place, change, payload) in read {
         match payload {
+            Ok(_) if !is_whole(&change) => fates.refuse(place, &NOT_WHOLE),
             Ok(payload) => {
                 let reached = reached(place);
                 candidates.push(Candidate { place, change, payload, reached });
@@ -187,4 +197,22 @@ pub(super) fn check(
         }
     }
     candidates
+}
+
+fn may(authority: &Authority, header: &Header) -> Result<(), Refusal> {
+    authority.may(&header.author, header.kind.needs(), &header.home)
+}
+
+const NOT_WHOLE: &str = "an erasure says why, in 1 to 400 bytes of text";
+
+/// Of an erasure: whether its reason is there.
+fn is_whole(change: &VerifiedChange) -> bool {
+    change.header().kind != ChangeKind::ERASE
+        || change.header().version != VERSION
+        || change.erasure().is_some_and(|reason| is_reason(&reason))
+}
+
+/// Whether a text can be the reason of an erasure.
+pub(super) fn is_reason(text: &str) -> bool {
+    (1..=limits::REASON_BYTES).contains(&text.len())
 }

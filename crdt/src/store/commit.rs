@@ -2,12 +2,13 @@
 //! projections and outbox together.
 
 use cunlian_protocol::change::{Home, VerifiedChange};
-use cunlian_protocol::id::Serial;
-use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::id::{ChangeId, Serial};
+use cunlian_protocol::key::{KeyPrefix, SetKey};
 use rusqlite::OptionalExtension as _;
 
 use super::materialize::{Base, Outcome, delete_rows, insert_sql};
 use super::outbox;
+use super::reading::Range;
 use super::writer::Batch;
 use crate::projector::Row;
 
@@ -62,17 +63,29 @@ impl Batch<'_> {
         ))?;
         if base.changes > 0 {
             delete_rows(self.connection, &*self.shared.projector, &home)?;
+            self.mark_tainted(&home, &outcome.tainted)?;
         }
         self.insert_rows(outcome.rows)
     }
 
-    /// Replaces the rows of a document whose changes are the same, but whose authority is not.
-    pub(super) fn replace_rows(&mut self, home: &Home, rows: Vec<Row>) -> rusqlite::Result<()> {
-        delete_rows(self.connection, &*self.shared.projector, home)?;
-        self.insert_rows(rows)
+    /// Notes which changes of a document are tainted, and whether a person has looked at each.
+    pub(super) fn mark_tainted(
+        &self,
+        home: &Home,
+        tainted: &[(ChangeId, bool)],
+    ) -> rusqlite::Result<()> {
+        let Range { start, end } = Range::of(&KeyPrefix::document(home));
+        let sql = "DELETE FROM tainted WHERE key >= ?1 AND key < ?2";
+        self.connection.prepare_cached(sql)?.execute((start, end))?;
+        for (change, reviewed) in tainted {
+            let key = SetKey { home: *home, change: *change }.to_bytes();
+            let sql = "INSERT INTO tainted VALUES (?1, ?2)";
+            self.connection.prepare_cached(sql)?.execute((key, reviewed))?;
+        }
+        Ok(())
     }
 
-    fn insert_rows(&mut self, rows: Vec<Row>) -> rusqlite::Result<()> {
+    pub(super) fn insert_rows(&mut self, rows: Vec<Row>) -> rusqlite::Result<()> {
         for Row { table, values } in rows {
             let columns = values.len();
             let sql = self.memory.inserts.entry((table, columns));
@@ -83,7 +96,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn log(&mut self, change: &VerifiedChange, origin: i64) -> rusqlite::Result<i64> {
+    pub(super) fn log(&mut self, change: &VerifiedChange, origin: i64) -> rusqlite::Result<i64> {
         let header = change.header();
         let key = change.key();
         let key_bytes = key.to_bytes();

@@ -6,8 +6,9 @@
 //!         → payload → document → rows          ──►   still the same? → one transaction
 //! ```
 //!
-//! The work before the transaction is done on a snapshot. The writer looks whether document and
-//! authority are still what they were, and does the work again if they are not, so the outcome is
+//! The work before the transaction is done on a snapshot, for documents in which everything stands
+//! and nothing is erased. Others are settled by the writer ([`super::standing`]).
+//! The writer looks whether document and authority are still what they were, and does the work again if they are not, so the outcome is
 //! that of one batch after the other. A bad change is refused with its reason, kept in quarantine,
 //! and costs the others nothing.
 
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::change::{ChangeKind, Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::sync::{Carried, Fate};
@@ -25,11 +26,11 @@ use rusqlite::Connection;
 use super::checking::{Candidate, Fates, Sender, check, decode, known};
 use super::commit::{Addition, New};
 use super::health::Fault;
-use super::materialize::{Base, Outcome, base, payloads, project};
+use super::materialize::{Base, Outcome, base, history, project, read};
 use super::reading::{changes_of, row_of};
+use super::standing::{Entry, Source, settle};
 use super::writer::Batch;
-use super::{Inner, outbox, quarantine};
-use crate::history::History;
+use super::{Inner, erasure, outbox, quarantine};
 use crate::projector::Projector;
 
 /// The candidates of one document, worked out on top of `base`.
@@ -38,7 +39,8 @@ struct Prepared {
     home: Home,
     base: Base,
     candidates: Vec<Candidate>,
-    outcome: Outcome,
+    /// `None` when there is more to it than adding what stands; the writer then does it all.
+    outcome: Option<Outcome>,
 }
 
 /// Checks a batch and makes it durable; gives id and fate of each change, in order.
@@ -77,16 +79,20 @@ pub(super) fn ingest(
     if prepared.is_empty() && fates.refused.is_empty() && held.is_empty() {
         return Ok(finish(&ids, fates));
     }
-    inner.writer.submit(move |batch| {
+    let (fates, wiped) = inner.writer.submit(move |batch| {
         for (row, bits) in held {
             outbox::mark_reached(batch.connection, row, bits)?;
         }
         for document in prepared {
             batch.take_in(document, &authority, &from, &mut fates)?;
         }
-        quarantine::keep(batch.connection, &from, &fates.refused, &carried)?;
-        Ok(finish(&ids, fates))
-    })
+        quarantine::keep(batch.connection, &from, &fates.refused, &carried, &ids)?;
+        Ok::<_, Fault>((finish(&ids, fates), batch.wiped))
+    })?;
+    if wiped {
+        erasure::compact(inner);
+    }
+    Ok(fates)
 }
 
 /// A change that came twice in the batch has no fate of its own: it is known if the other one
@@ -154,15 +160,17 @@ fn work_out(
     existing: &[VerifiedChange],
     candidates: Vec<Candidate>,
 ) -> WorkedOut {
+    let new = candidates.iter().map(|candidate| &candidate.change);
+    if !existing.iter().chain(new).all(|change| is_plain(authority, change)) {
+        return (Some(Prepared { home, base, candidates, outcome: None }), Vec::new());
+    }
     let mut refused = Vec::new();
     let mut bytes = base.bytes;
     let mut fitting = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         let length = candidate.change.bytes().len() as u64;
         if bytes + length > limits::DOCUMENT_BYTES as u64 {
-            let limit = limits::DOCUMENT_BYTES;
-            let reason = format!("the document would have more than {limit} bytes");
-            refused.push((candidate.place, reason));
+            refused.push((candidate.place, too_large()));
         } else {
             bytes += length;
             fitting.push(candidate);
@@ -171,21 +179,31 @@ fn work_out(
     if fitting.is_empty() {
         return (None, refused);
     }
-    let (mut payloads, mut opaque) = payloads(existing);
-    for candidate in &fitting {
-        match &candidate.payload {
-            Some(payload) => payloads.push(payload.clone()),
-            None => opaque += 1,
+    let mut changes = read(existing);
+    changes.extend(fitting.iter().map(|c| (&c.change, c.payload.clone())));
+    match project(projector, authority, &history(authority, home, changes)) {
+        Ok(outcome) => {
+            let outcome = Some(outcome);
+            (Some(Prepared { home, base, candidates: fitting, outcome }), refused)
         }
-    }
-    match project(projector, authority, &History::new(home, payloads, opaque)) {
-        Ok(outcome) => (Some(Prepared { home, base, candidates: fitting, outcome }), refused),
         Err(panicked) => {
             let places = fitting.iter().map(|candidate| (candidate.place, panicked.to_string()));
             refused.extend(places);
             (None, refused)
         }
     }
+}
+
+/// Whether a change is what nearly all are: an edit that stands and has its payload.
+fn is_plain(authority: &Authority, change: &VerifiedChange) -> bool {
+    let header = change.header();
+    header.kind != ChangeKind::ERASE
+        && !change.is_stub()
+        && authority.stands(&header.author, header.seq, Some(&change.id())).is_ok()
+}
+
+fn too_large() -> String {
+    format!("the document would have more than {} bytes", limits::DOCUMENT_BYTES)
 }
 
 impl Batch<'_> {
@@ -197,41 +215,60 @@ impl Batch<'_> {
         from: &Serial,
         fates: &mut Fates,
     ) -> rusqlite::Result<()> {
-        let now = base(self.connection, &prepared.home)?;
-        let current = now == prepared.base && Arc::ptr_eq(seen, &self.authority);
-        let prepared = if current { Some(prepared) } else { self.again(prepared, now, fates)? };
-        let Some(Prepared { home, base, candidates, outcome }) = prepared else { return Ok(()) };
+        let Prepared { home, base: before, candidates, outcome } = prepared;
+        let current = base(self.connection, &home)? == before
+            && Arc::ptr_eq(seen, &self.authority)
+            && !quarantine::is_any_withheld(self.connection, &home)?;
+        let Some(outcome) = outcome.filter(|_| current) else {
+            return self.take_in_settled(home, candidates, from, fates);
+        };
         let mut new = Vec::with_capacity(candidates.len());
         for Candidate { place, change, reached, .. } in candidates {
             fates.set(place, Fate::Accepted);
             new.push(New { change, reached });
         }
-        self.add(Addition { home, base, new, outcome }, Some(from))
+        self.add(Addition { home, base: before, new, outcome }, Some(from))
     }
 
-    fn again(
-        &self,
-        prepared: Prepared,
-        base: Base,
+    /// Puts candidates and all there is of their document in their places.
+    fn take_in_settled(
+        &mut self,
+        home: Home,
+        candidates: Vec<Candidate>,
+        from: &Serial,
         fates: &mut Fates,
-    ) -> rusqlite::Result<Option<Prepared>> {
-        let mut candidates = Vec::with_capacity(prepared.candidates.len());
-        for candidate in prepared.candidates {
-            if row_of(self.connection, &candidate.change.key())?.is_some() {
-                fates.set(candidate.place, Fate::Known);
-            } else if let Err(refusal) =
-                self.authority.may_write(candidate.change.header(), &candidate.change.id())
-            {
-                fates.refuse(candidate.place, &refusal);
+    ) -> rusqlite::Result<()> {
+        let mut entries = self.entries(&home)?;
+        let mut bytes = base(self.connection, &home)?.bytes;
+        let mut places = Vec::with_capacity(candidates.len());
+        for Candidate { place, change, payload, reached } in candidates {
+            bytes += change.bytes().len() as u64;
+            if row_of(self.connection, &change.key())?.is_some() {
+                fates.set(place, Fate::Known);
+            } else if bytes > limits::DOCUMENT_BYTES as u64 {
+                fates.refuse(place, &too_large());
             } else {
-                candidates.push(candidate);
+                places.push((change.id(), place));
+                entries.push(Entry { change, payload, source: Source::Batch { reached } });
             }
         }
-        let existing = changes_of(self.connection, &prepared.home)?;
-        let projector = &*self.shared.projector;
-        let (prepared, refused) =
-            work_out(projector, &self.authority, prepared.home, base, &existing, candidates);
-        fates.refuse_all(&refused);
-        Ok(prepared)
+        let settled = settle(&self.authority, home, entries);
+        let projected = project(&*self.shared.projector, &self.authority, &settled.history);
+        let outcome = match projected {
+            Ok(outcome) => outcome,
+            Err(panicked) => {
+                places.iter().for_each(|(_, place)| fates.refuse(*place, &panicked));
+                return Ok(());
+            }
+        };
+        let reasons: HashMap<ChangeId, &str> =
+            settled.withheld.iter().map(|(e, reason)| (e.change.id(), reason.as_str())).collect();
+        for (id, place) in places {
+            match reasons.get(&id) {
+                Some(reason) => fates.withhold(place, reason),
+                None => fates.set(place, Fate::Accepted),
+            }
+        }
+        self.place(settled, outcome, Some(from))
     }
 }

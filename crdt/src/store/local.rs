@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use super::commit::{Addition, New};
 use super::health::Fault;
-use super::materialize::{Base, Panicked, base, payloads, project};
+use super::materialize::{Base, Panicked, base, history, project, read};
 use super::reading::changes_of;
 use super::suspension::Suspension;
 use super::writer::{Batch, Interrupts};
@@ -43,6 +43,27 @@ pub enum WriteError {
     /// The edits change nothing, such as taking away a field that is not there.
     #[error("the edits of {home:?} change nothing")]
     Nothing {
+        /// The document.
+        home: Home,
+    },
+    /// The document was erased; nothing can be added to it.
+    #[error("{home:?} was erased; nothing can be added to it")]
+    Erased {
+        /// The document.
+        home: Home,
+    },
+    /// What is to be erased is not here.
+    #[error("{home:?} is not here, so it cannot be erased")]
+    NoDocument {
+        /// The document.
+        home: Home,
+    },
+    /// An erasure says why, in 1 to 400 bytes.
+    #[error("an erasure needs a reason of 1 to {} bytes", limits::REASON_BYTES)]
+    Reason,
+    /// What is reviewed is not a tainted change of the document.
+    #[error("the change to be reviewed is not one of {home:?} that has to be")]
+    NotTainted {
         /// The document.
         home: Home,
     },
@@ -88,6 +109,10 @@ impl Interrupts for WriteError {
             | Self::Refused(_)
             | Self::WrongKey
             | Self::Nothing { .. }
+            | Self::Erased { .. }
+            | Self::NoDocument { .. }
+            | Self::Reason
+            | Self::NotTainted { .. }
             | Self::ReservedField
             | Self::ChangeTooLarge { .. }
             | Self::DocumentTooLarge { .. }
@@ -102,15 +127,23 @@ pub(super) fn check(
     author: &Author,
     writes: &[Write],
 ) -> Result<(), WriteError> {
-    if let Some(certificate) = authority.get(&author.serial)
-        && certificate.body().subject != signing::public_key(&author.key)
-    {
-        return Err(WriteError::WrongKey);
-    }
+    check_key(authority, author)?;
     for write in writes {
         authority.may(&author.serial, Rights::WRITE, &write.home)?;
     }
     Ok(())
+}
+
+/// Checks that the key is the one in the certificate.
+pub(super) fn check_key(authority: &Authority, author: &Author) -> Result<(), WriteError> {
+    match authority.get(&author.serial) {
+        Some(certificate)
+            if certificate.body().subject != signing::public_key(&author.key) =>
+        {
+            Err(WriteError::WrongKey)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes of one document, each with its place in the call.
@@ -186,13 +219,18 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn make(&self, task: Task) -> Result<(Addition, Vec<usize>), WriteError> {
         let Task { home, base, existing, writes } = task;
-        let (existing, opaque) = payloads(&existing);
-        let mut history = History::new(home, existing, opaque);
+        let mut history = history(&self.authority, home, read(&existing));
+        if history.is_erased() {
+            return Err(WriteError::Erased { home });
+        }
         let mut new = Vec::with_capacity(writes.len());
         let mut places = Vec::with_capacity(writes.len());
         let mut bytes = base.bytes;
         for (place, write) in writes {
             let (change, payload) = self.change(&history, &write, place)?;
+            // Under a number below the last that stands there may stand another change.
+            let seq = change.header().seq;
+            self.authority.stands(&self.author.serial, seq, Some(&change.id()))?;
             history.push(payload);
             bytes += change.bytes().len() as u64;
             new.push(New { change, reached: 0 });
@@ -226,6 +264,7 @@ impl Maker<'_> {
             history.author(header.actor(), edits, source, task).map_err(|error| match error {
                 EditError::Nothing => WriteError::Nothing { home: *home },
                 EditError::FieldName => WriteError::ReservedField,
+                EditError::NotTainted => WriteError::NotTainted { home: *home },
             })?;
         let too_large = |got| WriteError::ChangeTooLarge { home: *home, got };
         let change =

@@ -4,13 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use rayon::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::reading::{Range, changes_of, damaged};
-use crate::document::DocumentView;
+use super::standing::erasure;
+use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::history::payload::Payload;
 use crate::projector::{Projector, Row};
@@ -19,11 +21,13 @@ use crate::projector::{Projector, Row};
 const REBUILD_DOCUMENTS: usize = 2_000;
 
 /// What a document came to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Outcome {
     pub(super) waiting: u32,
     pub(super) conflicted: u32,
     pub(super) rows: Vec<Row>,
+    /// Tainted changes, and whether a person has looked at each.
+    pub(super) tainted: Vec<(ChangeId, bool)>,
 }
 
 /// Projector or document code panicked on a document.
@@ -31,21 +35,32 @@ pub(super) struct Outcome {
 #[error("the document could not be worked out (panic)")]
 pub(super) struct Panicked;
 
-/// The history that changes of the log make. A change this node cannot read counts as waiting.
-pub(super) fn history(home: Home, changes: &[VerifiedChange]) -> History {
-    let (payloads, opaque) = payloads(changes);
-    History::new(home, payloads, opaque)
+/// A change with its payload, if this node can read it.
+pub(super) type Readable<'a> = (&'a VerifiedChange, Option<Payload>);
+
+/// Changes of the log with their payloads.
+pub(super) fn read(changes: &[VerifiedChange]) -> Vec<Readable<'_>> {
+    let read = |change| (change, Payload::decode(change).and_then(Result::ok));
+    changes.iter().map(read).collect()
 }
 
-/// Readable payloads of changes of the log, and how many are not readable.
-pub(super) fn payloads(changes: &[VerifiedChange]) -> (Vec<Payload>, u32) {
-    let mut opaque = 0;
-    let readable = changes.iter().filter_map(|change| {
-        let payload = Payload::decode(change).and_then(Result::ok);
-        opaque += u32::from(payload.is_none());
-        payload
+/// The history that changes of the log make. A change this node cannot read counts as waiting.
+pub(super) fn history(authority: &Authority, home: Home, changes: Vec<Readable<'_>>) -> History {
+    if let Some(erasure) = erasure(authority, changes.iter().map(|(change, _)| *change)) {
+        return History::erased(home, u32::try_from(changes.len()).unwrap_or(u32::MAX), erasure);
+    }
+    let all = changes.len();
+    let payloads = changes.into_iter().filter_map(|(change, payload)| {
+        let header = change.header();
+        let stands = authority.stands(&header.author, header.seq, Some(&change.id()));
+        payload.map(|mut payload| {
+            payload.writer.tainted = stands.is_err();
+            payload
+        })
     });
-    (readable.collect(), opaque)
+    let payloads: Vec<Payload> = payloads.collect();
+    let opaque = u32::try_from(all - payloads.len()).unwrap_or(u32::MAX);
+    History::new(home, payloads, opaque)
 }
 
 /// Projects a document.
@@ -57,19 +72,26 @@ pub(super) fn project(
     let work = || {
         let view = history.view();
         let conflicted = view.fields.values().filter(|field| !field.others.is_empty()).count();
+        let reviewed = |tainted: &Tainted| (tainted.writer.change, tainted.review.is_some());
+        let tainted = view.tainted.iter().map(reviewed);
         Outcome {
             waiting: view.waiting,
             conflicted: u32::try_from(conflicted).unwrap_or(u32::MAX),
             rows: projector.rows(&view, authority),
+            tainted: tainted.collect(),
         }
     };
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
 }
 
 /// The document as it stands; `None` when there is none.
-pub(super) fn view(connection: &Connection, home: &Home) -> rusqlite::Result<Option<DocumentView>> {
+pub(super) fn view(
+    connection: &Connection,
+    authority: &Authority,
+    home: &Home,
+) -> rusqlite::Result<Option<DocumentView>> {
     let changes = changes_of(connection, home)?;
-    Ok((!changes.is_empty()).then(|| history(*home, &changes).view()))
+    Ok((!changes.is_empty()).then(|| history(authority, *home, read(&changes)).view()))
 }
 
 /// The statement that inserts a row of `columns` values.
@@ -149,7 +171,7 @@ pub(super) fn fill(
         let documents = documents.collect::<rusqlite::Result<Vec<_>>>()?;
         let outcomes: Vec<Result<Outcome, Panicked>> = documents
             .into_par_iter()
-            .map(|(home, changes)| project(projector, authority, &history(home, &changes)))
+            .map(|(home, changes)| project(projector, authority, &history(authority, home, read(&changes))))
             .collect();
         for outcome in outcomes {
             match outcome {

@@ -1,16 +1,23 @@
 //! Certificates and revocations: kept in the order learned, checked again at every start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::revocation::Revocation;
+use rayon::prelude::*;
 use rusqlite::Connection;
 
-use super::materialize::{history, project};
-use super::reading::{changes_of, key_of};
+use super::materialize::{Outcome, project};
+use super::reading::key_of;
+use super::standing::settle;
 use super::writer::Batch;
 use super::{Fault, Inner};
+
+/// Documents worked out together when something stands no more.
+const SETTLED_TOGETHER: usize = 1_000;
 
 /// The authority that the file holds. What no longer verifies is left out and reported: it can
 /// only have been altered on disk.
@@ -60,7 +67,7 @@ pub(super) fn add_successions(
                 Err(error) => refused.push(error.to_string()),
             }
         }
-        batch.authority = Arc::new(authority);
+        batch.set_authority(authority)?;
         Ok(refused)
     })
 }
@@ -128,44 +135,71 @@ pub(super) fn add_revocations(
                 Err(error) => refused.push(error.to_string()),
             }
         }
-        batch.set_revocations(authority)?;
+        batch.set_authority(authority)?;
         Ok(refused)
     })
 }
 
 impl Batch<'_> {
-    /// Takes over the revocations of `authority` and projects again what their authors wrote
-    /// after what stands.
-    fn set_revocations(&mut self, authority: Authority) -> rusqlite::Result<()> {
-        let authority = Arc::new(authority);
-        let before = std::mem::replace(&mut self.authority, Arc::clone(&authority));
-        for certificate in authority.certificates() {
-            let serial = certificate.serial();
-            for revocation in authority.revocations_of(&serial) {
-                if !before.revocations_of(&serial).contains(revocation) {
-                    self.project_after(&serial, revocation.body().own.through_seq)?;
-                }
+    /// Takes over what `authority` says, and brings every document into order in which something
+    /// stands no more.
+    fn set_authority(&mut self, authority: Authority) -> rusqlite::Result<()> {
+        self.authority = Arc::new(authority);
+        let mut homes = BTreeSet::new();
+        let mut select = self.connection.prepare("SELECT id, serial FROM author")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (number, serial) = (row.get(0)?, Serial(row.get(1)?));
+            if self.authority.stands(&serial, u64::MAX, None).is_err() {
+                self.fallen(number, &serial, &mut homes)?;
+            }
+        }
+        let homes: Vec<Home> = homes.into_iter().collect();
+        for some in homes.chunks(SETTLED_TOGETHER) {
+            self.settle_all(some)?;
+        }
+        Ok(())
+    }
+
+    /// Documents with a change by this author that does not stand and is not known as tainted.
+    fn fallen(
+        &self,
+        author: i64,
+        serial: &Serial,
+        homes: &mut BTreeSet<Home>,
+    ) -> rusqlite::Result<()> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT key, seq FROM change WHERE author = ?1 \
+             AND NOT EXISTS (SELECT 1 FROM tainted WHERE tainted.key = change.key)",
+        )?;
+        let mut rows = select.query([author])?;
+        while let Some(row) = rows.next()? {
+            let key = key_of(row.get_ref(0)?.as_blob()?)?;
+            if self.authority.stands(serial, row.get(1)?, Some(&key.change)).is_err() {
+                homes.insert(key.home);
             }
         }
         Ok(())
     }
 
-    fn project_after(&mut self, author: &Serial, through_seq: u64) -> rusqlite::Result<()> {
-        let author = self.author(author)?;
-        let through_seq = i64::try_from(through_seq).unwrap_or(i64::MAX);
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT key FROM change WHERE author = ?1 AND seq > ?2")?;
-        let homes = select
-            .query_map((author, through_seq), |row| Ok(key_of(row.get_ref(0)?.as_blob()?)?.home))?;
-        let homes = homes.collect::<rusqlite::Result<std::collections::BTreeSet<_>>>()?;
-        for home in homes {
-            let history = history(home, &changes_of(self.connection, &home)?);
-            let projector = &*self.shared.projector;
-            match project(projector, &self.authority, &history) {
-                Ok(outcome) => self.replace_rows(&home, outcome.rows)?,
-                Err(error) => tracing::error!(%error, ?home, "a document keeps its old rows"),
-            }
+    fn settle_all(&mut self, homes: &[Home]) -> rusqlite::Result<()> {
+        let documents = homes.iter().map(|home| Ok((*home, self.entries(home)?)));
+        let documents = documents.collect::<rusqlite::Result<Vec<_>>>()?;
+        let (authority, projector) = (&self.authority, &*self.shared.projector);
+        let settled: Vec<_> = documents
+            .into_par_iter()
+            .map(|(home, entries)| {
+                let settled = settle(authority, home, entries);
+                let outcome = project(projector, authority, &settled.history);
+                (settled, outcome)
+            })
+            .collect();
+        for (settled, outcome) in settled {
+            let outcome = outcome.unwrap_or_else(|error| {
+                tracing::error!(%error, home = ?settled.home, "a document is missing in the tables");
+                Outcome::default()
+            });
+            self.place(settled, outcome, None)?;
         }
         Ok(())
     }

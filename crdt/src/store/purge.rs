@@ -249,7 +249,7 @@ pub(super) fn compact_closed(
 }
 
 /// Writes the file anew if it is small enough for writers to wait; gives whether it was done.
-fn compact(inner: &Inner) -> Result<bool, Fault> {
+pub(super) fn compact(inner: &Inner) -> Result<bool, Fault> {
     let (due, bytes) = inner.readers.with(|connection| {
         let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
@@ -400,6 +400,7 @@ impl Batch<'_> {
             .prepare_cached("DELETE FROM document WHERE prefix = ?1")?
             .execute([document])?;
         delete_rows(self.connection, &*self.shared.projector, &home)?;
+        self.mark_tainted(&home, &[])?;
         account.documents += 1;
         add_part(self.connection, &part_of(&home), &gone)
     }

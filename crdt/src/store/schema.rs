@@ -15,7 +15,8 @@
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
-//! | `quarantine` | change refused with its reason, latest only |
+//! | `quarantine` | change refused with its reason, latest only; `withheld` if it may come in later |
+//! | `tainted` | change of the log that does not stand, and whether a person has looked at it |
 //! | `equivocation` | second change of an author under one number |
 //! | `succession` | succession of the root key, in order |
 //! | `line` | child: the line token it presented last, the one it was given since, see [`super::line`] |
@@ -90,6 +91,12 @@ const STEPS: [&str; VERSION as usize] = ["
     ) WITHOUT ROWID;
     CREATE TABLE pending_certificate (
         subject BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL
+    ) WITHOUT ROWID;
+    ALTER TABLE quarantine ADD COLUMN document BLOB;
+    ALTER TABLE quarantine ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX quarantine_by_document ON quarantine (document) WHERE withheld > 0;
+    CREATE TABLE tainted (
+        key BLOB PRIMARY KEY NOT NULL, reviewed INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE purged (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
 "];

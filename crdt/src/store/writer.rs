@@ -68,6 +68,8 @@ pub(super) struct Batch<'a> {
     pub(super) summaries: Additions,
     /// Changes added.
     pub(super) added: u64,
+    /// Whether payloads were erased, so that the files must be written anew.
+    pub(super) wiped: bool,
 }
 
 impl Writer {
@@ -233,6 +235,7 @@ fn transaction(
             authority: Arc::clone(&authority),
             summaries: Additions::default(),
             added: 0,
+            wiped: false,
         };
         let kept = catch_unwind(AssertUnwindSafe(|| work(&mut batch)));
         match kept {

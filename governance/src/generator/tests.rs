@@ -126,6 +126,8 @@ fn play(case: &Case) -> Ticket {
         operations: Vec::new(),
         changes: 0,
         waiting: 0,
+        tainted: Vec::new(),
+        erased: None,
     };
     for scene in case.scenes.iter().filter(|scene| scene.write.home == view.home) {
         for edit in &scene.write.edits {
@@ -137,8 +139,9 @@ fn play(case: &Case) -> Ticket {
                 change: ChangeId([0; 32]),
                 source: String::new(),
                 task: String::new(),
+                tainted: false,
             };
-            view.operations.push(Operation { body: body.clone(), writer });
+            view.operations.push(Operation { body: body.clone(), writer, reverted_by: None });
         }
     }
     ticket::fold_with(&view, &Everybody)

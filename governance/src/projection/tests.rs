@@ -17,6 +17,7 @@ fn writer(author: u8, at_ms: i64) -> Writer {
         change: ChangeId([author; 32]),
         source: "form".to_owned(),
         task: String::new(),
+        tainted: false,
     }
 }
 
@@ -38,6 +39,8 @@ fn person(fields: &[(&str, &str)]) -> DocumentView {
         operations: Vec::new(),
         changes: 1,
         waiting: 0,
+        tainted: Vec::new(),
+        erased: None,
     }
 }
 

@@ -68,6 +68,7 @@ impl Desk {
                 change: ChangeId([self.changes; 32]),
                 source: write.source,
                 task: write.task,
+                tainted: false,
             };
             let view = self.documents.entry(write.home).or_insert_with(|| DocumentView {
                 home: write.home,
@@ -75,6 +76,8 @@ impl Desk {
                 operations: Vec::new(),
                 changes: 0,
                 waiting: 0,
+                tainted: Vec::new(),
+                erased: None,
             });
             for edit in write.edits {
                 apply(view, edit, &writer);
@@ -133,8 +136,9 @@ fn apply(view: &mut DocumentView, edit: Edit, writer: &Writer) {
             view.fields.insert(field, FieldView { current, others: Vec::new() });
         }
         Edit::Delete { field } => drop(view.fields.remove(&field)),
+        Edit::Review { .. } => {}
         Edit::Append { body } => {
-            view.operations.push(Operation { body, writer: writer.clone() });
+            view.operations.push(Operation { body, writer: writer.clone(), reverted_by: None });
         }
     }
 }

@@ -138,7 +138,7 @@ fn edits(writes: &[Write]) -> Vec<(u8, &str, Option<&str>)> {
             all.push(match edit {
                 Edit::Put { field, text } => (part, field.as_str(), Some(text.as_str())),
                 Edit::Delete { field } => (part, field.as_str(), None),
-                Edit::Append { .. } => panic!("records have no operations"),
+                Edit::Append { .. } | Edit::Review { .. } => panic!("records have no operations"),
             });
         }
     }
@@ -227,6 +227,7 @@ fn view(home: cunlian_protocol::change::Home, texts: &Fields) -> DocumentView {
         change: ChangeId([1; 32]),
         source: String::new(),
         task: String::new(),
+        tainted: false,
     };
     let field = |(key, text): (&String, &String)| {
         let current = FieldValue { text: text.clone(), writer: writer.clone() };
@@ -238,6 +239,8 @@ fn view(home: cunlian_protocol::change::Home, texts: &Fields) -> DocumentView {
         operations: Vec::new(),
         changes: 1,
         waiting: 0,
+        tainted: Vec::new(),
+        erased: None,
     }
 }
 

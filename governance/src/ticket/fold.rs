@@ -44,7 +44,7 @@ pub fn fold(view: &DocumentView, authority: &Authority) -> Ticket {
 pub fn fold_with(view: &DocumentView, judge: &impl Judge) -> Ticket {
     let mut ticket = empty(view.home);
     let mut matter = Matter::new(view.home, &view.fields);
-    for operation in &view.operations {
+    for operation in view.effective() {
         step(&mut ticket, operation, judge, &mut matter);
     }
     for sign_off in &mut ticket.sign_offs {

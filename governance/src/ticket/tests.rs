@@ -60,6 +60,8 @@ impl Story {
             operations: Vec::new(),
             changes: 0,
             waiting: 0,
+            tainted: Vec::new(),
+            erased: None,
         };
         let mut story = Self { view };
         story.append(VILLAGE, &body);
@@ -79,7 +81,9 @@ impl Story {
                 change: ChangeId(change),
                 source: String::new(),
                 task: String::new(),
+                tainted: false,
             },
+            reverted_by: None,
         });
     }
 

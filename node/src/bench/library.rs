@@ -129,7 +129,7 @@ pub(super) fn edit(
 fn correction(write: Write, text: &str) -> Option<Write> {
     let field = write.edits.into_iter().find_map(|edit| match edit {
         Edit::Put { field, .. } => Some(field),
-        Edit::Delete { .. } | Edit::Append { .. } => None,
+        Edit::Delete { .. } | Edit::Append { .. } | Edit::Review { .. } => None,
     })?;
     let edits = vec![Edit::Put { field, text: text.to_owned() }];
     Some(Write { home: write.home, edits, source: "form".to_owned(), task: String::new() })

@@ -1,0 +1,223 @@
+//! Carrying out what [`super::standing`] found of one document: log, quarantine, outbox, summary,
+//! document and projections together, in the transaction of the writer.
+
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::signing::{self, Context};
+use rusqlite::Connection;
+
+use super::materialize::{Outcome, delete_rows};
+use super::reading::{Range, damaged, remember_last_row};
+use super::standing::{Entry, Settled, Source, erases};
+use super::writer::{Batch, remember_seq};
+use super::{outbox, purge, quarantine};
+use crate::history::payload::Payload;
+
+/// All there is of a document, in the log and withheld.
+pub(super) fn entries(
+    connection: &Connection,
+    authority: &Authority,
+    home: &Home,
+) -> rusqlite::Result<Vec<Entry>> {
+    let Range { start, end } = Range::of(&KeyPrefix::document(home));
+    let mut select = connection.prepare_cached(
+        "SELECT row, author, origin, bytes FROM change WHERE key >= ?1 AND key < ?2 ORDER BY key",
+    )?;
+    let mut rows = select.query((start, end))?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let source = Source::Log { row: row.get(0)?, author: row.get(1)?, origin: row.get(2)? };
+        let change = SignedChange::from_log(row.get(3)?);
+        entries.push(entry(change.map_err(|error| damaged(Box::new(error)))?, source));
+    }
+    for (row, change) in quarantine::withheld(connection, home)? {
+        if let Some(change) = verified(authority, change) {
+            entries.push(entry(change, Source::Quarantine { row }));
+        }
+    }
+    Ok(entries)
+}
+
+fn entry(change: VerifiedChange, source: Source) -> Entry {
+    let payload = Payload::decode(&change).and_then(Result::ok);
+    Entry { change, payload, source }
+}
+
+/// A change out of quarantine, if right and signature still hold.
+fn verified(authority: &Authority, change: SignedChange) -> Option<VerifiedChange> {
+    let header = change.header();
+    authority.may(&header.author, header.kind.needs(), &header.home).ok()?;
+    let key = authority.get(&header.author)?.body().subject;
+    let holds = signing::verify_all(Context::Change, &[change.claim(key)]) == [true];
+    change.verified(holds).ok()
+}
+
+impl Batch<'_> {
+    /// All there is of a document, as this transaction sees it.
+    pub(super) fn entries(&self, home: &Home) -> rusqlite::Result<Vec<Entry>> {
+        entries(self.connection, &self.authority, home)
+    }
+
+    /// Puts every change of a document in its place. `from` is the peer that changes of the batch
+    /// came from.
+    pub(super) fn place(
+        &mut self,
+        settled: Settled,
+        outcome: Outcome,
+        from: Option<&Serial>,
+    ) -> rusqlite::Result<()> {
+        let Settled { home, erased, kept, withheld, .. } = settled;
+        if erased {
+            quarantine::forget_refused(self.connection, &home)?;
+        }
+        let any_withheld = !withheld.is_empty();
+        for (entry, reason) in withheld {
+            self.put_aside(&entry, &reason, erased, from)?;
+        }
+        if any_withheld {
+            quarantine::bound(self.connection)?;
+        }
+        let origin = from.map_or(Ok(0), |from| self.author(from))?;
+        let awaiting = self.shared.ancestors.covering(KeyPrefix::document(&home).as_bytes());
+        let (mut changes, mut bytes) = (0_u32, 0_u64);
+        for entry in kept {
+            changes += 1;
+            bytes += self.take(entry, erased, awaiting, origin)?;
+        }
+        self.describe(&home, changes, bytes, outcome)
+    }
+
+    /// Brings one kept change into the log in its form; gives its bytes.
+    fn take(
+        &mut self,
+        entry: Entry,
+        erased: bool,
+        awaiting: u8,
+        origin: i64,
+    ) -> rusqlite::Result<u64> {
+        let Entry { change, source, .. } = entry;
+        let wipes = erased && !erases(&change) && !change.is_stub();
+        let change = if wipes { change.stub() } else { change };
+        let length = change.bytes().len();
+        let (reached, origin) = match source {
+            Source::Log { row, .. } => {
+                if wipes {
+                    self.wipe(row, &change)?;
+                }
+                return Ok(length as u64);
+            }
+            Source::Batch { reached } => (reached, origin),
+            Source::Quarantine { .. } => (0, 0),
+        };
+        let row = self.log(&change, origin)?;
+        let recorded_at_ms = change.header().recorded_at_ms;
+        outbox::enter(self.connection, row, awaiting & !reached, recorded_at_ms, length)?;
+        // A copy with its payload may be withheld of what came in as a stub.
+        quarantine::release(self.connection, &change.id())?;
+        if wipes && matches!(source, Source::Quarantine { .. }) {
+            self.note_wiped()?;
+        }
+        Ok(length as u64)
+    }
+
+    /// Overwrites the payload of a change of the log.
+    fn wipe(&mut self, row: i64, stub: &VerifiedChange) -> rusqlite::Result<()> {
+        self.note_wiped()?;
+        self.connection
+            .prepare_cached("UPDATE change SET bytes = ?2 WHERE row = ?1")?
+            .execute((row, stub.bytes()))?;
+        self.connection
+            .prepare_cached("UPDATE outbox SET bytes = ?2 WHERE row = ?1")?
+            .execute((row, stub.bytes().len()))?;
+        Ok(())
+    }
+
+    fn note_wiped(&mut self) -> rusqlite::Result<()> {
+        if !self.wiped {
+            self.wiped = true;
+            purge::note_removal(self.connection)?;
+        }
+        Ok(())
+    }
+
+    /// Brings one change that is not kept into quarantine, out of the log if it is there.
+    fn put_aside(
+        &mut self,
+        entry: &Entry,
+        reason: &str,
+        erased: bool,
+        from: Option<&Serial>,
+    ) -> rusqlite::Result<()> {
+        let Entry { change, source, .. } = entry;
+        let wipes = erased && !change.is_stub();
+        let stub = wipes.then(|| change.stub());
+        let bytes = stub.as_ref().unwrap_or(change).bytes();
+        let (id, header) = (change.id(), change.header());
+        match source {
+            Source::Quarantine { row } => {
+                if wipes {
+                    self.note_wiped()?;
+                    quarantine::overwrite(self.connection, *row, bytes)?;
+                }
+                Ok(())
+            }
+            Source::Batch { .. } => {
+                let from = from.unwrap_or(&header.author);
+                quarantine::withhold(self.connection, from, &id, &header.home, reason, bytes)
+            }
+            Source::Log { row, author, origin } => {
+                if wipes {
+                    self.note_wiped()?;
+                }
+                let from = self.serial(*origin)?.unwrap_or(header.author);
+                quarantine::withhold(self.connection, &from, &id, &header.home, reason, bytes)?;
+                remember_seq(self.connection, *author, header.seq)?;
+                remember_last_row(self.connection)?;
+                for table in ["outbox", "change"] {
+                    let sql = format!("DELETE FROM {table} WHERE row = ?1");
+                    self.connection.prepare_cached(&sql)?.execute([row])?;
+                }
+                self.summaries.remove(&change.key());
+                Ok(())
+            }
+        }
+    }
+
+    /// What the tables say of a document.
+    fn describe(
+        &mut self,
+        home: &Home,
+        changes: u32,
+        bytes: u64,
+        outcome: Outcome,
+    ) -> rusqlite::Result<()> {
+        let document = KeyPrefix::document(home);
+        delete_rows(self.connection, &*self.shared.projector, home)?;
+        self.mark_tainted(home, &outcome.tainted)?;
+        if changes == 0 {
+            let sql = "DELETE FROM document WHERE prefix = ?1";
+            self.connection.prepare_cached(sql)?.execute([document.as_bytes()])?;
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO document VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((
+                document.as_bytes(),
+                changes,
+                outcome.waiting,
+                outcome.conflicted,
+                bytes,
+            ))?;
+        self.insert_rows(outcome.rows)
+    }
+
+    /// The serial behind a small number; `None` for 0.
+    fn serial(&self, number: i64) -> rusqlite::Result<Option<Serial>> {
+        let mut select =
+            self.connection.prepare_cached("SELECT serial FROM author WHERE id = ?1")?;
+        let serials = select.query_map([number], |row| Ok(Serial(row.get(0)?)))?;
+        serials.last().transpose()
+    }
+}
