@@ -1,7 +1,5 @@
 //! One ticket: report, trace, and what this person may do with it now.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -12,10 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_crdt::store::Store;
-use cunlian_governance::signoff::{Signed, Standing};
 use cunlian_governance::ticket::{
-    self as domain, Action, Assignee, Body, Channel, Kind, Outcome, Rules, SignOff, Ticket,
-    TraceStep, Verb,
+    self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb,
 };
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
@@ -28,8 +24,8 @@ use serde::Deserialize;
 use super::WebState;
 use super::clock::{full, machine};
 use super::component::{
-    Choice, ClockBadge, Fact, FieldInput, Notice, Photo, Photos, SyncBadge, TicketItem,
-    TicketStateBadge, Trace, TraceRow,
+    Choice, ClockBadge, Fact, Notice, Photo, Photos, SyncBadge, TicketItem, TicketStateBadge,
+    Trace, TraceRow,
 };
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
@@ -38,6 +34,14 @@ use super::reading::{ask, height, place_name, similar_tickets};
 use super::visit::Staff;
 use super::writing::save;
 use crate::text::Text;
+
+mod form;
+mod signing;
+
+use self::form::{ActionForm, Again, forms};
+pub(crate) use self::form::{action_of, action_on};
+pub(crate) use self::signing::signed_name;
+use self::signing::{notice_of, voided_words};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
@@ -74,12 +78,6 @@ struct TicketPage {
     facts: Vec<Fact>,
     contact: Option<Vec<Fact>>,
     similar: Vec<TicketItem>,
-}
-
-struct ActionForm {
-    verb: &'static str,
-    open: bool,
-    fields: Vec<FieldInput>,
 }
 
 #[derive(Deserialize)]
@@ -194,13 +192,6 @@ async fn show(
     Ok(html(&page))
 }
 
-/// A form that was sent and refused: which, with what, and why.
-struct Again {
-    verb: Verb,
-    posted: Posted,
-    error: String,
-}
-
 async fn ticket_page(
     state: &WebState,
     staff: &Staff,
@@ -288,43 +279,6 @@ fn contact_facts(l: Text, view: &DocumentView) -> Vec<Fact> {
         .collect()
 }
 
-/// The name of what has become of a sign-off, as texts have it.
-pub(crate) const fn signed_name(stands: bool) -> &'static str {
-    if stands { "stands" } else { "void" }
-}
-
-/// One sign-off: who, when, what they said, and what has voided it.
-fn notice_of(l: Text, sign_off: &SignOff) -> Notice {
-    let by = ("name", &sign_off.handler as &dyn std::fmt::Display);
-    let time = full(sign_off.at_ms);
-    let mut text = l.with("signed-by", &[by, ("time", &time)]);
-    if !sign_off.text.is_empty() {
-        text.extend([" ", &sign_off.text]);
-    }
-    let voided = voided_words(l, sign_off);
-    let class = if voided.is_some() { "bad" } else { "good" };
-    if let Some(voided) = voided {
-        text.extend([" ", &voided]);
-    }
-    Notice { class, text }
-}
-
-/// Why a sign-off no longer holds; `None` when it does.
-fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
-    match &sign_off.standing {
-        Standing::Stands => None,
-        Standing::Void { since: Some(writer) } => Some(l.with(
-            "signed-voided",
-            &[
-                ("name", &sign_off.voided_by),
-                ("time", &full(writer.recorded_at_ms)),
-                ("id", &writer.change.to_string().chars().take(16).collect::<String>()),
-            ],
-        )),
-        Standing::Void { since: None } => Some(l.t("signed-voided-missing")),
-    }
-}
-
 /// One step as staff see it: who did what, its words, and the signed change that proves it.
 fn trace_row(l: Text, ticket: &Ticket, step: &TraceStep) -> TraceRow {
     let (what, said) = match &step.body {
@@ -369,137 +323,6 @@ pub(crate) fn action_words(l: Text, action: &Action) -> String {
         | Action::Note { .. }
         | Action::SignOff { .. } => action.text().to_owned(),
     }
-}
-
-/// The forms of the possible actions; the first next step of the process is open.
-fn forms(
-    l: Text,
-    ticket: &Ticket,
-    may: &[Verb],
-    assignees: &[Choice],
-    again: Option<&Again>,
-) -> Vec<ActionForm> {
-    // The usual next step first.
-    let rank = |verb: &Verb| match verb {
-        Verb::Feedback if ticket.state == domain::State::Handling => 0,
-        Verb::Accept => 1,
-        Verb::Assign if ticket.state == domain::State::Accepted => 1,
-        Verb::Handle => 2,
-        Verb::Feedback | Verb::SignOff => 3,
-        Verb::Assign => 4,
-        Verb::Note => 5,
-        Verb::AskMore => 6,
-        Verb::Return => 7,
-        Verb::Reject => 8,
-        Verb::Report | Verb::Rate => 9,
-    };
-    let mut verbs = may.to_vec();
-    verbs.sort_by_key(rank);
-    let open = again.map(|again| again.verb).or_else(|| verbs.first().copied());
-    verbs
-        .into_iter()
-        .map(|verb| {
-            let typed = again.filter(|again| again.verb == verb).map(|again| &again.posted);
-            ActionForm {
-                verb: verb.as_str(),
-                open: open == Some(verb),
-                fields: action_fields(l, ticket, verb, assignees, typed),
-            }
-        })
-        .collect()
-}
-
-fn action_fields(
-    l: Text,
-    ticket: &Ticket,
-    verb: Verb,
-    assignees: &[Choice],
-    typed: Option<&Posted>,
-) -> Vec<FieldInput> {
-    let typed_text = |name| typed.map_or_else(String::new, |posted| posted.text(name).to_owned());
-    let id = |name| format!("{}-{name}", verb.as_str());
-    match verb {
-        Verb::Accept => {
-            let kinds = Kind::ALL.into_iter().map(|kind| Choice {
-                value: kind.as_str().to_owned(),
-                label: format!(
-                    "{} · {}",
-                    l.of("kind", kind.as_str()),
-                    l.of("kind-limit", kind.as_str())
-                ),
-            });
-            let value = ticket.kind.map_or_else(|| typed_text("kind"), |k| k.as_str().to_owned());
-            let field = FieldInput::choice(l, "kind", l.t("fact-kind"), kinds.collect());
-            vec![FieldInput { id: id("kind"), value, required: true, ..field }]
-        }
-        Verb::Assign => {
-            let field = FieldInput::choice(l, "to", l.t("fact-assignee"), assignees.to_vec());
-            vec![FieldInput { id: id("to"), value: typed_text("to"), required: true, ..field }]
-        }
-        Verb::Report | Verb::Rate => Vec::new(),
-        Verb::Reject
-        | Verb::AskMore
-        | Verb::Return
-        | Verb::Handle
-        | Verb::Feedback
-        | Verb::Note
-        | Verb::SignOff => {
-            let field = FieldInput::area(l, "text", l.of("verb-text", verb.as_str()));
-            let required = !matches!(verb, Verb::Handle | Verb::SignOff);
-            vec![FieldInput { id: id("text"), value: typed_text("text"), required, ..field }]
-        }
-    }
-}
-
-/// The action a form or an API call asks for on this ticket. Who signs says with `digest` what
-/// they have read.
-pub(crate) fn action_on(
-    ticket: &Ticket,
-    verb: Verb,
-    fields: &BTreeMap<String, String>,
-) -> Result<Action, Failure> {
-    if verb != Verb::SignOff {
-        return action_of(verb, fields);
-    }
-    let read = fields.get("digest").filter(|digest| !digest.is_empty());
-    let digest = read.cloned().ok_or_else(|| Failure::Malformed {
-        reason: "digest is missing: it says what was read and is signed".to_owned(),
-        field: Some("digest".to_owned()),
-    })?;
-    let text = fields.get("text").map_or("", |text| text.trim()).to_owned();
-    let signed = Signed { digest, covers: ticket.matter.covers.clone() };
-    Ok(Action::SignOff { signed, text })
-}
-
-/// The action a form or an API call asks for, but for a sign-off.
-pub(crate) fn action_of(verb: Verb, fields: &BTreeMap<String, String>) -> Result<Action, Failure> {
-    let text = |name: &str| fields.get(name).map_or("", |text| text.trim()).to_owned();
-    let missing = |field: &str| Failure::Malformed {
-        reason: format!("{field} is missing or unknown"),
-        field: Some(field.to_owned()),
-    };
-    Ok(match verb {
-        Verb::Accept => {
-            Action::Accept { kind: Kind::from_name(&text("kind")).ok_or_else(|| missing("kind"))? }
-        }
-        Verb::Assign => {
-            let to = text("to");
-            let (address, name) = to.split_once(' ').ok_or_else(|| missing("to"))?;
-            let address = AddressCode::parse(address).map_err(|_| missing("to"))?;
-            Action::Assign { to: Assignee { name: name.to_owned(), address } }
-        }
-        Verb::Rate => {
-            let stars = text("stars").parse().map_err(|_| missing("stars"))?;
-            Action::Rate { stars, text: text("text") }
-        }
-        Verb::Reject => Action::Reject { reason: text("text") },
-        Verb::AskMore => Action::AskMore { text: text("text") },
-        Verb::Return => Action::Return { reason: text("text") },
-        Verb::Handle => Action::Handle { text: text("text") },
-        Verb::Feedback => Action::Feedback { text: text("text"), photos: Vec::new() },
-        Verb::Note => Action::Note { text: text("text") },
-        Verb::Report | Verb::SignOff => return Err(missing("op")),
-    })
 }
 
 async fn act(
