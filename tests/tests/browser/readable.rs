@@ -49,6 +49,7 @@ async fn every_page_can_be_read_and_touched() {
             "/conflicts",
             "/plates",
             "/status",
+            "/account",
         ] {
             pages.push(format!("{}{path}", node.url));
         }
@@ -95,7 +96,9 @@ async fn pages_fit_a_phone() {
     ];
     let mut found = Vec::new();
     assert_eq!(browser.path().await, "/today");
-    for path in ["/today", "/records?q=", "/records/new/population", "/status", "/plates"] {
+    for path in
+        ["/today", "/records?q=", "/records/new/population", "/status", "/plates", "/account"]
+    {
         found.extend(faults(&browser, &format!("{}{path}", node.url)).await);
     }
     browser.client.delete_all_cookies().await.unwrap();
