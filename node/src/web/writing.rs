@@ -25,11 +25,14 @@ impl From<WriteError> for Failure {
             WriteError::Refused(refusal) => Self::Forbidden(refusal.to_string()),
             WriteError::Storage(fault) => fault.into(),
             WriteError::Suspended(_) => Self::Unwritable(error.to_string()),
-            WriteError::Nothing { .. } => Self::Conflict(error.to_string()),
+            WriteError::Nothing { .. }
+            | WriteError::Erased { .. }
+            | WriteError::NoDocument { .. }
+            | WriteError::NotTainted { .. } => Self::Conflict(error.to_string()),
             WriteError::ChangeTooLarge { .. } | WriteError::DocumentTooLarge { .. } => {
                 Self::TooLarge
             }
-            WriteError::ReservedField => Self::malformed(error.to_string()),
+            WriteError::ReservedField | WriteError::Reason => Self::malformed(error.to_string()),
             WriteError::WrongKey | WriteError::Panicked => Self::Internal(error.to_string()),
         }
     }
