@@ -93,7 +93,7 @@ impl Join {
 
     async fn join(&self, token: &Token) -> Result<Joined, Failure> {
         let places = Places { listen: self.listen, http: self.http };
-        join(&self.data.data_dir, token, places, now_ms()).await.map_err(failure)
+        join(&self.data.data_dir, token, places, now_ms()).await.map_err(|error| failure(&error))
     }
 
     /// Runs the node until it holds what it may have, or somebody stops it.
@@ -112,7 +112,8 @@ impl Join {
         progress.end();
         // The status is put together several times a second; the store knows now.
         let counts = service.store().counts();
-        let documents = counts.map_or_else(|_| status.borrow().documents, |now| now.total.documents);
+        let documents =
+            counts.map_or_else(|_| status.borrow().documents, |now| now.total.documents);
         service.stop().await;
         Ok(Copied { in_step, documents })
     }
@@ -206,30 +207,27 @@ impl Progress {
     }
 }
 
-fn failure(error: JoinError) -> Failure {
-    let hint = match &error {
-        JoinError::Member { .. } => Some(
+fn failure(error: &JoinError) -> Failure {
+    let hint = match error {
+        JoinError::Member { .. } => {
             "this data directory has its identity and keeps it; for a new node choose another with \
-             --data-dir",
-        ),
+             --data-dir"
+        }
         JoinError::Ask(error) => ask_hint(error),
         JoinError::Keystore(crate::keystore::KeystoreError::Mode { path, .. }) => {
             let hint = format!("chmod 600 {}", path.display());
-            return Failure::new(&error).hint(hint);
+            return Failure::new(error).hint(hint);
         }
         JoinError::Keystore(_) | JoinError::Config(_) | JoinError::Io { .. } => {
-            Some("see that this user may write the data directory, and that the disk is not full")
+            "see that this user may write the data directory, and that the disk is not full"
         }
     };
-    match hint {
-        Some(hint) => Failure::new(&error).hint(hint),
-        None => Failure::new(&error),
-    }
+    Failure::new(error).hint(hint)
 }
 
-fn ask_hint(error: &AskError) -> Option<&'static str> {
+fn ask_hint(error: &AskError) -> &'static str {
     let again = "ask the office that invited you for a new invitation";
-    Some(match error {
+    match error {
         AskError::NoAnswer { .. } => {
             "see that this machine has a network and that the parent runs; its UDP port must be \
              open; if its address has changed, ask for a new invitation"
@@ -258,5 +256,5 @@ fn ask_hint(error: &AskError) -> Option<&'static str> {
             }
             Some(RefusalCode::Malformed) => "update this program, then run the same command again",
         },
-    })
+    }
 }

@@ -53,6 +53,11 @@ impl TlsError {
 
 /// Client and server configuration of a node with this key.
 pub fn configure(key: &SigningKey) -> Result<(ClientConfig, ServerConfig), TlsError> {
+    Ok((client(key, ALPN)?, server(key, &[ALPN, enrolment::ALPN])?))
+}
+
+/// Server configuration that speaks these protocols.
+pub(super) fn server(key: &SigningKey, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (certificate, private) = self_signed(key)?;
     let verifier = Arc::new(AnyKey { algorithms: provider.signature_verification_algorithms });
@@ -62,13 +67,13 @@ pub fn configure(key: &SigningKey) -> Result<(ClientConfig, ServerConfig), TlsEr
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![certificate], private);
     let mut server = server.map_err(|error| TlsError::new(&error))?;
-    server.alpn_protocols = vec![ALPN.to_vec(), enrolment::ALPN.to_vec()];
+    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     server.max_early_data_size = 0;
     server.send_tls13_tickets = 0;
     let server = QuicServerConfig::try_from(server).map_err(|error| TlsError::new(&error))?;
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::new(transport()?));
-    Ok((client(key, ALPN)?, server))
+    Ok(server)
 }
 
 /// Client configuration of a machine with this key that wants to join.

@@ -279,3 +279,93 @@ fn is_too_old(error: &ConnectionError) -> bool {
         | ConnectionError::CidsExhausted => false,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use cunlian_protocol::certificate::{AuthorKind, CertificateBody, Tier};
+    use cunlian_protocol::enrolment::{InvitationId, Secret};
+    use cunlian_protocol::wire::ALPN;
+
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn token(address: SocketAddr) -> Token {
+        Token {
+            invitation: InvitationId([1; 8]),
+            secret: Secret([2; 16]),
+            root: public_key(&key(1)),
+            parent: public_key(&key(2)),
+            expires_at_ms: 0,
+            addresses: vec![address.to_string()],
+        }
+    }
+
+    /// Shows that a parent of before there were invitations is told as such, and not as silence.
+    #[tokio::test]
+    async fn a_parent_that_is_too_old_is_told_as_such() {
+        let server = tls::server(&key(2), &[ALPN]).unwrap();
+        let parent = Endpoint::server(server, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let token = token(parent.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            while let Some(incoming) = parent.accept().await {
+                assert!(incoming.await.is_err(), "there is no protocol in common");
+            }
+        });
+        let error = ask(&key(3), &token, 0).await.unwrap_err();
+        assert!(matches!(error, AskError::TooOld { .. }), "{error}");
+        served.abort();
+    }
+
+    fn certificate(subject: u8, issuer: Option<&Certificate>, by: u8, name: &str) -> Vec<u8> {
+        let body = CertificateBody {
+            subject: public_key(&key(subject)),
+            name: name.to_owned(),
+            kind: AuthorKind::Node,
+            tier: Tier::Town,
+            grants: Vec::new(),
+            issued_at_ms: 1_000_000,
+            not_after_ms: 2_000_000,
+            issuer: issuer.map(Certificate::serial),
+        };
+        Certificate::issue(&body, &key(by))
+    }
+
+    /// Shows what a new machine accepts from its parent and nothing else: a chain up to the root
+    /// of the token, for its own key, by the node that invited, valid at the parent's time.
+    #[test]
+    fn only_what_the_token_promises_is_accepted() {
+        let address = (Ipv4Addr::LOCALHOST, 1).into();
+        let token = token(address);
+        let authority = Authority::new(token.root);
+        let above = |key, by| {
+            let bytes = certificate(key, None, by, "parent");
+            let certificate = Authority::new(public_key(&self::key(by)))
+                .verify_chain(std::slice::from_ref(&bytes))
+                .unwrap();
+            (bytes, certificate)
+        };
+        let (parent, issuer) = above(2, 1);
+        let own = certificate(3, Some(&issuer), 2, "own");
+        let sound = vec![parent.clone(), own];
+        assert!(authority.verify_chain(&sound).is_ok());
+        let accepted = |chain: &[Vec<u8>], clock_ms| {
+            check(&key(3), &token, address, chain.to_vec(), clock_ms).is_ok()
+        };
+        assert!(accepted(&sound, 1_500_000));
+        assert!(!accepted(&sound, 2_000_000), "it has expired");
+        assert!(!accepted(&sound, 1_000_000 - SKEW_MS - 1), "it is not valid yet");
+        let other = certificate(4, Some(&issuer), 2, "other");
+        assert!(!accepted(&[parent.clone(), other], 1_500_000), "for another machine");
+        let (neighbour, issuer) = above(5, 1);
+        let own = certificate(3, Some(&issuer), 5, "own");
+        assert!(!accepted(&[neighbour, own], 1_500_000), "by another node");
+        let (foreign, issuer) = above(2, 9);
+        let own = certificate(3, Some(&issuer), 2, "own");
+        assert!(!accepted(&[foreign, own], 1_500_000), "under another root");
+        assert!(!accepted(&[parent], 1_500_000) && !accepted(&[], 1_500_000));
+    }
+}
