@@ -78,12 +78,8 @@ impl Desk<'_> {
     }
 
     fn logins(&self) -> Result<Vec<(String, Serial)>, AdminError> {
-        let names = self.operators.names().map_err(AdminError::new)?;
-        let certificates = self.operators.certificates().map_err(AdminError::new)?;
-        if names.len() != certificates.len() {
-            return Err(AdminError::new("the operators are being changed").hint("try again"));
-        }
-        Ok(names.into_iter().zip(certificates.iter().map(|bytes| Serial::of(bytes))).collect())
+        let entries = self.operators.entries().map_err(AdminError::new)?;
+        Ok(entries.into_iter().map(|e| (e.name, Serial::of(&e.certificate))).collect())
     }
 }
 
