@@ -7,10 +7,11 @@
 //! | table | one row per | columns after `category, address, document` |
 //! |---|---|---|
 //! | `record` | library document (base or part) | `class, part, name, pinyin, initials, fields, search, updated_ms, author, conflicted, moved_to` |
-//! | `ticket` | ticket | `receipt, state, title, text, channel, kind, assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms, yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed` |
-//! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state` |
+//! | `ticket` | ticket | `receipt, state, title, text, channel, kind, assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms, yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed, erased` |
+//! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state, tainted` |
 //! | `ticket_contact` | contact document | `name, phone, text` |
 //! | `conflict` | field with concurrent values | `field, options` |
+//! | `erasure` | document that was erased | `reason, author, name, at_ms, change` |
 //! | `catalogue` | entry of a class document | `entry, text` |
 //! | `directory` | contact of a village | `role, name, phone, duty, position` |
 //!
@@ -22,7 +23,7 @@
 mod library;
 mod tickets;
 
-use cunlian_crdt::document::{DocumentView, FieldView, Writer};
+use cunlian_crdt::document::{DocumentView, Erasure, FieldView, Writer};
 use cunlian_crdt::projector::{Projector, Row};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
@@ -35,10 +36,18 @@ use crate::directory;
 use crate::record;
 
 /// Rises with every change of [`SCHEMA`] or of what the rows mean.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-const TABLES: [&str; 7] =
-    ["record", "ticket", "ticket_step", "ticket_contact", "conflict", "catalogue", "directory"];
+const TABLES: [&str; 8] = [
+    "record",
+    "ticket",
+    "ticket_step",
+    "ticket_contact",
+    "conflict",
+    "catalogue",
+    "directory",
+    "erasure",
+];
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS record (
@@ -62,7 +71,7 @@ CREATE TABLE IF NOT EXISTS ticket (
     reported_ms INTEGER, accepted_ms INTEGER, replied_ms INTEGER, completed_ms INTEGER,
     closed_ms INTEGER, yellow_ms INTEGER, due_ms INTEGER, stopped_ms INTEGER,
     stars INTEGER, returns INTEGER NOT NULL, words TEXT NOT NULL, updated_ms INTEGER NOT NULL,
-    signed TEXT NOT NULL,
+    signed TEXT NOT NULL, erased TEXT,
     PRIMARY KEY (category, address, document)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);
@@ -73,7 +82,7 @@ CREATE TABLE IF NOT EXISTS ticket_step (
     category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
     step INTEGER NOT NULL, at_ms INTEGER NOT NULL, author BLOB NOT NULL, handler TEXT NOT NULL,
     change BLOB NOT NULL, op TEXT NOT NULL, body TEXT NOT NULL,
-    outcome TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL,
+    outcome TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, tainted INTEGER NOT NULL,
     PRIMARY KEY (category, address, document, step)
 ) STRICT, WITHOUT ROWID;
 
@@ -89,6 +98,14 @@ CREATE TABLE IF NOT EXISTS conflict (
     PRIMARY KEY (category, address, document, field)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS conflict_region ON conflict (address);
+
+CREATE TABLE IF NOT EXISTS erasure (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    reason TEXT NOT NULL, author BLOB NOT NULL, name TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    change BLOB NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS erasure_region ON erasure (address);
 
 CREATE TABLE IF NOT EXISTS catalogue (
     category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
@@ -137,6 +154,9 @@ impl Projector for GovernanceProjector {
     }
 
     fn rows(&self, view: &DocumentView, authority: &Authority) -> Vec<Row> {
+        if let Some(erasure) = &view.erased {
+            return erased_rows(view, erasure, authority);
+        }
         let mut rows = match view.home.category {
             Category::TICKET => tickets::rows(view, authority),
             Category::TICKET_CONTACT => vec![tickets::contact_row(view)],
@@ -150,6 +170,23 @@ impl Projector for GovernanceProjector {
         rows.extend(conflict_rows(view, authority));
         rows
     }
+}
+
+/// What is left of an erased document: that it was, by whom and why; of a ticket also its place in
+/// the queue, without content.
+fn erased_rows(view: &DocumentView, erasure: &Erasure, authority: &Authority) -> Vec<Row> {
+    let columns = [
+        text(&erasure.reason),
+        Value::Blob(erasure.by.as_bytes().to_vec()),
+        text(authority.name(&erasure.by)),
+        Value::Integer(erasure.at_ms),
+        Value::Blob(erasure.change.as_bytes().to_vec()),
+    ];
+    let mut rows = vec![row("erasure", &view.home, columns)];
+    if view.home.category == Category::TICKET {
+        rows.extend(tickets::rows(view, authority));
+    }
+    rows
 }
 
 /// A row of `table` at `home` with the remaining columns.

@@ -12,9 +12,11 @@
 //! | [`ticket`] | queues, one ticket, trace, by receipt, similar ones |
 //! | [`statistics`] | reply, completion and satisfaction rates with their definitions |
 //! | [`conflict`] | the conflict inbox |
+//! | [`erasure`] | what was erased, by whom and why |
 //! | this one | catalogue and directory |
 
 pub mod conflict;
+pub mod erasure;
 pub mod record;
 pub mod region;
 pub mod statistics;

@@ -15,6 +15,10 @@
 //!                                                         └─ Rate ► Closed
 //! ```
 //!
+//! A step whose author was revoked before it is kept where others built on it, is marked, and has
+//! no effect once somebody has taken it back. Of a ticket that was erased the fold makes one in
+//! the state `Erased`, with who did it, when and why, and nothing else.
+//!
 //! | document | category | holds |
 //! |---|---|---|
 //! | base | `TICKET` | the actions; no name, phone or identity number of a villager |
@@ -70,11 +74,13 @@ pub enum State {
     Closed,
     /// Refused with a reason.
     Rejected,
+    /// Erased by law or request: nothing of it is left but that and why.
+    Erased,
 }
 
 impl State {
     /// All states, in the order of the process.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unreported,
         Self::Reported,
         Self::Accepted,
@@ -83,6 +89,7 @@ impl State {
         Self::Answered,
         Self::Closed,
         Self::Rejected,
+        Self::Erased,
     ];
 
     /// Stable name, as stored in projections and used in texts.
@@ -96,6 +103,7 @@ impl State {
             Self::Answered => "answered",
             Self::Closed => "closed",
             Self::Rejected => "rejected",
+            Self::Erased => "erased",
         }
     }
 
@@ -108,7 +116,9 @@ impl State {
     pub const fn is_open(self) -> bool {
         match self {
             Self::Reported | Self::Accepted | Self::Assigned | Self::Handling => true,
-            Self::Unreported | Self::Answered | Self::Closed | Self::Rejected => false,
+            Self::Unreported | Self::Answered | Self::Closed | Self::Rejected | Self::Erased => {
+                false
+            }
         }
     }
 
@@ -125,7 +135,7 @@ impl State {
                 matches!(self, Self::Accepted | Self::Assigned | Self::Handling)
             }
             Verb::Rate => matches!(self, Self::Answered),
-            Verb::Note => !matches!(self, Self::Unreported),
+            Verb::Note => !matches!(self, Self::Unreported | Self::Erased),
             Verb::SignOff => matches!(self, Self::Answered | Self::Closed | Self::Rejected),
         }
     }
@@ -153,6 +163,8 @@ pub enum Outcome {
     Invalid(String),
     /// This version does not know it.
     Unknown,
+    /// Its author was revoked before it, and a person who looked at it took it back.
+    Reverted,
 }
 
 impl Outcome {
@@ -164,13 +176,14 @@ impl Outcome {
             Self::NotNow(_) => "not_now",
             Self::Invalid(_) => "invalid",
             Self::Unknown => "unknown",
+            Self::Reverted => "reverted",
         }
     }
 
     /// Why it was not taken; empty when it was.
     pub fn reason(&self) -> String {
         match self {
-            Self::Taken | Self::Unknown => String::new(),
+            Self::Taken | Self::Unknown | Self::Reverted => String::new(),
             Self::NoRight(reason) | Self::Invalid(reason) => reason.clone(),
             Self::NotNow(state) => state.as_str().to_owned(),
         }
@@ -192,6 +205,8 @@ pub struct TraceStep {
     pub body: Body,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether its author was revoked before it: it was kept because others built on it.
+    pub tainted: bool,
     /// The state after it.
     pub state: State,
 }
@@ -271,6 +286,23 @@ pub struct Ticket {
     pub sign_offs: Vec<SignOff>,
     /// What a sign-off of the ticket as it is here carries.
     pub matter: Signed,
+    /// That it was erased, and why; everything else is then empty.
+    pub erased: Option<Erased>,
+}
+
+/// Who erased a ticket, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// The reason given.
+    pub reason: String,
+    /// The certificate of who did it.
+    pub author: Serial,
+    /// The name in it.
+    pub handler: String,
+    /// When their device recorded it.
+    pub at_ms: i64,
+    /// The signed change.
+    pub change: ChangeId,
 }
 
 impl Ticket {

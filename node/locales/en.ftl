@@ -568,3 +568,11 @@ move-confirm = Move
 move-no-right = You have no right to move records to another village; ask the town.
 move-no-village = { $code } is not a village in use; choose again.
 move-at-town = To move to another village, ask the town.
+
+# erased and tainted
+state-erased = Erased
+ticket-erased-title = Erased ({ $reason })
+record-erased = This record was erased
+erased-by = Erased by { $name } on { $time }: { $reason }. The content is removed from every node; only this note is kept.
+outcome-reverted = Taken back: its author’s certificate was revoked, and somebody reviewed it
+trace-tainted = { $name } (certificate revoked, to be reviewed)

@@ -568,3 +568,11 @@ move-confirm = 确认迁移
 move-no-right = 您没有把档案迁往外村的权限，请联系镇里办理。
 move-no-village = { $code } 不是在用的村，请重新选择。
 move-at-town = 要迁往外村，请联系镇里办理。
+
+# erased and tainted
+state-erased = 已删除
+ticket-erased-title = 已删除（{ $reason }）
+record-erased = 这份档案已删除
+erased-by = 已由 { $name } 于 { $time } 删除，原因：{ $reason }。内容在所有节点上清除，只保留这条记录。
+outcome-reverted = 已撤回：作者的证书被撤销，核查后撤回
+trace-tainted = { $name }（证书已撤销，待核查）

@@ -69,7 +69,7 @@ fn rows_fit_their_tables() {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0)).unwrap()
     };
     let counts: Vec<i64> = GovernanceProjector.tables().iter().map(|table| count(table)).collect();
-    assert_eq!(counts, [1, 1, 0, 1, 4, 2, 0]);
+    assert_eq!(counts, [1, 1, 0, 1, 4, 2, 0, 0]);
 }
 
 fn insert(connection: &Connection, rows: &[Row]) {
@@ -78,6 +78,44 @@ fn insert(connection: &Connection, rows: &[Row]) {
         let sql = format!("INSERT INTO {} VALUES ({marks})", row.table);
         connection.execute(&sql, params_from_iter(&row.values)).unwrap();
     }
+}
+
+/// Shows that an erased document leaves one row that says so, a ticket also its place in the queue,
+/// and that no byte of what it held is in any.
+#[test]
+fn erased_documents_leave_a_trace() {
+    let mut view = person(&[]);
+    view.erased = Some(Erasure {
+        reason: "本人申请删除".to_owned(),
+        by: Serial([1; 16]),
+        at_ms: 2_000,
+        change: ChangeId([2; 32]),
+    });
+    let tables = |view: &DocumentView| -> Vec<&'static str> {
+        rows(view).iter().map(|row| row.table).collect()
+    };
+    for category in [Category::library(0, 0), Category::library(0, 2), Category::TICKET_CONTACT] {
+        view.home.category = category;
+        assert_eq!(tables(&view), ["erasure"]);
+    }
+    view.home.category = Category::TICKET;
+    assert_eq!(tables(&view), ["erasure", "ticket"]);
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(GovernanceProjector.schema()).unwrap();
+    insert(&connection, &rows(&view));
+    let found = crate::query::erasure::of_document(&connection, &view.home).unwrap().unwrap();
+    assert_eq!((found.reason.as_str(), found.at_ms), ("本人申请删除", 2_000));
+    let region = AddressCode::parse("370322").unwrap();
+    assert_eq!(crate::query::erasure::list(&connection, region, 5).unwrap(), [found]);
+    assert_eq!(crate::query::erasure::count(&connection, region).unwrap(), 1);
+    let all = crate::query::ticket::Filter::all(region);
+    let queue = crate::query::ticket::list(&connection, &all).unwrap();
+    let [row] = queue.as_slice() else { panic!("one ticket: {queue:?}") };
+    assert_eq!((row.erased.as_deref(), row.text.as_str()), (Some("本人申请删除"), ""));
+    let open = crate::query::ticket::Filter::open(region);
+    assert!(crate::query::ticket::list(&connection, &open).unwrap().is_empty());
+    let villages = crate::query::region::villages(&connection, region).unwrap();
+    assert!(villages.iter().all(|village| village.tickets == 0), "{villages:?}");
 }
 
 /// Shows that names are spelled in full and by initials, and that what has no pinyin stays.

@@ -53,6 +53,7 @@ fn ticket_row(ticket: &Ticket) -> Row {
             text(words(&format!("{} {}", ticket.title, ticket.text))),
             Value::Integer(ticket.updated_ms),
             text(signed(ticket)),
+            optional(ticket.erased.as_ref().map(|erased| erased.reason.as_str())),
         ],
     )
 }
@@ -86,6 +87,7 @@ fn step_row(ticket: &Ticket, number: i64, step: &TraceStep) -> Row {
             text(step.outcome.as_str()),
             text(step.outcome.reason()),
             text(step.state.as_str()),
+            Value::Integer(i64::from(step.tainted)),
         ],
     )
 }

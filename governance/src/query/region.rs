@@ -137,7 +137,8 @@ pub fn villages(
              UNION ALL
              SELECT substr(address, 1, :digits), 0, count(*), max(updated_ms)
              FROM ticket
-             WHERE category = :category AND address >= :from AND address < :to AND length(address) >= :digits
+             WHERE category = :category AND address >= :from AND address < :to
+                 AND length(address) >= :digits AND erased IS NULL
              GROUP BY 1
          ) GROUP BY village ORDER BY village",
     )?;

@@ -94,6 +94,8 @@ pub struct TicketRow {
     pub returns: u32,
     /// Time of the latest action that was taken.
     pub updated_ms: i64,
+    /// Why it was erased; `None` when it was not. What was in it is then not here.
+    pub erased: Option<String>,
     /// Whether its sign-off stands; `None` when nobody has signed.
     pub signed: Option<bool>,
     /// Two-character words, for likeness.
@@ -146,12 +148,14 @@ pub struct StepRow {
     pub change: ChangeId,
     /// What was done.
     pub body: Body,
-    /// `taken`, `no_right`, `not_now`, `invalid` or `unknown`.
+    /// `taken`, `no_right`, `not_now`, `invalid`, `unknown` or `reverted`.
     pub outcome: String,
     /// Why it was not taken; empty when it was.
     pub reason: String,
     /// The state after it.
     pub state: State,
+    /// Whether its author was revoked before it.
+    pub tainted: bool,
 }
 
 impl StepRow {
@@ -174,7 +178,8 @@ pub struct ReporterContact {
 
 const COLUMNS: &str = "category, address, document, receipt, state, title, text, channel, kind,
     assignee, assignee_address, reported_ms, accepted_ms, replied_ms, completed_ms, closed_ms,
-    yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed";
+    yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed,
+    erased";
 
 /// The tickets of `filter`: running clocks first, by due time; then those not accepted, oldest
 /// first; then the rest, newest first.
@@ -275,7 +280,8 @@ pub fn by_receipt_text(
 /// Every action of the ticket, in order, also those not taken.
 pub fn trace(connection: &Connection, ticket: &Home) -> rusqlite::Result<Vec<StepRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT at_ms, author, handler, change, body, outcome, reason, state FROM ticket_step
+        "SELECT at_ms, author, handler, change, body, outcome, reason, state, tainted
+         FROM ticket_step
          WHERE category = :category AND address = :address AND document = :document
          ORDER BY step",
     )?;
@@ -295,6 +301,7 @@ pub fn trace(connection: &Connection, ticket: &Home) -> rusqlite::Result<Vec<Ste
             outcome: row.get(5)?,
             reason: row.get(6)?,
             state: state(row, 7)?,
+            tainted: row.get(8)?,
         })
     })?;
     rows.collect()
@@ -397,6 +404,7 @@ fn ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
         returns: row.get(20)?,
         words: row.get(21)?,
         updated_ms: row.get(22)?,
+        erased: row.get(24)?,
         signed: match row.get_ref(23)?.as_str()? {
             "stands" => Some(true),
             "void" => Some(false),

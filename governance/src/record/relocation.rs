@@ -27,6 +27,9 @@ pub enum RelocationError {
     /// The base is not among the parts.
     #[error("the base of the record is not here")]
     NoBase,
+    /// There is nothing left of it.
+    #[error("the record was erased")]
+    Erased,
     /// It has gone already.
     #[error("the record has already been moved to {to}")]
     Moved {
@@ -55,6 +58,7 @@ impl RelocationError {
         }
         match self {
             Self::NoBase => "本机没有这份档案的基本信息".to_owned(),
+            Self::Erased => "这份档案已删除".to_owned(),
             Self::Moved { to } => format!("这份档案已迁往 {to}"),
             Self::NotElsewhere { to } => format!("{to} 不是另一个村，请重新选择"),
             Self::Conflict { .. } => "档案里有待核对的内容，请先核对再迁移".to_owned(),
@@ -113,6 +117,9 @@ pub fn relocate(
 ) -> Result<(Place, Vec<Write>), RelocationError> {
     let base = parts.iter().find(|(part, _)| *part == Part::Base);
     let (_, base) = base.ok_or(RelocationError::NoBase)?;
+    if base.erased.is_some() {
+        return Err(RelocationError::Erased);
+    }
     if let Some(place) = moved_to(base) {
         return Err(RelocationError::Moved { to: place.address });
     }
@@ -122,7 +129,7 @@ pub fn relocate(
     }
     let place = destination(from, to);
     let (mut made, mut left) = (Vec::new(), Vec::new());
-    for (part, view) in parts {
+    for (part, view) in parts.iter().filter(|(_, view)| view.erased.is_none()) {
         let mut edits = Vec::new();
         for (key, field) in view.fields.iter().filter(|(key, _)| !is_link(key)) {
             if !field.others.is_empty() {

@@ -242,5 +242,6 @@ const fn state_name(state: State) -> &'static str {
         State::Answered => "已反馈",
         State::Closed => "已评价",
         State::Rejected => "不予受理",
+        State::Erased => "已删除",
     }
 }

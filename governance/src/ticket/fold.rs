@@ -8,10 +8,11 @@
 use cunlian_crdt::document::{DocumentView, Operation, Writer};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::change::Home;
+use cunlian_protocol::id::Serial;
 
 use super::action::{Action, Body};
 use super::receipt::Receipt;
-use super::{Outcome, Rating, SignOff, State, Ticket, TraceStep, right};
+use super::{Erased, Outcome, Rating, SignOff, State, Ticket, TraceStep, right};
 use crate::signoff::{Matter, Signed, Standing};
 use crate::ticket::action::Verb;
 
@@ -20,8 +21,13 @@ pub trait Judge {
     /// Whether `writer` may do this on the ticket `home`; the reason if not.
     fn may(&self, writer: &Writer, verb: Verb, home: &Home) -> Result<(), String>;
 
+    /// The name of `author` in its certificate.
+    fn name_of(&self, author: &Serial) -> String;
+
     /// The name of `writer` in its certificate.
-    fn name(&self, writer: &Writer) -> String;
+    fn name(&self, writer: &Writer) -> String {
+        self.name_of(&writer.author)
+    }
 }
 
 impl Judge for Authority {
@@ -30,8 +36,8 @@ impl Judge for Authority {
             .map_err(|refusal| refusal.to_string())
     }
 
-    fn name(&self, writer: &Writer) -> String {
-        Authority::name(self, &writer.author)
+    fn name_of(&self, author: &Serial) -> String {
+        Authority::name(self, author)
     }
 }
 
@@ -44,7 +50,7 @@ pub fn fold(view: &DocumentView, authority: &Authority) -> Ticket {
 pub fn fold_with(view: &DocumentView, judge: &impl Judge) -> Ticket {
     let mut ticket = empty(view.home);
     let mut matter = Matter::new(view.home, &view.fields);
-    for operation in view.effective() {
+    for operation in &view.operations {
         step(&mut ticket, operation, judge, &mut matter);
     }
     for sign_off in &mut ticket.sign_offs {
@@ -54,6 +60,17 @@ pub fn fold_with(view: &DocumentView, judge: &impl Judge) -> Ticket {
         }
     }
     ticket.matter = matter.signed();
+    if let Some(erasure) = &view.erased {
+        ticket.state = State::Erased;
+        ticket.updated_ms = erasure.at_ms;
+        ticket.erased = Some(Erased {
+            reason: erasure.reason.clone(),
+            author: erasure.by,
+            handler: judge.name_of(&erasure.by),
+            at_ms: erasure.at_ms,
+            change: erasure.change,
+        });
+    }
     ticket
 }
 
@@ -84,6 +101,7 @@ fn empty(home: Home) -> Ticket {
         trace: Vec::new(),
         sign_offs: Vec::new(),
         matter: Signed { digest: String::new(), covers: Vec::new() },
+        erased: None,
     }
 }
 
@@ -96,6 +114,7 @@ fn step<'a>(
     let writer = &operation.writer;
     let body = Body::decode(&operation.body);
     let outcome = match &body {
+        _ if operation.reverted_by.is_some() => Outcome::Reverted,
         Body::Unknown(_) => Outcome::Unknown,
         Body::Known(action) => {
             let outcome = judge_action(ticket, action, writer, judge, matter);
@@ -120,6 +139,7 @@ fn step<'a>(
         change: writer.change,
         body,
         outcome,
+        tainted: writer.tainted,
         state: ticket.state,
     });
 }

@@ -1,7 +1,7 @@
 //! Tests of commands and fold: stories of one ticket.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use cunlian_crdt::document::{DocumentView, Edit, Operation, Write, Writer};
+use cunlian_crdt::document::{DocumentView, Edit, Erasure, Operation, Write, Writer};
 use cunlian_protocol::address::AddressCode;
 
 use super::*;
@@ -25,8 +25,8 @@ impl Judge for Office {
         if refused { Err(format!("may not {}", verb.as_str())) } else { Ok(()) }
     }
 
-    fn name(&self, writer: &Writer) -> String {
-        format!("office {}", writer.author.as_bytes().first().unwrap())
+    fn name_of(&self, author: &Serial) -> String {
+        format!("office {}", author.as_bytes().first().unwrap())
     }
 }
 
@@ -247,6 +247,44 @@ fn reports_are_checked() {
     assert!(matches!(result, Err(TicketError::Phone(_))));
     let (_, writes) = report(&new("370322102310", ""), DocumentId([1; 16]), 0).unwrap();
     assert_eq!(writes.len(), 1, "an anonymous report has no contact document");
+}
+
+/// Shows that a step of a revoked author counts and is marked, that one that was taken back has no
+/// effect and stays visible, and that taking it back voids what was signed with it.
+#[test]
+fn steps_that_were_taken_back_are_shown() {
+    let mut story = answered();
+    let accept = story.view.operations.get_mut(1).unwrap();
+    accept.writer.tainted = true;
+    let ticket = story.ticket();
+    assert_eq!(ticket.trace.iter().map(|s| s.tainted).collect::<Vec<_>>(), [false, true, false]);
+    story.act(LEADER, &ticket.signing(""));
+    assert!(story.ticket().sign_off().unwrap().standing.stands());
+    story.view.operations.get_mut(2).unwrap().reverted_by = Some(ChangeId([7; 32]));
+    let ticket = story.ticket();
+    assert_eq!(story.outcomes(), ["taken", "taken", "reverted", "taken"]);
+    assert_eq!((ticket.state, ticket.result.as_deref()), (State::Accepted, None));
+    assert_eq!(ticket.sign_off().unwrap().standing, Standing::Void { since: None });
+}
+
+/// Shows that of an erased ticket nothing is left but who erased it, when and why, and that nothing
+/// can be done with it.
+#[test]
+fn an_erased_ticket_says_why_and_nothing_else() {
+    let mut story = answered();
+    story.view.operations.clear();
+    story.view.erased = Some(Erasure {
+        reason: "本人申请删除".to_owned(),
+        by: LEADER,
+        at_ms: MORNING_MS + 5,
+        change: ChangeId([8; 32]),
+    });
+    let ticket = story.ticket();
+    let erased = ticket.erased.as_ref().unwrap();
+    let seen = (erased.reason.as_str(), erased.handler.as_str(), erased.at_ms);
+    assert_eq!(seen, ("本人申请删除", "office 4", MORNING_MS + 5));
+    assert_eq!((ticket.state, ticket.trace.len(), ticket.actions().count()), (State::Erased, 0, 0));
+    assert!(!ticket.state.is_open());
 }
 
 /// A ticket that has been answered.

@@ -6,7 +6,7 @@
 //! | `GET status` | | the node's [`NodeStatus`](crate::status::NodeStatus) |
 //! | `GET records?q=&class=&offset=&limit=` | | `{records, more, note}` |
 //! | `POST records` | `{class, address, fields, document?}` | 201 `{category, address, document, changes}` |
-//! | `GET records/CATEGORY/ADDRESS/DOCUMENT` | | `{class, fields, conflicts, hidden, moved_to, moved_from, reached}` |
+//! | `GET records/CATEGORY/ADDRESS/DOCUMENT` | | `{class, fields, conflicts, hidden, erased, moved_to, moved_from, reached}` |
 //! | `PUT records/CATEGORY/ADDRESS/DOCUMENT` | `{fields, seen?}` | `{…, changes}` |
 //! | `POST records/CATEGORY/ADDRESS/DOCUMENT/move` | `{village}` | 201 `{category, address, document, parts, left_behind, changes}` |
 //! | `GET conflicts` | | `{conflicts}` |

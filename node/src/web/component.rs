@@ -149,7 +149,7 @@ impl TicketStateBadge {
         let class = match state {
             State::Reported | State::Accepted | State::Assigned | State::Handling => "info",
             State::Answered | State::Closed => "good",
-            State::Unreported | State::Rejected => "",
+            State::Unreported | State::Rejected | State::Erased => "",
         };
         Self { l, class, state: state.as_str() }
     }

@@ -202,7 +202,11 @@ fn ticket_item(
     }
     TicketItem {
         href: ticket_href(&row.home),
-        title: if row.title.is_empty() { l.t("ticket-untitled") } else { row.title.clone() },
+        title: match &row.erased {
+            Some(reason) => l.t1("ticket-erased-title", "reason", reason),
+            None if row.title.is_empty() => l.t("ticket-untitled"),
+            None => row.title.clone(),
+        },
         more: more.join(" · "),
         card: card_class(row.clock.as_ref(), now_ms),
         clock: row.clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),

@@ -404,11 +404,17 @@ impl Loaded {
         let named = self.class.fields.iter();
         let mut behind = named.filter(|field| field.stands_in.as_deref() == Some("name"));
         let whole = behind.find_map(|field| fields.get(&field.key)).cloned();
-        whole.or_else(|| fields.remove("name")).unwrap_or_else(|| l.t("record-unnamed"))
+        let unnamed = || l.t(if self.is_erased() { "record-erased" } else { "record-unnamed" });
+        whole.or_else(|| fields.remove("name")).unwrap_or_else(unnamed)
     }
 
     fn base(&self) -> Option<&DocumentView> {
         self.views.iter().find(|(part, _)| *part == Part::Base).map(|(_, view)| view)
+    }
+
+    /// Whether nothing is left of it but that it was erased.
+    fn is_erased(&self) -> bool {
+        self.base().is_some_and(|base| base.erased.is_some())
     }
 
     /// Where the record is now; `None` while it is here.
@@ -416,8 +422,11 @@ impl Loaded {
         self.base().and_then(domain::moved_to)
     }
 
-    /// Refuses to change what has moved away.
+    /// Refuses to change what has moved away or was erased.
     fn still_here(&self, l: Text) -> Result<(), Failure> {
+        if self.is_erased() {
+            return Err(Failure::Conflict(l.t("record-erased")));
+        }
         match self.moved_to() {
             Some(place) => Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address))),
             None => Ok(()),

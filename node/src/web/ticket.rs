@@ -61,6 +61,8 @@ struct TicketPage {
     state: TicketStateBadge,
     clock: Option<ClockBadge>,
     sync: SyncBadge,
+    /// That it was erased, by whom and why.
+    erased: Option<String>,
     text: String,
     photos: Photos,
     asked: Option<String>,
@@ -204,7 +206,11 @@ async fn ticket_page(
     let loaded = ask(state, move |store| load(store, &reader, &home, l, now_ms)).await?;
     let ticket = &loaded.ticket;
     let clock = ticket.clock(Rules::built_in());
-    let title = if ticket.title.is_empty() { l.t("ticket-untitled") } else { ticket.title.clone() };
+    let title = match &ticket.erased {
+        Some(_) => l.of("state", ticket.state.as_str()),
+        None if ticket.title.is_empty() => l.t("ticket-untitled"),
+        None => ticket.title.clone(),
+    };
     let actions = forms(l, ticket, &loaded.may, &loaded.assignees, again.as_ref());
     let facts = facts(l, ticket, &loaded.place, clock.map(|clock| clock.due_ms));
     Ok(TicketPage {
@@ -215,6 +221,10 @@ async fn ticket_page(
         saved,
         state: TicketStateBadge::of(l, ticket.state),
         clock: clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
+        erased: ticket
+            .erased
+            .as_ref()
+            .map(|erased| erased_words(l, &erased.handler, erased.at_ms, &erased.reason)),
         text: ticket.text.clone(),
         photos: photos(l, &home, &ticket.photos),
         asked: ticket.asked.clone(),
@@ -227,7 +237,7 @@ async fn ticket_page(
         actions,
         trace: Trace { l, steps: ticket.trace.iter().map(|s| trace_row(l, ticket, s)).collect() },
         facts,
-        contact: loaded.contact.map(|view| contact_facts(l, &view)),
+        contact: loaded.contact.map(|view| contact_facts(l, &view, &state.store().authority())),
         similar: loaded.similar,
         sync: loaded.sync,
     })
@@ -269,7 +279,12 @@ fn facts(l: Text, ticket: &Ticket, place: &str, due_ms: Option<i64>) -> Vec<Fact
     facts
 }
 
-fn contact_facts(l: Text, view: &DocumentView) -> Vec<Fact> {
+fn contact_facts(l: Text, view: &DocumentView, authority: &Authority) -> Vec<Fact> {
+    if let Some(erasure) = &view.erased {
+        let name = authority.name(&erasure.by);
+        let text = erased_words(l, &name, erasure.at_ms, &erasure.reason);
+        return vec![Fact { label: l.of("state", "erased"), text }];
+    }
     [("name", l.t("contact-name")), ("phone", l.t("contact-phone")), ("text", l.t("contact-text"))]
         .into_iter()
         .filter_map(|(field, label)| {
@@ -277,6 +292,11 @@ fn contact_facts(l: Text, view: &DocumentView) -> Vec<Fact> {
             Some(Fact { label, text })
         })
         .collect()
+}
+
+/// That something was erased, by whom, when and why.
+pub(crate) fn erased_words(l: Text, name: &str, at_ms: i64, reason: &str) -> String {
+    l.with("erased-by", &[("name", &name), ("time", &full(at_ms)), ("reason", &reason)])
 }
 
 /// One step as staff see it: who did what, its words, and the signed change that proves it.
@@ -292,11 +312,18 @@ fn trace_row(l: Text, ticket: &Ticket, step: &TraceStep) -> TraceRow {
             let outcome = l.of("outcome", step.outcome.as_str());
             Some(format!("{outcome} ({reason})"))
         }
-        Outcome::NotNow(_) | Outcome::Unknown => Some(l.of("outcome", step.outcome.as_str())),
+        Outcome::NotNow(_) | Outcome::Unknown | Outcome::Reverted => {
+            Some(l.of("outcome", step.outcome.as_str()))
+        }
+    };
+    let who = if step.tainted {
+        l.t1("trace-tainted", "name", &step.handler)
+    } else {
+        step.handler.clone()
     };
     TraceRow {
         what,
-        who: step.handler.clone(),
+        who,
         time: full(step.at_ms),
         machine_time: machine(step.at_ms),
         said,

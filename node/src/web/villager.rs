@@ -453,7 +453,7 @@ fn promise(l: Text, ticket: &Ticket) -> Option<String> {
 /// The five steps of the process, as far as the ticket has come.
 fn steps(l: Text, state: TicketState) -> Vec<Step> {
     let reached = match state {
-        TicketState::Unreported => 0,
+        TicketState::Unreported | TicketState::Erased => 0,
         TicketState::Reported => 1,
         TicketState::Accepted => 2,
         TicketState::Assigned => 3,

@@ -244,6 +244,8 @@ struct Texts {
     conflicts: Vec<Value>,
     /// The parts of the class that the reader has no right to.
     hidden: Vec<Part>,
+    /// The parts that were erased, each with who did it and why.
+    erased: Vec<(Part, Value)>,
 }
 
 impl Texts {
@@ -256,7 +258,7 @@ impl Texts {
 fn texts(store: &Store, reader: &Serial, class: &Class, place: Place) -> Result<Texts, Failure> {
     let authority = store.authority();
     let (mut fields, mut conflicts, mut is_there) = (Fields::new(), Vec::new(), false);
-    let mut hidden = Vec::new();
+    let (mut hidden, mut erased) = (Vec::new(), Vec::new());
     for part in class.parts() {
         let home = class.home(part, place.address, place.record);
         if authority.may(reader, Rights::READ, &home).is_err() {
@@ -265,6 +267,17 @@ fn texts(store: &Store, reader: &Serial, class: &Class, place: Place) -> Result<
         }
         let Some(view) = store.view(&home)? else { continue };
         is_there = true;
+        if let Some(erasure) = &view.erased {
+            let trace = json!({
+                "part": part,
+                "reason": erasure.reason,
+                "author": erasure.by,
+                "handler": authority.name(&erasure.by),
+                "at_ms": erasure.at_ms,
+                "change": erasure.change,
+            });
+            erased.push((part, trace));
+        }
         for (key, field) in view.fields {
             if !field.others.is_empty() {
                 let others = field.others.iter().map(|value| value.text.as_str());
@@ -275,7 +288,7 @@ fn texts(store: &Store, reader: &Serial, class: &Class, place: Place) -> Result<
             fields.insert(key, field.current.text);
         }
     }
-    if is_there { Ok(Texts { fields, conflicts, hidden }) } else { Err(Failure::NotFound) }
+    if is_there { Ok(Texts { fields, conflicts, hidden, erased }) } else { Err(Failure::NotFound) }
 }
 
 async fn show(
@@ -291,12 +304,14 @@ async fn show(
         let home = class.home(Part::Base, place.address, place.record);
         let reached = reached_name(height(store, &home)?);
         let moved_to = found.moved_to().map(|place| place_object(&class.key, place));
-        let Texts { mut fields, conflicts, hidden } = found;
+        let Texts { mut fields, conflicts, hidden, erased } = found;
+        let erased: Vec<Value> = erased.into_iter().map(|(_, trace)| trace).collect();
         let moved_from = fields.get(domain::MOVED_FROM).and_then(|link| Place::from_link(link));
         fields.retain(|key, _| !domain::is_link(key));
         let class = &class.key;
         Ok::<_, Failure>(Json(json!({
             "class": class, "fields": fields, "conflicts": conflicts, "hidden": hidden,
+            "erased": erased,
             "moved_to": moved_to,
             "moved_from": moved_from.map(|place| place_object(class, place)),
             "reached": reached,
@@ -327,6 +342,9 @@ async fn edit(
     if let Some(place) = found.moved_to() {
         let l = staff.visit.l;
         return Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address)));
+    }
+    if found.erased.iter().any(|(part, _)| *part == Part::Base) {
+        return Err(Failure::Conflict(staff.visit.l.t("record-erased")));
     }
     let seen = match edited.seen {
         Some(seen) => domain::with_masks(seen, &found.fields),

@@ -100,6 +100,7 @@ fn row_object(row: &TicketRow, reached: &str) -> Value {
         "due_ms": row.clock.map(|clock| clock.due_ms),
         "stars": row.stars,
         "signed": row.signed.map(signed_name),
+        "erased": row.erased,
         "updated_ms": row.updated_ms,
         "reached": reached,
     })
@@ -219,6 +220,7 @@ fn object(ticket: &Ticket, reached: &str) -> Value {
                 "change": step.change,
                 "action": op,
                 "outcome": step.outcome.as_str(),
+                "tainted": step.tainted,
                 "reason": step.outcome.reason(),
                 "state": step.state.as_str(),
             })
@@ -241,6 +243,13 @@ fn object(ticket: &Ticket, reached: &str) -> Value {
         "accepted_ms": ticket.accepted_ms,
         "trace": trace,
         "digest": ticket.matter.digest,
+        "erased": ticket.erased.as_ref().map(|erased| json!({
+            "reason": erased.reason,
+            "author": erased.author,
+            "handler": erased.handler,
+            "at_ms": erased.at_ms,
+            "change": erased.change,
+        })),
         "sign_offs": sign_offs,
         "reached": reached,
     })

@@ -26,6 +26,7 @@ use crate::web::conflict;
 use crate::web::failure::Failure;
 use crate::web::layout::{Page, html};
 use crate::web::reading::{ask, domain_language, height, place_name};
+use crate::web::ticket::erased_words;
 use crate::web::visit::Staff;
 
 struct ShownField {
@@ -37,6 +38,8 @@ struct ShownField {
 
 struct ShownPart {
     title: String,
+    /// That it was erased, by whom and why.
+    erased: Option<String>,
     sync: Option<SyncBadge>,
     fields: Vec<ShownField>,
 }
@@ -123,6 +126,10 @@ fn record_page(
         heights.insert(rank(reached));
         parts.push(ShownPart {
             title: part.name(language).to_owned(),
+            erased: view.erased.as_ref().map(|erasure| {
+                let name = authority.name(&erasure.by);
+                erased_words(l, &name, erasure.at_ms, &erasure.reason)
+            }),
             sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached)),
             fields: shown_fields(loaded, *part, view, &authority, l),
         });
@@ -131,7 +138,8 @@ fn record_page(
     let slowest = heights.first().copied().map_or(Height::Home, height_of);
     let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), l)?;
     let from = loaded.base().and_then(domain::moved_from);
-    let may_edit = moved_to.is_none()
+    let is_here = moved_to.is_none() && !loaded.is_erased();
+    let may_edit = is_here
         && class.parts().any(|part| {
             let home = class.home(part, place.address, place.record);
             authority.may(reader, Rights::WRITE.with(Rights::READ), &home).is_ok()
@@ -152,7 +160,7 @@ fn record_page(
         hidden: (!loaded.hidden.is_empty())
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
-        may_move: moved_to.is_none() && may_move(&authority, reader, &home),
+        may_move: is_here && may_move(&authority, reader, &home),
         moved_to,
         moved_from: moved(store, loaded, "record-moved-from", from, l)?,
     })
@@ -258,13 +266,17 @@ fn shown_field(
     l: Text,
 ) -> ShownField {
     let writer = &field.current.writer;
+    let mut name = authority.name(&writer.author);
+    if writer.tainted {
+        name = l.t1("trace-tainted", "name", name);
+    }
     ShownField {
         label: label.to_owned(),
         text,
         source: l.with(
             "written-by",
             &[
-                ("name", &authority.name(&writer.author)),
+                ("name", &name),
                 ("time", &full(writer.recorded_at_ms)),
                 ("source", &source_name(l, &writer.source)),
             ],
