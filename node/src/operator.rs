@@ -20,6 +20,7 @@
 //! | `role` | key of the role preset |
 //! | `narrowing` | `{region, categories, rights, until_ms}`, each only if asked for |
 //! | `certificate` | certificate bytes |
+//! | `by_hand` | whether an administrator gave the certificate other grants than the role's |
 //! | `earlier` | certificates before it, oldest first: what they signed stays known |
 //! | `must_change` | whether the password was given by somebody else and holds for one login |
 //! | `password_id` | 8 random bytes, others with every password: sessions under an old one end |
@@ -35,19 +36,21 @@ use std::path::{Path, PathBuf};
 
 use cunlian_crdt::document::Author;
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
+use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
-use cunlian_protocol::signing::{SigningKey, public_key};
+use cunlian_protocol::signing::SigningKey;
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 pub use self::attempts::{Attempts, LOCK_AFTER};
+use self::certification::{by_role, certify, grants_now, replaced};
 pub use self::narrowing::{Narrowing, NarrowingError};
 pub use self::role::{Role, RoleError, roles};
-use self::seal::{Broken, Hexadecimal, Open, Placing, Sealed};
+use self::seal::{Broken, Open, Placing, Sealed};
 use crate::keystore::hex;
 
 mod attempts;
+mod certification;
 mod hexadecimal;
 mod narrowing;
 mod role;
@@ -61,11 +64,6 @@ pub const PASSWORD_CHARACTERS_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Longest login name, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 32;
-
-const DAY_MS: i64 = 86_400_000;
-const LIFE_MS: i64 = 5 * 365 * DAY_MS;
-/// A certificate is made again when less than this part of its life is left.
-const RENEWAL_PART: i64 = 3;
 
 /// Why an operator cannot be made, changed or unlocked.
 #[derive(Debug, thiserror::Error)]
@@ -240,11 +238,13 @@ impl Operators {
             role: new.role.to_owned(),
             narrowing,
             certificate: Vec::new(),
+            by_hand: false,
             earlier: Vec::new(),
             must_change: new.must_change,
             password_id: new_password_id(rng),
         };
-        open.certificate = certify(issuer, &open, &SigningKey::from_bytes(&secret), now_ms)?;
+        let key = SigningKey::from_bytes(&secret);
+        open.certificate = certify(issuer, &open, by_role(issuer, &open)?, &key, now_ms)?;
         let sealed = Sealed::new(open, &secret, new.password, rng);
         self.save(&sealed, Placing::New)?;
         Ok(sealed.certificate)
@@ -275,47 +275,6 @@ impl Operators {
         })
     }
 
-    /// Certifies the key of `unlocked` again if that is due: the node has another certificate
-    /// than the one that issued, or little time is left. The person gets what their role gives
-    /// now. `false` if nothing was due; then nothing was touched.
-    ///
-    /// A revoked key stays revoked: `authority` is asked about every certificate the key had.
-    pub fn renew_if_due(
-        &self,
-        issuer: &Issuer<'_>,
-        authority: &Authority,
-        unlocked: &mut Unlocked,
-        password: &str,
-        now_ms: i64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<bool, OperatorError> {
-        let _turn = self.turn()?;
-        let (sealed, secret) = match self.entry(&unlocked.name)? {
-            Some(entry) if is_due(issuer, &entry, now_ms) => self.open(&entry.name, password)?,
-            _ => return Ok(false),
-        };
-        let key = SigningKey::from_bytes(&secret);
-        let mut open = sealed.open();
-        let had = open.earlier.iter().map(|bytes| Serial::of(&bytes.0));
-        let same_key = |serial: &Serial| {
-            authority.get(serial).is_some_and(|c| c.body().subject == public_key(&key))
-        };
-        let mut had = had.filter(same_key).chain([Serial::of(&open.certificate)]);
-        // What the parent says of the key itself; that the node's certificate was replaced is the
-        // reason for doing this, not one against it.
-        if had.any(|serial| authority.revocation(&serial).is_some()) {
-            return Err(OperatorError::Revoked { name: open.name });
-        }
-        let certificate = certify(issuer, &open, &key, now_ms)?;
-        let before = std::mem::replace(&mut open.certificate, certificate);
-        open.earlier.push(Hexadecimal(before));
-        let sealed = Sealed::new(open, &secret, password, rng);
-        self.save(&sealed, Placing::Over)?;
-        unlocked.author.serial = Serial::of(&sealed.certificate);
-        unlocked.certificate = sealed.certificate;
-        Ok(true)
-    }
-
     /// Seals the key of `name` under a new password. Gives the number of that password.
     pub fn change_password(
         &self,
@@ -344,6 +303,7 @@ impl Operators {
     pub fn reset(
         &self,
         issuer: &Issuer<'_>,
+        authority: &Authority,
         name: &str,
         password: &str,
         now_ms: i64,
@@ -351,11 +311,12 @@ impl Operators {
     ) -> Result<Vec<u8>, OperatorError> {
         check_password(name, password)?;
         let _turn = self.turn()?;
-        let mut open = self.existing(name)?.open();
+        let existing = self.existing(name)?.open();
         let secret = new_secret(rng);
-        let certificate = certify(issuer, &open, &SigningKey::from_bytes(&secret), now_ms)?;
-        let before = std::mem::replace(&mut open.certificate, certificate);
-        open.earlier.push(Hexadecimal(before));
+        let key = SigningKey::from_bytes(&secret);
+        let grants = grants_now(issuer, authority, &existing)?;
+        let certificate = certify(issuer, &existing, grants, &key, now_ms)?;
+        let mut open = replaced(existing, certificate);
         open.must_change = true;
         open.password_id = new_password_id(rng);
         let sealed = Sealed::new(open, &secret, password, rng);
@@ -530,54 +491,6 @@ fn new_password_id(rng: &mut impl CryptoRng) -> String {
     let mut bytes = [0; 8];
     rng.fill_bytes(&mut bytes);
     hex(&bytes)
-}
-
-/// The end of a certificate made now.
-fn end_ms(issuer: &Issuer<'_>, narrowing: &Narrowing, now_ms: i64) -> i64 {
-    let end_ms = issuer.certificate.body().not_after_ms.min(now_ms.saturating_add(LIFE_MS));
-    narrowing.until_ms.map_or(end_ms, |until_ms| end_ms.min(until_ms))
-}
-
-/// Whether the node, as it is certified now, should certify the person again.
-fn is_due(issuer: &Issuer<'_>, entry: &OperatorEntry, now_ms: i64) -> bool {
-    let end_ms = end_ms(issuer, &entry.narrowing, now_ms);
-    if end_ms <= now_ms {
-        return false;
-    }
-    // The root key is not asked for: who issued is the node.
-    let root = issuer.certificate.body().subject;
-    let Ok(current) = Certificate::verify(&entry.certificate, Some(issuer.certificate), &root)
-    else {
-        return true;
-    };
-    let body = current.body();
-    let left_ms = body.not_after_ms.saturating_sub(now_ms);
-    let life_ms = body.not_after_ms.saturating_sub(body.issued_at_ms);
-    left_ms < life_ms / RENEWAL_PART && end_ms > body.not_after_ms
-}
-
-fn certify(
-    issuer: &Issuer<'_>,
-    open: &Open,
-    key: &SigningKey,
-    now_ms: i64,
-) -> Result<Vec<u8>, OperatorError> {
-    let node = issuer.certificate.body();
-    let not_after_ms = end_ms(issuer, &open.narrowing, now_ms);
-    if not_after_ms <= now_ms {
-        return Err(NarrowingError::Until.into());
-    }
-    let body = CertificateBody {
-        subject: public_key(key),
-        name: open.display_name.clone(),
-        kind: AuthorKind::Operator,
-        tier: node.tier,
-        grants: role::find(&open.role)?.grants(&node.grants, &open.narrowing)?,
-        issued_at_ms: now_ms,
-        not_after_ms,
-        issuer: Some(issuer.certificate.serial()),
-    };
-    Ok(Certificate::issue(&body, issuer.key))
 }
 
 #[cfg(test)]

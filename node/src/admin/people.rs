@@ -183,7 +183,9 @@ impl Administration {
         let mut rng = rand::rng();
         let password = Password::one_time(&mut rng);
         let now_ms = (self.now_ms)();
-        let reset = self.operators.reset(&self.issuer(), name, password.reveal(), now_ms, &mut rng);
+        let (issuer, authority) = (self.issuer(), self.store.authority());
+        let secret = password.reveal();
+        let reset = self.operators.reset(&issuer, &authority, name, secret, now_ms, &mut rng);
         let certificate = reset.map_err(|error| self.explain(error))?;
         self.admit(name, &certificate)?;
         self.operators.attempts().unlock(name).map_err(AdminError::new)?;

@@ -69,6 +69,8 @@ pub(super) struct Sealed {
     #[serde(with = "hexadecimal")]
     pub(super) certificate: Vec<u8>,
     #[serde(default)]
+    pub(super) by_hand: bool,
+    #[serde(default)]
     pub(super) earlier: Vec<Hexadecimal>,
     #[serde(default)]
     pub(super) must_change: bool,
@@ -89,6 +91,7 @@ pub(super) struct Open {
     pub(super) role: String,
     pub(super) narrowing: Narrowing,
     pub(super) certificate: Vec<u8>,
+    pub(super) by_hand: bool,
     pub(super) earlier: Vec<Hexadecimal>,
     pub(super) must_change: bool,
     pub(super) password_id: String,
@@ -128,6 +131,7 @@ impl Sealed {
             role: open.role,
             narrowing: open.narrowing,
             certificate: open.certificate,
+            by_hand: open.by_hand,
             earlier: open.earlier,
             must_change: open.must_change,
             password_id: open.password_id,
@@ -164,6 +168,7 @@ impl Sealed {
             role: self.role.clone(),
             narrowing: self.narrowing.clone(),
             certificate: self.certificate.clone(),
+            by_hand: self.by_hand,
             earlier: self.earlier.clone(),
             must_change: self.must_change,
             password_id: self.password_id.clone(),

@@ -4,18 +4,20 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::{Category, CategorySet};
-use cunlian_protocol::certificate::{Grant, Tier};
+use cunlian_protocol::certificate::{AuthorKind, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
+use cunlian_protocol::signing::public_key;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
+
+const DAY_MS: i64 = 86_400_000;
 
 fn village() -> AddressCode {
     AddressCode::parse("370322102310").unwrap()
@@ -339,8 +341,8 @@ fn a_reset_person_has_a_new_key() {
     let old = village.create(WANG, 0).unwrap();
     let old_key = village.unlock(WANG.password).unwrap().author.key;
     let issuer = Issuer { certificate: &village.certificate, key: &village.key };
-    let reset =
-        village.operators.reset(&issuer, "wang", "abcd-efgh-2345", DAY_MS, &mut village.rng);
+    let (authority, rng) = (&village.authority, &mut village.rng);
+    let reset = village.operators.reset(&issuer, authority, "wang", "abcd-efgh-2345", DAY_MS, rng);
     let new = reset.unwrap();
     assert!(matches!(village.unlock(WANG.password), Err(OperatorError::Refused)));
     let unlocked = village.unlock("abcd-efgh-2345").unwrap();
@@ -420,4 +422,45 @@ fn a_revoked_person_is_not_certified_again() {
     assert!(matches!(renewed, Err(OperatorError::Revoked { .. })), "{renewed:?}");
     assert_eq!(unlocked.author.serial, Serial::of(&bytes));
     assert_eq!(village.operators.certificates().unwrap(), [bytes]);
+}
+
+/// Shows that a certificate the administrator changed is taken over at the next login with the
+/// key as it was, and that neither a renewal nor a reset gives back what was taken away.
+#[test]
+fn what_was_taken_away_by_hand_stays_away() {
+    let mut village = Village::new();
+    let old = village.create(WANG, 0).unwrap();
+    let mut body = village.body(&Serial::of(&old)).clone();
+    body.grants.retain(|grant| grant.rights == Rights::READ);
+    body.name = "王会计".to_owned();
+    let changed = Certificate::issue(&body, &village.key);
+    let serial = village.authority.insert(&changed).unwrap();
+    let supersede = RevocationBody {
+        own: Standing::all(Serial::of(&old)),
+        successor: Some(serial),
+        descendants: Vec::new(),
+        reason: String::new(),
+        issuer: Some(village.certificate.serial()),
+    };
+    village.authority.revoke(&supersede.sign(&village.key)).unwrap();
+    let certificate = village.authority.get(&serial).unwrap().clone();
+    let mut unlocked = village.unlock(WANG.password).unwrap();
+    let mut take_over = || {
+        let (authority, rng) = (&village.authority, &mut village.rng);
+        let operators = &village.operators;
+        operators.take_over(authority, &mut unlocked, &certificate, WANG.password, rng).unwrap()
+    };
+    assert!(take_over() && !take_over());
+    assert_eq!((unlocked.author.serial, unlocked.display_name.as_str()), (serial, "王会计"));
+
+    village.recertify(|body| body.not_after_ms += DAY_MS);
+    let (renewed, unlocked) = village.log_in(DAY_MS);
+    assert!(renewed.unwrap());
+    let reads = |body: &CertificateBody| body.grants.iter().all(|g| g.rights == Rights::READ);
+    assert!(reads(village.body(&unlocked.author.serial)));
+    let issuer = Issuer { certificate: &village.certificate, key: &village.key };
+    let (authority, rng) = (&village.authority, &mut village.rng);
+    let reset = village.operators.reset(&issuer, authority, "wang", "abcd-efgh-2345", DAY_MS, rng);
+    let reset = village.authority.insert(&reset.unwrap()).unwrap();
+    assert!(reads(village.body(&reset)));
 }

@@ -9,20 +9,22 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_protocol::certificate::Tier;
-use rand::Rng as _;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::WebState;
-use super::account::validity;
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::posted::Posted;
 use super::session::{Ended, LANGUAGE_COOKIE, Person, SESSION_COOKIE, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
 use crate::metrics::LoginFailure;
-use crate::operator::{Issuer, OperatorError, Unlocked};
+use crate::operator::Unlocked;
 use crate::text::{Language, Text};
+
+pub(super) use self::attempt::Attempt;
+
+mod attempt;
 
 /// The cookie outlives the session in the table, which is what ends it.
 const SESSION_S: u32 = 12 * 3_600;
@@ -191,106 +193,6 @@ pub(crate) async fn authenticate(
     };
     let work = move || attempt.log_in(&Zeroizing::new(password));
     tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?
-}
-
-/// What one browser tries about one name.
-pub(super) struct Attempt {
-    pub(super) state: WebState,
-    pub(super) name: String,
-    pub(super) device: String,
-    pub(super) client: IpAddr,
-    pub(super) now_ms: i64,
-}
-
-impl Attempt {
-    /// Refuses while the name is locked for this browser.
-    pub(super) fn check_lock(&self) -> Result<(), Refused> {
-        let locked = |wait_ms| {
-            self.count(LoginFailure::Locked);
-            Refused::Locked { wait_ms }
-        };
-        let attempts = self.state.0.config.operators.attempts();
-        if let Some(wait_ms) = attempts.wait_ms(&self.name, &self.device, self.now_ms) {
-            return Err(locked(wait_ms));
-        }
-        // Holds without a disk to write on, too.
-        let key = (self.name.chars().take(40).collect(), self.client);
-        self.state.0.login_per_name.take(key, self.now_ms).map_err(locked)
-    }
-
-    /// Counts a wrong password.
-    pub(super) fn fail(&self) -> Refused {
-        self.count(LoginFailure::Wrong);
-        let attempts = self.state.0.config.operators.attempts();
-        match attempts.fail(&self.name, &self.device, self.now_ms) {
-            Ok(Some(wait_ms)) => {
-                tracing::warn!(client = %self.client, "a login name was locked");
-                Refused::Locked { wait_ms }
-            }
-            Ok(None) => Refused::Wrong,
-            Err(error) => {
-                tracing::warn!(%error, "a failed login could not be written down");
-                Refused::Wrong
-            }
-        }
-    }
-
-    /// Takes note of a right password.
-    pub(super) fn succeed(&self) {
-        let key = (self.name.chars().take(40).collect(), self.client);
-        self.state.0.login_per_name.forget(&key);
-        let attempts = self.state.0.config.operators.attempts();
-        if let Err(error) = attempts.succeed(&self.name, &self.device, self.now_ms) {
-            tracing::warn!(%error, "a login could not be written down");
-        }
-    }
-
-    fn log_in(&self, password: &str) -> Result<Unlocked, Refused> {
-        let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
-        self.check_lock()?;
-        let operators = &self.state.0.config.operators;
-        let mut unlocked = match operators.unlock(&self.name, password, rand::rng().next_u64()) {
-            Ok(unlocked) => unlocked,
-            Err(OperatorError::Refused) => return Err(self.fail()),
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        self.renew(&mut unlocked, password);
-        // A change is taken only from an author whose certificate the store knows.
-        let store = self.state.store();
-        let refused = store
-            .add_certificates(std::slice::from_ref(&unlocked.certificate))
-            .map_err(|fault| failed(fault.to_string()))?;
-        if let Some(reason) = refused.into_iter().next() {
-            return Err(failed(reason));
-        }
-        if let Some(end) = validity(&self.state, &unlocked.author.serial, self.now_ms) {
-            self.count(LoginFailure::Locked);
-            return Err(Refused::Ended(end));
-        }
-        self.succeed();
-        Ok(unlocked)
-    }
-
-    /// Certifies the person again where that is due. What hinders it hinders no login: the
-    /// certificate there is is judged next.
-    fn renew(&self, unlocked: &mut Unlocked, password: &str) {
-        let node = &self.state.0.config.node;
-        let authority = self.state.store().authority();
-        let Some(certificate) = authority.get(&node.serial) else { return };
-        let issuer = Issuer { certificate, key: &node.key };
-        let operators = &self.state.0.config.operators;
-        let mut rng = rand::rng();
-        match operators.renew_if_due(&issuer, &authority, unlocked, password, self.now_ms, &mut rng)
-        {
-            Ok(true) => tracing::info!(operator = unlocked.name, "certified again"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, operator = unlocked.name, "not certified again"),
-        }
-    }
-
-    fn count(&self, failure: LoginFailure) {
-        self.state.0.config.metrics.login_failed(failure);
-    }
 }
 
 /// What counts as one client: an address, or the network of a home with IPv6.
