@@ -23,11 +23,6 @@ const NOT_ALLOWED: u8 = 3;
 /// Arguments of `cert`.
 #[derive(Debug, Args)]
 pub(super) struct Cert {
-    #[command(flatten)]
-    data: DataDir,
-    /// One JSON object instead of text
-    #[arg(long, global = true)]
-    json: bool,
     #[command(subcommand)]
     what: What,
 }
@@ -36,11 +31,16 @@ pub(super) struct Cert {
 enum What {
     /// Show one certificate: what it allows, from whom, until when
     Show {
+        #[command(flatten)]
+        common: Common,
         /// Name, serial or login; this node if left out
         who: Option<String>,
     },
     /// Show all certificates known here, as a tree
-    Tree,
+    Tree {
+        #[command(flatten)]
+        common: Common,
+    },
     /// Say whether somebody may do something, and why; exit code 3 if not
     Why(Why),
     /// Give other grants to somebody whom this node certified
@@ -48,7 +48,18 @@ enum What {
 }
 
 #[derive(Debug, Args)]
+struct Common {
+    #[command(flatten)]
+    data: DataDir,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct Why {
+    #[command(flatten)]
+    common: Common,
     /// Name, serial or login
     who: String,
     /// What is to be done
@@ -67,6 +78,8 @@ struct Why {
 
 #[derive(Debug, Args)]
 struct Change {
+    #[command(flatten)]
+    common: Common,
     /// Name, serial or login
     who: String,
     /// Add REGION[:exact][#DOCUMENT]/CATEGORIES/RIGHTS[+delegable RIGHTS]
@@ -112,26 +125,24 @@ impl From<VerbName> for Verb {
 impl Cert {
     pub(super) fn run(self) -> Outcome {
         match self.what {
-            What::Show { ref who } => {
-                let card: Card = self.asked(Action::Show { who: who.clone() }, print_card)?;
-                drop(card);
-                Ok(())
-            }
-            What::Tree => self.asked(Action::Tree, print_tree).map(drop),
-            What::Why(ref why) => {
-                let answer = self.asked(Action::Why(why.question()), print_answer)?;
+            What::Show { common, who } => common.asked(Action::Show { who }, print_card).map(drop),
+            What::Tree { common } => common.asked(Action::Tree, print_tree).map(drop),
+            What::Why(why) => {
+                let answer = why.common.asked(Action::Why(why.question()), print_answer)?;
                 if answer.allowed {
                     return Ok(());
                 }
                 let (name, verb) = (&answer.who.name, answer.verb.name());
                 Err(Failure::new(format!("{name} may not {verb} there")).code(NOT_ALLOWED))
             }
-            What::Change(ref change) => {
-                self.asked(Action::Change(change.wanted()), print_changed).map(drop)
+            What::Change(change) => {
+                change.common.asked(Action::Change(change.wanted()), print_changed).map(drop)
             }
         }
     }
+}
 
+impl Common {
     /// Has the node answer, and prints the answer.
     fn asked<T: DeserializeOwned>(
         &self,
