@@ -247,10 +247,9 @@ impl Session {
 
     /// By keys, not by certificates: those above and below may have newer ones by now.
     fn relation(&self, known_as: &PublicKey, chain: &[Vec<u8>]) -> Relation {
-        let own = self.identity.certificate.body().subject;
         if self.subjects(&self.identity.chain).contains(known_as) {
             Relation::Ancestor
-        } else if self.subjects(chain).contains(&own) {
+        } else if self.subjects(chain).iter().any(|key| self.identity.is_own_key(key)) {
             Relation::Descendant
         } else {
             Relation::Other
@@ -258,8 +257,7 @@ impl Session {
     }
 
     fn is_own_child(&self, chain: &[Vec<u8>]) -> bool {
-        let own = self.identity.certificate.body().subject;
-        self.subjects(chain).last() == Some(&own)
+        self.subjects(chain).last().is_some_and(|key| self.identity.is_own_key(key))
     }
 
     /// The keys of those above the last of a chain that has been checked.

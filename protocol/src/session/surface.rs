@@ -6,6 +6,7 @@ use crate::key::SetKey;
 use crate::renewal::Renewal;
 use crate::scope::Scope;
 use crate::signing::SigningKey;
+use crate::succession::{self, Succession};
 use crate::sync::StoreRequest;
 use crate::wire::{FaultCode, LineToken};
 
@@ -30,6 +31,17 @@ impl Identity {
     /// Tier bit of this node.
     pub fn tier_bit(&self) -> u8 {
         self.certificate.body().tier.bit()
+    }
+
+    /// Whether a key is this node's, or was: those below may be certified under an older one.
+    pub fn is_own_key(&self, key: &PublicKey) -> bool {
+        let own = self.certificate.body().subject;
+        let earlier = || {
+            let read = |bytes: &Vec<u8>| Succession::verify(bytes).ok();
+            let list: Vec<Succession> = self.successions.iter().filter_map(read).collect();
+            succession::leads(&list, key, &own)
+        };
+        *key == own || (!self.successions.is_empty() && earlier())
     }
 }
 
