@@ -58,6 +58,20 @@ impl Member {
         Self::holding(seed, self.chain_to(body))
     }
 
+    /// A node below this one that is certified for this time only, milliseconds since 1970.
+    #[must_use]
+    pub fn certify_for(
+        &self,
+        seed: u8,
+        tier: Tier,
+        (region, name): (&str, &str),
+        time_ms: std::ops::Range<i64>,
+    ) -> Self {
+        let body = body(seed, name, AuthorKind::Node, tier, region);
+        let (issued_at_ms, not_after_ms) = (time_ms.start, time_ms.end);
+        Self::holding(seed, self.chain_to(CertificateBody { issued_at_ms, not_after_ms, ..body }))
+    }
+
     /// A person who works at this node and may do what the node may; with the chain.
     pub fn operator(&self, seed: u8, name: &str) -> (Author, Vec<Vec<u8>>) {
         let own = self.identity.certificate.body();

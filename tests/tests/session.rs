@@ -2,14 +2,22 @@
 //! time until nothing is left to happen.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+#[path = "session/scope.rs"]
+mod scope;
 #[path = "session/world.rs"]
 mod world;
 
 #[path = "session/agreement.rs"]
 mod agreement;
+#[path = "session/clocks.rs"]
+mod clocks;
+#[path = "session/copies.rs"]
+mod copies;
 #[path = "session/custody.rs"]
 mod custody;
 #[path = "session/dialling.rs"]
 mod dialling;
 #[path = "session/greeting.rs"]
 mod greeting;
+#[path = "session/renewing.rs"]
+mod renewing;

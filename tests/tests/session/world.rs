@@ -4,12 +4,15 @@
 //! worked off in order; when it is empty, time jumps to the next deadline of a hub.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use cunlian_crdt::document::{Author, Edit, Write};
-use cunlian_crdt::store::{Store, StoreOptions};
+use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions, Suspension};
 use cunlian_governance::projection::GovernanceProjector;
+use cunlian_node::admin::renewal::renew;
+use cunlian_node::clock::{Clock, Judgement, Source};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
@@ -17,14 +20,16 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
 use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
 use cunlian_protocol::scope::Scope;
-use cunlian_protocol::session::{Channel, Report};
+use cunlian_protocol::session::{Channel, Identity, Report};
+use cunlian_protocol::signing::public_key;
+use cunlian_protocol::succession::SuccessionBody;
 use cunlian_protocol::wire::{FaultCode, LineToken};
 use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
 
-pub(crate) const START_MS: i64 = 1_790_000_000_000;
+pub(crate) const START_MS: i64 = 1_795_000_000_000;
 /// More events than any story here needs: a story that does not come to rest fails.
 const MOST_EVENTS: u64 = 400_000;
 
@@ -37,7 +42,14 @@ pub(crate) struct Node {
     pub(crate) closed: Vec<(FaultCode, String)>,
     targets: Vec<PublicKey>,
     /// What a process keeps on disk.
-    lines: BTreeMap<PublicKey, LineToken>,
+    pub(crate) lines: BTreeMap<PublicKey, LineToken>,
+    /// Whether it asks to be certified anew because it may be a copy.
+    pub(crate) suspended: bool,
+    /// What the machine says the time is, less what it is.
+    clock_error_ms: Arc<AtomicI64>,
+    clock: Clock,
+    offset_ms: i64,
+    dir: PathBuf,
     authority: Arc<Authority>,
     committed: Arc<AtomicBool>,
 }
@@ -45,6 +57,8 @@ pub(crate) struct Node {
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) now_ms: i64,
+    /// The same for the clocks of the machines.
+    steady_ms: Arc<AtomicI64>,
     pub(crate) nodes: Vec<Node>,
     /// Every frame sent so far, with sender, as on the wire.
     pub(crate) tape: Vec<(usize, Vec<u8>)>,
@@ -63,6 +77,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             now_ms: START_MS,
+            steady_ms: Arc::new(AtomicI64::new(START_MS)),
             nodes: Vec::new(),
             tape: Vec::new(),
             frames_until_cut: None,
@@ -77,14 +92,23 @@ impl World {
 
     /// Adds a node that dials those with these keys; gives its number.
     pub(crate) fn add(&mut self, member: &Member, targets: &[PublicKey]) -> usize {
+        self.add_with_clock(member, targets, 0)
+    }
+
+    /// Adds a node whose machine's clock is wrong by so much.
+    pub(crate) fn add_with_clock(
+        &mut self,
+        member: &Member,
+        targets: &[PublicKey],
+        error_ms: i64,
+    ) -> usize {
         let dir = self.dir.path().join(self.nodes.len().to_string());
-        let projector = Arc::new(GovernanceProjector);
-        let identity = member.store_identity();
-        let store = Store::open(&dir, projector, identity, StoreOptions::default()).unwrap();
         let committed = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&committed);
-        store.on_commit(move |_| flag.store(true, Ordering::SeqCst));
+        let store = open(&dir, member.store_identity(), &committed);
         let authority = store.authority();
+        let clock_error_ms = Arc::new(AtomicI64::new(error_ms));
+        let machine = Machine(Arc::clone(&self.steady_ms), Arc::clone(&clock_error_ms));
+        let clock = Clock::with_source(&dir, machine);
         let hub = Hub::new(member.identity.clone(), Arc::clone(&authority), targets.to_vec());
         self.nodes.push(Node {
             member: member.clone(),
@@ -94,10 +118,17 @@ impl World {
             closed: Vec::new(),
             targets: targets.to_vec(),
             lines: BTreeMap::new(),
+            suspended: false,
+            clock_error_ms,
+            clock,
+            offset_ms: 0,
+            dir,
             authority,
             committed,
         });
-        self.nodes.len() - 1
+        let at = self.nodes.len() - 1;
+        self.follow_clock(at);
+        at
     }
 
     /// The process of a node ends and starts again: its connections go, its store stays.
@@ -108,7 +139,50 @@ impl World {
         let (identity, targets) = (node.member.identity.clone(), node.targets.clone());
         node.authority = node.store.authority();
         let hub = Hub::new(identity, Arc::clone(&node.authority), targets);
-        node.hub = hub.with_lines(node.lines.clone(), false);
+        node.hub = hub.with_lines(node.lines.clone(), node.suspended);
+        node.offset_ms = 0;
+        self.follow_clock(at);
+    }
+
+    /// The process starts again as another: with this identity, on the same store.
+    pub(crate) fn become_other(&mut self, at: usize, identity: Identity) {
+        let node = &mut self.nodes[at];
+        node.member = Member { identity };
+        node.suspended = false;
+        // The store is closed with its last handle.
+        node.store = open(&node.dir.with_extension("none"), nobody(), &Arc::default());
+        node.store = open(&node.dir, node.member.store_identity(), &node.committed);
+        self.restart(at);
+    }
+
+    /// A second machine with the identity of a node and an empty store, as after a fire; with the
+    /// line tokens of the first one if it is a copy.
+    pub(crate) fn copy(&mut self, at: usize) -> usize {
+        let (member, targets) = (self.nodes[at].member.clone(), self.nodes[at].targets.clone());
+        let copy = self.add(&member, &targets);
+        self.nodes[copy].lines = self.nodes[at].lines.clone();
+        self.restart(copy);
+        copy
+    }
+
+    /// Time goes by without anything happening.
+    pub(crate) fn pass(&mut self, ms: i64) {
+        self.set_now(self.now_ms + ms);
+    }
+
+    /// The machine's clock of a node is set to be wrong by so much.
+    pub(crate) fn set_clock(&mut self, at: usize, error_ms: i64) {
+        self.nodes[at].clock_error_ms.store(error_ms, Ordering::SeqCst);
+    }
+
+    /// What a node takes for the time.
+    pub(crate) fn trusted_ms(&self, at: usize) -> i64 {
+        self.nodes[at].clock.now_ms()
+    }
+
+    /// What a node says about its machine's clock.
+    pub(crate) fn judgement(&self, at: usize) -> Judgement {
+        self.nodes[at].clock.check()
     }
 
     /// Cuts the line between two nodes.
@@ -138,10 +212,10 @@ impl World {
             }
             let deadlines = self.nodes.iter().map(|node| node.hub.next_deadline_ms());
             let Some(next) = deadlines.flatten().min().filter(|next| *next <= until) else {
-                self.now_ms = until;
+                self.set_now(until);
                 return;
             };
-            self.now_ms = self.now_ms.max(next);
+            self.set_now(self.now_ms.max(next));
             events += 1;
             for at in 0..self.nodes.len() {
                 self.handle(at, Event::Tick);
@@ -156,7 +230,8 @@ impl World {
         author: &Author,
         writes: Vec<Write>,
     ) -> Vec<ChangeId> {
-        let ids = self.nodes[at].store.write(author, writes, self.now_ms).unwrap();
+        let now_ms = self.trusted_ms(at);
+        let ids = self.nodes[at].store.write(author, writes, now_ms).unwrap();
         self.after_store(at);
         ids
     }
@@ -244,13 +319,73 @@ impl World {
             Effect::Line { peer, token } => {
                 self.nodes[at].lines.insert(peer, token);
             }
-            Effect::Beacon(_)
-            | Effect::Succeeded { .. }
-            | Effect::Renew { .. }
-            | Effect::Issued(_)
-            | Effect::Suspend { .. } => {}
+            Effect::Beacon(at_ms) => {
+                self.nodes[at].clock.beacon(at_ms);
+                self.follow_clock(at);
+            }
+            Effect::Succeeded { old, new } => {
+                let targets = &mut self.nodes[at].targets;
+                targets.iter_mut().filter(|key| **key == old).for_each(|key| *key = new);
+            }
+            Effect::Renew { connection, child, renewal, restricted } => {
+                let Node { store, member, clock, .. } = &self.nodes[at];
+                let now_ms = clock.now_ms();
+                let outcome =
+                    renew(store, &member.identity, now_ms, &child, &renewal, restricted);
+                let outcome = outcome.map_err(|error| error.to_string());
+                self.queue.push_back((at, Event::Issued { connection, outcome }));
+                self.after_store(at);
+            }
+            Effect::Issued(chain) => self.take_over(at, chain),
+            Effect::Suspend { .. } => {
+                let node = &mut self.nodes[at];
+                if !node.suspended {
+                    node.suspended = true;
+                    node.store.suspend(Suspension::Forked);
+                    self.restart(at);
+                }
+            }
             Effect::Notice { text, .. } => self.nodes[at].notices.push(text),
         }
+    }
+
+    /// A node takes over the chain its issuer gave it.
+    fn take_over(&mut self, at: usize, chain: Vec<Vec<u8>>) {
+        let node = &self.nodes[at];
+        let before = node.member.identity.clone();
+        let certificate = node.store.authority().verify_chain(&chain).unwrap();
+        let mut successions = before.successions.clone();
+        let mut key = before.key.clone();
+        if let Some(next) = before.next_key.filter(|_| certificate.body().subject != public_key(&key)) {
+            let (old, new) = (public_key(&key), public_key(&next));
+            let body = SuccessionBody { old, new, stands: Vec::new() };
+            successions.push(body.sign(&key, &next));
+            key = next;
+        }
+        assert_eq!(certificate.body().subject, public_key(&key));
+        let identity = Identity {
+            certificate,
+            chain,
+            key,
+            next_key: None,
+            software: before.software,
+            successions,
+        };
+        self.become_other(at, identity);
+    }
+
+    /// Tells the hub how trusted time and its own differ.
+    fn follow_clock(&mut self, at: usize) {
+        let offset_ms = self.trusted_ms(at) - self.now_ms;
+        if offset_ms != self.nodes[at].offset_ms {
+            self.nodes[at].offset_ms = offset_ms;
+            self.queue.push_back((at, Event::Clock { offset_ms }));
+        }
+    }
+
+    fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+        self.steady_ms.store(now_ms, Ordering::SeqCst);
     }
 
     /// The hub learns of new certificates before the changes they cover.
@@ -334,6 +469,32 @@ impl World {
         let mut bytes = [0; 32];
         self.rng.fill_bytes(&mut bytes);
         bytes
+    }
+}
+
+fn nobody() -> StoreIdentity {
+    StoreIdentity { root: PublicKey([0; 32]), own: None, chain: Vec::new() }
+}
+
+/// Opens a store, which tells of its commits.
+fn open(dir: &Path, identity: StoreIdentity, committed: &Arc<AtomicBool>) -> Store {
+    let projector = Arc::new(GovernanceProjector);
+    let store = Store::open(dir, projector, identity, StoreOptions::default()).unwrap();
+    let flag = Arc::clone(committed);
+    store.on_commit(move |_| flag.store(true, Ordering::SeqCst));
+    store
+}
+
+/// A machine whose system clock may be wrong.
+struct Machine(Arc<AtomicI64>, Arc<AtomicI64>);
+
+impl Source for Machine {
+    fn system_ms(&self) -> i64 {
+        self.steady_ms() + self.1.load(Ordering::SeqCst)
+    }
+
+    fn steady_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
