@@ -10,6 +10,7 @@ mod browser {
     mod account;
     pub mod chromium;
     mod conflicts;
+    mod erased;
     pub mod fixture;
     mod guards;
     mod interface;

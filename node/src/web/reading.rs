@@ -256,6 +256,21 @@ pub(crate) fn coverage(connection: &Connection, region: AddressCode) -> rusqlite
     })
 }
 
+/// The coverage of several regions that do not overlap.
+pub(crate) fn coverage_within(
+    connection: &Connection,
+    regions: &[AddressCode],
+) -> rusqlite::Result<Coverage> {
+    let mut all = Coverage { villages_in: 0, villages_all: 0, oldest_ms: None };
+    for region in regions {
+        let Coverage { villages_in, villages_all, oldest_ms } = coverage(connection, *region)?;
+        all.villages_in += villages_in;
+        all.villages_all += villages_all;
+        all.oldest_ms = all.oldest_ms.into_iter().chain(oldest_ms).min();
+    }
+    Ok(all)
+}
+
 /// The active villages at and below `region`, by code.
 pub(crate) fn villages_of(connection: &Connection, region: &AddressCode) -> Vec<Division> {
     if region.level() >= Level::Village {

@@ -24,7 +24,7 @@ use super::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
 use super::failure::{Failure, form_urlencode};
 use super::layout::{Page, html};
 use super::plate::code_of;
-use super::reading::{ask, coverage, ticket_items, villages_of};
+use super::reading::{ask, coverage_within, ticket_items, villages_of};
 use super::village::village_choices;
 use super::visit::Staff;
 use crate::status::{LinkState, PeerStatus};
@@ -220,19 +220,23 @@ struct VillageView {
 }
 
 async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
-    let (l, now_ms, region) = (staff.visit.l, state.now_ms(), state.place().0);
+    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
     let status = state.status();
     let (figures, terminals) = ask(&state, move |store| {
         let figures = store.read(|connection| {
-            let divisions = villages_of(connection, &region);
-            let here = query::region::villages(connection, region)?;
-            let filter = Filter { limit: 100_000, ..Filter::open(region) };
+            let listed = regions.iter().flat_map(|region| villages_of(connection, region));
+            let divisions: Vec<_> = listed.collect();
+            let mut here = Vec::new();
+            for region in &regions {
+                here.extend(query::region::villages(connection, *region)?);
+            }
+            let filter = Filter { limit: 100_000, ..Filter::open(AddressCode::COUNTRY) };
             let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
-            for row in query::ticket::list(connection, &filter)? {
+            for row in query::ticket::list_within(connection, &filter, &regions)? {
                 let today = divisions::successor(connection, &row.home.address);
                 *open.entry(today.unwrap_or(row.home.address)).or_default() += 1;
             }
-            Ok((coverage(connection, region)?, divisions, here, open))
+            Ok((coverage_within(connection, &regions)?, divisions, here, open))
         })?;
         Ok::<_, Failure>((figures, terminals(&store.authority())))
     })
