@@ -203,7 +203,7 @@ impl Service {
         let http = listener.local_addr().unwrap_or(config.http);
         let restart = Restart::new();
         let administration = administration(data_dir, &store, &identity, &clock, &restart);
-        let enrolment = Enrolment::new(administration.clone(), metrics.clone());
+        let enrolment = Enrolment::new(administration.clone());
         let lines = Lines::load(data_dir);
         let (duties, left) = mpsc::unbounded_channel();
         let keys = config.peers.iter().map(|peer| peer.key).collect();

@@ -182,6 +182,7 @@ impl Administration {
     }
 
     fn draft(&self, wish: &Wish) -> Result<Draft, AdminError> {
+        self.may_issue()?;
         check_wish(wish)?;
         let now_ms = (self.now_ms)();
         let name = match &wish.name {

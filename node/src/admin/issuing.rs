@@ -233,6 +233,7 @@ impl Administration {
         lifetime_ms: i64,
         address: Option<SocketAddr>,
     ) -> Result<IssuedRequest, AdminError> {
+        self.may_issue()?;
         let request = RequestFile::parse(request)?;
         let certificate = request.certify(&self.identity, (self.now_ms)(), lifetime_ms)?;
         let issued = IssuedFile::with(&self.data_dir, &self.identity, &certificate, address)?;
@@ -245,6 +246,16 @@ impl Administration {
             serial: certificate.serial().to_string(),
             not_after_ms: certificate.body().not_after_ms,
         })
+    }
+
+    /// Refuses while another machine may use the identity of this node: what both issue could not
+    /// be told apart.
+    pub(super) fn may_issue(&self) -> Result<(), AdminError> {
+        match self.store.suspension() {
+            Some(reason) => Err(AdminError::new(format!("{reason}, so it issues no certificates"))
+                .hint("cunlian status says what to do until it is confirmed")),
+            None => Ok(()),
+        }
     }
 
     /// Adds a certificate this node issued to its store.

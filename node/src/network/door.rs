@@ -109,7 +109,7 @@ async fn enter(shared: Shared, incoming: Incoming, place: Place) {
     let from = incoming.remote_address().ip();
     match meet(incoming).await {
         // The place is kept: who wants to join is a stranger to the end.
-        Ok(Met::Enrolment(connection)) => shared.enrolment.serve(connection).await,
+        Ok(Met::Enrolment(connection)) => shared.enrolment.serve(connection, &shared.refusals).await,
         Ok(Met::Peer(connection, streams, first)) => {
             drop(place);
             shared.refusals.connected();
@@ -168,7 +168,7 @@ async fn first_frame(receive: &mut RecvStream) -> Result<Vec<u8>, Lost> {
 }
 
 /// What one machine or household has: an IPv4 address, or 64 bits of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

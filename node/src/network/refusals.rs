@@ -55,6 +55,20 @@ impl Refusals {
         }
     }
 
+    /// Somebody who wants to join was refused, or said nothing.
+    pub(super) fn stranger(
+        &self,
+        from: IpAddr,
+        invitation: &str,
+        label: &'static str,
+        words: &str,
+    ) {
+        self.metrics.enrolment_refused(label);
+        if self.is_news(&from.to_string(), &format!("join {label} {invitation} {words}")) {
+            tracing::warn!(%from, invitation, reason = label, words, "a request to join was refused");
+        }
+    }
+
     /// The hub has something for the log.
     pub(super) fn notice(&self, peer: &str, text: &str) {
         if self.is_news(peer, text) {

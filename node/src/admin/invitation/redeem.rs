@@ -12,6 +12,7 @@
 
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::enrolment::{JoinRequest, RefusalCode};
+use cunlian_protocol::id::Serial;
 use rusqlite::Connection;
 
 use super::{State, table};
@@ -66,6 +67,7 @@ impl Administration {
     /// Redeems an invitation. The request must have been verified against its connection. Blocks
     /// until the outcome is durable.
     pub fn redeem(&self, request: &JoinRequest) -> Result<Redeemed, Refusal> {
+        self.may_issue().map_err(Refusal::unavailable)?;
         let now_ms = (self.now_ms)();
         let (asked, identity) = (request.clone(), std::sync::Arc::clone(&self.identity));
         let decided = self.store.write_reference(move |connection| {
@@ -75,6 +77,13 @@ impl Administration {
             })
         });
         let (bytes, name, again) = decided.map_err(Refusal::unavailable)??;
+        let authority = self.store.authority();
+        let withdrawn = authority.revocation(&Serial::of(&bytes));
+        // One that was only replaced is enough to connect and be given its successor.
+        if withdrawn.is_some_and(|revocation| revocation.body().successor.is_none()) {
+            let words = "the certificate of this machine was withdrawn".to_owned();
+            return Err(Refusal { code: RefusalCode::Cancelled, words });
+        }
         let mut chain = self.identity.chain.clone();
         chain.push(bytes);
         // Before it is sent: what the new node writes first must find its author known here.

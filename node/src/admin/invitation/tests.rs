@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use cunlian_crdt::store::Suspension;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::enrolment::{JoinRequest, RefusalCode};
 use cunlian_protocol::id::Signature;
@@ -188,6 +189,19 @@ fn nothing_is_written_for_what_cannot_be_certified() {
         assert!(said.contains(words), "{said}");
     }
     assert_eq!(parent.administration.invitations().unwrap(), []);
+}
+
+/// Shows that a node whose identity another machine may use issues nothing, and that an invitation
+/// made before waits for it to be confirmed.
+#[test]
+fn a_suspended_node_issues_nothing() {
+    let parent = parent();
+    let token = parent.invite();
+    parent.administration.store.suspend(Suspension::Restored);
+    assert_eq!(parent.refusal(&request(&token, 5)), RefusalCode::Unavailable);
+    let error = parent.administration.invite(&wish("370322102310")).unwrap_err();
+    assert!(error.message.contains("restored from a backup"), "{error:?}");
+    assert_eq!(parent.state(), State::Open);
 }
 
 /// Shows that the secret is nowhere in the files of the store, though its invitation is.
