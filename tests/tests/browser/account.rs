@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use cunlian_node::admin::Request;
+use cunlian_node::admin::certificate::change::{pending_for, set_pending};
 use cunlian_node::admin::people::{NewPerson, Password, PeopleAction};
 use cunlian_node::clock::now_ms;
 use cunlian_node::operator::{Issuer, Narrowing, NewOperator};
+use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use serde_json::Value;
@@ -242,6 +244,28 @@ async fn a_login_renews_the_certificate() {
         assert_eq!(entry().earlier, [before.clone()]);
         assert_ne!(entry().certificate, before);
         assert!(node.store.authority().get(&Serial::of(&entry().certificate)).is_some());
+    });
+}
+
+/// Shows that a certificate which an administrator made for a person since their last login is
+/// theirs at the next one, and waits no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_takes_over_what_was_changed() {
+    let node = Node::village().await;
+    let authority = node.store.authority();
+    let mut body = authority.get(&node.operator.serial).unwrap().body().clone();
+    body.name = "王会计".to_owned();
+    let changed = Certificate::issue(&body, &node.author.key);
+    let refused = node.store.add_certificates(std::slice::from_ref(&changed)).unwrap();
+    assert_eq!(refused, Vec::<String>::new());
+    set_pending(&node.store, &body.subject, &changed).unwrap();
+    tokio::task::block_in_place(|| {
+        let plain = Plain::new(&node.url);
+        plain.log_in("wang");
+        assert!(plain.get("/account").text.contains("王会计 · 村级操作员"));
+        let entry = node.administration.operators.entry("wang").unwrap().unwrap();
+        assert_eq!(entry.certificate, changed);
+        assert_eq!(pending_for(&node.store, &body.subject), None);
     });
 }
 
