@@ -272,7 +272,9 @@ fn older_backups_go_and_what_was_purged_goes_with_them() {
 /// Runs a command and kills it at later and later moments, until it comes to its end.
 fn kill_until_done(arguments: &[&str], mut after_each: impl FnMut()) -> u32 {
     let mut kills = 0;
-    for pause_ms in (2..).step_by(9) {
+    // Closer together where a fast machine is at work, and soon at the end on a slow one.
+    let later = |pause_ms: &u64| Some(pause_ms * 5 / 4 + 2);
+    for pause_ms in std::iter::successors(Some(2), later) {
         let mut command = command(arguments);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // Not waiting for anything: the moment of the kill is what is varied.

@@ -28,7 +28,7 @@
 use std::fs;
 use std::path::Path;
 
-use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::scope::Scope;
@@ -139,15 +139,30 @@ impl Store {
             remove_documents(&self.inner, keep, unsent, doomed, &mut left)?;
             after = next;
         }
-        let keep = keep.clone();
+        clear_quarantine(&self.inner, keep)?;
         self.inner.writer.submit(move |batch| {
-            clear_quarantine(batch.connection, &keep)?;
             let mut account = account(batch.connection)?;
             account.wanted = left.documents > 0;
             Ok::<_, Fault>(set_meta(batch.connection, PURGE, &encode(&account))?)
         })?;
         let compacted = compact(&self.inner)?;
         self.inner.readers.with(|connection| Ok(result(connection, left, compacted)?))
+    }
+
+    /// Purges what the certificate of this node no longer lets it read; `None` when there is
+    /// nothing to do and nothing to account for. For every start of a node, and every change of
+    /// its certificate.
+    pub fn purge_lost(&self, own: &Serial) -> Result<Option<Purged>, Fault> {
+        let authority = self.authority();
+        // Without the certificate the scope would be empty, and everything would go.
+        if authority.get(own).is_none() {
+            return Ok(None);
+        }
+        let keep = authority.read_scope(own);
+        if !self.purge_due(&keep)? {
+            return Ok(None);
+        }
+        self.purge(&keep, Unsent::Keep).map(Some)
     }
 
     /// Notes that what was purged has been written into the journal.
@@ -395,6 +410,9 @@ impl Batch<'_> {
         let Range { start, end } = Range::of(&KeyPrefix::document(&home));
         self.connection
             .prepare_cached("DELETE FROM equivocation WHERE first >= ?1 AND first < ?2")?
+            .execute((&start, &end))?;
+        self.connection
+            .prepare_cached("DELETE FROM tainted WHERE key >= ?1 AND key < ?2")?
             .execute((start, end))?;
         self.connection
             .prepare_cached("DELETE FROM document WHERE prefix = ?1")?
@@ -447,23 +465,51 @@ fn add_part(connection: &Connection, part: &KeyPrefix, gone: &Summary) -> rusqli
     Ok(())
 }
 
-/// What was refused goes with its scope, and so does what cannot be read: nobody can tell whose
-/// it is.
-fn clear_quarantine(connection: &Connection, keep: &Scope) -> rusqlite::Result<()> {
-    let mut select = connection.prepare("SELECT row, bytes FROM quarantine")?;
-    let mut rows = select.query([])?;
-    let mut outside: Vec<i64> = Vec::new();
+/// What is in quarantine goes with its scope, and so does what cannot be read: nobody can tell
+/// whose it is. A few at a time, as documents are.
+fn clear_quarantine(inner: &Inner, keep: &Scope) -> Result<(), Fault> {
+    let mut after = Some(0);
+    while let Some(from) = after {
+        let (rows, next) =
+            inner.readers.with(|connection| Ok(quarantined_outside(connection, keep, from)?))?;
+        after = next;
+        if rows.is_empty() {
+            continue;
+        }
+        inner.writer.submit(move |batch| {
+            let sql = "DELETE FROM quarantine WHERE row = ?1";
+            let mut delete = batch.connection.prepare_cached(sql)?;
+            for row in rows {
+                delete.execute([row])?;
+            }
+            Ok::<_, Fault>(note_removal(batch.connection)?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Rows of the quarantine outside of a scope, after one, and where to go on.
+type Rows = (Vec<i64>, Option<i64>);
+
+fn quarantined_outside(
+    connection: &Connection,
+    keep: &Scope,
+    after: i64,
+) -> rusqlite::Result<Rows> {
+    let sql = "SELECT row, document FROM quarantine WHERE row > ?1 ORDER BY row";
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query([after])?;
+    let mut outside = Vec::new();
     while let Some(row) = rows.next()? {
-        let inside = SignedChange::decode(row.get(1)?)
-            .is_ok_and(|change| keep.allows(&change.key().to_bytes()));
-        if !inside {
-            outside.push(row.get(0)?);
+        let number = row.get(0)?;
+        if row.get_ref(1)?.as_blob_or_null()?.is_none_or(|document| !keep.allows(document)) {
+            outside.push(number);
+            if outside.len() == DOCUMENTS_TOGETHER {
+                return Ok((outside, Some(number)));
+            }
         }
     }
-    for row in &outside {
-        connection.prepare_cached("DELETE FROM quarantine WHERE row = ?1")?.execute([row])?;
-    }
-    if outside.is_empty() { Ok(()) } else { note_removal(connection) }
+    Ok((outside, None))
 }
 
 fn result(
