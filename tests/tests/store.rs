@@ -9,6 +9,8 @@ mod world;
 mod backup;
 #[path = "store/convergence.rs"]
 mod convergence;
+#[path = "store/erasure.rs"]
+mod erasure;
 #[path = "store/faults.rs"]
 mod faults;
 #[path = "store/intake.rs"]
@@ -21,5 +23,9 @@ mod outbox;
 mod purge;
 #[path = "store/reading.rs"]
 mod reading;
+#[path = "store/review.rs"]
+mod review;
+#[path = "store/revocation.rs"]
+mod revocation;
 #[path = "store/writing.rs"]
 mod writing;

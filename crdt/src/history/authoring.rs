@@ -125,8 +125,7 @@ impl History {
                 Edit::Append { .. } => {}
             }
         }
-        let impossible =
-            |name: &Cow<'_, str>| *name == OPERATIONS || name.len() > FIELD_NAME_BYTES;
+        let impossible = |name: &Cow<'_, str>| *name == OPERATIONS || name.len() > FIELD_NAME_BYTES;
         if last.keys().any(impossible) { Err(EditError::FieldName) } else { Ok(last) }
     }
 

@@ -67,7 +67,8 @@ impl History {
             return reviews;
         }
         for payload in self.applied.iter().filter(|payload| !payload.writer.tainted) {
-            for (change, keep) in decisions(payload).filter(|(change, _)| tainted.contains(change)) {
+            for (change, keep) in decisions(payload).filter(|(change, _)| tainted.contains(change))
+            {
                 let outweighed = reviews.get(&change).is_none_or(|known| known.keep && !keep);
                 if outweighed {
                     reviews.insert(change, Review { keep, writer: payload.writer.clone() });

@@ -4,9 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cunlian_protocol::authority::{Authority, Refusal};
-use cunlian_protocol::change::{
-    ChangeKind, Header, Home, SignedChange, VERSION, VerifiedChange,
-};
+use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;

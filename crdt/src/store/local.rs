@@ -137,9 +137,7 @@ pub(super) fn check(
 /// Checks that the key is the one in the certificate.
 pub(super) fn check_key(authority: &Authority, author: &Author) -> Result<(), WriteError> {
     match authority.get(&author.serial) {
-        Some(certificate)
-            if certificate.body().subject != signing::public_key(&author.key) =>
-        {
+        Some(certificate) if certificate.body().subject != signing::public_key(&author.key) => {
             Err(WriteError::WrongKey)
         }
         _ => Ok(()),

@@ -171,7 +171,9 @@ pub(super) fn fill(
         let documents = documents.collect::<rusqlite::Result<Vec<_>>>()?;
         let outcomes: Vec<Result<Outcome, Panicked>> = documents
             .into_par_iter()
-            .map(|(home, changes)| project(projector, authority, &history(authority, home, read(&changes))))
+            .map(|(home, changes)| {
+                project(projector, authority, &history(authority, home, read(&changes)))
+            })
             .collect();
         for outcome in outcomes {
             match outcome {

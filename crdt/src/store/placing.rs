@@ -203,13 +203,7 @@ impl Batch<'_> {
         }
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO document VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute((
-                document.as_bytes(),
-                changes,
-                outcome.waiting,
-                outcome.conflicted,
-                bytes,
-            ))?;
+            .execute((document.as_bytes(), changes, outcome.waiting, outcome.conflicted, bytes))?;
         self.insert_rows(outcome.rows)
     }
 

@@ -32,7 +32,8 @@ use rusqlite::Connection;
 /// The version this code reads and writes.
 pub const VERSION: u32 = 2;
 
-const STEPS: [&str; VERSION as usize] = ["
+const STEPS: [&str; VERSION as usize] = [
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE author (id INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE);
     CREATE TABLE change (
@@ -80,7 +81,8 @@ const STEPS: [&str; VERSION as usize] = ["
         second BLOB NOT NULL,
         PRIMARY KEY (author, seq, second)
     ) WITHOUT ROWID;
-", "
+",
+    "
     ALTER TABLE author ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE succession (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
     CREATE TABLE line (
@@ -99,7 +101,8 @@ const STEPS: [&str; VERSION as usize] = ["
         key BLOB PRIMARY KEY NOT NULL, reviewed INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE purged (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
-"];
+",
+];
 
 /// Brings the file to [`VERSION`], one transaction for each step.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

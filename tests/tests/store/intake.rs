@@ -4,8 +4,8 @@ use std::thread;
 
 use cunlian_crdt::document::{Author, Edit};
 use cunlian_crdt::store::{StoreOptions, WriteError};
-use cunlian_protocol::authority::RevocationBody;
 use cunlian_protocol::category::Category;
+use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
@@ -74,7 +74,11 @@ fn bad_changes_are_refused_and_the_others_kept() {
     assert_eq!(town.counts().unwrap().total.changes, 2);
     let quarantined: Vec<ChangeId> =
         town.quarantine(100).unwrap().into_iter().rev().map(|refused| refused.id).collect();
-    let bad: Vec<ChangeId> = batch[1..8].iter().map(|c| ChangeId::of(&c.bytes)).collect();
+    let id = |bytes: &[u8]| match SignedChange::decode(bytes.to_vec()) {
+        Ok(change) => change.id(),
+        Err(_) => ChangeId::of(bytes),
+    };
+    let bad: Vec<ChangeId> = batch[1..8].iter().map(|carried| id(&carried.bytes)).collect();
     let mut expected = bad.clone();
     let mut found = quarantined;
     expected.sort_unstable();
@@ -136,7 +140,9 @@ fn changes_of_a_newer_version_are_relayed() {
     newer[0] = 2;
     let forged = Carried { bytes: [newer.as_slice(), &[0; 64]].concat(), reached: 0 };
     assert!(refused(&ingest(&town, &world.village, vec![forged])[0]).contains("signature"));
-    let signature = signing::sign(&world.village.author.key, Context::Change, &newer);
+    let header = newer.strip_suffix(b"payload of the future").unwrap();
+    let covered = [header, blake3::hash(b"payload of the future").as_bytes()].concat();
+    let signature = signing::sign(&world.village.author.key, Context::Change, &covered);
     newer.extend_from_slice(&signature.0);
     let sent = vec![Carried { bytes: newer.clone(), reached: 0 }];
     assert_eq!(ingest(&town, &world.village, sent), [Fate::Accepted]);
@@ -246,13 +252,7 @@ fn changes_after_a_revocation_are_refused() {
             put(home(Category::TICKET, VILLAGE, 2), "a", "x"),
         ],
     );
-    let revocation = RevocationBody {
-        serial: world.village.author.serial,
-        through_seq: 1,
-        reason: "stolen".to_owned(),
-        issuer: Some(world.county.author.serial),
-    };
-    town.add_revocations(&[revocation.sign(&world.county.author.key)]).unwrap();
+    learn(&town, &[revocation(&world.village, &world.county, 1, &ids[..1])]);
     let sent = all(&village);
     let fates = ingest(&town, &world.town, carried(&sent));
     for (stored, fate) in sent.iter().zip(&fates) {

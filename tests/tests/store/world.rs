@@ -15,6 +15,7 @@ use cunlian_protocol::change::{Header, Home, SignedChange, VERSION};
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::region::Region;
+use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::signing::{self, SigningKey};
@@ -92,6 +93,12 @@ impl World {
         let village = member(5, VILLAGE, Tier::Village, above);
         let other_village = member(6, OTHER_VILLAGE, Tier::Village, above);
         Self { root, county, town, village, other_village }
+    }
+
+    /// A person certified by a node, with all rights that it may pass on.
+    pub(crate) fn person(&self, byte: u8, node: &Member) -> Member {
+        let issuer = (&node.author.key, node.chain.as_slice());
+        member(byte, VILLAGE, Tier::Village, issuer)
     }
 
     pub(crate) fn open(&self, dir: &Path, member: &Member) -> Store {
@@ -200,6 +207,35 @@ pub(crate) fn write(store: &Store, member: &Member, writes: Vec<Write>) -> Vec<C
     store.write(&member.author, writes, NOW_MS).unwrap()
 }
 
+/// A revocation of `member`, signed by `by`, that leaves it changes up to a number.
+pub(crate) fn revocation(
+    member: &Member,
+    by: &Member,
+    through_seq: u64,
+    tags: &[ChangeId],
+) -> Vec<u8> {
+    let tag = |id: &ChangeId| *id.0.first_chunk().unwrap();
+    let tags = tags.iter().map(tag).collect();
+    let body = RevocationBody {
+        own: Standing { serial: member.author.serial, through_seq, tags },
+        successor: None,
+        descendants: Vec::new(),
+        reason: "dismissed".to_owned(),
+        issuer: Some(by.author.serial),
+    };
+    body.sign(&by.author.key)
+}
+
+pub(crate) fn learn(store: &Store, revocations: &[Vec<u8>]) {
+    assert_eq!(store.add_revocations(revocations).unwrap(), Vec::<String>::new());
+}
+
+/// Changes that are in the log and do not stand, with what was decided about each.
+pub(crate) fn tainted(store: &Store, home: &Home) -> Vec<(ChangeId, Option<bool>)> {
+    let tainted = store.view(home).unwrap().map(|view| view.tainted).unwrap_or_default();
+    tainted.into_iter().map(|t| (t.writer.change, t.review.map(|review| review.keep))).collect()
+}
+
 /// Everything in a store, in key order.
 pub(crate) fn all(store: &Store) -> Vec<Stored> {
     let StoreReply::Overview { tops, .. } =
@@ -267,7 +303,7 @@ pub(crate) fn children(store: &Store, prefix: &KeyPrefix) -> Vec<(KeyPrefix, Sum
 
 /// All rows of the tables that must not depend on the order of arrival.
 pub(crate) fn dump(store: &Store) -> Vec<Vec<Value>> {
-    let tables = ["field", "step", "document", "summary"];
+    let tables = ["field", "step", "document", "summary", "tainted"];
     store
         .read(|connection| {
             let mut dump = Vec::new();

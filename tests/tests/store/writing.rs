@@ -6,7 +6,7 @@ use std::thread;
 
 use cunlian_crdt::document::{Author, Edit};
 use cunlian_crdt::store::WriteError;
-use cunlian_protocol::authority::{Refusal, RevocationBody};
+use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::category::Category;
 use tempfile::tempdir;
 
@@ -40,14 +40,7 @@ fn other_keys_unknown_and_revoked_authors_may_not_write() {
     let refused = store.write(&unknown, edit(), NOW_MS).unwrap_err();
     assert!(matches!(refused, WriteError::Refused(Refusal::UnknownAuthor { .. })), "{refused}");
     write(&store, &world.village, edit());
-    let revocation = RevocationBody {
-        serial: world.village.author.serial,
-        through_seq: 1,
-        reason: "lost terminal".to_owned(),
-        issuer: Some(world.town.author.serial),
-    };
-    let bytes = revocation.sign(&world.town.author.key);
-    assert_eq!(store.add_revocations(&[bytes]).unwrap(), Vec::<String>::new());
+    learn(&store, &[revocation(&world.village, &world.town, 1, &[])]);
     let refused = store.write(&world.village.author, edit(), NOW_MS).unwrap_err();
     assert!(matches!(refused, WriteError::Refused(Refusal::Revoked { .. })), "{refused}");
     assert_eq!(store.counts().unwrap().total.changes, 1);

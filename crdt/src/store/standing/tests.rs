@@ -28,7 +28,8 @@ fn history(drawn: &[Drawn]) -> Vec<Change> {
         let before = changes.len();
         let mut picked: Vec<&Change> = Vec::new();
         if before > 0 {
-            picked = builds_on.iter().filter_map(|index| changes.get(index.index(before))).collect();
+            picked =
+                builds_on.iter().filter_map(|index| changes.get(index.index(before))).collect();
         }
         let mut hash = [number; 32];
         let mut dependencies: Vec<_> = picked.iter().filter_map(|c| c.member.hash).collect();
@@ -59,12 +60,14 @@ impl Node {
     }
 
     fn stands(&self, change: &Change) -> bool {
-        let falls = |(author, through): &(u8, u64)| *author == change.author && change.seq > *through;
+        let falls =
+            |(author, through): &(u8, u64)| *author == change.author && change.seq > *through;
         !self.revoked.iter().any(falls)
     }
 
     fn log(&self) -> Vec<(Change, Place)> {
-        let stands = |change: &Change| Member { stands: self.stands(change), ..change.member.clone() };
+        let stands =
+            |change: &Change| Member { stands: self.stands(change), ..change.member.clone() };
         let members: Vec<Member> = self.changes.iter().map(stands).collect();
         let placed = self.changes.iter().cloned().zip(places(&members));
         let mut log: Vec<_> = placed.filter(|(_, place)| *place != Place::Withheld).collect();
