@@ -84,6 +84,8 @@ enum Purpose {
     Admit,
     /// What waits, to be handed up before a new certificate is asked for.
     Handover,
+    /// Certificates that came before a renewal are known.
+    Renewal(crate::renewal::Renewal),
     /// Nothing waits for it.
     Note,
 }
@@ -427,6 +429,7 @@ impl Session {
             Purpose::Custody(purpose) => self.on_custody(purpose, reply),
             Purpose::Admit => return self.on_admitted(&reply),
             Purpose::Handover => self.on_handover(reply),
+            Purpose::Renewal(renewal) => self.effects.push(Effect::Renew(renewal)),
             Purpose::Note => {
                 if let StoreReply::Certificates { refused }
                 | StoreReply::Revocations { refused }

@@ -81,10 +81,24 @@ impl Session {
         let due = self.renewing.asked_at_ms.is_none_or(|at| self.now_ms >= at + ASK_AGAIN_MS);
         if due {
             self.renewing.asked_at_ms = Some(self.now_ms);
+            self.introduce_issued();
             let key = self.identity.next_key.as_ref().unwrap_or(&self.identity.key);
             let request = Renewal::sign(self.identity.certificate.serial(), key);
             self.send(&Message::Renew { request: Bounded(request) });
         }
+    }
+
+    /// Shows whom this node has certified, and those below them: of what is below a certificate
+    /// that is replaced only that stands which its issuer knows.
+    fn introduce_issued(&mut self) {
+        let own = &self.identity;
+        let is_below = |certificate: &&Certificate| {
+            let above = self.authority.chain(&certificate.serial());
+            let above = above.split_last().map(|(_, above)| above).unwrap_or_default();
+            above.iter().any(|above| own.is_own_key(&above.body().subject))
+        };
+        let issued = self.authority.certificates().filter(is_below).map(Certificate::serial);
+        self.introduce(issued.collect());
     }
 
     /// Whether the peer is the node that signed this node's certificate, under its old or a newer
@@ -111,7 +125,9 @@ impl Session {
             self.answer_renewal(Err("this node did not sign that certificate".to_owned()));
             return Ok(());
         }
-        self.effects.push(Effect::Renew(renewal));
+        // Decided on when the certificates that came before it are known.
+        let request = StoreRequest::Certificates { certificates: Vec::new() };
+        self.store(Purpose::Renewal(renewal), request);
         Ok(())
     }
 
