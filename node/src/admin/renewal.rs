@@ -118,16 +118,15 @@ impl Administration {
     }
 }
 
-/// Only what this node signed, under its present certificate or one before.
+/// Only what this node signed, under its present certificate and key or those before.
 fn check_issuer(
     authority: &Authority,
     identity: &Identity,
     child: &Certificate,
 ) -> Result<(), AdminError> {
     let issuer = child.body().issuer.and_then(|issuer| authority.get(&issuer));
-    let own = identity.certificate.body().subject;
     match issuer {
-        Some(issuer) if issuer.body().subject == own => Ok(()),
+        Some(issuer) if identity.is_own_key(&issuer.body().subject) => Ok(()),
         _ => Err(AdminError::new("this node did not sign that certificate")),
     }
 }

@@ -18,8 +18,8 @@ use crate::world::*;
 
 const DAY_MS: i64 = 86_400_000;
 const POPULATION: Category = Category::library(0, 0);
-/// Of a village that was certified 20 days ago, for 30.
-const TWO_THIRDS_GONE: Range<i64> = START_MS - 20 * DAY_MS..START_MS + 10 * DAY_MS;
+/// Of a village that was certified 21 days ago, for 30.
+const TWO_THIRDS_GONE: Range<i64> = START_MS - 21 * DAY_MS..START_MS + 9 * DAY_MS;
 
 /// A town, and a village below it that is certified for this time.
 fn town_and_village_for(time_ms: Range<i64>) -> (World, usize, usize) {
@@ -128,10 +128,8 @@ fn a_new_key_of_a_town_is_followed_by_those_who_know_the_old() {
     let (mut world, [county, town, village]) = three_tiers();
     write_one(&mut world, village, 1);
     let old = world.nodes[town].member.clone();
-    let identity = cunlian_protocol::session::Identity {
-        next_key: Some(key(33)),
-        ..old.identity.clone()
-    };
+    let identity =
+        cunlian_protocol::session::Identity { next_key: Some(key(33)), ..old.identity.clone() };
     world.nodes[town].member = Member { identity };
     world.restart(town);
     world.run(180_000);
@@ -194,10 +192,8 @@ fn a_narrowed_town_narrows_its_village() {
     write_one(&mut world, village, 1);
     let mut grants = preset::grants(Tier::Town, AddressCode::parse(TOWN).unwrap());
     for grant in &mut grants {
-        grant.categories = grant.categories.intersection(&CategorySet::range(
-            Category(0),
-            Category(0x30ff),
-        ));
+        grant.categories =
+            grant.categories.intersection(&CategorySet::range(Category(0), Category(0x30ff)));
     }
     grants.retain(|grant| !grant.categories.is_empty());
     let parent = &world.nodes[county].member.identity;

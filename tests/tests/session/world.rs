@@ -68,6 +68,8 @@ pub(crate) struct World {
     queue: VecDeque<(usize, Event)>,
     lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
     cut: BTreeSet<(usize, usize)>,
+    /// Whom one reaches where a node with this key is, or was.
+    addresses: BTreeMap<PublicKey, usize>,
     next_connection: u64,
     dir: TempDir,
 }
@@ -85,6 +87,7 @@ impl World {
             queue: VecDeque::new(),
             lines: BTreeMap::new(),
             cut: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             next_connection: 0,
             dir: tempfile::tempdir().unwrap(),
         }
@@ -127,6 +130,7 @@ impl World {
             committed,
         });
         let at = self.nodes.len() - 1;
+        self.addresses.entry(member.public_key()).or_insert(at);
         self.follow_clock(at);
         at
     }
@@ -149,6 +153,7 @@ impl World {
         let node = &mut self.nodes[at];
         node.member = Member { identity };
         node.suspended = false;
+        self.addresses.insert(node.member.public_key(), at);
         // The store is closed with its last handle.
         node.store = open(&node.dir.with_extension("none"), nobody(), &Arc::default());
         node.store = open(&node.dir, node.member.store_identity(), &node.committed);
@@ -330,8 +335,7 @@ impl World {
             Effect::Renew { connection, child, renewal, restricted } => {
                 let Node { store, member, clock, .. } = &self.nodes[at];
                 let now_ms = clock.now_ms();
-                let outcome =
-                    renew(store, &member.identity, now_ms, &child, &renewal, restricted);
+                let outcome = renew(store, &member.identity, now_ms, &child, &renewal, restricted);
                 let outcome = outcome.map_err(|error| error.to_string());
                 self.queue.push_back((at, Event::Issued { connection, outcome }));
                 self.after_store(at);
@@ -356,7 +360,9 @@ impl World {
         let certificate = node.store.authority().verify_chain(&chain).unwrap();
         let mut successions = before.successions.clone();
         let mut key = before.key.clone();
-        if let Some(next) = before.next_key.filter(|_| certificate.body().subject != public_key(&key)) {
+        if let Some(next) =
+            before.next_key.filter(|_| certificate.body().subject != public_key(&key))
+        {
             let (old, new) = (public_key(&key), public_key(&next));
             let body = SuccessionBody { old, new, stands: Vec::new() };
             successions.push(body.sign(&key, &next));
@@ -404,7 +410,7 @@ impl World {
 
     fn dial(&mut self, at: usize, target: TargetId) {
         let key = self.nodes[at].targets[target.0];
-        let to = self.nodes.iter().position(|node| node.member.public_key() == key);
+        let to = self.addresses.get(&key).copied();
         if let Some(to) = to.filter(|to| !self.cut.contains(&(at, *to))) {
             self.connect(at, target, to);
         } else {
