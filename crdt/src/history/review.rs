@@ -99,13 +99,13 @@ impl History {
             .filter(|payload| is_taken_back(payload))
             .flat_map(|payload| payload.steps().filter_map(|(_, step)| step.field()))
             .collect();
-        let takes_back = |payload: &Payload| {
+        let decides = |payload: &Payload| {
             !payload.writer.tainted && decisions(payload).any(|(_, keep)| !keep)
         };
         let now = self.fields();
         let without = self.fields_where(|payload, step| {
             let put_back = step.field().is_some_and(|field| touched.contains(field));
-            !is_taken_back(payload) && !(put_back && takes_back(payload))
+            !(is_taken_back(payload) || put_back && decides(payload))
         });
         let mut restored = Vec::new();
         for field in touched {

@@ -257,7 +257,9 @@ impl Batch<'_> {
         let outcome = match projected {
             Ok(outcome) => outcome,
             Err(panicked) => {
-                places.iter().for_each(|(_, place)| fates.refuse(*place, &panicked));
+                for (_, place) in places {
+                    fates.refuse(place, &panicked);
+                }
                 return Ok(());
             }
         };

@@ -1,14 +1,18 @@
 //! Checking the store against itself: everything else in it follows from the log.
 
-use cunlian_protocol::change::SignedChange;
-use cunlian_protocol::key::KeyPrefix;
+use std::collections::BTreeSet;
+
+use cunlian_protocol::change::{ChangeKind, Home, SignedChange};
+use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::signing::{self, Claim, Context};
 use rayon::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::materialize::fill;
+use super::placing::entries;
 use super::reading::{damaged, key_of};
+use super::standing::{Entry, Source, erases, settle};
 use super::summary::Additions;
 use super::{Fault, Inner};
 
@@ -26,6 +30,10 @@ pub struct Verification {
     pub damaged_pages: Vec<String>,
     /// Changes whose signature, author or key does not hold, with the reason.
     pub bad_changes: Vec<String>,
+    /// Changes that should not be in the log, or not in this form: that do not stand without
+    /// anything building on them, stubs without an erasure, payloads in spite of one, and marks of
+    /// tainted changes that are missing or too many.
+    pub wrong_standing: Vec<String>,
     /// Prefixes whose summary is not the sum of the changes below.
     pub wrong_summaries: Vec<String>,
     /// Projection tables that differ from what the log gives.
@@ -37,6 +45,7 @@ impl Verification {
     pub fn is_sound(&self) -> bool {
         self.damaged_pages.is_empty()
             && self.bad_changes.is_empty()
+            && self.wrong_standing.is_empty()
             && self.wrong_summaries.is_empty()
             && self.wrong_projections.is_empty()
     }
@@ -87,12 +96,21 @@ fn log_and_summaries(
     let mut select = connection.prepare("SELECT key, bytes FROM change ORDER BY row")?;
     let mut rows = select.query([])?;
     let mut together = Vec::with_capacity(TOGETHER);
+    let authority = inner.shared.authority();
+    let mut doubtful = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let key = key_of(row.get_ref(0)?.as_blob()?)?;
         report.changes += 1;
         summaries.add(&key);
         match SignedChange::decode(row.get(1)?) {
-            Ok(change) if change.key() == key => together.push(change),
+            Ok(change) if change.key() == key => {
+                let header = change.header();
+                let stands = authority.stands(&header.author, header.seq, Some(&change.id()));
+                if change.is_stub() || header.kind == ChangeKind::ERASE || stands.is_err() {
+                    doubtful.insert(header.home);
+                }
+                together.push(change);
+            }
             Ok(_) => report.bad_changes.push(format!("{}: is under another key", key.change)),
             Err(error) => report.bad_changes.push(format!("{}: {error}", key.change)),
         }
@@ -101,6 +119,7 @@ fn log_and_summaries(
         }
     }
     report.bad_changes.extend(signatures(inner, &together));
+    standing(connection, inner, &doubtful, report)?;
     let mut expected = summaries.into_rows();
     let mut select = connection.prepare("SELECT prefix, value FROM summary ORDER BY prefix")?;
     let kept = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -139,6 +158,43 @@ fn signatures(inner: &Inner, changes: &[SignedChange]) -> Vec<String> {
         bad
     };
     changes.par_chunks(128).flat_map_iter(check).collect()
+}
+
+/// Puts the changes of documents that are not plain in their places again, and compares.
+fn standing(
+    connection: &Connection,
+    inner: &Inner,
+    doubtful: &BTreeSet<Home>,
+    report: &mut Verification,
+) -> rusqlite::Result<()> {
+    let authority = inner.shared.authority();
+    let mut expected = BTreeSet::new();
+    for home in doubtful {
+        let settled = settle(&authority, *home, entries(connection, &authority, home)?);
+        let in_log = |entry: &Entry| matches!(entry.source, Source::Log { .. });
+        for (entry, reason) in settled.withheld.iter().filter(|(entry, _)| in_log(entry)) {
+            report.wrong_standing.push(format!("{}: {reason}", entry.change.id()));
+        }
+        for Entry { change, source, .. } in &settled.kept {
+            let whole = erases(change) || change.is_stub() == settled.erased;
+            if !matches!(source, Source::Log { .. }) {
+                report.wrong_standing.push(format!("{}: is in quarantine", change.id()));
+            } else if !whole {
+                report.wrong_standing.push(format!("{}: its document was erased", change.id()));
+            }
+        }
+        let view = settled.history.view();
+        let tainted = view.tainted.into_iter().map(|tainted| tainted.writer.change);
+        expected.extend(tainted.map(|change| SetKey { home: *home, change }.to_bytes()));
+    }
+    let mut select = connection.prepare("SELECT key FROM tainted")?;
+    let marked = select.query_map([], |row| row.get(0))?;
+    let marked = marked.collect::<rusqlite::Result<BTreeSet<Vec<u8>>>>()?;
+    for key in expected.symmetric_difference(&marked) {
+        let change = key_of(key)?.change;
+        report.wrong_standing.push(format!("{change}: is marked as tainted or not, wrongly"));
+    }
+    Ok(())
 }
 
 /// Fills the tables of a temporary database from the log and compares row by row.

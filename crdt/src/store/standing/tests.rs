@@ -111,7 +111,9 @@ fn meet(nodes: &mut [Node], left: usize, right: usize) {
     for (from, to) in [(left, right), (right, left)] {
         let log = nodes.get(from).map(Node::log).unwrap_or_default();
         if let Some(node) = nodes.get_mut(to) {
-            log.iter().for_each(|(change, _)| node.learn(change));
+            for (change, _) in &log {
+                node.learn(change);
+            }
         }
     }
 }
