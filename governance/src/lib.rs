@@ -15,6 +15,7 @@
 //! | [`projection`] | documents → rows of the projection tables |
 //! | [`query`] | projection tables → what pages and commands show |
 //! | [`divisions`] | the register of administrative divisions and their successors |
+//! | [`erasure`] | the documents that go together when a person asks for deletion |
 //! | [`generator`] | a believable library and tickets from a seed, for demo and tests |
 //!
 //! What it is not: it has no clock, socket or operating-system randomness. Times are
@@ -26,6 +27,7 @@ pub mod catalogue;
 pub mod checks;
 pub mod directory;
 pub mod divisions;
+pub mod erasure;
 pub mod generator;
 pub mod projection;
 pub mod query;

@@ -36,7 +36,7 @@ use crate::directory;
 use crate::record;
 
 /// Rises with every change of [`SCHEMA`] or of what the rows mean.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 const TABLES: [&str; 8] = [
     "record",
@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS record (
 CREATE INDEX IF NOT EXISTS record_name ON record (name) WHERE part = 0;
 CREATE INDEX IF NOT EXISTS record_pinyin ON record (pinyin) WHERE part = 0;
 CREATE INDEX IF NOT EXISTS record_initials ON record (initials) WHERE part = 0;
+CREATE INDEX IF NOT EXISTS record_children ON record (address) WHERE part = 5;
 CREATE INDEX IF NOT EXISTS record_region ON record (address, class, part, moved_to, updated_ms);
 
 CREATE TABLE IF NOT EXISTS ticket (

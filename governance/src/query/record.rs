@@ -8,7 +8,7 @@
 //! | an address code in the region | everything at and below it, and what was joined to it or it was joined to, by address |
 //! | four or more digits, `X` at the end | identity and contact parts that are here, and base texts |
 //! | letters | full pinyin and initials, from the beginning |
-//! | other | names, from the beginning |
+//! | other | names, from the beginning; names of children in their part |
 //!
 //! What has moved away is in no list; it is found by name and number, and says where it is now.
 //!
@@ -183,11 +183,16 @@ fn in_region(
     let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
     let text: String = text.chars().filter(|found| !letters || *found != ' ').collect();
     let prefix = if letters { Mode::Pinyin } else { Mode::Name };
-    let hits = selected(connection, search, prefix, &text)?;
-    if !hits.hits.is_empty() || any(connection, search, prefix, &text)? {
+    let mut hits = selected(connection, search, prefix, &text)?;
+    if hits.hits.is_empty() && !any(connection, search, prefix, &text)? {
+        hits = selected(connection, search, Mode::Within, &text)?;
+    }
+    if letters || hits.more || search.offset > 0 || text.chars().count() < 2 {
         return Ok(hits);
     }
-    selected(connection, search, Mode::Within, &text)
+    // Of a child the base has the surname alone.
+    hits.hits.extend(in_parts(connection, search, CHILDREN, &text, may)?);
+    Ok(cut(once_each(hits.hits), search.limit))
 }
 
 /// The record at `place`, with the parts that are here; `None` if there is none of them.
@@ -319,24 +324,44 @@ fn any(
 }
 
 /// Records with `number` in an identity or contact part, then those with it in a base text.
-///
-/// A part row does not name its base, but it is at the same address, where there are few; the id
-/// of the part follows from that of the base.
 fn by_number(
     connection: &Connection,
     search: &Search<'_>,
     number: &str,
     may: &dyn Fn(&Home) -> bool,
 ) -> rusqlite::Result<Hits> {
+    let mut hits = in_parts(connection, search, NUMBERS, number, may)?;
+    let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
+    hits.extend(selected(connection, &all, Mode::Within, number)?.hits);
+    let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
+    Ok(cut(once_each(hits).into_iter().skip(offset).collect(), search.limit))
+}
+
+/// The parts that numbers are looked up in.
+const NUMBERS: &str = "part IN (1, 2)";
+/// The part that names of children are looked up in.
+const CHILDREN: &str = "part = 5";
+
+/// The records with `text` in one of these parts, as far as `may` holds for it.
+///
+/// A part row does not name its base, but it is at the same address, where there are few; the id
+/// of the part follows from that of the base.
+fn in_parts(
+    connection: &Connection,
+    search: &Search<'_>,
+    parts: &str,
+    text: &str,
+    may: &dyn Fn(&Home) -> bool,
+) -> rusqlite::Result<Vec<Hit>> {
     let (from, to) = range(search.region);
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT category, address, document, class FROM record
-         WHERE part IN (1, 2) AND instr(search, :text) > 0 AND address >= :from AND address < :to
+         WHERE {parts} AND instr(search, :text) > 0 AND address >= :from AND address < :to
              AND (:class IS NULL OR class = :class)
-         ORDER BY address, class, document LIMIT :limit",
-    )?;
+         ORDER BY address, class, document LIMIT :limit"
+    ))?;
     let named: &[(&str, &dyn ToSql)] = named_params! {
-        ":text": number, ":from": from, ":to": to, ":class": search.class,
+        ":text": text, ":from": from, ":to": to, ":class": search.class,
         ":limit": NUMBER_MATCHES,
     };
     let parts = statement.query_map(named, |row| {
@@ -351,13 +376,13 @@ fn by_number(
         }
         hits.extend(owner(connection, category, address, document, class)?);
     }
-    let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
-    let base = selected(connection, &all, Mode::Within, number)?;
-    hits.extend(base.hits);
+    Ok(hits)
+}
+
+fn once_each(mut hits: Vec<Hit>) -> Vec<Hit> {
     let mut seen = std::collections::BTreeSet::new();
     hits.retain(|hit| seen.insert((hit.class, hit.place.address, hit.place.record)));
-    let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
-    Ok(cut(hits.into_iter().skip(offset).collect(), search.limit))
+    hits
 }
 
 /// The base row whose part of this category has this document id.

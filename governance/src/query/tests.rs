@@ -232,6 +232,25 @@ fn numbers_are_found_only_by_who_may_read_them() {
     assert_eq!(names("340524", &base_only), ["苑建国"], "and the place of birth");
 }
 
+/// Shows that a child is found by the whole name by who may read it, and by the surname alone by
+/// who may not.
+#[test]
+fn children_are_found_by_who_may_read_their_names() {
+    let mut desk = people();
+    desk.person(6, "370322102310", &[("sex", "男"), ("child_name", "苑小满")]);
+    let found = |text: &str, may: &dyn Fn(&Home) -> bool| -> Vec<String> {
+        let region = code("370322102");
+        let search = record::Search { text, class: None, region, offset: 0, limit: 10 };
+        let hits = record::search_as(&desk.connection, &search, &[region], may).unwrap();
+        hits.hits.into_iter().map(|hit| hit.name).collect()
+    };
+    let base_only = |home: &Home| home.category.class_and_part().is_some_and(|(_, part)| part == 0);
+    assert_eq!(found("苑小满", &|_| true), ["苑**"]);
+    assert_eq!(found("小满", &|_| true), ["苑**"]);
+    assert_eq!(found("苑小满", &base_only), Vec::<String>::new());
+    assert_eq!(found("苑", &base_only), ["苑**", "苑丽", "苑建国"]);
+}
+
 /// Shows that a record that has moved is in no list and no count of its old village, is still
 /// found there by name and says where it is, and is whole in the new one.
 #[test]
