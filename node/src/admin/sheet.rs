@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use askama::Template;
@@ -187,6 +187,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), SheetError> {
         .truncate(true)
         .mode(0o600)
         .open(path)
-        .and_then(|mut file| file.write_all(bytes));
+        .and_then(|mut file| {
+            // One that was there already may have been for everybody; a device stays as it is.
+            if file.metadata()?.is_file() {
+                file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            }
+            file.write_all(bytes)
+        });
     written.map_err(|source| SheetError::Io { path: path.to_owned(), source })
 }

@@ -38,6 +38,18 @@ fn a_token_survives_paper() {
     assert_eq!(grouped.concat().to_lowercase().parse(), Ok(token()));
 }
 
+/// Shows that the format stays as it was given out on paper: the text of the token above, written
+/// by the first version.
+#[test]
+fn the_text_of_a_token_is_pinned() {
+    let text = concat!(
+        "CUNLIAN1AEDQOBYHA4DQOBYJBEEQSCIJBEEQSCIJBEEQSCIJAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIB",
+        "AEAQCAIBAEAQCAIBAEAQEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQAAAA2D3SW",
+        "LYAAEDRRHEZC4MBOGIXDCORXGMZDAFXJSWD6NFF74W5JYLTFPBQW24DMMU5DOMZSGCCMZ3JL",
+    );
+    assert_eq!(token().to_string(), text);
+}
+
 /// Shows that each single mistyped character is noticed, whatever it was mistyped to, and so is
 /// each end that is missing.
 #[test]

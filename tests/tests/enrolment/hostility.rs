@@ -31,6 +31,8 @@ fn guessing_is_locked_and_slowed_down() {
         assert_eq!(answers[10], RefusalCode::Locked);
         assert!(answers.len() > 50, "an honest office behind one address is not held up");
     });
+    assert_eq!((county.refused("unknown"), county.refused("busy")), (10, 1));
+    assert!(county.refused("locked") > 40);
     let list = county.list();
     let entry = list.iter().find(|entry| entry["id"] == guessed.id.as_str()).unwrap();
     assert_eq!((&entry["state"], &entry["attempts"]), (&"locked".into(), &10.into()));
@@ -92,6 +94,7 @@ fn slow_and_senseless_strangers_are_sent_away() {
         }
         assert!(started.elapsed().as_secs() < 60);
     });
+    assert_eq!((county.refused("malformed"), county.refused("unfinished")), (2, 20));
 }
 
 /// Shows that a machine that joins cannot say anything else: on its connection a hello of the

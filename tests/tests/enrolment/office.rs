@@ -43,6 +43,7 @@ impl From<Invited> for Paper {
 pub(crate) struct Office {
     pub(crate) path: PathBuf,
     listen: SocketAddr,
+    http: SocketAddr,
     dir: Arc<TempDir>,
     process: Option<Running>,
 }
@@ -58,7 +59,7 @@ impl Office {
         let tier = if region.len() == 9 { "town" } else { "county" };
         let who = ["init", "--found", "--tier", tier, "--region", region, "--name", name];
         run_well(who.iter().chain(&place));
-        Self { path, listen: ports.listen(), dir, process: None }
+        Self { path, listen: ports.listen(), http: ports.http(), dir, process: None }
     }
 
     /// `cunlian run`, until it answers.
@@ -118,6 +119,16 @@ impl Office {
         let list = run_well(["invite", "list", "--json", "--data-dir", &self.text()]);
         let list: Value = serde_json::from_str(&list).unwrap();
         list["invitations"].as_array().unwrap().clone()
+    }
+
+    /// How often a request to join was refused for this reason, as `/metrics` tells.
+    pub(crate) fn refused(&self, reason: &str) -> u64 {
+        let mut page = ureq::get(format!("http://{}/metrics", self.http)).call().unwrap();
+        let text = page.body_mut().read_to_string().unwrap();
+        let label = format!("reason=\"{reason}\"");
+        let of_reason =
+            text.lines().find(|line| line.contains("enrolment_refused") && line.contains(&label));
+        of_reason.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     pub(crate) fn listen(&self) -> SocketAddr {
@@ -181,9 +192,9 @@ impl Machine {
         config.http = self.ports.http();
         config.save(&self.path).unwrap();
         let Self { path, ports, dir } = self;
-        let listen = ports.listen();
+        let (listen, http) = (ports.listen(), ports.http());
         drop(ports);
-        Office { path, listen, dir, process: None }.open()
+        Office { path, listen, http, dir, process: None }.open()
     }
 
     pub(crate) fn text(&self) -> String {

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use cunlian_crdt::store::Suspension;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::enrolment::{JoinRequest, RefusalCode};
-use cunlian_protocol::id::Signature;
+use cunlian_protocol::id::{Serial, Signature};
+use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::SigningKey;
 use cunlian_protocol::wire::bounded_text;
 use tempfile::TempDir;
@@ -189,6 +190,29 @@ fn nothing_is_written_for_what_cannot_be_certified() {
         assert!(said.contains(words), "{said}");
     }
     assert_eq!(parent.administration.invitations().unwrap(), []);
+}
+
+/// Shows that a machine whose certificate was withdrawn is not given it again, and that one whose
+/// certificate was replaced is: with it the machine connects and gets the newer one.
+#[test]
+fn a_withdrawn_certificate_is_not_given_again() {
+    for (replaced, expected) in [(true, None), (false, Some(RefusalCode::Cancelled))] {
+        let parent = parent();
+        let Administration { store, identity, .. } = &parent.administration;
+        let asked = request(&parent.invite(), 5);
+        let redeemed = parent.administration.redeem(&asked).unwrap();
+        let serial = Serial::of(redeemed.chain.last().unwrap());
+        let body = RevocationBody {
+            own: Standing { serial, through_seq: 0, tags: Vec::new() },
+            successor: replaced.then(|| identity.certificate.serial()),
+            descendants: Vec::new(),
+            reason: "stolen".to_owned(),
+            issuer: Some(identity.certificate.serial()),
+        };
+        assert_eq!(store.add_revocations(&[body.sign(&identity.key)]).unwrap(), [""; 0]);
+        let answer = parent.administration.redeem(&asked).map_err(|refusal| refusal.code);
+        assert_eq!(answer.err(), expected, "replaced: {replaced}");
+    }
 }
 
 /// Shows that a node whose identity another machine may use issues nothing, and that an invitation
