@@ -75,8 +75,9 @@ impl Attempts {
         Self { path: data_dir.join("logins.json"), locks: locks.to_owned() }
     }
 
-    /// How long `device` must wait before it may try `name`, in milliseconds; `None` if it may.
-    pub fn wait_ms(&self, name: &str, device: &str, now_ms: i64) -> Option<i64> {
+    /// How long `device` must wait before it may try `name`, in milliseconds; `None` if it may. A
+    /// browser that came without a cookie is no device.
+    pub fn wait_ms(&self, name: &str, device: Option<&str>, now_ms: i64) -> Option<i64> {
         self.load().names.get(&hash(name))?.counter(device).wait_ms(now_ms)
     }
 
@@ -86,26 +87,26 @@ impl Attempts {
     }
 
     /// Counts a failure; gives the wait if this one locked.
-    pub fn fail(&self, name: &str, device: &str, now_ms: i64) -> io::Result<Option<i64>> {
+    pub fn fail(&self, name: &str, device: Option<&str>, now_ms: i64) -> io::Result<Option<i64>> {
         self.change(|table| {
             table.make_room(&hash(name));
             let entry = table.names.entry(hash(name)).or_default();
-            let counter = match entry.devices.get_mut(&hash(device)) {
-                Some(counter) => counter,
-                None => &mut entry.strangers,
-            };
+            let known = device.and_then(|device| entry.devices.get_mut(&hash(device)));
+            let counter = known.unwrap_or(&mut entry.strangers);
             counter.fail(now_ms);
             counter.wait_ms(now_ms)
         })
     }
 
-    /// Takes note of a login: `device` is counted by itself from now on.
-    pub fn succeed(&self, name: &str, device: &str, now_ms: i64) -> io::Result<()> {
+    /// Takes note of a login: `device` is counted by itself from now on. A program that keeps no
+    /// cookies is not remembered, or its logins would crowd out the browsers of the person.
+    pub fn succeed(&self, name: &str, device: Option<&str>, now_ms: i64) -> io::Result<()> {
         self.change(|table| {
             table.make_room(&hash(name));
             let entry = table.names.entry(hash(name)).or_default();
             let known = Counter { at_ms: now_ms, ..Counter::default() };
-            if entry.devices.insert(hash(device), known).is_none() {
+            let before = device.and_then(|device| entry.devices.insert(hash(device), known));
+            if before.is_none() {
                 // A stranger with the password is the person; their earlier slips do not count.
                 entry.strangers = Counter::default();
             }
@@ -177,8 +178,9 @@ impl Table {
 }
 
 impl Name {
-    fn counter(&self, device: &str) -> Counter {
-        self.devices.get(&hash(device)).copied().unwrap_or(self.strangers)
+    fn counter(&self, device: Option<&str>) -> Counter {
+        let known = device.and_then(|device| self.devices.get(&hash(device)));
+        known.copied().unwrap_or(self.strangers)
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
 
     /// Fails as often as it takes to be locked; gives the lock.
     fn fail_until_locked(attempts: &Attempts, device: &str, now_ms: i64) -> i64 {
-        let waits = (0..LOCK_AFTER).map(|_| attempts.fail("wang", device, now_ms).unwrap());
+        let waits = (0..LOCK_AFTER).map(|_| attempts.fail("wang", Some(device), now_ms).unwrap());
         let waits: Vec<_> = waits.collect();
         let (last, before) = waits.split_last().unwrap();
         assert!(before.iter().all(Option::is_none), "{waits:?}");
@@ -237,14 +239,14 @@ mod tests {
             let wait_ms = fail_until_locked(&attempts(directory.path()), "x", now_ms);
             assert_eq!(wait_ms, minutes * 60_000);
             let again = attempts(directory.path());
-            assert_eq!(again.wait_ms("wang", "y", now_ms + wait_ms - 1), Some(1));
+            assert_eq!(again.wait_ms("wang", Some("y"), now_ms + wait_ms - 1), Some(1));
             now_ms += wait_ms;
-            assert_eq!(again.wait_ms("wang", "y", now_ms), None);
+            assert_eq!(again.wait_ms("wang", Some("y"), now_ms), None);
         }
         let attempts = attempts(directory.path());
         fail_until_locked(&attempts, "x", now_ms);
         attempts.unlock("wang").unwrap();
-        assert_eq!(attempts.wait_ms("wang", "x", now_ms), None);
+        assert_eq!(attempts.wait_ms("wang", Some("x"), now_ms), None);
         assert_eq!(fail_until_locked(&attempts, "x", now_ms), LOCK_MS, "counting began anew");
     }
 
@@ -254,15 +256,29 @@ mod tests {
     fn a_known_browser_is_not_locked_out_by_strangers() {
         let directory = tempfile::tempdir().unwrap();
         let attempts = attempts(directory.path());
-        attempts.succeed("wang", "terminal", 0).unwrap();
+        attempts.succeed("wang", Some("terminal"), 0).unwrap();
         fail_until_locked(&attempts, "stranger", HOUR_MS);
-        assert!(attempts.wait_ms("wang", "stranger", HOUR_MS).is_some());
-        assert!(attempts.wait_ms("wang", "other", HOUR_MS).is_some());
-        assert_eq!(attempts.wait_ms("wang", "terminal", HOUR_MS), None);
-        attempts.succeed("wang", "terminal", HOUR_MS).unwrap();
-        assert!(attempts.wait_ms("wang", "stranger", HOUR_MS).is_some());
+        assert!(attempts.wait_ms("wang", Some("stranger"), HOUR_MS).is_some());
+        assert!(attempts.wait_ms("wang", Some("other"), HOUR_MS).is_some());
+        assert_eq!(attempts.wait_ms("wang", Some("terminal"), HOUR_MS), None);
+        attempts.succeed("wang", Some("terminal"), HOUR_MS).unwrap();
+        assert!(attempts.wait_ms("wang", Some("stranger"), HOUR_MS).is_some());
         fail_until_locked(&attempts, "terminal", HOUR_MS);
-        assert!(attempts.wait_ms("wang", "terminal", HOUR_MS).is_some());
+        assert!(attempts.wait_ms("wang", Some("terminal"), HOUR_MS).is_some());
+    }
+
+    /// Shows that programs without cookies do not crowd out the browsers of a person.
+    #[test]
+    fn programs_without_cookies_are_not_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let attempts = attempts(directory.path());
+        attempts.succeed("wang", Some("terminal"), 0).unwrap();
+        for hour in 1..20 {
+            attempts.succeed("wang", None, hour * HOUR_MS).unwrap();
+        }
+        fail_until_locked(&attempts, "stranger", 20 * HOUR_MS);
+        assert!(attempts.wait_ms("wang", None, 20 * HOUR_MS).is_some());
+        assert_eq!(attempts.wait_ms("wang", Some("terminal"), 20 * HOUR_MS), None);
     }
 
     /// Shows that slips are forgotten after a day, and that a lock set by a clock ten years ahead
@@ -272,11 +288,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let attempts = attempts(directory.path());
         for _ in 1..LOCK_AFTER {
-            attempts.fail("wang", "x", 0).unwrap();
+            attempts.fail("wang", Some("x"), 0).unwrap();
         }
-        assert_eq!(attempts.fail("wang", "x", 25 * HOUR_MS).unwrap(), None);
+        assert_eq!(attempts.fail("wang", Some("x"), 25 * HOUR_MS).unwrap(), None);
         fail_until_locked(&attempts, "z", 87_600 * HOUR_MS);
-        assert_eq!(attempts.wait_ms("wang", "z", HOUR_MS), None);
+        assert_eq!(attempts.wait_ms("wang", Some("z"), HOUR_MS), None);
     }
 
     /// Shows that a flood of names is bounded and drops none that somebody logged in to, and that
@@ -297,7 +313,7 @@ mod tests {
         assert_eq!(table.names.len(), NAMES_MAX);
         assert!(table.names.contains_key("known"));
         let directory = tempfile::tempdir().unwrap();
-        attempts(directory.path()).fail("苑兴村2026!", "x", 0).unwrap();
+        attempts(directory.path()).fail("苑兴村2026!", Some("x"), 0).unwrap();
         let text = fs::read_to_string(directory.path().join("logins.json")).unwrap();
         assert!(!text.contains("2026"), "{text}");
     }
@@ -308,8 +324,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("logins.json"), b"{\"version\":1,").unwrap();
         let attempts = attempts(directory.path());
-        assert_eq!(attempts.wait_ms("wang", "x", 0), None);
+        assert_eq!(attempts.wait_ms("wang", Some("x"), 0), None);
         fail_until_locked(&attempts, "x", 0);
-        assert!(attempts.wait_ms("wang", "x", 1).is_some());
+        assert!(attempts.wait_ms("wang", Some("x"), 1).is_some());
     }
 }

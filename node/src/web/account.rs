@@ -160,7 +160,7 @@ async fn change(
     let attempt = Attempt {
         state: state.clone(),
         name: staff.person.name.clone(),
-        device: staff.visit.id.clone(),
+        device: staff.visit.device(),
         client: staff.visit.client,
         now_ms: state.now_ms(),
     };

@@ -136,10 +136,14 @@ impl Failure {
 
     fn object(&self, visit: &Visit) -> Response {
         let field = if let Self::Malformed { field, .. } = self { field.as_deref() } else { None };
+        let hint = match (self, visit.ended) {
+            (Self::LoginRequired, Some(end)) => visit.l.of("ended", end.name()),
+            _ => visit.l.of("failure-hint", self.name()),
+        };
         let mut body = json!({
             "error": self.name(),
             "message": self.to_string(),
-            "hint": visit.l.of("failure-hint", self.name()),
+            "hint": hint,
         });
         if let (Some(field), Some(object)) = (field, body.as_object_mut()) {
             object.insert("field".to_owned(), field.into());

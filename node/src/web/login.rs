@@ -187,7 +187,7 @@ pub(crate) async fn authenticate(
     let attempt = Attempt {
         state: state.clone(),
         name: name.to_owned(),
-        device: visit.id.clone(),
+        device: visit.device(),
         client: visit.client,
         now_ms,
     };

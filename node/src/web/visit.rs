@@ -35,6 +35,8 @@ pub(crate) struct Visit {
     pub(crate) session: String,
     /// Value of the visit cookie.
     pub(crate) id: String,
+    /// Whether the visitor had it before.
+    pub(crate) returns: bool,
     /// Address the request came from; reports and logins are counted by it.
     pub(crate) client: IpAddr,
     /// Path and query, to come back after login or a change of language.
@@ -68,7 +70,13 @@ impl Visit {
         let session = if person.is_some() { session.to_owned() } else { String::new() };
         let l = Text::new(language(uri, headers));
         let path = path.to_owned();
-        (Self { l, person, ended, session, id, client, path, is_api, is_fragment }, is_new)
+        let returns = !is_new;
+        (Self { l, person, ended, session, id, returns, client, path, is_api, is_fragment }, is_new)
+    }
+
+    /// The browser, as failed logins are counted; `None` if it came without a cookie.
+    pub(crate) fn device(&self) -> Option<String> {
+        self.returns.then(|| self.id.clone())
     }
 
     /// The token that a form of this visit carries.

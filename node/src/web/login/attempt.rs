@@ -22,7 +22,7 @@ use crate::web::failure::Failure;
 pub(in crate::web) struct Attempt {
     pub(in crate::web) state: WebState,
     pub(in crate::web) name: String,
-    pub(in crate::web) device: String,
+    pub(in crate::web) device: Option<String>,
     pub(in crate::web) client: IpAddr,
     pub(in crate::web) now_ms: i64,
 }
@@ -35,7 +35,7 @@ impl Attempt {
             Refused::Locked { wait_ms }
         };
         let attempts = self.state.0.config.operators.attempts();
-        if let Some(wait_ms) = attempts.wait_ms(&self.name, &self.device, self.now_ms) {
+        if let Some(wait_ms) = attempts.wait_ms(&self.name, self.device.as_deref(), self.now_ms) {
             return Err(locked(wait_ms));
         }
         // Holds without a disk to write on, too.
@@ -47,7 +47,7 @@ impl Attempt {
     pub(in crate::web) fn fail(&self) -> Refused {
         self.count(LoginFailure::Wrong);
         let attempts = self.state.0.config.operators.attempts();
-        match attempts.fail(&self.name, &self.device, self.now_ms) {
+        match attempts.fail(&self.name, self.device.as_deref(), self.now_ms) {
             Ok(Some(wait_ms)) => {
                 tracing::warn!(client = %self.client, "a login name was locked");
                 Refused::Locked { wait_ms }
@@ -65,7 +65,7 @@ impl Attempt {
         let key = (self.name.chars().take(40).collect(), self.client);
         self.state.0.login_per_name.forget(&key);
         let attempts = self.state.0.config.operators.attempts();
-        if let Err(error) = attempts.succeed(&self.name, &self.device, self.now_ms) {
+        if let Err(error) = attempts.succeed(&self.name, self.device.as_deref(), self.now_ms) {
             tracing::warn!(%error, "a login could not be written down");
         }
     }
