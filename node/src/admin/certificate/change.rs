@@ -2,9 +2,11 @@
 //!
 //! The new certificate waits in the table `pending_certificate` until its holder comes: a node
 //! renews in a session, a person of this node logs in. When something is taken away, a revocation
-//! supersedes the old certificate at once and everywhere: its holder's work stands in full, and
-//! the same for whoever below it stays within what is left. Who goes beyond that keeps what it
-//! has written as far as it is known here, and has to be certified anew.
+//! supersedes the old certificate at once and everywhere: it can be used for nothing but to take
+//! over the new one. The work of its holder stands, and of all below it, who go on: most of them
+//! have done nothing wrong, and may be out of reach. What they have beyond what is left they get
+//! no more of through a node that has lost it, and it is cut when they renew; they are named, so
+//! that who cannot wait changes or revokes them.
 //!
 //! | table `pending_certificate` | |
 //! |---|---|
@@ -15,19 +17,14 @@ use cunlian_crdt::store::{Fault, Store};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant};
 use cunlian_protocol::id::{PublicKey, Serial};
-use cunlian_protocol::key::SetKey;
-use cunlian_protocol::limits;
-use cunlian_protocol::revocation::{RevocationBody, Standing, Tag};
+use cunlian_protocol::revocation::{RevocationBody, Standing};
 use rusqlite::OptionalExtension as _;
 use serde::{Deserialize, Serialize};
 
 use super::card::Card;
-use super::grant::parse_grant;
+use super::grant::{Lack, parse_grant};
 use super::{AdminError, Desk, Named, time_words};
 use crate::admin::Administration;
-
-/// Most tags of one author whose work is cut.
-const TAGS_EACH: usize = 512;
 
 /// What is to change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -57,8 +54,8 @@ pub struct Changed {
     pub dry_run: bool,
     /// Whether something was taken away, so that the old certificate is superseded.
     pub narrowed: bool,
-    /// Those below whose certificates go beyond what is left.
-    pub cut: Vec<Named>,
+    /// Those below whose certificates go beyond what is left, until they renew.
+    pub beyond: Vec<Named>,
     /// What happens now, in sentences.
     pub words: Vec<String>,
 }
@@ -69,14 +66,6 @@ pub struct Changed {
 pub fn pending_for(store: &Store, subject: &PublicKey) -> Option<Vec<u8>> {
     let subject = *subject;
     let read = store.read(|connection| {
-        let exists: i64 = connection.query_row(
-            "SELECT count(*) FROM sqlite_master WHERE name = 'pending_certificate'",
-            [],
-            |row| row.get(0),
-        )?;
-        if exists == 0 {
-            return Ok(None);
-        }
         connection
             .prepare_cached("SELECT bytes FROM pending_certificate WHERE subject = ?1")?
             .query_row([subject.0], |row| row.get(0))
@@ -89,7 +78,6 @@ pub fn pending_for(store: &Store, subject: &PublicKey) -> Option<Vec<u8>> {
 pub fn set_pending(store: &Store, subject: &PublicKey, bytes: &[u8]) -> Result<(), Fault> {
     let (subject, bytes) = (*subject, bytes.to_vec());
     store.write_reference(move |connection| {
-        create_table(connection)?;
         connection.execute(
             "INSERT OR REPLACE INTO pending_certificate (subject, bytes) VALUES (?1, ?2)",
             (subject.0, bytes),
@@ -102,18 +90,9 @@ pub fn set_pending(store: &Store, subject: &PublicKey, bytes: &[u8]) -> Result<(
 pub fn forget_pending(store: &Store, subject: &PublicKey) -> Result<(), Fault> {
     let subject = *subject;
     store.write_reference(move |connection| {
-        create_table(connection)?;
         connection.execute("DELETE FROM pending_certificate WHERE subject = ?1", [subject.0])?;
         Ok(())
     })
-}
-
-fn create_table(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS pending_certificate (
-             subject BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL
-         ) STRICT, WITHOUT ROWID",
-    )
 }
 
 impl Administration {
@@ -130,11 +109,11 @@ impl Administration {
         let narrowed = is_narrower(old.body(), &body);
         let beyond: Vec<&Certificate> =
             if narrowed { beyond(&desk.authority, old, &body) } else { Vec::new() };
-        let cut: Vec<Named> = beyond.iter().map(|c| desk.named(&c.serial())).collect();
+        let beyond: Vec<Named> = beyond.iter().map(|c| desk.named(&c.serial())).collect();
         if !wanted.dry_run {
             refusal(self.store.add_certificates(std::slice::from_ref(&bytes))?)?;
             if narrowed {
-                let revocation = desk.superseding(old, &new, &beyond)?;
+                let revocation = superseding(&desk.authority, old, &new);
                 refusal(self.store.add_revocations(&[revocation.sign(&self.identity.key)])?)?;
             }
             set_pending(&self.store, &body.subject, &bytes)?;
@@ -142,13 +121,13 @@ impl Administration {
         // Looked at anew, because the authority has changed.
         let desk = self.desk()?;
         let card = desk.card(&new);
-        let words = words(&card, narrowed, &cut, wanted.dry_run);
+        let words = words(&card, narrowed, &beyond, wanted.dry_run);
         Ok(Changed {
             old: desk.named(&old.serial()),
             card,
             dry_run: wanted.dry_run,
             narrowed,
-            cut,
+            beyond,
             words,
         })
     }
@@ -255,13 +234,13 @@ impl Desk<'_> {
     fn check_contained(&self, own: &Certificate, grant: &Grant) -> Result<(), AdminError> {
         let held = own.body().grants.iter().zip(1..);
         let lacks = held.map(|(held, number)| (self.lacks_to_issue(held, grant), held, number));
-        let nearest = lacks.min_by_key(|(lacks, ..)| lacks.len());
+        let nearest = lacks.min_by_key(|(lacks, ..)| lacks.iter().map(Lack::weight).sum::<u32>());
         let wanted = self.grant_words(0, grant).words();
         let name = &own.body().name;
         match nearest {
             Some((lacks, ..)) if lacks.is_empty() => Ok(()),
             Some((lacks, held, number)) => {
-                let why: Vec<String> = lacks.iter().map(super::grant::Lack::words).collect();
+                let why: Vec<String> = lacks.iter().map(Lack::words).collect();
                 let held = self.grant_words(number, held).words();
                 let error =
                     format!("{name} may not give this grant ({wanted}): {}", why.join("; "));
@@ -271,59 +250,17 @@ impl Desk<'_> {
             None => Err(AdminError::new(format!("{name} has no grants to pass on"))),
         }
     }
+}
 
-    /// The revocation that puts `new` in the place of `old`.
-    fn superseding(
-        &self,
-        old: &Certificate,
-        new: &Certificate,
-        beyond: &[&Certificate],
-    ) -> Result<RevocationBody, AdminError> {
-        let each = (limits::REVOCATION_TAGS / beyond.len().max(1)).min(TAGS_EACH);
-        let mut descendants = Vec::new();
-        for certificate in below(&self.authority, &old.serial()) {
-            let serial = certificate.serial();
-            let cut = beyond.iter().any(|other| other.serial() == serial);
-            descendants.push(if cut { self.known(serial, each)? } else { Standing::all(serial) });
-        }
-        Ok(RevocationBody {
-            own: Standing::all(old.serial()),
-            successor: Some(new.serial()),
-            descendants,
-            reason: "replaced by a certificate with other grants".to_owned(),
-            issuer: old.body().issuer,
-        })
-    }
-
-    /// What an author has written as far as this store has it, with at most `tags` tags.
-    fn known(&self, serial: Serial, tags: usize) -> Result<Standing, AdminError> {
-        let mut last: Vec<(u64, Tag)> = self.store.read(|connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT change.seq, change.key FROM change JOIN author ON author.id = change.author
-                 WHERE author.serial = ?1 ORDER BY change.seq DESC LIMIT ?2",
-            )?;
-            let rows = select.query_map((serial.0, tags.max(1)), |row| {
-                let key = SetKey::from_bytes(row.get_ref(1)?.as_blob()?).ok();
-                let tag = key.and_then(|key| key.change.0.first_chunk().copied());
-                Ok((row.get(0)?, tag.unwrap_or_default()))
-            })?;
-            rows.collect()
-        })?;
-        last.reverse();
-        let through_seq = last.last().map_or(0, |(seq, _)| *seq);
-        let first = last.first().map_or(through_seq, |(seq, _)| *seq);
-        // A number that is missing here, or was used twice, keeps the empty tag.
-        let tag_of = |seq: u64| {
-            let mut found = last.iter().filter(|(known, _)| *known == seq);
-            match (found.next(), found.next()) {
-                (Some((_, tag)), None) => *tag,
-                _ => Tag::default(),
-            }
-        };
-        let bound = u64::try_from(tags).unwrap_or(u64::MAX);
-        let from = first.max(through_seq.saturating_sub(bound.saturating_sub(1))).max(1);
-        let tags = (from..=through_seq).map(tag_of).collect();
-        Ok(Standing { serial, through_seq, tags })
+/// The revocation that puts `new` in the place of `old`.
+fn superseding(authority: &Authority, old: &Certificate, new: &Certificate) -> RevocationBody {
+    let below = below(authority, &old.serial());
+    RevocationBody {
+        own: Standing::all(old.serial()),
+        successor: Some(new.serial()),
+        descendants: below.iter().map(|c| Standing::all(c.serial())).collect(),
+        reason: "replaced by a certificate with other grants".to_owned(),
+        issuer: old.body().issuer,
     }
 }
 
@@ -371,7 +308,7 @@ fn beyond<'a>(
     below(authority, &old.serial()).into_iter().filter(goes_beyond).collect()
 }
 
-fn words(card: &Card, narrowed: bool, cut: &[Named], dry_run: bool) -> Vec<String> {
+fn words(card: &Card, narrowed: bool, beyond: &[Named], dry_run: bool) -> Vec<String> {
     let name = &card.name;
     let mut words = vec![if dry_run {
         format!("nothing was written; the new certificate of {name} would be:")
@@ -394,11 +331,11 @@ fn words(card: &Card, narrowed: bool, cut: &[Named], dry_run: bool) -> Vec<Strin
                 .to_owned(),
         );
     }
-    if !cut.is_empty() {
-        let names: Vec<&str> = cut.iter().map(|named| named.name.as_str()).collect();
+    if !beyond.is_empty() {
+        let names: Vec<&str> = beyond.iter().map(|named| named.name.as_str()).collect();
         words.push(format!(
-            "these below it go beyond what is left and have to be certified anew; what they \
-             have written so far, as known here, stands: {}",
+            "these below it have more than what is left, which is cut when they renew; \
+             to stop one at once, change or revoke it: {}",
             names.join(", ")
         ));
     }

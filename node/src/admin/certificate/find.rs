@@ -90,7 +90,7 @@ fn not_known(who: &str) -> AdminError {
 
 /// An address code as people write it: digits, or the printed form with its check character, or
 /// `CN` for the country.
-pub(super) fn read_address(text: &str) -> Result<AddressCode, AdminError> {
+pub(crate) fn read_address(text: &str) -> Result<AddressCode, AdminError> {
     let text = text.trim();
     if text == "CN" {
         return Ok(AddressCode::COUNTRY);

@@ -94,6 +94,16 @@ pub enum Lack {
 }
 
 impl Lack {
+    /// How far a grant is from covering: another place is further than another right.
+    pub(super) const fn weight(&self) -> u32 {
+        match self {
+            Self::Elsewhere { .. } => 8,
+            Self::Above { .. } | Self::ExactOnly { .. } => 6,
+            Self::Categories { .. } | Self::OtherDocument { .. } => 3,
+            Self::Rights { .. } | Self::Delegable { .. } => 1,
+        }
+    }
+
     /// What is missing, as the rest of a sentence that begins with the grant.
     pub fn words(&self) -> String {
         match self {
