@@ -27,8 +27,10 @@ pub mod certificate;
 pub mod invitation;
 pub mod issuing;
 pub mod naming;
+pub mod nodes;
 pub mod people;
 pub mod renewal;
+pub mod rotation;
 mod request;
 pub mod sheet;
 

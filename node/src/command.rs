@@ -25,8 +25,10 @@ mod init;
 mod invite;
 mod join;
 pub(crate) mod membership;
+mod node;
 mod operator;
 mod restore;
+mod rotate;
 mod run;
 mod status;
 mod verify;
@@ -67,6 +69,12 @@ enum Command {
     Restore(restore::Restore),
     /// Let a restored node without a parent save changes again.
     Resume(restore::Resume),
+    /// Nodes below this one: how they are, letting one in again.
+    Node(node::Node),
+    /// Make a new key for this node, or with --root for the federation.
+    Rotate(rotate::Rotate),
+    /// Certify the founding node anew with root.key.
+    Renew(rotate::Renew),
     /// People who work at this node.
     Operator(operator::Operator),
     /// Read reference data from files.
@@ -141,6 +149,9 @@ pub fn main() -> ExitCode {
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Resume(command) => command.run(),
+        Command::Node(command) => command.run(),
+        Command::Rotate(command) => command.run(),
+        Command::Renew(command) => command.run(),
         Command::Operator(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Demo(command) => command.run(),

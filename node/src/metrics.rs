@@ -357,6 +357,8 @@ mod tests {
             name: name.to_owned(),
             tier: region.map(|_| Tier::Village),
             region: region.map(|code| AddressCode::parse(code).unwrap()),
+            serial: None,
+            clock_ahead_ms: None,
             role: PeerRole::Child,
             state: LinkState::Live,
             last_success_ms: Some(4_000),

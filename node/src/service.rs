@@ -22,7 +22,7 @@ use cunlian_protocol::session::Identity;
 use quinn::{AsyncUdpSocket, Endpoint, Runtime as _, TokioRuntime};
 use rand::Rng as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::admin::Administration;
 use crate::clock::Clock;
@@ -38,6 +38,7 @@ use crate::status::NodeStatus;
 use crate::web::{WebConfig, WebState, serve};
 
 mod control;
+pub mod journal;
 mod life;
 mod lines;
 mod upkeep;
@@ -221,7 +222,18 @@ impl Service {
         let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
         let upkeep = tokio::spawn(upkeep.run(left, network.events()));
         let committed = network.committed();
-        store.on_commit(move |_| committed());
+        let noted = Arc::new(Notify::new());
+        let note = Arc::clone(&noted);
+        store.on_commit(move |_| {
+            committed();
+            note.notify_one();
+        });
+        let keeper = journal::Keeper::new(
+            store.clone(),
+            Arc::clone(&administration.identity),
+            clock.clone(),
+        );
+        let keeping = tokio::spawn(keeper.run(noted));
         let (status, watching) = watching::start(
             store.clone(),
             &identity,
@@ -247,7 +259,7 @@ impl Service {
                 tracing::error!(%error, "the pages stopped");
             }
         });
-        let tasks = vec![pages, watching, control, upkeep, tokio::spawn(gate.follow())];
+        let tasks = vec![pages, watching, control, upkeep, keeping, tokio::spawn(gate.follow())];
         Ok(Self { network, store, status, places: Places { listen, http }, restart, tasks })
     }
 

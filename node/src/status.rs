@@ -130,6 +130,10 @@ pub struct PeerStatus {
     pub tier: Option<Tier>,
     /// Its own address, once known.
     pub region: Option<AddressCode>,
+    /// Serial of its certificate, once known.
+    pub serial: Option<cunlian_protocol::id::Serial>,
+    /// How far its trusted time was ahead of this node's when it said hello, milliseconds.
+    pub clock_ahead_ms: Option<i64>,
     /// Which way it lies.
     pub role: PeerRole,
     /// What the link is doing.

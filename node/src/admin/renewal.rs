@@ -24,13 +24,14 @@ use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::session::Identity;
-use cunlian_protocol::signing::public_key;
+use cunlian_protocol::signing::{SigningKey, public_key};
 use rusqlite::OptionalExtension as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::rotation::root_key;
 use super::{AdminError, Administration};
-use crate::keystore::{Keystore, ROOT_KEY};
+use crate::keystore::Keystore;
 
 /// What a founder that renewed itself has now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,23 +98,14 @@ impl Administration {
             ));
         }
         let keystore = Keystore::new(&self.data_dir);
-        let root = keystore.key(ROOT_KEY).map_err(|error| {
-            AdminError::new(error)
-                .hint("bring root.key from where it is kept off line, and take it away again")
-        })?;
-        let now_ms = (self.now_ms)();
-        let life_ms = own.not_after_ms.saturating_sub(own.issued_at_ms);
-        let body = CertificateBody {
-            issued_at_ms: now_ms,
-            not_after_ms: now_ms.saturating_add(life_ms),
-            ..own.clone()
-        };
-        let chain = vec![Certificate::issue(&body, &root)];
+        let chain = self.founder_chain(&root_key(&keystore)?, own.subject);
         refuse_any(self.store.add_certificates(&chain)?)?;
         keystore.renew(&chain).map_err(AdminError::new)?;
         self.restart.ask();
         let serial = chain.first().map(|bytes| Serial::of(bytes).to_string()).unwrap_or_default();
-        let renewed = Renewed { serial, not_after_ms: body.not_after_ms };
+        let body = chain.first().and_then(|bytes| Certificate::peek(bytes).ok());
+        let not_after_ms = body.map_or(own.not_after_ms, |body| body.not_after_ms);
+        let renewed = Renewed { serial, not_after_ms };
         Ok(serde_json::to_value(renewed).expect("a result has only JSON types"))
     }
 }
@@ -248,21 +240,32 @@ fn narrows(before: &CertificateBody, next: &CertificateBody) -> bool {
 
 /// Revokes `before` in favour of `next`: its work and that of those below it stands, and nothing
 /// that anybody certifies with it later.
-pub(super) fn replace(
+fn replace(
     store: &Store,
     identity: &Identity,
     before: &Certificate,
     next: &Certificate,
 ) -> Result<(), AdminError> {
     let authority = store.authority();
-    let serial = before.serial();
-    if authority.revocations_of(&serial).iter().any(|known| known.body().successor.is_some()) {
-        return Ok(());
-    }
     let issuer = before.body().issuer.and_then(|issuer| authority.get(&issuer));
     if issuer.is_some_and(|issuer| issuer.body().subject != public_key(&identity.key)) {
         let name = &before.body().name;
         tracing::warn!(name, "its certificate was signed with a key this node has given up");
+        return Ok(());
+    }
+    replace_signed_by(store, &identity.key, before, next)
+}
+
+/// The same, with the key that signed `before`.
+pub(super) fn replace_signed_by(
+    store: &Store,
+    key: &SigningKey,
+    before: &Certificate,
+    next: &Certificate,
+) -> Result<(), AdminError> {
+    let authority = store.authority();
+    let serial = before.serial();
+    if authority.revocations_of(&serial).iter().any(|known| known.body().successor.is_some()) {
         return Ok(());
     }
     let body = RevocationBody {
@@ -272,7 +275,7 @@ pub(super) fn replace(
         reason: "replaced".to_owned(),
         issuer: before.body().issuer,
     };
-    refuse_any(store.add_revocations(&[body.sign(&identity.key)])?)
+    refuse_any(store.add_revocations(&[body.sign(key)])?)
 }
 
 /// The certificates below one, as far as they are known here.

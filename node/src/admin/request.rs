@@ -20,6 +20,16 @@ pub enum Request {
         /// What.
         action: super::certificate::Action,
     },
+    /// New keys, or the founder's next certificate.
+    Rotate {
+        /// Which.
+        action: super::rotation::RotationAction,
+    },
+    /// Something about the nodes below.
+    Nodes {
+        /// What.
+        action: super::nodes::NodesAction,
+    },
     /// Something about the people of the node.
     People {
         /// What.
@@ -58,6 +68,8 @@ impl Administration {
         match request {
             Request::Backup { action } => self.backup(action),
             Request::Certificate { action } => self.certificate(action),
+            Request::Rotate { action } => self.rotate(*action),
+            Request::Nodes { action } => self.nodes(action),
             Request::People { action } => self.people(action),
             Request::Invite(wish) => json(self.invite(wish)?),
             Request::InviteBulk(wish) => json(self.invite_bulk(wish)?),

@@ -207,6 +207,8 @@ fn peer_status(report: &PeerReport, authority: &Authority, addresses: &[String])
         name: report.name.clone().or(address).unwrap_or_default(),
         tier: certificate.map(|certificate| certificate.body().tier),
         region: certificate.map(super::own_region),
+        serial,
+        clock_ahead_ms: session.map(|session| session.clock_offset_ms),
         role,
         state,
         last_success_ms: session.and_then(|session| session.synced_at_ms),

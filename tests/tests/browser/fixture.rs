@@ -260,6 +260,8 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         name: parent.name.to_owned(),
         tier: Some(parent.tier),
         region: AddressCode::parse(parent.code).ok(),
+        serial: None,
+        clock_ahead_ms: None,
         role: PeerRole::Parent,
         state: LinkState::Down,
         last_success_ms: Some(now_ms() - 3 * 3_600_000),

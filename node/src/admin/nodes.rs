@@ -1,0 +1,173 @@
+//! The nodes that this one has certified: how they are, and letting one in again that was copied.
+//!
+//! Of each child the latest certificate counts. What it holds is read from its journal
+//! ([`crate::service::journal`]); whether two machines use it, from its line tokens.
+
+use std::collections::BTreeMap;
+
+use cunlian_protocol::certificate::{AuthorKind, Certificate, Tier};
+use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::revocation::{Revocation, RevocationId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{AdminError, Administration};
+use crate::clock::Judgement;
+use crate::keystore::hex;
+use crate::service::journal::{self, Entry};
+use crate::service::own_region;
+
+/// What is asked about the children.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodesAction {
+    /// All of them.
+    List,
+    /// Lets the machine in that comes next with the identity of this child, which then is
+    /// certified anew.
+    Release {
+        /// Its name, or the beginning of its serial.
+        name: String,
+    },
+    /// Has this machine's own clock believed.
+    BelieveClock,
+}
+
+/// One child.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Child {
+    /// Name in its certificate.
+    pub name: String,
+    /// Its tier.
+    pub tier: Tier,
+    /// Its own address.
+    pub region: String,
+    /// Serial of its certificate.
+    pub serial: Serial,
+    /// End of the certificate, milliseconds since 1970-01-01 UTC.
+    pub not_after_ms: i64,
+    /// Why it is not in force, in words; absent when it is.
+    pub refusal: Option<String>,
+    /// Whether two machines use its identity, or an old state came back.
+    pub forked: bool,
+    /// Whether another certificate waits for it.
+    pub waiting: bool,
+    /// Ids of the revocations known here that its journal does not have.
+    pub lacks: Vec<String>,
+    /// Receipts for what it purged, and how many of them differ from what is held here.
+    pub purges: usize,
+    /// Receipts with a part that differs.
+    pub purges_that_differ: usize,
+    /// Alarms in its journal: two changes with one number, two machines with one identity.
+    pub alarms: Vec<Entry>,
+}
+
+impl Administration {
+    /// Does it.
+    pub fn nodes(&self, action: &NodesAction) -> Result<Value, AdminError> {
+        match action {
+            NodesAction::List => to_json(self.children()?),
+            NodesAction::Release { name } => to_json(self.release_child(name)?),
+            NodesAction::BelieveClock => {
+                self.clock.believe_system();
+                to_json(self.clock.check() == Judgement::Unknown)
+            }
+        }
+    }
+
+    /// The nodes certified by this one, by address and name.
+    pub fn children(&self) -> Result<Vec<Child>, AdminError> {
+        let authority = self.store.authority();
+        let forked = self.store.forked()?;
+        let waiting = self.waiting_subjects()?;
+        let now_ms = (self.now_ms)();
+        let mut children = Vec::new();
+        for certificate in self.latest().into_values() {
+            let journal = journal::journal_of(&self.store, &certificate)?;
+            let body = certificate.body();
+            let held = |id: &RevocationId| journal.revocations.contains_key(id);
+            let lacks = authority.revocations().map(Revocation::id).filter(|id| !held(id));
+            children.push(Child {
+                name: body.name.clone(),
+                tier: body.tier,
+                region: own_region(&certificate).to_string(),
+                serial: certificate.serial(),
+                not_after_ms: body.not_after_ms,
+                refusal: authority.valid_at(&certificate, now_ms).err().map(|r| r.to_string()),
+                forked: forked.contains(&body.subject),
+                waiting: waiting.contains(&body.subject),
+                lacks: lacks.map(|id| hex(&id.0)).collect(),
+                purges: journal.purges.len(),
+                purges_that_differ: journal.purges.iter().filter(|p| !p.differs.is_empty()).count(),
+                alarms: journal.alarms.into_iter().map(|(_, alarm)| alarm).collect(),
+            });
+        }
+        children.sort_by(|one, other| (&one.region, &one.name).cmp(&(&other.region, &other.name)));
+        Ok(children)
+    }
+
+    /// Of each key certified by this node the latest certificate. A key that was changed for
+    /// another is left out.
+    fn latest(&self) -> BTreeMap<PublicKey, Certificate> {
+        let authority = self.store.authority();
+        let is_child = |certificate: &&Certificate| {
+            let issuer = certificate.body().issuer.and_then(|issuer| authority.get(&issuer));
+            certificate.body().kind == AuthorKind::Node
+                && issuer.is_some_and(|issuer| self.identity.is_own_key(&issuer.body().subject))
+        };
+        let mut latest: BTreeMap<PublicKey, Certificate> = BTreeMap::new();
+        for certificate in authority.certificates().filter(is_child) {
+            let newer = |known: &Certificate| {
+                let at = |c: &Certificate| (c.body().issued_at_ms, c.serial());
+                at(certificate) > at(known)
+            };
+            let subject = certificate.body().subject;
+            if latest.get(&subject).is_none_or(newer) {
+                latest.insert(subject, certificate.clone());
+            }
+        }
+        latest.retain(|subject, certificate| {
+            let revocations = authority.revocations_of(&certificate.serial()).iter();
+            let successors = revocations.filter_map(|revocation| revocation.body().successor);
+            let mut successors = successors.filter_map(|serial| authority.get(&serial));
+            !successors.any(|successor| successor.body().subject != *subject)
+        });
+        latest
+    }
+
+    fn release_child(&self, name: &str) -> Result<Child, AdminError> {
+        let children = self.children()?;
+        let is_named = |child: &&Child| {
+            child.name == name || (name.len() >= 4 && child.serial.to_string().starts_with(name))
+        };
+        let named: Vec<&Child> = children.iter().filter(is_named).collect();
+        let [child] = named.as_slice() else {
+            return Err(AdminError::new(format!("{} children are named {name}", named.len()))
+                .hint("cunlian node list shows names and serials"));
+        };
+        let subject = self.store.authority().get(&child.serial).map(|c| c.body().subject);
+        let released = match subject {
+            Some(subject) => self.store.release(&subject)?,
+            None => false,
+        };
+        if released {
+            return Ok((*child).clone());
+        }
+        Err(AdminError::new(format!("{} is not kept out", child.name))
+            .hint("only a child whose identity two machines used is released"))
+    }
+
+    fn waiting_subjects(&self) -> Result<Vec<PublicKey>, AdminError> {
+        let subjects = self.store.read(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT subject FROM pending_certificate")?;
+            let subjects = select.query_map([], |row| Ok(PublicKey(row.get(0)?)))?;
+            subjects.collect()
+        })?;
+        Ok(subjects)
+    }
+}
+
+fn to_json(value: impl Serialize) -> Result<Value, AdminError> {
+    serde_json::to_value(value).map_err(AdminError::new)
+}
