@@ -19,7 +19,7 @@ use cunlian_node::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
-use cunlian_protocol::id::{Serial, Signature};
+use cunlian_protocol::id::{PublicKey, Serial, Signature};
 use cunlian_protocol::session::{Channel, Identity};
 use cunlian_protocol::signing::{self, Context, SigningKey, public_key};
 use cunlian_protocol::wire::{
@@ -53,6 +53,19 @@ pub struct Stolen {
     pub hostile: Hostile,
     /// The certificate itself.
     pub certificate: Certificate,
+    /// Root key of its federation.
+    pub root: PublicKey,
+}
+
+impl Stolen {
+    /// With a chain that verifies up to `root`.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn new(hostile: Hostile, root: PublicKey) -> Self {
+        let certificate = Authority::new(root).verify_chain(&hostile.chain);
+        Self { hostile, certificate: certificate.expect("the chain verifies"), root }
+    }
 }
 
 /// One connection of the hostile node.
@@ -99,9 +112,7 @@ impl Hostile {
             ..own.clone()
         };
         let chain = [chain, vec![Certificate::issue(&body, &key)]].concat();
-        let root = Keystore::new(issuer).root().expect("the directory has a root key");
-        let certificate = Authority::new(root).verify_chain(&chain).expect("the node may issue it");
-        Stolen { hostile: Self::new(subject_key, chain), certificate }
+        Stolen::new(Self::new(subject_key, chain), root(issuer))
     }
 
     /// Its own certificate, which it shows last.
@@ -177,8 +188,12 @@ impl Hostile {
 
 /// Key and certificates of a data directory.
 pub fn stolen(data_dir: &Path) -> Stolen {
-    let Identity { certificate, chain, key, .. } = identity(data_dir);
-    Stolen { hostile: Hostile::new(key, chain), certificate }
+    let Identity { chain, key, .. } = identity(data_dir);
+    Stolen::new(Hostile::new(key, chain), root(data_dir))
+}
+
+fn root(data_dir: &Path) -> PublicKey {
+    Keystore::new(data_dir).root().expect("the directory has a root key")
 }
 
 fn identity(data_dir: &Path) -> Identity {
@@ -205,6 +220,16 @@ impl Line {
     pub async fn hear(&mut self) -> Result<Frame, String> {
         let read = timeout(PATIENCE, self.read()).await;
         read.expect("the node answers or closes")
+    }
+
+    /// The next frame; a batch is acknowledged, without a receipt, so that more may come.
+    pub async fn take(&mut self) -> Result<Frame, String> {
+        let frame = self.hear().await;
+        if let Ok(Frame::Batch { batch, .. }) = &frame {
+            let (refused, receipt) = (Bounded(Vec::new()), Bounded(Vec::new()));
+            self.say(&Message::Ack { batch: *batch, refused, receipt }).await;
+        }
+        frame
     }
 
     /// Listens until the node says goodbye.

@@ -2,13 +2,14 @@
 //!
 //! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
-//! [`hostile`] is a node that breaks the rules of the protocol; [`traces`] looks for what it left;
+//! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make; [`traces`] looks for what it left;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
 //! [`purging`] a town that loses a village.
 //!
 //! Nothing here is part of the product. Start reading at the suites themselves, in
 //! `tests/tests/`; each is named for what it shows.
 
+pub mod authored;
 pub mod federation;
 pub mod hostile;
 pub mod member;

@@ -37,7 +37,7 @@ pub struct Scene {
 impl Scene {
     /// A hostile machine of the village `own` at the town of a layout.
     pub fn new(layout: &Layout, thief: Stolen, own: AddressCode, other: &Node) -> Self {
-        let Stolen { hostile, certificate } = thief;
+        let Stolen { hostile, certificate, .. } = thief;
         Self {
             thief: hostile,
             certificate,
