@@ -38,6 +38,7 @@ mod backup;
 mod checking;
 mod commit;
 mod counts;
+mod effect;
 mod erasure;
 mod health;
 mod ingest;
@@ -63,6 +64,7 @@ mod writer;
 
 pub use backup::{StoreCopy, check_copy};
 pub use counts::{CategoryCounts, Counts};
+pub use effect::Effect;
 pub use health::{Fault, Health};
 pub use local::WriteError;
 pub use opening::OpenError;

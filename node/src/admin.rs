@@ -24,12 +24,15 @@ use crate::service::{ControlError, Restart, StartError, open_store, send_request
 
 pub mod backup;
 pub mod certificate;
+pub mod erasure;
 pub mod invitation;
 pub mod issuing;
 pub mod naming;
 pub mod nodes;
 pub mod people;
 pub mod renewal;
+pub mod review;
+pub mod revocation;
 pub mod rotation;
 mod request;
 pub mod sheet;

@@ -20,6 +20,7 @@ mod backup;
 mod bench;
 mod cert;
 mod demo;
+mod erase;
 mod import;
 mod init;
 mod invite;
@@ -29,6 +30,8 @@ mod node;
 mod operator;
 mod restore;
 mod rotate;
+mod review;
+mod revoke;
 mod run;
 mod status;
 mod verify;
@@ -55,6 +58,12 @@ enum Command {
     Issue(membership::Issue),
     /// Take over the certificate that the parent issued.
     Accept(membership::Accept),
+    /// Take a certificate back: nothing its holder does from now on is accepted anywhere.
+    Revoke(revoke::Revoke),
+    /// Decide about what revoked authors left in documents of others.
+    Review(review::Review),
+    /// Erase a document, or all there is of a person, at every node.
+    Erase(erase::Erase),
     /// Run the node of a data directory.
     Run(run::Run),
     /// Show how the node and its links are.
@@ -142,6 +151,9 @@ pub fn main() -> ExitCode {
         Command::Request(command) => command.run(),
         Command::Issue(command) => command.run(),
         Command::Accept(command) => command.run(),
+        Command::Revoke(command) => command.run(),
+        Command::Review(command) => command.run(),
+        Command::Erase(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Verify(command) => command.run(),

@@ -109,9 +109,13 @@ pub(super) struct Range {
 
 impl Range {
     pub(super) fn of(prefix: &KeyPrefix) -> Self {
+        let end = prefix.end().unwrap_or_else(|| Self::all().end);
+        Self { start: prefix.as_bytes().to_vec(), end }
+    }
+
+    pub(super) fn all() -> Self {
         // Longer than any key, so that it ends the last category too.
-        let beyond_all = || vec![u8::MAX; 128];
-        Self { start: prefix.as_bytes().to_vec(), end: prefix.end().unwrap_or_else(beyond_all) }
+        Self { start: Vec::new(), end: vec![u8::MAX; 128] }
     }
 }
 

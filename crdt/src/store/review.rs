@@ -24,9 +24,13 @@ pub struct ToReview {
 }
 
 impl Store {
-    /// Tainted changes under `prefix` that nobody has decided about, in key order of their
+    /// Tainted changes under `prefix`, or anywhere, that nobody has decided about, in key order of their
     /// documents, at most `limit`.
-    pub fn to_review(&self, prefix: &KeyPrefix, limit: usize) -> Result<Vec<ToReview>, Fault> {
+    pub fn to_review(
+        &self,
+        prefix: Option<&KeyPrefix>,
+        limit: usize,
+    ) -> Result<Vec<ToReview>, Fault> {
         let authority = self.authority();
         self.inner.readers.with(|connection| {
             let keys = unreviewed(connection, prefix, limit)?;
@@ -63,10 +67,10 @@ impl Store {
 
 fn unreviewed(
     connection: &Connection,
-    prefix: &KeyPrefix,
+    prefix: Option<&KeyPrefix>,
     limit: usize,
 ) -> rusqlite::Result<Vec<(Home, ChangeId)>> {
-    let Range { start, end } = Range::of(prefix);
+    let Range { start, end } = prefix.map_or_else(Range::all, Range::of);
     let mut select = connection.prepare_cached(
         "SELECT key FROM tainted WHERE key >= ?1 AND key < ?2 AND reviewed = 0 \
          ORDER BY key LIMIT ?3",

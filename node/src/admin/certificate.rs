@@ -39,6 +39,8 @@ pub mod grant;
 pub mod tree;
 pub mod why;
 
+pub(crate) use find::read_address;
+
 const DAY_MS: i64 = 86_400_000;
 
 /// What is asked about certificates.

@@ -55,6 +55,17 @@ pub enum Request {
         /// Where the new node reaches this one.
         address: Option<std::net::SocketAddr>,
     },
+    /// Takes a certificate back; answered with a [`super::revocation::Revoked`].
+    Revoke(super::revocation::Wish),
+    /// All revocations and who has them.
+    RevokeList,
+    /// What revoked authors left.
+    Review {
+        /// What.
+        action: super::review::ReviewAction,
+    },
+    /// Erases documents; answered with a [`super::erasure::Erased`].
+    Erase(super::erasure::Wish),
     /// Reasons of the changes refused last, newest first.
     Quarantine {
         /// At most this many.
@@ -78,6 +89,10 @@ impl Administration {
             Request::IssueRequest { request, lifetime_ms, address } => {
                 json(self.issue_request(request, *lifetime_ms, *address)?)
             }
+            Request::Revoke(wish) => json(self.revoke(wish)?),
+            Request::RevokeList => json(self.revocations()?),
+            Request::Review { action } => self.review(action),
+            Request::Erase(wish) => json(self.erase(wish)?),
             Request::Quarantine { limit } => {
                 let refused = self.store.quarantine(*limit)?;
                 let reasons: Vec<String> = refused.into_iter().map(|entry| entry.reason).collect();

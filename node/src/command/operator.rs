@@ -262,7 +262,7 @@ fn new_password(name: &str) -> Result<Password, Failure> {
     Ok(password)
 }
 
-fn secret(prompt: &str) -> Result<Password, Failure> {
+pub(super) fn secret(prompt: &str) -> Result<Password, Failure> {
     if stdin().is_terminal() {
         let terminal = Term::stderr();
         if !terminal.is_term() {

@@ -24,7 +24,7 @@ fn delete(home: Home, field: &str) -> Write {
 
 fn to_review(store: &Store) -> Vec<ChangeId> {
     let all = KeyPrefix::category(Category::TICKET);
-    let list = store.to_review(&all, 100).unwrap();
+    let list = store.to_review(Some(&all), 100).unwrap();
     list.into_iter().map(|entry| entry.tainted.writer.change).collect()
 }
 
@@ -62,7 +62,7 @@ fn a_change_is_taken_back() {
     write(&town, &world.town, vec![put(at(1), "since", "new"), append(at(1), "{\"n\":3}")]);
     learn(&town, &[revocation(&dismissed, &world.town, 0, &[])]);
     assert_eq!(to_review(&town), fallen);
-    let entry = &town.to_review(&KeyPrefix::document(&at(1)), 9).unwrap()[0];
+    let entry = &town.to_review(Some(&KeyPrefix::document(&at(1))), 9).unwrap()[0];
     assert_eq!(entry.tainted.deeds.len(), 5);
     assert!(entry.tainted.deeds.contains(&Deed::Delete { field: "gone".to_owned() }));
     let reverting = write(&town, &world.town, vec![review(at(1), fallen[0], false)]);

@@ -1,0 +1,166 @@
+//! Erasing documents for a person's right to it (PIPL art. 47).
+//!
+//! What is known of one person is in several documents, one for each kind of data: with
+//! [`Wish::person`] all of them go at once. What this node does not hold it cannot erase: the
+//! answer names the kinds of data that were not found here, to be erased where they are kept.
+
+use cunlian_crdt::document::Author;
+use cunlian_governance::catalogue::{Class, Part};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::region::Region;
+use serde::{Deserialize, Serialize};
+
+use super::certificate::{Desk, read_address};
+use super::naming::{category_name, parse_category};
+use super::people::Password;
+use super::review::in_words;
+use super::{AdminError, Administration};
+
+/// What is to be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// Address code of the document.
+    pub address: String,
+    /// Name of its category.
+    pub category: String,
+    /// The document, 32 hexadecimal digits.
+    pub document: String,
+    /// Whether to erase every part of the record that the document is one of.
+    pub person: bool,
+    /// Why, in up to 400 bytes; it must not repeat what is erased.
+    pub reason: String,
+    /// Login of the person who erases.
+    pub login: String,
+    /// The person's password.
+    pub password: Password,
+}
+
+/// What was erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// The documents.
+    pub documents: Vec<ErasedDocument>,
+    /// Kinds of data of the record of which there is nothing here; another node may hold them.
+    pub not_here: Vec<String>,
+    /// Whether the bytes are out of the files already; else they are after the next start.
+    pub compacted: bool,
+}
+
+/// One document that was erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedDocument {
+    /// Name of its category.
+    pub category: String,
+    /// Its address.
+    pub address: String,
+    /// Its id, 32 hexadecimal digits.
+    pub document: String,
+    /// The change that erased it.
+    pub change: String,
+}
+
+impl Administration {
+    /// Erases a document, or all parts of a record.
+    pub fn erase(&self, wish: &Wish) -> Result<Erased, AdminError> {
+        let author = self.acting_as(&wish.login, &wish.password)?;
+        self.erase_as(&author, wish)
+    }
+
+    /// The same for somebody whose key is open already; login and password are not looked at.
+    pub fn erase_as(&self, author: &Author, wish: &Wish) -> Result<Erased, AdminError> {
+        let desk = self.desk()?;
+        let home = read_home(&desk, wish)?;
+        let homes = if wish.person { parts(&desk, &home)? } else { vec![home] };
+        let mut here = Vec::new();
+        let mut not_here = Vec::new();
+        for home in homes {
+            if self.store.view(&home)?.is_some() {
+                here.push(home);
+            } else {
+                not_here.push(category_name(home.category, &desk.catalogue));
+            }
+        }
+        if here.is_empty() {
+            return Err(AdminError::new("there is no such document here")
+                .hint("check address, category and document; it may be kept at another node"));
+        }
+        let changes = self.store.erase(author, &here, wish.reason.trim(), (self.now_ms)());
+        let changes = changes.map_err(in_words)?;
+        let documents = here.iter().zip(changes).map(|(home, change)| ErasedDocument {
+            category: category_name(home.category, &desk.catalogue),
+            address: home.address.as_str().to_owned(),
+            document: home.document.to_string(),
+            change: change.to_string(),
+        });
+        let compacted = !self.store.is_compaction_due()?;
+        Ok(Erased { documents: documents.collect(), not_here, compacted })
+    }
+}
+
+fn read_home(desk: &Desk<'_>, wish: &Wish) -> Result<Home, AdminError> {
+    let category = parse_category(&wish.category, &desk.catalogue).map_err(AdminError::new)?;
+    let document = wish.document.trim().parse().map_err(|_| {
+        AdminError::new(format!("{:?} is not the id of a document", wish.document))
+            .hint("it has 32 hexadecimal digits")
+    })?;
+    Ok(Home { category, address: read_address(&wish.address)?, document })
+}
+
+/// Every part of the record that a document is one of.
+fn parts(desk: &Desk<'_>, home: &Home) -> Result<Vec<Home>, AdminError> {
+    let Some((class, part)) = class_of(desk, home.category) else {
+        let name = category_name(home.category, &desk.catalogue);
+        return Err(AdminError::new(format!("{name} is no part of a record of the library"))
+            .hint("without --person the one document is erased"));
+    };
+    let Some(base) = base_of(desk, class, part, home)? else {
+        return Err(AdminError::new("the record that this document is part of is not here")
+            .hint("give the document of its base part, or erase this part without --person"));
+    };
+    // A class whose fields were changed may still have documents of a part it has no field for.
+    Ok(Part::ALL.into_iter().map(|part| class.home(part, home.address, base)).collect())
+}
+
+fn class_of<'a>(desk: &'a Desk<'_>, category: Category) -> Option<(&'a Class, Part)> {
+    let (number, part) = category.class_and_part()?;
+    Some((desk.catalogue.by_number(number)?, Part::from_number(part)?))
+}
+
+/// The base document of a record. Other parts have ids made from it, which cannot be turned back,
+/// so the records at the address are tried.
+fn base_of(
+    desk: &Desk<'_>,
+    class: &Class,
+    part: Part,
+    home: &Home,
+) -> Result<Option<DocumentId>, AdminError> {
+    if part == Part::Base {
+        return Ok(Some(home.document));
+    }
+    let bases = documents_at(desk, class.category(Part::Base), home.address)?;
+    let is_base = |base: &DocumentId| class.home(part, home.address, *base) == *home;
+    Ok(bases.into_iter().find(is_base))
+}
+
+fn documents_at(
+    desk: &Desk<'_>,
+    category: Category,
+    address: AddressCode,
+) -> Result<Vec<DocumentId>, AdminError> {
+    let prefix = KeyPrefix::region(category, &Region::exact(address));
+    let start = prefix.as_bytes().to_vec();
+    let end = prefix.end().unwrap_or_else(|| vec![u8::MAX; 64]);
+    let found = desk.store.read(|connection| {
+        let mut select = connection
+            .prepare_cached("SELECT prefix FROM document WHERE prefix >= ?1 AND prefix < ?2")?;
+        let rows = select.query_map((start, end), |row| {
+            Ok(row.get_ref(0)?.as_blob()?.last_chunk().copied().map(DocumentId))
+        })?;
+        rows.collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
