@@ -326,7 +326,7 @@ fn play(node: &Node, home: &Home, what: u8, at_ms: i64) -> Option<(ChangeId, Rea
     let seen = read(node, home);
     let write = match ticket.act(&action, "test") {
         Ok(write) => write,
-        Err(_) if what % 3 == 0 && !is_signing => action.write(*home, "test"),
+        Err(_) if what.is_multiple_of(3) && !is_signing => action.write(*home, "test"),
         Err(_) => return None,
     };
     let ids = node.store.write(&node.author, vec![write], at_ms).unwrap();
@@ -362,7 +362,9 @@ fn sign_offs_are_the_same_at_every_node() {
         let homes = BTreeSet::from([home]);
         let first = case.scenes.into_iter().next().unwrap();
         village.write(vec![first.write], first.at_ms);
-        nodes.iter().for_each(|other| village.send(&homes, other));
+        for other in &nodes {
+            village.send(&homes, other);
+        }
         let mut signed: BTreeMap<ChangeId, Read> = BTreeMap::new();
         for (minute, step) in (1..).zip(moves) {
             match step {

@@ -114,3 +114,58 @@ async fn calls_without_session_or_token_are_refused() {
         assert!(matches!(refused, Err(ureq::Error::StatusCode(401))), "{refused:?}");
     });
 }
+
+/// Shows that a program moves a record with what its person may take along, once, and that it
+/// signs a result only by saying what it read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_moved_and_a_result_signed() {
+    let node = Node::town().await;
+    tokio::task::block_in_place(|| {
+        let caller = Caller::log_in(&node, "li");
+        let record = json!({
+            "class": "population",
+            "address": "370322102310",
+            "document": "0123456789abcdef0123456789abcdef",
+            "fields": { "name": "张三", "sex": "男", "phone": "13800138000" },
+        });
+        let (status, body) = caller.send("POST", "records", &record);
+        assert_eq!(status, 201, "{body}");
+        let path = "records/3000/370322102310/0123456789abcdef0123456789abcdef";
+        let to = |village: &str| json!({ "village": village });
+        let (status, body) = caller.send("POST", &format!("{path}/move"), &to("370322102999"));
+        assert_eq!((status, &body["field"]), (422, &json!("village")), "{body}");
+        let (status, moved) = caller.send("POST", &format!("{path}/move"), &to("370322102203"));
+        assert_eq!((status, moved["changes"].as_array().unwrap().len()), (201, 4), "{moved}");
+        assert_eq!(moved["parts"], json!(["base", "contact"]));
+        assert_eq!(moved["left_behind"], json!(["identity", "health", "welfare", "minors"]));
+        let (status, again) = caller.send("POST", &format!("{path}/move"), &to("370322102203"));
+        assert_eq!((status, &again["changes"]), (200, &json!([])), "{again}");
+        let (_, old) = caller.get(path);
+        assert_eq!(old["moved_to"]["document"], moved["document"]);
+        let edit = json!({ "fields": { "name": "李四" } });
+        assert_eq!(caller.send("PUT", path, &edit).0, 409);
+        let document = moved["document"].as_str().unwrap();
+        let (_, new) = caller.get(&format!("records/3000/370322102203/{document}"));
+        assert_eq!(new["fields"]["phone"], "13800138000");
+        assert_eq!(new["moved_from"]["address"], "370322102310");
+    });
+    let node = Node::town_with_leader().await;
+    tokio::task::block_in_place(|| {
+        let caller = Caller::log_in(&node, "sun");
+        let report = json!({ "village": "370322102299", "channel": "walk_in", "text": "路灯不亮" });
+        let (status, ticket) = caller.send("POST", "tickets", &report);
+        assert_eq!((status, &ticket["address"]), (201, &json!("370322102310")), "{ticket}");
+        let document = ticket["document"].as_str().unwrap();
+        let path = format!("tickets/370322102310/{document}");
+        let act = |body: Value| caller.send("POST", &format!("{path}/operations"), &body);
+        assert_eq!(act(json!({ "op": "accept", "kind": "other" })).0, 200);
+        assert_eq!(act(json!({ "op": "feedback", "text": "已修好" })).0, 200);
+        assert_eq!(act(json!({ "op": "sign_off", "text": "同意" })).0, 422);
+        assert_eq!(act(json!({ "op": "sign_off", "digest": "00", "text": "同意" })).0, 409);
+        let digest = caller.get(&path).1["digest"].clone();
+        let (status, body) = act(json!({ "op": "sign_off", "digest": digest, "text": "同意" }));
+        assert_eq!(status, 200, "{body}");
+        let (_, signed) = caller.get(&path);
+        assert_eq!(signed["sign_offs"][0]["standing"], "stands", "{signed}");
+    });
+}

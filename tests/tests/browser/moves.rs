@@ -160,8 +160,7 @@ async fn a_form_names_what_it_leaves_out() {
         let form = format!("{href}/edit");
         let saved = plain.submit(&form, &form, &[("phone", "13900139001")]);
         assert!(saved.text.contains("13900139001"), "{}", saved.text);
-        let home =
-            (record_class().home(Part::Base, code("370322102310"), DocumentId([5; 16]))).to_owned();
+        let home = record_class().home(Part::Base, code("370322102310"), DocumentId([5; 16]));
         let base = node.store.view(&home).unwrap().unwrap();
         assert_eq!(base.fields["phone_masked"].current.text, "139****9001");
         plain.submit(&form, &form, &[("phone", "")]);
@@ -189,14 +188,14 @@ async fn a_joined_village_is_listed_with_its_successor() {
             assert!(page.contains("苑大明") && page.contains("旧小满"), "{asked}: {page}");
             assert!(page.contains("旧苑村（已并入苑兴村）"), "{asked}: {page}");
         }
-        let note = "旧苑村已并入苑兴村 370322102310";
-        assert!(plain.get("/records?q=370322102299").text.contains(note));
-        assert!(plain.get(&old).text.contains(note));
+        let words = "旧苑村已并入苑兴村 370322102310";
+        assert!(plain.get("/records?q=370322102299").text.contains(words));
+        assert!(plain.get(&old).text.contains(words));
         let form = "/records/new/population";
         let fields = [("name", "张三"), ("sex", "男"), ("address", "370322102299")];
         let refused = plain.submit(form, form, &fields);
         assert_eq!(refused.status, 422);
-        assert!(refused.text.contains(note), "{}", refused.text);
+        assert!(refused.text.contains(words), "{}", refused.text);
         let scanned = plain.get("/p/370322102299").text;
         assert!(scanned.contains("已并入"), "{scanned}");
     });
