@@ -43,6 +43,21 @@ fn sync_gives_its_figures_and_equal_stores() {
     assert_eq!((edited, conflicts), (Some(RECORDS / 100), Some(RECORDS / 100)), "{text}");
 }
 
+/// Shows that `bench identity` gives every figure it promises, for a chain of four, and that asking
+/// about a known certificate costs less than checking its chain. No figure of speed is looked at.
+#[test]
+fn identity_gives_its_figures() {
+    let text = run_well(["bench", "identity", "--json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let figure = |name: &str| report.pointer(&format!("/chain/{name}")).and_then(Value::as_f64);
+    let names = ["bytes", "fresh_us", "limit_us", "limit_share", "known_us", "may_us", "valid_us"];
+    for name in names {
+        assert!(figure(name).is_some_and(|value| value > 0.0), "{name} in {text}");
+    }
+    assert_eq!(figure("certificates"), Some(4.0), "{text}");
+    assert!(figure("may_us") < figure("fresh_us"), "{text}");
+}
+
 /// Shows that a benchmark does not write into a directory where something is: a cold copy into a
 /// store that has data would measure nothing, and the data may be somebody's.
 #[test]
