@@ -98,16 +98,18 @@ pub(crate) fn read_address(text: &str) -> Result<AddressCode, AdminError> {
     // Digits alone are never taken for a code with a check digit: 33010 is not 3301 and a 0.
     let digits_only = text.bytes().all(|byte| byte.is_ascii_digit());
     let read = if digits_only { AddressCode::parse(text) } else { AddressCode::parse_plate(text) };
-    read.map_err(|error| match error {
-        AddressError::Length { got } => between_segments(text, got),
-        other => AdminError::new(format!("{text:?} is not an address: {other}"))
-            .hint("an address is 370322102310, or as printed: 370322 102 310-V"),
+    read.map_err(|error| {
+        if let AddressError::Length { got } = error {
+            return between_segments(text, got);
+        }
+        AdminError::new(format!("{text:?} is not an address: {error}"))
+            .hint("an address is 370322102310, or as printed: 370322 102 310-V")
     })
 }
 
 /// What to say of digits that end inside of a segment.
 fn between_segments(text: &str, got: usize) -> AdminError {
-    let whole = Level::ALL.into_iter().filter(|level| level.digits() <= got).next_back();
+    let whole = Level::ALL.into_iter().rfind(|level| level.digits() <= got);
     let (Some(whole), true) = (whole, text.is_ascii()) else {
         return AdminError::new(format!("{text:?} is not an address"));
     };
