@@ -241,7 +241,7 @@ async fn a_login_renews_the_certificate() {
         let before = entry().certificate;
         node.ahead_ms.store(4 * 365 * DAY_MS, Ordering::Relaxed);
         Plain::new(&node.url).log_in("wang");
-        assert_eq!(entry().earlier, [before.clone()]);
+        assert_eq!(entry().earlier, std::slice::from_ref(&before));
         assert_ne!(entry().certificate, before);
         assert!(node.store.authority().get(&Serial::of(&entry().certificate)).is_some());
     });

@@ -185,8 +185,16 @@ impl Node {
             public_url: url.clone(),
         });
         tokio::spawn(serve(listener, web));
-        let _directory = directory;
-        Self { url, store, status, operator, author, administration, ahead_ms, _directory }
+        Self {
+            url,
+            store,
+            status,
+            operator,
+            author,
+            administration,
+            ahead_ms,
+            _directory: directory,
+        }
     }
 
     /// Puts in a small generated library and tickets in every state, and the story, as far as the
