@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use cunlian_node::keystore::{Keystore, NODE_KEY};
 use cunlian_protocol::enrolment::{JoinReply, RefusalCode, Token};
 use cunlian_protocol::id::PublicKey;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE};
-use cunlian_tests::program::{files, run, run_refused, run_well, wait_for};
+use cunlian_tests::program::{Running, command, files, run, run_refused, run_well, wait_for};
 use serde_json::Value;
 
 use office::Office;
@@ -122,6 +123,26 @@ fn a_join_cut_before_the_answer_is_run_again() {
     assert!(errors.contains("already used"), "{errors}");
     run_well(machine.join(&invited.token));
     assert!(machine.path.join("node.chain").exists());
+}
+
+/// Shows that a join killed as soon as the machine has its certificate goes on by the same command:
+/// nobody is asked again, and the copy becomes complete and sound.
+#[test]
+fn a_join_killed_while_copying_goes_on() {
+    let county = Office::found(COUNTY, "高青县");
+    county.write_tickets(3_000);
+    let county = county.open();
+    let invited = county.invite(TOWN, "高城镇", &[]);
+    let machine = county.machine("town");
+    let mut joining = command(machine.join(&invited.token));
+    joining.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let joining = Running(joining.spawn().unwrap());
+    wait_for("the certificate", || machine.path.join("node.chain").exists());
+    drop(joining);
+    let again: Value = serde_json::from_str(&run_well(machine.join(&invited.token))).unwrap();
+    assert_eq!((&again["in_step"], &again["documents"]), (&true.into(), &3_000.into()));
+    assert_eq!(again["parent_clock_ms"], Value::Null, "the parent was not asked again");
+    run_well(["verify", "--data-dir", &machine.text()]);
 }
 
 /// Shows that a machine that belongs somewhere already is not changed by any token, and says so.

@@ -120,7 +120,7 @@ impl Enrolment {
             Err(refusal) => return Ok(Err((None, refusal))),
         };
         let channel = tls::channel(connection);
-        if !channel.is_some_and(|channel| request.verify(&channel).is_ok()) {
+        if channel.is_none_or(|channel| request.verify(&channel).is_err()) {
             return Ok(Err((Some(request), Refusal::new(RefusalCode::Malformed))));
         }
         let (administration, asked) = (self.administration.clone(), request.clone());

@@ -93,6 +93,7 @@ mod tests {
             let (x, y) = (place(at % code.width()), place(at / code.width()));
             assert_eq!(picture.get_pixel(x, y).0 == [0], color == Color::Dark, "{x} {y}");
         }
-        assert_eq!(picture.get_pixel(QUIET as u32 * PIXELS as u32 - 1, 100).0, [255]);
+        let edge = u32::try_from(QUIET * PIXELS - 1).unwrap();
+        assert_eq!(picture.get_pixel(edge, 100).0, [255]);
     }
 }

@@ -310,14 +310,14 @@ mod tests {
         let server = tls::server(&key(2), &[ALPN]).unwrap();
         let parent = Endpoint::server(server, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let token = token(parent.local_addr().unwrap());
-        let served = tokio::spawn(async move {
+        let answering = tokio::spawn(async move {
             while let Some(incoming) = parent.accept().await {
                 assert!(incoming.await.is_err(), "there is no protocol in common");
             }
         });
         let error = ask(&key(3), &token, 0).await.unwrap_err();
         assert!(matches!(error, AskError::TooOld { .. }), "{error}");
-        served.abort();
+        answering.abort();
     }
 
     fn certificate(subject: u8, issuer: Option<&Certificate>, by: u8, name: &str) -> Vec<u8> {
