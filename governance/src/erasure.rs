@@ -87,7 +87,7 @@ mod tests {
 
     /// Carries out writes on documents in memory, the text of each field alone.
     fn apply(documents: &mut BTreeMap<Home, DocumentView>, writes: Vec<Write>) {
-        let writer = Writer {
+        let by = Writer {
             author: Serial([1; 16]),
             seq: 1,
             recorded_at_ms: 1,
@@ -109,7 +109,7 @@ mod tests {
             for edit in write.edits {
                 match edit {
                     Edit::Put { field, text } => {
-                        let current = FieldValue { text, writer: writer.clone() };
+                        let current = FieldValue { text, writer: by.clone() };
                         view.fields.insert(field, FieldView { current, others: Vec::new() });
                     }
                     Edit::Delete { field } => drop(view.fields.remove(&field)),
