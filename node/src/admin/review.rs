@@ -6,7 +6,8 @@
 use cunlian_crdt::document::{Author, Deed, Edit, Write};
 use cunlian_crdt::store::WriteError;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::ChangeId;
+use cunlian_protocol::id::{ChangeId, Serial};
+use cunlian_protocol::rights::Rights;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Named;
@@ -124,6 +125,21 @@ impl Administration {
             }
         });
         Ok(list.collect())
+    }
+
+    /// Those of them that `author` may read, at most `limit`.
+    pub fn to_review_by(&self, author: &Serial, limit: usize) -> Result<Vec<Entry>, AdminError> {
+        let authority = self.store.authority();
+        let tainted = self.store.to_review(None, limit)?;
+        let may_read = |home| authority.may(author, Rights::READ, home).is_ok();
+        let readable: Vec<String> = tainted
+            .iter()
+            .filter(|entry| may_read(&entry.home))
+            .map(|entry| entry.tainted.writer.change.to_string())
+            .collect();
+        let mut entries = self.to_review(limit)?;
+        entries.retain(|entry| readable.contains(&entry.change));
+        Ok(entries)
     }
 
     /// Says as `author` that a change stays, or takes it back.

@@ -27,13 +27,17 @@ use crate::admin::{AdminError, Administration};
 use crate::text::Text;
 
 mod invitations;
+mod nodes;
 mod people;
+mod review;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
         .route("/admin", get(overview))
         .merge(invitations::routes())
         .merge(people::routes())
+        .merge(nodes::routes())
+        .merge(review::routes())
 }
 
 /// An administrator; anybody else is told that they are not one.

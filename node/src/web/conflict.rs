@@ -20,6 +20,7 @@ use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
 use super::WebState;
+use super::admin::act;
 use super::clock::full;
 use super::component::{ConflictBox, ConflictValue};
 use super::failure::Failure;
@@ -46,6 +47,8 @@ struct ConflictsPage {
     page: Page,
     saved: bool,
     conflicts: Vec<ConflictBox>,
+    /// How many changes of revoked authors wait to be looked at.
+    review: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,10 +70,13 @@ async fn show(
         boxes(store, &reader, found, l, &token, "/conflicts")
     })
     .await?;
+    let waiting = act(&state, move |administration| administration.to_review_by(&reader, 200));
+    let waiting = waiting.await.map_err(|error| Failure::Internal(error.message))?.len();
+    let review = (waiting > 0).then(|| l.t1("conflicts-review", "n", waiting));
     let count = u64::try_from(conflicts.len()).unwrap_or(u64::MAX);
     let page = Page::staff(&state, &staff, l.t("conflicts-title")).count("/conflicts", count);
     let saved = !shown.saved.is_empty();
-    Ok(html(&ConflictsPage { l, page, saved, conflicts }))
+    Ok(html(&ConflictsPage { l, page, saved, conflicts, review }))
 }
 
 /// Conflicts as boxes, without those `reader` may not see.

@@ -70,9 +70,11 @@ async fn link_fragment(State(state): State<WebState>, visit: Visit) -> Response 
 fn list(state: &WebState, l: Text) -> StatusList {
     let (status, now_ms) = (state.status(), state.now_ms());
     let mut notices = vec![health_notice(l, &status)];
-    if let Clock::Off { ahead_ms, .. } = status.clock {
+    if let Clock::Off { ahead_ms, doubt } = status.clock {
         let key = if ahead_ms > 0 { "clock-ahead" } else { "clock-behind" };
-        notices.push(Notice { class: "warn", text: l.t1(key, "span", span(l, ahead_ms)) });
+        let (off, meaning) =
+            (l.t1(key, "span", span(l, ahead_ms)), l.of("clock-doubt", doubt.name()));
+        notices.push(Notice { class: "warn", text: format!("{off} {meaning}") });
     }
     let peers = status
         .peers

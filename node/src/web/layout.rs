@@ -171,12 +171,11 @@ fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
     }
     let class = match &status.health {
         Health::Ok => match status.clock {
-            Clock::Off { .. } => {
-                return Some(Banner {
-                    class: "warn",
-                    title: l.t("clock-off-title"),
-                    text: l.t("clock-off-text"),
-                });
+            Clock::Off { ahead_ms, doubt } => {
+                let key = if ahead_ms > 0 { "clock-ahead" } else { "clock-behind" };
+                let title = l.t1(key, "span", super::clock::span(l, ahead_ms));
+                let text = l.of("clock-doubt", doubt.name());
+                return Some(Banner { class: "warn", title, text });
             }
             Clock::Ok | Clock::Unknown => return None,
         },

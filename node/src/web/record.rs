@@ -2,7 +2,7 @@
 //!
 //! The form is made from the catalogue and shows only the parts this person may write; what they
 //! may not read is not on the page. Either way the page says in words what is not shown and why.
-//! `relocation` moves a record to another village.
+//! `relocation` moves a record to another village, `erasure` takes all of it away.
 
 use std::collections::BTreeMap;
 
@@ -37,11 +37,13 @@ use super::visit::Staff;
 use super::writing::{new_document, save};
 use crate::text::Text;
 
+mod erasure;
 mod form;
 mod page;
 pub(crate) mod relocation;
 mod search;
 
+use self::erasure::{choose_erase, do_erase};
 use self::form::{FormPart, not_in_form, parts_of};
 use self::page::show;
 use self::relocation::{choose_move, do_move};
@@ -59,6 +61,7 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/records/{category}/{address}/{document}", get(show))
         .route("/records/{category}/{address}/{document}/edit", get(edit_form).post(edit))
         .route("/records/{category}/{address}/{document}/move", get(choose_move).post(do_move))
+        .route("/records/{category}/{address}/{document}/erase", get(choose_erase).post(do_erase))
 }
 
 /// The path of a record's page.

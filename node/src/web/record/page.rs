@@ -16,6 +16,7 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
+use super::erasure::may_erase;
 use super::relocation::may_move;
 use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
 use crate::text::Text;
@@ -65,6 +66,7 @@ struct RecordPage {
     moved_to: Option<Moved>,
     moved_from: Option<Moved>,
     may_move: bool,
+    may_erase: bool,
 }
 
 /// The other end of a move.
@@ -161,6 +163,7 @@ fn record_page(
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
         may_move: is_here && may_move(&authority, reader, &home),
+        may_erase: !loaded.is_erased() && may_erase(&authority, reader, &home),
         moved_to,
         moved_from: moved(store, loaded, "record-moved-from", from, l)?,
     })
