@@ -92,3 +92,11 @@ fn every_invariant_of_the_architecture_document_names_an_existing_test() {
     assert!(guards.len() >= 8, "only {} invariants were found", guards.len());
     assert_none(&document::missing(&guards, tree::read_if_there));
 }
+
+#[test]
+fn every_test_named_in_the_security_documents_exists() {
+    let documents = tree::files(&["docs/security"], "md");
+    let guards: Vec<_> = documents.iter().flat_map(|(_, text)| document::named(text)).collect();
+    assert!(guards.len() >= 50, "only {} tests are named", guards.len());
+    assert_none(&document::missing(&guards, tree::read_if_there));
+}

@@ -40,6 +40,12 @@ fn guard(text: &str) -> Option<Guard> {
         .or_else(|| text.split_once('#').map(|parts| of(parts, false)))
 }
 
+/// All guards that a text names, wherever: in backticks, in a file of the checkout.
+pub(crate) fn named(text: &str) -> Vec<Guard> {
+    let is_file = |guard: &Guard| guard.path.contains('/') && guard.path.contains('.');
+    text.split('`').skip(1).step_by(2).filter_map(guard).filter(is_file).collect()
+}
+
 /// Guards that are not where the document says, given a way to read files.
 pub(crate) fn missing(guards: &[Guard], read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     guards.iter().filter_map(|guard| absence(guard, read(&guard.path).as_deref())).collect()
@@ -65,4 +71,6 @@ fn a_row_without_a_guard_and_a_guard_that_is_gone_are_found() {
     assert_eq!(missing(&found, |_| Some(String::new())).len(), 2);
     assert!(guards(&format!("{head}| a | nothing |\n")).is_err());
     assert!(guards("# A\n").is_err());
+    let text = "As `a/x.rs::holds` shows, `Store::open` and `cunlian#1` are no guards.";
+    assert_eq!(named(text).len(), 1);
 }
