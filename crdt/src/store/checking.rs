@@ -48,11 +48,13 @@ pub(super) struct Candidate {
 pub(super) struct Fates {
     pub(super) fates: Vec<Option<Fate>>,
     pub(super) refused: Vec<(usize, String)>,
+    /// Whether a change was put into quarantine that may come in later.
+    pub(super) withheld: bool,
 }
 
 impl Fates {
     pub(super) fn new(changes: usize) -> Self {
-        Self { fates: vec![None; changes], refused: Vec::new() }
+        Self { fates: vec![None; changes], refused: Vec::new(), withheld: false }
     }
 
     /// Notes all reasons.
@@ -73,6 +75,7 @@ impl Fates {
     pub(super) fn withhold(&mut self, place: usize, reason: &str) {
         let end = reason.floor_char_boundary(limits::REASON_BYTES);
         let reason = reason.get(..end).unwrap_or_default().to_owned();
+        self.withheld = true;
         self.set(place, Fate::Refused { reason });
     }
 

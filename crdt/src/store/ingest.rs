@@ -87,6 +87,9 @@ pub(super) fn ingest(
             batch.take_in(document, &authority, &from, &mut fates)?;
         }
         quarantine::keep(batch.connection, &from, &fates.refused, &carried, &ids)?;
+        if fates.withheld {
+            quarantine::bound(batch.connection)?;
+        }
         Ok::<_, Fault>((finish(&ids, fates), batch.wiped))
     })?;
     if wiped {

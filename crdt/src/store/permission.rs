@@ -14,7 +14,7 @@ use super::materialize::{Outcome, project};
 use super::reading::key_of;
 use super::standing::settle;
 use super::writer::Batch;
-use super::{Fault, Inner};
+use super::{Fault, Inner, quarantine};
 
 /// Documents worked out together when something stands no more.
 const SETTLED_TOGETHER: usize = 1_000;
@@ -157,6 +157,11 @@ impl Batch<'_> {
         let homes: Vec<Home> = homes.into_iter().collect();
         for some in homes.chunks(SETTLED_TOGETHER) {
             self.settle_all(some)?;
+        }
+        if !homes.is_empty() {
+            let documents = homes.len();
+            tracing::warn!(documents, "work was revoked; what nothing builds on was taken out");
+            quarantine::bound(self.connection)?;
         }
         Ok(())
     }

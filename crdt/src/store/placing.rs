@@ -72,12 +72,11 @@ impl Batch<'_> {
         if erased {
             quarantine::forget_refused(self.connection, &home)?;
         }
-        let any_withheld = !withheld.is_empty();
+        if withheld.iter().any(|(entry, _)| matches!(entry.source, Source::Log { .. })) {
+            remember_last_row(self.connection)?;
+        }
         for (entry, reason) in withheld {
             self.put_aside(&entry, &reason, erased, from)?;
-        }
-        if any_withheld {
-            quarantine::bound(self.connection)?;
         }
         let origin = from.map_or(Ok(0), |from| self.author(from))?;
         let awaiting = self.shared.ancestors.covering(KeyPrefix::document(&home).as_bytes());
@@ -165,6 +164,7 @@ impl Batch<'_> {
             }
             Source::Batch { .. } => {
                 let from = from.unwrap_or(&header.author);
+                tracing::warn!(%from, change = %id, reason, "a change is withheld");
                 quarantine::withhold(self.connection, from, &id, &header.home, reason, bytes)
             }
             Source::Log { row, author, origin } => {
@@ -174,10 +174,10 @@ impl Batch<'_> {
                 let from = self.serial(*origin)?.unwrap_or(header.author);
                 quarantine::withhold(self.connection, &from, &id, &header.home, reason, bytes)?;
                 remember_seq(self.connection, *author, header.seq)?;
-                remember_last_row(self.connection)?;
-                for table in ["outbox", "change"] {
-                    let sql = format!("DELETE FROM {table} WHERE row = ?1");
-                    self.connection.prepare_cached(&sql)?.execute([row])?;
+                for sql in
+                    ["DELETE FROM outbox WHERE row = ?1", "DELETE FROM change WHERE row = ?1"]
+                {
+                    self.connection.prepare_cached(sql)?.execute([row])?;
                 }
                 self.summaries.remove(&change.key());
                 Ok(())

@@ -82,7 +82,6 @@ pub(super) fn withhold(
     reason: &str,
     bytes: &[u8],
 ) -> rusqlite::Result<()> {
-    tracing::warn!(%from, change = %id, reason, "a change is withheld");
     let document = KeyPrefix::document(home);
     connection
         .prepare_cached(

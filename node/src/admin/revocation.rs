@@ -8,10 +8,8 @@
 //! key could sign with any of them.
 
 use cunlian_crdt::store::Effect;
-use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Certificate;
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::certificate::{AuthorKind, Certificate};
+use cunlian_protocol::id::Serial;
 use cunlian_protocol::limits;
 use cunlian_protocol::revocation::Revocation;
 use serde::{Deserialize, Serialize};
@@ -19,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::{Desk, Named};
 use super::{AdminError, Administration};
 use crate::keystore::hex;
-use crate::service::own_region;
+use crate::service::journal;
 
 mod drafting;
 
@@ -148,50 +146,21 @@ impl Administration {
     }
 }
 
-/// The document in which a node notes what it did as a node.
-pub fn journal_home(node: &Certificate) -> Home {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"cunlian journal").update(&node.body().subject.0);
-    let mut document = [0; DocumentId::LENGTH];
-    hasher.finalize_xof().fill(&mut document);
-    Home { category: Category::JOURNAL, address: own_region(node), document: DocumentId(document) }
-}
-
-/// One entry, as the node writes it.
-#[derive(Deserialize)]
-struct Entry {
-    journal: Noted,
-}
-
-#[derive(Deserialize)]
-struct Noted {
-    kind: String,
-    #[serde(default)]
-    id: String,
-}
-
 /// The nodes with a journal here, and the revocations that each has noted itself.
 fn journals(desk: &Desk<'_>) -> Result<Vec<(Named, Vec<String>)>, AdminError> {
     let mut journals: Vec<(Named, Vec<String>)> = Vec::new();
     let mut homes = Vec::new();
-    let is_node =
-        |c: &&Certificate| c.body().kind == cunlian_protocol::certificate::AuthorKind::Node;
+    let is_node = |c: &&Certificate| c.body().kind == AuthorKind::Node;
     for node in desk.authority.certificates().filter(is_node) {
-        let home = journal_home(node);
-        if homes.contains(&home) {
+        // Certificates for one key share a journal.
+        let home = journal::home(node);
+        if homes.contains(&home) || desk.store.view(&home)?.is_none() {
             continue;
         }
         homes.push(home);
-        let Some(view) = desk.store.view(&home)? else { continue };
-        let by_itself = view.effective().filter(|operation| {
-            let author = desk.authority.get(&operation.writer.author);
-            author.is_some_and(|author| author.body().subject == node.body().subject)
-        });
-        let entries = by_itself.filter_map(|operation| {
-            let entry: Entry = serde_json::from_str(&operation.body).ok()?;
-            (entry.journal.kind == "revocation").then_some(entry.journal.id)
-        });
-        journals.push((desk.named(&desk.newest_of_key(node).serial()), entries.collect()));
+        let noted = journal::journal_of(desk.store, node)?.revocations;
+        let newest = desk.newest_of_key(node).serial();
+        journals.push((desk.named(&newest), noted.keys().map(|id| hex(&id.0)).collect()));
     }
     Ok(journals)
 }
