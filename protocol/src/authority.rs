@@ -19,6 +19,7 @@ use crate::limits;
 use crate::revocation::{Revocation, RevocationError};
 use crate::rights::Rights;
 use crate::scope::Scope;
+use crate::signing::{self, Context};
 use crate::succession::{BadSuccession, Succession};
 
 /// Why an author may not do what a change does.
@@ -103,17 +104,34 @@ impl Authority {
         if chain.len() > limits::CHAIN_CERTIFICATES {
             return Err(CertificateError::TooLong { name: String::new() });
         }
-        let mut checked = BTreeMap::new();
+        let mut checked: BTreeMap<Serial, Certificate> = BTreeMap::new();
         let mut last = Err(CertificateError::Malformed { got: 0 });
+        let mut claims = Vec::new();
+        let mut claimed = Vec::new();
         for bytes in chain {
             let certificate = match self.certificates.get(&Serial::of(bytes)) {
                 Some(known) => known.clone(),
-                None => self.verify(bytes, &checked)?,
+                // The first is signed by a root, of which there may be several to try.
+                None if claims.is_empty() && checked.is_empty() => self.verify(bytes, &checked)?,
+                None => {
+                    let issuer = Certificate::peek_issuer(bytes)?;
+                    let find = |serial| checked.get(&serial).or_else(|| self.get(&serial));
+                    let issuer = issuer.and_then(find);
+                    let (certificate, claim) = Certificate::check(bytes, issuer, &self.root)?;
+                    claims.push(claim);
+                    claimed.push(certificate.body().name.clone());
+                    certificate
+                }
             };
             checked.insert(certificate.serial(), certificate.clone());
             last = Ok(certificate);
         }
-        last
+        // Together they take less than two thirds of the time that each alone would.
+        let holds = signing::verify_all(Context::Certificate, &claims);
+        match holds.iter().zip(claimed).find(|(holds, _)| !**holds) {
+            Some((_, name)) => Err(CertificateError::Signature { name }),
+            None => last,
+        }
     }
 
     /// Checks and adds a revocation; `false` when it was known.

@@ -19,7 +19,7 @@ use crate::id::{DocumentId, PublicKey, Serial, Signature};
 use crate::limits;
 use crate::region::{Depth, Region};
 use crate::rights::Rights;
-use crate::signing::{self, Context, SigningKey};
+use crate::signing::{self, Claim, Context, SigningKey};
 
 /// The version this crate writes and reads.
 pub const VERSION: u8 = 1;
@@ -234,19 +234,29 @@ impl Certificate {
         issuer: Option<&Self>,
         root: &PublicKey,
     ) -> Result<Self, CertificateError> {
+        let (certificate, claim) = Self::check(bytes, issuer, root)?;
+        signing::verify(&claim.key, Context::Certificate, &claim.bytes, &claim.signature)
+            .map_err(|_| CertificateError::Signature { name: certificate.body.name.clone() })?;
+        Ok(certificate)
+    }
+
+    /// Checks everything but the signature, which is left to be checked with others.
+    pub(crate) fn check<'a>(
+        bytes: &'a [u8],
+        issuer: Option<&Self>,
+        root: &PublicKey,
+    ) -> Result<(Self, Claim<'a>), CertificateError> {
         let (body, signed, signature) = decode(bytes)?;
         let name = || body.name.clone();
         check_limits(&body)?;
         let key = match (issuer, body.issuer) {
-            (None, None) => root,
-            (Some(issuer), Some(serial)) if issuer.serial == serial => &issuer.body.subject,
+            (None, None) => *root,
+            (Some(issuer), Some(serial)) if issuer.serial == serial => issuer.body.subject,
             (_, serial) => {
                 let issuer = serial.unwrap_or(Serial([0; 16]));
                 return Err(CertificateError::UnknownIssuer { name: name(), issuer });
             }
         };
-        signing::verify(key, Context::Certificate, signed, &signature)
-            .map_err(|_| CertificateError::Signature { name: name() })?;
         if body.not_after_ms <= body.issued_at_ms {
             return Err(CertificateError::Validity { name: name() });
         }
@@ -258,7 +268,10 @@ impl Certificate {
             return Err(CertificateError::TooLong { name: name() });
         }
         let root = issuer.map_or(*root, |issuer| issuer.root);
-        Ok(Self { bytes: bytes.to_vec(), serial: Serial::of(bytes), body, depth, root })
+        let claim = Claim { key, bytes: signed.into(), signature };
+        let bytes = bytes.to_vec();
+        let serial = Serial::of(&bytes);
+        Ok((Self { bytes, serial, body, depth, root }, claim))
     }
 
     /// The exact bytes.

@@ -15,9 +15,15 @@ use crate::id::{PublicKey, Serial};
 use crate::key::SetKey;
 use crate::limits;
 use crate::renewal::Renewal;
-use crate::session::{self, Channel, Identity, Report, Role, Session};
+use crate::session::{self, Channel, Identity, Role, Session};
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{FaultCode, LineToken, WireError};
+
+mod report;
+
+pub use report::PeerReport;
+
+use report::Past;
 
 /// First pause before dialling again.
 const BACKOFF_FIRST_MS: i64 = 500;
@@ -189,37 +195,12 @@ pub enum Effect {
     },
 }
 
-/// Where things stand with one peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerReport {
-    /// The dialled target, when this node dials the peer.
-    pub target: Option<TargetId>,
-    /// Name in the certificate, once known.
-    pub name: Option<String>,
-    /// Whether a session is open.
-    pub connected: bool,
-    /// Why not, or what went wrong last.
-    pub problem: Option<String>,
-    /// Whether one of both refused the other, so that trying again will not help by itself.
-    pub refused: bool,
-    /// When the next attempt is made.
-    pub next_dial_ms: Option<i64>,
-    /// Figures of the session, or of the last one.
-    pub session: Option<Report>,
-}
-
 struct Target {
     key: PublicKey,
     connection: Option<ConnectionId>,
     dialling: bool,
     next_dial_ms: i64,
     backoff_ms: i64,
-}
-
-/// What remains of a peer when its connection is gone.
-struct Past {
-    report: Report,
-    problem: Option<String>,
 }
 
 /// All sessions of a node.
@@ -230,7 +211,8 @@ pub struct Hub {
     target_problems: BTreeMap<TargetId, String>,
     refused: BTreeSet<TargetId>,
     sessions: BTreeMap<ConnectionId, Session>,
-    past: BTreeMap<Serial, Past>,
+    /// By key: a peer that was certified anew is the same peer.
+    past: BTreeMap<PublicKey, Past>,
     lines: BTreeMap<PublicKey, LineToken>,
     renewing: bool,
     clock_offset_ms: i64,
@@ -338,72 +320,6 @@ impl Hub {
     /// Whether the runtime should read frames of this connection now.
     pub fn wants_frames(&self, connection: ConnectionId) -> bool {
         self.sessions.get(&connection).is_some_and(Session::wants_frames)
-    }
-
-    /// Where things stand with every peer dialled, connected, or known from before.
-    pub fn reports(&self) -> Vec<PeerReport> {
-        let mut shown = BTreeSet::new();
-        let mut reports: Vec<PeerReport> = (0..self.targets.len())
-            .map(|at| self.target_report(TargetId(at), &mut shown))
-            .collect();
-        for session in self.sessions.values().filter(|session| !session.is_dialler()) {
-            let Some(peer) = session.peer() else { continue };
-            shown.insert(peer.serial());
-            reports.push(PeerReport {
-                target: None,
-                name: Some(peer.body().name.clone()),
-                connected: true,
-                problem: None,
-                refused: false,
-                next_dial_ms: None,
-                session: Some(self.total(session)),
-            });
-        }
-        let gone = self.past.iter().filter(|(serial, _)| !shown.contains(serial));
-        reports.extend(gone.map(|(serial, past)| PeerReport {
-            target: None,
-            name: Some(self.authority.name(serial)),
-            connected: false,
-            problem: past.problem.clone(),
-            refused: false,
-            next_dial_ms: None,
-            session: Some(past.report.clone()),
-        }));
-        reports
-    }
-
-    fn target_report(&self, target: TargetId, shown: &mut BTreeSet<Serial>) -> PeerReport {
-        let entry = self.targets.get(target.0);
-        let connection = entry.and_then(|entry| entry.connection);
-        let session = connection.and_then(|connection| self.sessions.get(&connection));
-        let by_key =
-            |key: PublicKey| self.authority.certificates().find(|c| c.body().subject == key);
-        let certificate = session.and_then(Session::peer).or_else(|| by_key(entry?.key));
-        let serial = certificate.map(Certificate::serial);
-        shown.extend(serial);
-        let past = serial.and_then(|serial| self.past.get(&serial));
-        let open = session.is_some_and(|session| session.peer().is_some());
-        PeerReport {
-            target: Some(target),
-            name: certificate.map(|certificate| certificate.body().name.clone()),
-            connected: open,
-            problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
-            refused: !open && self.refused.contains(&target),
-            next_dial_ms: entry.filter(|e| e.connection.is_none()).map(|e| e.next_dial_ms),
-            session: session
-                .map(|session| self.total(session))
-                .or_else(|| past.map(|past| past.report.clone())),
-        }
-    }
-
-    /// Figures of a session, with what passed over earlier connections to the same peer.
-    fn total(&self, session: &Session) -> Report {
-        let past = session.peer().and_then(|peer| self.past.get(&peer.serial()));
-        let report = session.report();
-        match past {
-            Some(past) => report.after(&past.report),
-            None => report,
-        }
     }
 
     fn begin(
@@ -521,9 +437,8 @@ impl Hub {
 
     /// A peer has proved who it is: an older session with it gives way.
     fn opened(&mut self, now_ms: i64, connection: ConnectionId, effects: &mut Vec<Effect>) {
-        let serial_of = |session: &Session| session.peer().map(Certificate::serial);
-        let Some(serial) = self.sessions.get(&connection).and_then(serial_of) else { return };
-        if let Some(past) = self.past.get_mut(&serial) {
+        let Some(subject) = self.subject(connection) else { return };
+        if let Some(past) = self.past.get_mut(&subject) {
             past.problem = None;
         }
         if let Some(target) = self.target_of(connection) {
@@ -533,9 +448,7 @@ impl Hub {
                 entry.backoff_ms = 0;
             }
         }
-        if let Some(subject) = self.subject(connection) {
-            self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
-        }
+        self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
     }
 
     /// Ends the older sessions with the node of this key.
@@ -581,7 +494,7 @@ impl Hub {
         {
             let mut report = self.total(&session);
             report.synced = false;
-            self.past.insert(peer.serial(), Past { report, problem: Some(reason.clone()) });
+            self.past.insert(peer.body().subject, Past { report, problem: Some(reason.clone()) });
         }
         if let Some(target) = target {
             self.target_problems.entry(target).or_insert(reason);

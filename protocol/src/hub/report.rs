@@ -1,0 +1,103 @@
+//! Where things stand with every peer, for status and pages.
+
+use std::collections::BTreeSet;
+
+use super::{Hub, TargetId};
+use crate::id::PublicKey;
+use crate::session::{Report, Session};
+
+/// Where things stand with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerReport {
+    /// The dialled target, when this node dials the peer.
+    pub target: Option<TargetId>,
+    /// Name in the certificate, once known.
+    pub name: Option<String>,
+    /// Whether a session is open.
+    pub connected: bool,
+    /// Why not, or what went wrong last.
+    pub problem: Option<String>,
+    /// Whether one of both refused the other, so that trying again will not help by itself.
+    pub refused: bool,
+    /// When the next attempt is made.
+    pub next_dial_ms: Option<i64>,
+    /// Figures of the session, or of the last one.
+    pub session: Option<Report>,
+}
+
+/// What remains of a peer when its connection is gone.
+pub(super) struct Past {
+    pub(super) report: Report,
+    pub(super) problem: Option<String>,
+}
+
+impl Hub {
+    /// Where things stand with every peer dialled, connected, or known from before.
+    pub fn reports(&self) -> Vec<PeerReport> {
+        let mut shown = BTreeSet::new();
+        let mut reports: Vec<PeerReport> = (0..self.targets.len())
+            .map(|at| self.target_report(TargetId(at), &mut shown))
+            .collect();
+        for session in self.sessions.values().filter(|session| !session.is_dialler()) {
+            let Some(peer) = session.peer() else { continue };
+            shown.insert(peer.body().subject);
+            reports.push(PeerReport {
+                target: None,
+                name: Some(peer.body().name.clone()),
+                connected: true,
+                problem: None,
+                refused: false,
+                next_dial_ms: None,
+                session: Some(self.total(session)),
+            });
+        }
+        let gone = self.past.iter().filter(|(key, _)| !shown.contains(key));
+        reports.extend(gone.map(|(_, past)| PeerReport {
+            target: None,
+            name: past.report.peer.map(|serial| self.authority.name(&serial)),
+            connected: false,
+            problem: past.problem.clone(),
+            refused: false,
+            next_dial_ms: None,
+            session: Some(past.report.clone()),
+        }));
+        reports
+    }
+
+    fn target_report(&self, target: TargetId, shown: &mut BTreeSet<PublicKey>) -> PeerReport {
+        let entry = self.targets.get(target.0);
+        let connection = entry.and_then(|entry| entry.connection);
+        let session = connection.and_then(|connection| self.sessions.get(&connection));
+        // Of several certificates for the key that is dialled the latest names the peer.
+        let by_key = |key: PublicKey| {
+            let of_key = self.authority.certificates().filter(|c| c.body().subject == key);
+            of_key.max_by_key(|certificate| certificate.body().issued_at_ms)
+        };
+        let certificate = session.and_then(Session::peer).or_else(|| by_key(entry?.key));
+        let key = certificate.map(|certificate| certificate.body().subject);
+        shown.extend(key);
+        let past = key.and_then(|key| self.past.get(&key));
+        let open = session.is_some_and(|session| session.peer().is_some());
+        PeerReport {
+            target: Some(target),
+            name: certificate.map(|certificate| certificate.body().name.clone()),
+            connected: open,
+            problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
+            refused: !open && self.refused.contains(&target),
+            next_dial_ms: entry.filter(|e| e.connection.is_none()).map(|e| e.next_dial_ms),
+            session: session
+                .map(|session| self.total(session))
+                .or_else(|| past.map(|past| past.report.clone())),
+        }
+    }
+
+    /// Figures of a session, with what passed over earlier connections to the same peer.
+    pub(super) fn total(&self, session: &Session) -> Report {
+        let past = session.peer().and_then(|peer| self.past.get(&peer.body().subject));
+        let report = session.report();
+        match past {
+            Some(past) => report.after(&past.report),
+            None => report,
+        }
+    }
+}
