@@ -11,16 +11,23 @@ use std::path::PathBuf;
 
 use cunlian_node::keystore::{hex, unhex};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::authority::{Authority, RevocationBody};
+use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
-use cunlian_protocol::change::{Header, Home, SignedChange, VERSION};
+use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
+use cunlian_protocol::enrolment::{
+    self, InvitationId, JoinReply, JoinRequest, RefusalCode, Secret, Token,
+};
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial, Signature};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::receipt::Receipt;
 use cunlian_protocol::region::{Depth, Region};
+use cunlian_protocol::renewal::Renewal;
+use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
+use cunlian_protocol::session::Channel;
 use cunlian_protocol::signing::{Context, SigningKey, public_key, verify_all};
+use cunlian_protocol::succession::{Succession, SuccessionBody};
 use cunlian_protocol::summary::Summary;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, Frame, Hello, Message, Node, Page, Wanted};
@@ -94,33 +101,112 @@ fn certificate_and_revocation() {
     let mut authority = Authority::new(public_key(&key(1)));
     let serial = authority.insert(&committed).unwrap();
     assert_eq!(authority.get(&serial).unwrap().body(), &county());
-    let body =
-        RevocationBody { serial, through_seq: 7, reason: "设备被盗".to_owned(), issuer: None };
+    let body = RevocationBody {
+        own: Standing { serial, through_seq: 7, tags: vec![[0; 8], [0x77; 8]] },
+        successor: Some(Serial([0xcc; 16])),
+        descendants: vec![
+            Standing::all(Serial([0xaa; 16])),
+            Standing { serial: Serial([0xbb; 16]), through_seq: 3, tags: vec![[0x33; 8]] },
+        ],
+        reason: "设备被盗".to_owned(),
+        issuer: None,
+    };
     let committed = assert_pinned("revocation-1", &body.sign(&key(1)));
     assert!(authority.revoke(&committed).unwrap());
-    assert_eq!(authority.revocation(&serial), Some(&body));
+    assert_eq!(authority.revocation(&serial).unwrap().body(), &body);
 }
 
-/// Shows that a signed change is written and read as it was, its id and signature included.
+/// Shows that a succession of keys and a request for a new certificate are written and read as they
+/// were.
 #[test]
-fn signed_change() {
-    let header = Header {
+fn succession_and_renewal() {
+    let body = SuccessionBody {
+        old: public_key(&key(1)),
+        new: public_key(&key(6)),
+        stands: vec![Serial([0xaa; 16]), Serial([0xbb; 16])],
+    };
+    let committed = assert_pinned("succession-1", &body.sign(&key(1), &key(6)));
+    assert_eq!(Succession::verify(&committed).unwrap().body(), &body);
+    let committed = assert_pinned("renewal-1", &Renewal::sign(Serial([0xaa; 16]), &key(7)));
+    let expected = Renewal { previous: Serial([0xaa; 16]), subject: public_key(&key(7)) };
+    assert_eq!(Renewal::verify(&committed), Some(expected));
+}
+
+/// Shows that an invitation on paper and the exchange that redeems it are written and read as they
+/// were.
+#[test]
+fn enrolment_exchange() {
+    let token = Token {
+        invitation: InvitationId([1; 8]),
+        secret: Secret([2; 16]),
+        root: public_key(&key(1)),
+        parent: public_key(&key(2)),
+        expires_at_ms: 1_790_259_200_000,
+        addresses: vec!["192.0.2.1:7320".to_owned(), "镇政府.example:7320".to_owned()],
+    };
+    let committed = assert_pinned("token-1", token.to_string().as_bytes());
+    assert_eq!(String::from_utf8(committed).unwrap().parse(), Ok(token.clone()));
+    let channel = Channel { exporter: [5; 32], peer_key: public_key(&key(8)) };
+    let request = JoinRequest::new(&key(8), &token, &channel, 1_790_000_000_000, "cunlian 0.1.0");
+    let committed = assert_pinned("join-request-1", &enrolment::encode(&request));
+    let read: JoinRequest = enrolment::decode(committed.get(4..).unwrap()).unwrap();
+    assert_eq!(read, request);
+    assert_eq!(read.verify(&channel), Ok(()));
+    let chain = Bounded(vec![Bounded(vec![1, 2, 3])]);
+    let refused = JoinReply::Refused {
+        code: RefusalCode::Used as u16,
+        words: wire::bounded_text("已使用"),
+    };
+    let issued = JoinReply::Issued { chain, clock_ms: 1_790_000_000_000 };
+    for (name, reply) in [("join-issued-1", issued), ("join-refused-1", refused)] {
+        let committed = assert_pinned(name, &enrolment::encode(&reply));
+        assert_eq!(enrolment::decode(committed.get(4..).unwrap()), Ok(reply), "{name}");
+    }
+}
+
+fn header() -> Header {
+    Header {
         version: VERSION,
-        kind: cunlian_protocol::change::ChangeKind::EDIT,
+        kind: ChangeKind::EDIT,
         home: home(),
         author: Serial([0xa0; 16]),
         session: 0x0102_0304_0506_0708,
         seq: 9,
         recorded_at_ms: 1_790_000_000_123,
-    };
+    }
+}
+
+/// Shows that a signed change is written and read as it was, its id and signature included; and so
+/// is what remains of it when its document is erased.
+#[test]
+fn signed_change() {
+    let header = header();
     let made = SignedChange::sign(&header, b"an Automerge change", &key(3)).unwrap();
     let committed = assert_pinned("change-1", made.bytes());
-    let read = SignedChange::decode(committed).unwrap();
+    let read = SignedChange::decode(committed.clone()).unwrap();
     assert_eq!((read.header(), read.id()), (&header, made.id()));
     let claim = read.claim(public_key(&key(3)));
     assert_eq!(verify_all(Context::Change, &[claim]), [true]);
+    let stub = SignedChange::from_log(committed).unwrap().stub();
+    let committed = assert_pinned("stub-1", stub.bytes());
+    let read = SignedChange::decode(committed).unwrap();
+    assert!(read.is_stub());
+    assert_eq!((read.header(), read.id()), (&header, made.id()));
+    let claim = read.claim(public_key(&key(3)));
+    assert_eq!(verify_all(Context::Change, &[claim]), [true], "a stub proves its author");
     assert_pinned("actor-1", &header.actor());
     assert_pinned("document-part-1", &home().document.part(Category::library(0, 1)).0);
+}
+
+/// Shows that an erasure is written and read as it was, with its reason.
+#[test]
+fn erasure() {
+    let header = Header { kind: ChangeKind::ERASE, seq: 10, ..header() };
+    let made = SignedChange::sign(&header, "本人要求".as_bytes(), &key(3)).unwrap();
+    let committed = assert_pinned("erasure-1", made.bytes());
+    let read = SignedChange::from_log(committed).unwrap();
+    assert_eq!((read.header(), read.id()), (&header, made.id()));
+    assert_eq!(read.erasure().as_deref(), Some("本人要求"));
 }
 
 /// Shows that keys, summaries and receipts are written and read as they were.
@@ -147,6 +233,9 @@ fn messages() {
         chain: Bounded(vec![Bounded(vec![1, 2, 3])]),
         clock_ms: 1_790_000_000_000,
         revocations: [7; 32],
+        successions: Bounded(vec![Bounded(vec![4, 5])]),
+        line: [6; 16],
+        renewing: true,
         software: wire::bounded_text("cunlian 0.1.0"),
         signature: Signature([8; 64]),
     };
@@ -189,6 +278,10 @@ fn messages() {
         ),
         ("ask-held", Message::AskHeld(Bounded(vec![set_key.clone()]))),
         ("held", Message::Held(Bounded(vec![(set_key, 5)]))),
+        ("known-revocations", Message::KnownRevocations(Bounded(vec![[1; 8], [2; 8]]))),
+        ("renew", Message::Renew { request: Bounded(vec![3; 8]) }),
+        ("issued", Message::Issued(Bounded(vec![Bounded(vec![1, 2, 3])]))),
+        ("not-issued", Message::NotIssued { reason: wire::bounded_text("no") }),
     ];
     for (name, message) in messages {
         let committed = assert_pinned(&format!("message-1-{name}"), &wire::encode(&message));
