@@ -136,13 +136,13 @@ fn a_restored_node_saves_nothing_until_it_is_confirmed() {
     assert!(store.verify().unwrap().is_sound());
 }
 
-/// Shows that a restored village cannot be released past its parent, and that it gets back from
-/// there what it had authored after the backup was made.
+/// Shows that a restored village cannot be released past its parent, that the parent releases it
+/// by itself, and that it gets back from there what it had authored after the backup was made.
 #[test]
 fn a_restored_village_gets_back_what_the_backup_lacks() {
     let dir = tempdir().unwrap();
     let layout = lay_out(&dir.path().join("nodes"), &[COUNTY, TOWN, VILLAGE]);
-    let village = layout.nodes[2].clone();
+    let (town, village) = (layout.nodes[1].clone(), layout.nodes[2].clone());
     let mut fleet = fleet(layout);
     well(fleet.start_all());
     let client = well(Client::log_in(&village, "secretary"));
@@ -166,7 +166,16 @@ fn a_restored_village_gets_back_what_the_backup_lacks() {
     register(&client, "赵五").unwrap_err();
     well(fleet.start(0));
     well(fleet.start(1));
+    wait_for("the parent's word", || {
+        fleet.status(2).is_ok_and(|status| status["suspended"] == Value::Null)
+    });
+    // The node has started again as another author, so everybody logs in again.
+    let client = well(Client::log_in(&village, "secretary"));
     wait_for("what came after the backup", || client.record(&second).is_some());
+    let third = register(&client, "赵五").unwrap().home;
+    well(fleet.converge(PATIENCE, |_| {}));
+    let dispatcher = well(Client::log_in(&town, "dispatcher"));
+    assert!([first, second, third].iter().all(|home| dispatcher.record(home).is_some()));
 }
 
 /// Shows that a data directory copied to another place is noticed at its first start and saves
