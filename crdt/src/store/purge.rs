@@ -227,17 +227,15 @@ pub(super) fn compact_closed(
     reopen: impl FnOnce() -> rusqlite::Result<Connection>,
 ) -> rusqlite::Result<Connection> {
     let draft = path.with_extension("sqlite-compact");
-    let written = fs::remove_file(&draft)
-        .or_else(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })
-        .map_err(|error| error.to_string())
-        .and_then(|()| {
-            let target = draft.to_str().ok_or("the path is not in UTF-8")?;
-            connection.execute("VACUUM INTO ?1", [target]).map_err(|error| error.to_string())?;
-            checkpoint(&connection).map_err(|error| error.to_string())
-        });
+    let cleared = match fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    let written = cleared.map_err(|error| error.to_string()).and_then(|()| {
+        let target = draft.to_str().ok_or("the path is not in UTF-8")?;
+        connection.execute("VACUUM INTO ?1", [target]).map_err(|error| error.to_string())?;
+        checkpoint(&connection).map_err(|error| error.to_string())
+    });
     match written {
         Ok(true) => {}
         Ok(false) => return Ok(connection),
