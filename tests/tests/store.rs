@@ -5,6 +5,8 @@
 #[path = "store/world.rs"]
 mod world;
 
+#[path = "store/any_order.rs"]
+mod any_order;
 #[path = "store/backup.rs"]
 mod backup;
 #[path = "store/convergence.rs"]
