@@ -13,13 +13,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cunlian_node::clock;
 use cunlian_node::keystore::Keystore;
 use cunlian_node::network::tls;
 use cunlian_node::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
-use cunlian_protocol::id::{PublicKey, Serial, Signature};
+use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::id::{ChangeId, PublicKey, Serial, Signature};
+use cunlian_protocol::receipt::Receipt;
 use cunlian_protocol::session::{Channel, Identity};
 use cunlian_protocol::signing::{self, Context, SigningKey, public_key};
 use cunlian_protocol::wire::{
@@ -75,7 +78,7 @@ pub struct Line {
     send: SendStream,
     receive: RecvStream,
     channel: Channel,
-    token: Arc<Mutex<LineToken>>,
+    who: Hostile,
     /// Everything heard, batches unpacked.
     pub heard: Vec<u8>,
     /// Every change heard.
@@ -142,7 +145,7 @@ impl Hostile {
             send,
             receive,
             channel,
-            token: Arc::clone(&self.token),
+            who: self.clone(),
             heard: Vec::new(),
             changes: Vec::new(),
         }
@@ -164,7 +167,7 @@ impl Hostile {
         let hello = Hello {
             versions: Bounded(VERSIONS.to_vec()),
             chain: Bounded(self.chain.iter().cloned().map(Bounded).collect()),
-            clock_ms: cunlian_node::clock::now_ms(),
+            clock_ms: clock::now_ms(),
             revocations: [0; 32],
             successions: Bounded(Vec::new()),
             line: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
@@ -222,11 +225,15 @@ impl Line {
         read.expect("the node answers or closes")
     }
 
-    /// The next frame; a batch is acknowledged, without a receipt, so that more may come.
+    /// The next frame; a batch is acknowledged as by an honest node, so that more may come.
     pub async fn take(&mut self) -> Result<Frame, String> {
         let frame = self.hear().await;
-        if let Ok(Frame::Batch { batch, .. }) = &frame {
-            let (refused, receipt) = (Bounded(Vec::new()), Bounded(Vec::new()));
+        if let Ok(Frame::Batch { batch, changes }) = &frame {
+            let ids = changes.iter().filter_map(|c| SignedChange::decode(c.bytes.clone()).ok());
+            let ids: Vec<ChangeId> = ids.map(|change| change.id()).collect();
+            let receipt = Receipt::new(self.who.serial(), clock::now_ms(), ids.iter());
+            let receipt = Bounded(receipt.sign(&self.who.key));
+            let refused = Bounded(Vec::new());
             self.say(&Message::Ack { batch: *batch, refused, receipt }).await;
         }
         frame
@@ -296,7 +303,7 @@ impl Line {
         match &frame {
             Frame::Message(message) => {
                 if let Message::Welcome(hello) = message {
-                    *self.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.line;
+                    *self.who.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.line;
                 }
                 self.heard.extend_from_slice(&bytes);
             }

@@ -2,7 +2,8 @@
 //!
 //! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
-//! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make; [`traces`] looks for what it left;
+//! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make,
+//! [`relay`] a line that somebody meddles with; [`traces`] looks for what it left;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
 //! [`purging`] a town that loses a village.
 //!
@@ -17,4 +18,5 @@ pub mod mounted;
 pub mod numbered;
 pub mod program;
 pub mod purging;
+pub mod relay;
 pub mod traces;

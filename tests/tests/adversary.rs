@@ -13,6 +13,8 @@ mod curious_county;
 mod hostile_town;
 #[path = "adversary/hostile_village.rs"]
 mod hostile_village;
+#[path = "adversary/network.rs"]
+mod network;
 #[path = "adversary/stage.rs"]
 mod stage;
 #[path = "adversary/stolen_terminal.rs"]

@@ -14,7 +14,10 @@ use cunlian_tests::program::{run_well, wait_for};
 use cunlian_tests::traces::contains;
 use tokio::runtime::Runtime;
 
-use crate::stage::{CLOSED, OPEN, Stage, assert_all_of, assert_nothing_of, canaries, canary, read};
+use crate::stage::{
+    CLOSED, OPEN, Stage, assert_all_of, assert_logged_and_counted, assert_nothing_of, canaries,
+    canary, read,
+};
 
 /// Shows that a county holds no byte of a category that it may not read, in step with its town:
 /// not in its store with its indexes, nor in its logs and backups. What it may read is there, so
@@ -68,7 +71,7 @@ fn a_county_that_asks_is_refused() {
         }
         stage.assert_serves(42).await;
     });
-    stage.assert_logged_and_counted(stage.town(), &found);
+    assert_logged_and_counted(stage.town(), &found);
 }
 
 /// Shows the limit of this: a county may certify others for what it may not read itself, and so a

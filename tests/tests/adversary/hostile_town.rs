@@ -19,7 +19,7 @@ use cunlian_tests::hostile::{Hostile, Stolen, snooping, stolen};
 use cunlian_tests::member::key;
 use tokio::runtime::Runtime;
 
-use crate::stage::{CLOSED, Figures, OPEN, Stage, canaries, home};
+use crate::stage::{CLOSED, Figures, OPEN, Stage, assert_logged_and_counted, canaries, home};
 
 /// 青城镇, the neighbour of the town.
 const NEIGHBOUR: &str = "370322101";
@@ -65,7 +65,7 @@ fn a_town_reaches_no_further_than_its_region() {
         // Whom the town wanted to revoke is welcome as before.
         drop(honest.hostile.enter(county.listen).await);
     });
-    stage.assert_logged_and_counted(&county, &found);
+    assert_logged_and_counted(&county, &found);
     let figures = Figures::of(&county);
     assert_eq!(figures.get("cunlian_certificates_refused_total"), 2);
     assert_eq!(figures.get("cunlian_changes_refused_total{reason=\"scope\"}"), 1);

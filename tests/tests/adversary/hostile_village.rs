@@ -18,7 +18,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::stage::{
-    CLOSED, Figures, OPEN, Stage, assert_all_of, assert_nothing_of, canaries, canary, home, read,
+    CLOSED, Figures, OPEN, Stage, assert_all_of, assert_logged_and_counted, assert_nothing_of,
+    canaries, canary, home, read,
 };
 
 /// Whether a message names ranges or keys, which must be cut to the scope of who says it. No
@@ -90,15 +91,15 @@ fn no_message_widens_its_range() {
         let mut line = scene.thief.enter(scene.town).await;
         line.say(&Message::Held(Bounded(vec![(key.clone(), u8::MAX)]))).await;
         line.say(&Message::AskHeld(Bounded(vec![key]))).await;
-        let held = line.until(|message| match message {
-            Message::Held(held) => Some(held.0),
-            _ => None,
-        });
-        assert_eq!(held.await, []);
+        assert_eq!(line.until(held).await, []);
         drop(line);
         stage.assert_serves(42).await;
     });
-    stage.assert_logged_and_counted(stage.town(), &found);
+    assert_logged_and_counted(stage.town(), &found);
+}
+
+fn held(message: Message) -> Option<Vec<(SetKey, u8)>> {
+    if let Message::Held(held) = message { Some(held.0) } else { None }
 }
 
 /// Shows that a range that ends between two levels of the address tree is no range: neither
@@ -123,7 +124,7 @@ fn a_prefix_between_two_levels_is_refused() {
         }
         stage.assert_serves(42).await;
     });
-    stage.assert_logged_and_counted(stage.town(), &found);
+    assert_logged_and_counted(stage.town(), &found);
 }
 
 /// The frame of a question for a prefix, whatever its bytes are: a message with an empty prefix,
@@ -238,7 +239,7 @@ fn nothing_forged_is_accepted() {
         forgery::greet(&scene, &mut found).await;
         stage.assert_serves(42).await;
     });
-    stage.assert_logged_and_counted(stage.town(), &found);
+    assert_logged_and_counted(stage.town(), &found);
     let figures = Figures::of(stage.town());
     let refused = figures.sum("cunlian_changes_refused_total");
     assert_eq!(refused, found.refused.len() as u64);
@@ -305,12 +306,9 @@ fn a_village_cannot_say_that_something_reached_the_county() {
         assert_eq!(line.acknowledged(1).await, [], "the change itself is sound");
         line.say(&Message::Held(Bounded(vec![(key.clone(), u8::MAX)]))).await;
         line.say(&Message::AskHeld(Bounded(vec![key]))).await;
-        let held = line.until(|message| match message {
-            Message::Held(held) => Some(held.0),
-            _ => None,
-        });
+        let held = line.until(held).await;
         let tiers: Vec<(ChangeId, u8)> =
-            held.await.into_iter().map(|(key, tiers)| (key.change, tiers)).collect();
+            held.into_iter().map(|(key, tiers)| (key.change, tiers)).collect();
         assert_eq!(tiers, [(id, cunlian_protocol::certificate::Tier::Town.bit())]);
         let receipt = Bounded(vec![0x5a; 200]);
         line.say(&Message::Ack { batch: 1, refused: Bounded(Vec::new()), receipt }).await;

@@ -132,29 +132,29 @@ impl Stage {
         let ticket = canary(other, Category::TICKET);
         assert!(contains(&line.heard, ticket.as_bytes()), "an honest peer is not served");
     }
+}
 
-    /// Each attempt is in the log of the node, and not more than once; and the figures count it.
-    pub(crate) fn assert_logged_and_counted(&self, node: &Node, found: &Found) {
-        let log = Self::log(node);
-        let figures = Figures::of(node);
-        let mut attempts: BTreeMap<(String, &str), u64> = BTreeMap::new();
-        let mut by_code: BTreeMap<String, u64> = BTreeMap::new();
-        for closed in &found.closed {
-            let code = format!("{:?}", closed.ending.code);
-            *attempts.entry((code.clone(), &closed.ending.reason)).or_default() += 1;
-            *by_code.entry(code).or_default() += 1;
-        }
-        for (code, reason) in attempts.keys() {
-            let said = format!("code={code} ");
-            let lines = log.lines().filter(|l| l.contains("WARN") && l.contains("session closed"));
-            let lines = lines.filter(|l| l.contains(&said) && l.contains(*reason)).count();
-            assert!((1..=2).contains(&lines), "{lines} times in the log: {code} {reason}");
-        }
-        for (code, count) in by_code {
-            let label = label(&code);
-            let name = format!("cunlian_sessions_ended_total{{code=\"{label}\",by=\"node\"}}");
-            assert_eq!(figures.get(&name), count, "{name}");
-        }
+/// Each attempt is in the log of the node, and not more than once; and the figures count it.
+pub(crate) fn assert_logged_and_counted(node: &Node, found: &Found) {
+    let log = Stage::log(node);
+    let figures = Figures::of(node);
+    let mut attempts: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    let mut by_code: BTreeMap<String, u64> = BTreeMap::new();
+    for closed in &found.closed {
+        let code = format!("{:?}", closed.ending.code);
+        *attempts.entry((code.clone(), &closed.ending.reason)).or_default() += 1;
+        *by_code.entry(code).or_default() += 1;
+    }
+    for (code, reason) in attempts.keys() {
+        let said = format!("code={code} ");
+        let lines = log.lines().filter(|l| l.contains("WARN") && l.contains("session closed"));
+        let lines = lines.filter(|l| l.contains(&said) && l.contains(*reason)).count();
+        assert!((1..=2).contains(&lines), "{lines} times in the log: {code} {reason}");
+    }
+    for (code, count) in by_code {
+        let label = label(&code);
+        let name = format!("cunlian_sessions_ended_total{{code=\"{label}\",by=\"node\"}}");
+        assert_eq!(figures.get(&name), count, "{name}");
     }
 }
 

@@ -1,19 +1,20 @@
 //! A terminal that was stolen with everything in it, and then revoked.
 
+use cunlian_node::demo::layout::Node;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
-use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::public_key;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Message};
 use cunlian_tests::authored::authored;
 use cunlian_tests::hostile::attempt::{Closed, Found};
-use cunlian_tests::hostile::{Hostile, Stolen, snooping, stolen};
+use cunlian_tests::hostile::{Hostile, Stolen, snooping};
 use cunlian_tests::member::key;
+use cunlian_tests::program::run_well;
 use cunlian_tests::traces::files_with;
 use tokio::runtime::Runtime;
 
-use crate::stage::{CLOSED, Figures, OPEN, Stage, canaries, home};
+use crate::stage::{CLOSED, Figures, OPEN, Stage, assert_logged_and_counted, canaries, home};
 
 /// Shows that a revocation ends the open session of the stolen machine at once and keeps it out,
 /// whatever it says; that nothing it wrote later is accepted, neither under new numbers nor under
@@ -24,7 +25,6 @@ use crate::stage::{CLOSED, Figures, OPEN, Stage, canaries, home};
 fn a_revoked_machine_gets_nothing_and_brings_nothing_in() {
     let stage = Stage::running();
     let town = stage.town().clone();
-    let authority = stolen(&town.dir);
     let (thief, friend) = (stage.insider(41), stage.insider(43));
     let home = home(stage.own(), Category::TICKET);
     let before = authored(&thief, &[(home, "written before the theft")]);
@@ -37,9 +37,8 @@ fn a_revoked_machine_gets_nothing_and_brings_nothing_in() {
         let mut open = thief.hostile.enter(town.listen).await;
         open.send(&batch(1, &before[..1])).await;
         assert_eq!(open.acknowledged(1).await, []);
-        let revocation = revocation(&thief, &authority, &before[0]);
         let mut line = friend.hostile.enter(town.listen).await;
-        line.say(&Message::Revocations(Bounded(vec![revocation]))).await;
+        revoke(&town, &thief);
         let ending = open.ending().await;
         assert_eq!(ending.code, FaultCode::Revoked, "{ending:?}");
         found.closed.push(Closed { name: "has a session open".to_owned(), ending });
@@ -66,7 +65,7 @@ fn a_revoked_machine_gets_nothing_and_brings_nothing_in() {
         assert_eq!(line.acknowledged(2).await, [], "what stands is known");
         stage.assert_serves(42).await;
     });
-    stage.assert_logged_and_counted(&town, &found);
+    assert_logged_and_counted(&town, &found);
     let refused = Figures::of(&town).sum("cunlian_changes_refused_total");
     assert_eq!(refused, 3);
     stage.settle();
@@ -97,19 +96,8 @@ fn minted(thief: &Stolen) -> Stolen {
     Stolen::new(Hostile::new(key(81), chain), thief.root)
 }
 
-/// The town's revocation of the thief: the one change it knows stands.
-fn revocation(thief: &Stolen, by: &Stolen, stands: &[u8]) -> wire::RevocationBytes {
-    let change = cunlian_protocol::change::SignedChange::decode(stands.to_vec()).unwrap();
-    let body = RevocationBody {
-        own: Standing {
-            serial: thief.certificate.serial(),
-            through_seq: change.header().seq,
-            tags: vec![*change.id().0.first_chunk().unwrap()],
-        },
-        successor: None,
-        descendants: Vec::new(),
-        reason: "stolen".to_owned(),
-        issuer: Some(by.certificate.serial()),
-    };
-    Bounded(body.sign(&by.hostile.key))
+/// What the administrator of the town does.
+fn revoke(town: &Node, thief: &Stolen) {
+    let (dir, serial) = (town.dir.display().to_string(), thief.certificate.serial().to_string());
+    run_well(["revoke", &serial, "--reason", "stolen", "--data-dir", &dir]);
 }
