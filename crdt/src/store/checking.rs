@@ -46,7 +46,7 @@ pub(super) struct Candidate {
 /// What became of each change so far, and what was refused.
 #[derive(Debug)]
 pub(super) struct Fates {
-    pub(super) fates: Vec<Option<Fate>>,
+    pub(super) each: Vec<Option<Fate>>,
     pub(super) refused: Vec<(usize, String)>,
     /// Whether a change was put into quarantine that may come in later.
     pub(super) withheld: bool,
@@ -54,7 +54,7 @@ pub(super) struct Fates {
 
 impl Fates {
     pub(super) fn new(changes: usize) -> Self {
-        Self { fates: vec![None; changes], refused: Vec::new(), withheld: false }
+        Self { each: vec![None; changes], refused: Vec::new(), withheld: false }
     }
 
     /// Notes all reasons.
@@ -80,7 +80,7 @@ impl Fates {
     }
 
     pub(super) fn set(&mut self, place: usize, fate: Fate) {
-        if let Some(slot) = self.fates.get_mut(place) {
+        if let Some(slot) = self.each.get_mut(place) {
             *slot = Some(fate);
         }
     }

@@ -102,7 +102,7 @@ pub(super) fn ingest(
 /// was taken in.
 fn finish(ids: &[ChangeId], fates: Fates) -> Vec<(ChangeId, Fate)> {
     let mut first: HashMap<ChangeId, Fate> = HashMap::new();
-    for (id, fate) in ids.iter().zip(&fates.fates) {
+    for (id, fate) in ids.iter().zip(&fates.each) {
         if let Some(fate) = fate {
             first.insert(*id, fate.clone());
         }
@@ -112,7 +112,7 @@ fn finish(ids: &[ChangeId], fates: Fates) -> Vec<(ChangeId, Fate)> {
         Some(fate) => fate.clone(),
     };
     ids.iter()
-        .zip(fates.fates)
+        .zip(fates.each)
         .map(|(id, fate)| (*id, fate.unwrap_or_else(|| repeated(id))))
         .collect()
 }
