@@ -75,7 +75,7 @@ fn town(dir: &TempDir) -> (Fleet, Node, Client) {
 /// The same node in another data directory.
 fn moved(layout: &Layout, index: usize, data_dir: &Path) -> Layout {
     let mut layout = layout.clone();
-    layout.nodes[index].dir = data_dir.to_owned();
+    data_dir.clone_into(&mut layout.nodes[index].dir);
     layout
 }
 
@@ -320,7 +320,7 @@ fn killed_backups_and_restores_leave_nothing_half() {
     });
     assert!(kills > 0 && partial > 0, "{kills} kills left {partial} partial backups");
     let backup = path_in(&back_up(&node.dir, &to, &["--keep", "1"]));
-    assert_eq!(entries(&to), [backup.clone()]);
+    assert_eq!(entries(&to), std::slice::from_ref(&backup));
 
     let new_dir = dir.path().join("restored");
     let mut missing = 0;

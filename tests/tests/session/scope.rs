@@ -29,7 +29,7 @@ fn certify_for(world: &mut World, town: usize, village: usize, regions: &[&str])
         ..before.certificate.body().clone()
     };
     let mut identity = before;
-    identity.chain = world.nodes[town].member.identity.chain.clone();
+    identity.chain.clone_from(&world.nodes[town].member.identity.chain);
     identity.chain.push(Certificate::issue(&body, &key(TOWN_SEED)));
     identity.certificate =
         world.nodes[town].store.authority().verify_chain(&identity.chain).unwrap();
