@@ -143,6 +143,8 @@ pub enum StoreRequest {
         renewing: bool,
         /// Whether its certificate is valid and was not replaced.
         current: bool,
+        /// Whether its certificate was replaced by another.
+        replaced: bool,
     },
     /// Adds revocations; bytes are untrusted.
     Revocations {

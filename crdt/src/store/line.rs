@@ -4,7 +4,8 @@
 //! token it presented last (`confirmed`) and the one it was given since (`pending`): it may not
 //! have got that one. Any other token means that two machines use one identity, each with tokens
 //! of its own, or that an old state of the machine came back. Then neither is let in until a
-//! person has released the child, and then the one that asks to be certified anew.
+//! person has released the child, and then the one that asks to be certified anew. The other, whose
+//! certificate is thereby replaced, stays out.
 
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::sync::Verdict;
@@ -27,6 +28,8 @@ pub(super) struct Presented {
     pub(super) renewing: bool,
     /// Whether its certificate is valid and was not replaced.
     pub(super) current: bool,
+    /// Whether its certificate was replaced by another.
+    pub(super) replaced: bool,
 }
 
 struct Line {
@@ -45,6 +48,10 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
             if child.current && line.mark != RELEASED {
                 mark(connection, &child.subject, FORKED)?;
             }
+            return Ok(Verdict::Forked);
+        }
+        // The one that was left when a person had decided for the other.
+        Some(line) if child.replaced && line.mark == SINGLE && !presents(line, child) => {
             return Ok(Verdict::Forked);
         }
         Some(Line { mark: FORKED, .. }) => return Ok(Verdict::Forked),
@@ -115,7 +122,7 @@ mod tests {
     fn comes(connection: &Connection, line: u8, fresh: u8, renewing: bool) -> Verdict {
         let subject = PublicKey([1; 32]);
         let (line, fresh) = ([line; 16], [fresh; 16]);
-        let child = Presented { subject, line, fresh, renewing, current: true };
+        let child = Presented { subject, line, fresh, renewing, current: true, replaced: false };
         admit(connection, &child).unwrap()
     }
 
@@ -145,6 +152,12 @@ mod tests {
         assert_eq!(comes(&connection, 3, 6, false), Verdict::Forked);
         assert_eq!(comes(&connection, 3, 6, true), Verdict::Renew);
         assert_eq!(comes(&connection, 6, 7, false), Verdict::Open);
+        let subject = PublicKey([1; 32]);
+        let (line, fresh) = ([2; 16], [9; 16]);
+        let other =
+            Presented { subject, line, fresh, renewing: true, current: false, replaced: true };
+        assert_eq!(admit(&connection, &other).unwrap(), Verdict::Forked, "the first machine");
+        assert_eq!(comes(&connection, 7, 7, false), Verdict::Open, "which harms nobody");
         assert_eq!(
             comes(&connection, 2, 8, false),
             Verdict::Forked,

@@ -18,6 +18,8 @@ struct Greeted {
     peer: Peer,
     /// Whether its certificate is valid and was not replaced.
     current: bool,
+    /// Whether its certificate was replaced.
+    replaced: bool,
 }
 
 impl Session {
@@ -48,7 +50,7 @@ impl Session {
 
     /// A dialler has said hello: check it, and answer, or look first whether a child may come in.
     pub(super) fn on_hello(&mut self, hello: &Hello) -> Outcome {
-        let Greeted { peer, current } = self.check_hello(hello)?;
+        let Greeted { peer, current, replaced } = self.check_hello(hello)?;
         let is_child = peer.is_child;
         let subject = peer.certificate.body().subject;
         self.peer = Some(peer);
@@ -64,6 +66,7 @@ impl Session {
             fresh: self.fresh_line(),
             renewing: hello.renewing,
             current,
+            replaced,
         };
         self.store(Purpose::Admit, request);
         Ok(())
@@ -79,7 +82,11 @@ impl Session {
             let text =
                 format!("two machines use the identity of {:?}, or it was set back", body.name);
             let subject = body.subject;
-            self.effects.push(Effect::Forked(subject));
+            let certificate = &self.open_peer().certificate;
+            // One that was replaced by the other is no news about that.
+            if !self.is_replaced(certificate, self.wall_ms()) {
+                self.effects.push(Effect::Forked(subject));
+            }
             return Err(Fault::new(FaultCode::Cloned, text));
         }
         self.welcome(*verdict == Verdict::Renew);
@@ -182,6 +189,7 @@ impl Session {
         let at_ms = if above { hello.clock_ms } else { self.wall_ms() };
         let valid = self.check_valid(&certificate, at_ms);
         let current = valid.is_ok();
+        let replaced = self.is_replaced(&certificate, at_ms);
         if let Err(fault) = valid
             && !(is_child && self.may_renew(&certificate))
         {
@@ -191,7 +199,12 @@ impl Session {
         let scope = own.intersection(&authority::read_scope(&certificate));
         let accepts = scope.clone();
         let peer = Peer { certificate, relation, scope, accepts, issuer_key: known_as, is_child };
-        Ok(Greeted { peer, current })
+        Ok(Greeted { peer, current, replaced })
+    }
+
+    fn is_replaced(&self, certificate: &Certificate, at_ms: i64) -> bool {
+        let outcome = self.authority.valid_at(certificate, at_ms);
+        matches!(outcome, Err(Refusal::Replaced { .. }))
     }
 
     /// Whether a child with a certificate that is no longer valid may ask for the next.

@@ -74,7 +74,13 @@ fn two_machines_with_one_identity_stop_until_one_is_released() {
     write_one(&mut world, first, 1);
     world.run(10_000);
     world.assert_equal(town, first);
+    let chosen = world.nodes[first].member.serial();
+    world.heal(town, second);
+    world.run(180_000);
+    assert_eq!(world.nodes[second].member.serial(), old);
     assert!(!may_write(&world, second));
+    assert_eq!(world.nodes[first].member.serial(), chosen);
+    assert!(may_write(&world, first) && world.nodes[town].store.forked().unwrap().is_empty());
 }
 
 /// A hub that does nothing: the machine has burned.
