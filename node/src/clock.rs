@@ -76,6 +76,18 @@ pub enum Doubt {
     Moved,
 }
 
+impl Doubt {
+    /// The doubt's name, as in JSON and in the keys of texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::Ahead => "ahead",
+            Self::Parent => "parent",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 /// What is known about the system clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {

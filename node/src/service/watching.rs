@@ -57,7 +57,7 @@ pub(super) fn start(
         started_at_ms: clock.now_ms(),
         as_of_ms: clock.now_ms(),
         health: Health::Ok,
-        clock: Clock::Unknown,
+        clock: judged(&clock),
         suspended: store.suspension(),
         peers: Vec::new(),
         cut_links: gate.cut_links(),
@@ -139,11 +139,7 @@ impl Watcher {
                 peer
             })
             .collect();
-        self.known.clock = match self.clock.check() {
-            Judgement::Unknown => Clock::Unknown,
-            Judgement::Sound => Clock::Ok,
-            Judgement::Wrong { doubt, ahead_ms } => Clock::Off { ahead_ms, doubt },
-        };
+        self.known.clock = judged(&self.clock);
         self.known.cut_links = self.gate.cut_links();
         self.known.suspended = self.store.suspension();
         self.known.as_of_ms = self.clock.now_ms();
@@ -179,6 +175,14 @@ impl Watcher {
             Err(fault) => self.known.health = Health::Failed { detail: fault.to_string() },
         }
         self.counting_took = self.counted.elapsed();
+    }
+}
+
+fn judged(clock: &clock::Clock) -> Clock {
+    match clock.check() {
+        Judgement::Unknown => Clock::Unknown,
+        Judgement::Sound => Clock::Ok,
+        Judgement::Wrong { doubt, ahead_ms } => Clock::Off { ahead_ms, doubt },
     }
 }
 
