@@ -1,0 +1,214 @@
+//! Certificates and keys that are followed by others, between real processes: nobody does anything
+//! but what a person at the command line would.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use cunlian_crdt::document::{Edit, Write};
+use cunlian_node::clock::now_ms;
+use cunlian_node::demo::client::{Client, random_document};
+use cunlian_node::demo::fleet::Fleet;
+use cunlian_node::demo::layout::Node;
+use cunlian_node::keystore::Keystore;
+use cunlian_node::service::{node_author, open_store};
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::certificate::{Certificate, CertificateBody};
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::session::Identity;
+use cunlian_protocol::signing::public_key;
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::program::{run_well, wait_for};
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Nodes with these codes, none running yet.
+fn nodes(codes: &[&str]) -> (TempDir, Fleet, Vec<Node>) {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(dir.path(), codes);
+    let nodes = layout.nodes.clone();
+    (dir, fleet(layout), nodes)
+}
+
+fn identity(node: &Node) -> Identity {
+    Keystore::new(&node.dir).identity().unwrap()
+}
+
+fn serial(node: &Node) -> Serial {
+    identity(node).certificate.serial()
+}
+
+/// Certifies a child for another time than it was.
+fn certify_for(parent: &Node, child: &Node, time_ms: Range<i64>) {
+    let (parent, old) = (identity(parent), identity(child).certificate);
+    let (issued_at_ms, not_after_ms) = (time_ms.start, time_ms.end);
+    let body = CertificateBody { issued_at_ms, not_after_ms, ..old.body().clone() };
+    let mut chain = parent.chain.clone();
+    chain.push(Certificate::issue(&body, &parent.key));
+    let keystore = Keystore::new(&child.dir);
+    keystore.set_chain(&keystore.root().unwrap(), &chain).unwrap();
+}
+
+/// Registers a person at a node as somebody who works there, as soon as the node lets one.
+fn register(node: &Node, login: &str, name: &str) -> Home {
+    let fields = json!({"name": name, "sex": "男", "birth": "1968-05-12", "household": "H001"});
+    let (address, document) = (format!("{VILLAGE}001"), random_document());
+    let mut home = None;
+    wait_for("a node that saves", || {
+        let client = Client::log_in(node, login);
+        let saved =
+            client.and_then(|client| client.register("population", &address, document, &fields));
+        home = saved.ok().map(|saved| saved.home);
+        home.is_some()
+    });
+    home.unwrap()
+}
+
+fn wait_for_record(node: &Node, login: &str, home: &Home) {
+    wait_for("the record to arrive", || {
+        Client::log_in(node, login).is_ok_and(|client| client.record(home).is_some())
+    });
+}
+
+/// A command of the node of a data directory; its JSON.
+fn command(node: &Node, arguments: &[&str]) -> Value {
+    let dir = node.dir.to_str().unwrap();
+    let all = [arguments, &["--data-dir", dir, "--json"]].concat();
+    serde_json::from_str(&run_well(all)).unwrap()
+}
+
+/// Waits until a node has another certificate than this one.
+fn wait_for_another(node: &Node, old: Serial) {
+    wait_for("another certificate", || serial(node) != old);
+}
+
+/// Shows that a terminal with less than a third of its time left is certified anew by its town as
+/// soon as it connects, in the same process, on the same ports; and that people go on working.
+#[test]
+fn a_terminal_with_little_time_left_is_certified_anew() {
+    let (_dir, mut fleet, nodes) = nodes(&[TOWN, VILLAGE]);
+    let [town, village] = nodes.as_slice() else { unreachable!() };
+    let now = now_ms();
+    certify_for(town, village, now - 50 * DAY_MS..now + 10 * DAY_MS);
+    let old = serial(village);
+    well(fleet.start_all());
+    let pid = fleet.pid(village.index);
+    wait_for_another(village, old);
+    assert!(fleet.is_running(village.index));
+    assert_eq!(fleet.pid(village.index), pid);
+    assert!(identity(village).certificate.body().not_after_ms > now + 59 * DAY_MS);
+    let home = register(village, "secretary", "王建国");
+    wait_for_record(town, "dispatcher", &home);
+}
+
+/// Shows that a terminal whose certificate ended while nobody could reach it hands up what was
+/// written in time, is certified anew, and is used on.
+#[test]
+fn an_expired_terminal_hands_up_its_work_and_is_certified_anew() {
+    let (_dir, mut fleet, nodes) = nodes(&[TOWN, VILLAGE]);
+    let [town, village] = nodes.as_slice() else { unreachable!() };
+    let now = now_ms();
+    certify_for(town, village, now - 10 * DAY_MS..now - HOUR_MS);
+    let old = serial(village);
+    let address = AddressCode::parse(&format!("{VILLAGE}001")).unwrap();
+    let home = Home { category: Category::library(0, 0), address, document: random_document() };
+    {
+        let (store, identity) = open_store(&village.dir).unwrap();
+        let edits = vec![Edit::Put { field: "name".to_owned(), text: "王建国".to_owned() }];
+        let (source, task) = ("terminal".to_owned(), String::new());
+        let write = Write { home, edits, source, task };
+        store.write(&node_author(&identity), vec![write], now - 2 * HOUR_MS).unwrap();
+    }
+    well(fleet.start_all());
+    wait_for_another(village, old);
+    wait_for_record(town, "dispatcher", &home);
+    let home = register(village, "secretary", "李四");
+    wait_for_record(town, "dispatcher", &home);
+}
+
+/// Shows that a town changes its key while it runs: its county certifies the new one, its village,
+/// which has only the old key written down, follows it and writes the new one down, and data goes
+/// through all three.
+#[test]
+fn a_town_changes_its_key() {
+    let (_dir, mut fleet, nodes) = nodes(&[COUNTY, TOWN, VILLAGE]);
+    let [county, town, village] = nodes.as_slice() else { unreachable!() };
+    well(fleet.start_all());
+    let before = register(village, "secretary", "王建国");
+    wait_for_record(county, "analyst", &before);
+    let (old, old_child) = (serial(town), serial(village));
+    let told = command(town, &["rotate"]);
+    assert_eq!(told["done"], false);
+    let key = told["key"].as_str().unwrap();
+    wait_for_another(town, old);
+    assert_eq!(identity(town).certificate.body().subject.to_string(), key);
+    assert!(!town.dir.join("node.key.next").exists());
+    wait_for_another(village, old_child);
+    let config = fs::read_to_string(village.dir.join("cunlian.toml")).unwrap();
+    assert!(config.contains(key), "{config}");
+    assert_eq!(identity(village).certificate.body().issuer, Some(serial(town)));
+    let home = register(village, "secretary", "李四");
+    wait_for_record(county, "analyst", &home);
+    let kept = command(county, &["node", "list"]);
+    let names: Vec<&Value> = kept["nodes"].as_array().unwrap().iter().collect();
+    assert_eq!(names.len(), 1, "the old key is no child any more: {kept:#}");
+}
+
+/// Shows that a founder changes the root key of a running federation: every node comes to be
+/// certified under the new root, work from before and after is everywhere, and the old key is put
+/// aside under another name.
+#[test]
+fn a_federation_changes_its_root() {
+    let (_dir, mut fleet, nodes) = nodes(&[COUNTY, TOWN, VILLAGE]);
+    let [county, town, village] = nodes.as_slice() else { unreachable!() };
+    well(fleet.start_all());
+    let before = register(village, "secretary", "王建国");
+    wait_for_record(county, "analyst", &before);
+    let told = command(county, &["rotate", "--root"]);
+    let old_file = told["old_file"].as_str().unwrap();
+    assert!(county.dir.join(old_file).exists());
+    let root = public_key(&Keystore::new(&county.dir).key("root.key").unwrap());
+    assert_eq!(told["key"], root.to_string());
+    for node in [county, town, village] {
+        wait_for("the new root", || identity(node).certificate.root() == root);
+    }
+    let home = register(village, "secretary", "李四");
+    wait_for_record(county, "analyst", &home);
+    wait_for_record(county, "analyst", &before);
+    fleet.stop_all();
+    for node in [county, town, village] {
+        let (store, _) = open_store(&node.dir).unwrap();
+        assert!(store.verify().unwrap().is_sound());
+        assert_eq!(store.authority().current_root(), root);
+    }
+}
+
+/// Shows that a founder certifies itself anew with the root key, and only with it, and that its
+/// town follows.
+#[test]
+fn a_founder_certifies_itself_anew() {
+    let (_dir, mut fleet, nodes) = nodes(&[COUNTY, TOWN]);
+    let [county, town] = nodes.as_slice() else { unreachable!() };
+    well(fleet.start_all());
+    let (old, old_child) = (serial(county), serial(town));
+    let (here, away) = (county.dir.join("root.key"), county.dir.join("away"));
+    fs::rename(&here, &away).unwrap();
+    let dir = |node: &Node| node.dir.to_str().unwrap().to_owned();
+    let errors = cunlian_tests::program::run_refused(["renew", "--data-dir", &dir(county)]);
+    assert!(errors.contains("root.key"), "{errors}");
+    fs::rename(&away, &here).unwrap();
+    let errors = cunlian_tests::program::run_refused(["renew", "--data-dir", &dir(town)]);
+    assert!(errors.contains("the node above"), "{errors}");
+    let renewed = command(county, &["renew"]);
+    assert_eq!(renewed["serial"], serial(county).to_string());
+    assert_ne!(serial(county), old);
+    wait_for_another(town, old_child);
+    assert_eq!(identity(town).certificate.body().issuer, Some(serial(county)));
+    assert!(Path::new(&dir(county)).join("root.key").exists());
+}
