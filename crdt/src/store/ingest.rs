@@ -245,7 +245,10 @@ impl Batch<'_> {
         let mut bytes = base(self.connection, &home)?.bytes;
         let mut places = Vec::with_capacity(candidates.len());
         for Candidate { place, change, payload, reached } in candidates {
-            bytes += change.bytes().len() as u64;
+            let header = change.header();
+            if self.authority.stands(&header.author, header.seq, Some(&change.id())).is_ok() {
+                bytes += change.bytes().len() as u64;
+            }
             if row_of(self.connection, &change.key())?.is_some() {
                 fates.set(place, Fate::Known);
             } else if bytes > limits::DOCUMENT_BYTES as u64 {

@@ -32,10 +32,8 @@ pub(super) fn entries(
         let change = SignedChange::from_log(row.get(3)?);
         entries.push(entry(change.map_err(|error| damaged(Box::new(error)))?, source));
     }
-    for (row, change) in quarantine::withheld(connection, home)? {
-        if let Some(change) = verified(authority, change) {
-            entries.push(entry(change, Source::Quarantine { row }));
-        }
+    for (row, change) in verified(authority, quarantine::withheld(connection, home)?) {
+        entries.push(entry(change, Source::Quarantine { row }));
     }
     Ok(entries)
 }
@@ -45,13 +43,22 @@ fn entry(change: VerifiedChange, source: Source) -> Entry {
     Entry { change, payload, source }
 }
 
-/// A change out of quarantine, if right and signature still hold.
-fn verified(authority: &Authority, change: SignedChange) -> Option<VerifiedChange> {
-    let header = change.header();
-    authority.may(&header.author, header.kind.needs(), &header.home).ok()?;
-    let key = authority.get(&header.author)?.body().subject;
-    let holds = signing::verify_all(Context::Change, &[change.claim(key)]) == [true];
-    change.verified(holds).ok()
+/// Changes out of quarantine, those whose right and signature still hold.
+fn verified(
+    authority: &Authority,
+    mut changes: Vec<(i64, SignedChange)>,
+) -> Vec<(i64, VerifiedChange)> {
+    changes.retain(|(_, change)| {
+        let header = change.header();
+        authority.may(&header.author, header.kind.needs(), &header.home).is_ok()
+    });
+    let claim = |(_, change): &(i64, SignedChange)| {
+        Some(change.claim(authority.get(&change.header().author)?.body().subject))
+    };
+    let claims: Vec<_> = changes.iter().filter_map(claim).collect();
+    let holds = signing::verify_all(Context::Change, &claims);
+    let checked = changes.into_iter().zip(holds);
+    checked.filter_map(|((row, change), holds)| Some((row, change.verified(holds).ok()?))).collect()
 }
 
 impl Batch<'_> {
@@ -164,7 +171,7 @@ impl Batch<'_> {
             }
             Source::Batch { .. } => {
                 let from = from.unwrap_or(&header.author);
-                tracing::warn!(%from, change = %id, reason, "a change is withheld");
+                tracing::debug!(%from, change = %id, reason, "a change is withheld");
                 quarantine::withhold(self.connection, from, &id, &header.home, reason, bytes)
             }
             Source::Log { row, author, origin } => {

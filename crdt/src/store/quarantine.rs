@@ -5,7 +5,8 @@
 //! - *Withheld*: its signature holds and its author had the right, but it does not stand, or it
 //!   is a stub of a document that is not erased ([`super::standing`]). What comes later may bring
 //!   it in, so it is looked at again whenever its document changes. The latest are kept, up to a
-//!   sum of bytes; what is pushed out comes again from peers that hold it.
+//!   number for one document and a sum of bytes; what is pushed out comes again from peers that
+//!   hold it.
 
 use cunlian_protocol::change::{Home, SignedChange};
 use cunlian_protocol::id::{ChangeId, Serial};
@@ -21,6 +22,9 @@ const REFUSED_KEPT: i64 = 1_000;
 const WITHHELD_KEPT: u64 = 100_000;
 /// Most bytes of changes kept that are withheld.
 const WITHHELD_BYTES: u64 = 128 << 20;
+/// Most changes kept that are withheld of one document, all of which are looked at whenever it
+/// changes.
+const WITHHELD_OF_ONE: u32 = 512;
 /// Bytes kept of one change; what is larger than a change may be is cut.
 const KEPT_BYTES: usize = cunlian_protocol::limits::CHANGE_BYTES;
 
@@ -89,6 +93,13 @@ pub(super) fn withhold(
              VALUES (?1, ?2, ?3, ?4, ?5, 1)",
         )?
         .execute((id.0, from.0, reason, bytes, document.as_bytes()))?;
+    connection
+        .prepare_cached(
+            "DELETE FROM quarantine WHERE document = ?1 AND withheld > 0 AND row <= (SELECT row \
+             FROM quarantine INDEXED BY quarantine_by_document WHERE document = ?1 \
+             AND withheld > 0 ORDER BY row DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute((document.as_bytes(), WITHHELD_OF_ONE))?;
     Ok(())
 }
 

@@ -177,9 +177,16 @@ impl Administration {
             return Err(AdminError::new(error)
                 .hint(format!("choose another first: cunlian operator password {login}")));
         }
+        let refused = self.store.add_certificates(&[unlocked.certificate])?;
+        if let Some(reason) = refused.into_iter().next() {
+            return Err(AdminError::new(reason));
+        }
         let authority = self.store.authority();
         if let Some(certificate) = authority.get(&unlocked.author.serial) {
-            authority.valid_at(certificate, (self.now_ms)()).map_err(AdminError::new)?;
+            authority.valid_at(certificate, (self.now_ms)()).map_err(|refusal| {
+                AdminError::new(refusal)
+                    .hint("a certificate that was renewed or changed is taken over at a login")
+            })?;
         }
         Ok(unlocked.author)
     }

@@ -161,6 +161,30 @@ fn back_dated_work_does_not_come_in() {
     assert_sound(&town);
 }
 
+/// Shows that a flood of changes that do not stand, all for one document, is kept up to a bound,
+/// and that honest work on the document goes on beside it.
+#[test]
+fn a_flood_for_one_document_is_bounded() {
+    let world = World::new();
+    let (dir_a, dir_b) = (tempdir().unwrap(), tempdir().unwrap());
+    let thief = world.open(dir_a.path(), &world.village);
+    let town = world.open(dir_b.path(), &world.town);
+    learn(&town, &[revocation(&world.village, &world.town, 0, &[])]);
+    let honest = write(&town, &world.town, vec![put(at(1), "a", "honest")]);
+    let flood = (0..700).map(|turn| put(at(1), "a", &format!("forged {turn}")));
+    write(&thief, &world.village, flood.collect());
+    let sent = carried(&all(&thief));
+    for batch in sent.chunks(100) {
+        assert!(
+            ingest(&town, &world.village, batch.to_vec()).iter().all(|f| !refused(f).is_empty())
+        );
+    }
+    assert_eq!(town.counts().unwrap().quarantined, 512);
+    let more = write(&town, &world.town, vec![put(at(1), "b", "more")]);
+    assert_eq!(ids(&town), BTreeSet::from([honest[0], more[0]]));
+    assert_sound(&town);
+}
+
 /// Shows that of two changes under one number the one that a revocation names stays.
 #[test]
 fn of_an_equivocation_the_standing_one_stays() {
