@@ -4,7 +4,8 @@
 // A second click while the first save is under way must not send the form twice.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+  // A download leaves the page as it is, and may be wanted again.
+  if (form.method !== "post" || form.hasAttribute("hx-post") || form.hasAttribute("data-again")) return;
   if (form.dataset.sent === "yes") {
     event.preventDefault();
     return;

@@ -1,8 +1,20 @@
-//! Pages for administrators: invitations, people, nodes, what revoked authors left.
+//! Pages for administrators: invitations, people, nodes, permissions, what revoked authors left.
+//!
+//! | module | page |
+//! |---|---|
+//! | `invitations` | `/admin/invitations`: a code for a new machine |
+//! | `offline` | `/admin/issue`: a certificate for a machine without a line |
+//! | `people` | `/admin/people`: who logs in here |
+//! | `nodes` | `/admin/nodes`: children, revocations and who knows of them |
+//! | `why` | `/admin/why`: may somebody do something, and why |
+//! | `review` | `/admin/review`: for all who may read what is listed |
+//! | `words` | names that people know |
 //!
 //! For whoever may write the node's journal ([`Category::JOURNAL`] at the node's address): an act
 //! here is done by the node with its key, and the journal names the person who had it done. The
 //! acts themselves are `crate::admin`, as for the command line.
+
+use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::Router;
@@ -11,6 +23,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_crdt::document::Edit;
+use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
@@ -23,20 +36,29 @@ use super::layout::{Page, html};
 use super::session::Person;
 use super::visit::Staff;
 use super::writing::save;
+use crate::admin::certificate::read_address;
 use crate::admin::{AdminError, Administration};
 use crate::text::Text;
 
+/// Most people and nodes offered when a name fits several.
+const CANDIDATES: usize = 20;
+
 mod invitations;
 mod nodes;
+mod offline;
 mod people;
 mod review;
+mod why;
+mod words;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
         .route("/admin", get(overview))
         .merge(invitations::routes())
         .merge(people::routes())
+        .merge(offline::routes())
         .merge(nodes::routes())
+        .merge(why::routes())
         .merge(review::routes())
 }
 
@@ -101,7 +123,44 @@ pub(crate) async fn note(
     Ok(())
 }
 
-/// What went wrong, as a line above a form: the words of the program, and what to do.
+/// An address as people write it; digits that end inside of a segment are none.
+pub(crate) fn code_of(text: &str) -> Option<AddressCode> {
+    read_address(text).ok().filter(|code| !code.as_str().is_empty())
+}
+
+/// Somebody who may be meant by what was typed.
+pub(crate) struct Candidate {
+    pub(crate) serial: String,
+    pub(crate) name: String,
+    pub(crate) about: String,
+}
+
+/// Holders of certificates in whose name the text occurs, the first [`CANDIDATES`].
+pub(crate) async fn candidates(
+    state: &WebState,
+    l: Text,
+    text: &str,
+) -> Result<Vec<Candidate>, Failure> {
+    let text = text.trim().to_owned();
+    let found = act(state, move |administration| {
+        let desk = administration.desk()?;
+        let named = desk.authority.certificates().filter(|certificate| {
+            !text.is_empty() && certificate.body().name.contains(&text)
+        });
+        let newest = named.map(|certificate| desk.newest_of_key(certificate));
+        let by_serial: BTreeMap<_, _> = newest.map(|found| (found.serial(), found)).collect();
+        let candidates = by_serial.into_iter().take(CANDIDATES).map(|(serial, found)| Candidate {
+            serial: serial.to_string(),
+            name: found.body().name.clone(),
+            about: words::holder(desk.store, l, found),
+        });
+        Ok(candidates.collect())
+    });
+    found.await.map_err(|error| Failure::Internal(error.message))
+}
+
+/// What went wrong, as a line above a form: the words of the program, and what to do. What people
+/// often get wrong is checked before, and said in their language.
 pub(crate) fn problem(l: Text, error: &AdminError) -> String {
     let hint = error.hint.as_deref().unwrap_or_default();
     l.with("admin-problem", &[("reason", &error.message), ("hint", &hint.to_owned())])
@@ -139,6 +198,7 @@ async fn overview(State(state): State<WebState>, admin: Admin) -> Response {
         card("/admin/invitations", "invitations"),
         card("/admin/nodes", "nodes"),
         card("/admin/people", "people"),
+        card("/admin/why", "why"),
         card("/admin/review", "review"),
     ];
     let page = Page::staff(&state, &admin.0, l.t("admin-title"));

@@ -131,7 +131,7 @@ pub(crate) fn boxes(
 }
 
 /// The name of a field in the catalogue, or its key.
-fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String {
+pub(crate) fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String {
     let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
     class
         .and_then(|class| class.field(field))
@@ -139,7 +139,7 @@ fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String 
 }
 
 /// Home and name of the base document of the record that `home` is a part of.
-fn base_of(
+pub(crate) fn base_of(
     connection: &rusqlite::Connection,
     home: &Home,
 ) -> rusqlite::Result<Option<(Home, String)>> {

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use cunlian_governance::divisions;
+use cunlian_governance::divisions::{self, Status};
 use cunlian_protocol::address::AddressCode;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -15,10 +15,9 @@ use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
-use super::super::plate::code_of;
 use super::super::posted::Posted;
 use super::super::reading::ask;
-use super::{Admin, Pick, act, note, problem};
+use super::{Admin, Pick, act, code_of, note, problem};
 use crate::admin::invitation::{Invited, Listed, State as Became, Wish, tier_of};
 use crate::text::Text;
 
@@ -40,6 +39,8 @@ struct InvitationsPage {
     notice: Option<String>,
     error: Option<String>,
     name: String,
+    /// A code typed instead of a choice from the list.
+    other: String,
     addresses: String,
     hours: Vec<Pick>,
     places: Vec<Pick>,
@@ -103,7 +104,8 @@ async fn show(
         store.read(|connection| Ok(divisions::children(connection, &own).unwrap_or_default()))
     });
     let code = typed.text("code").to_owned();
-    let places = below.await?.into_iter().map(|place| Pick {
+    let in_use = below.await?.into_iter().filter(|place| place.status == Status::Active);
+    let places = in_use.map(|place| Pick {
         selected: place.code.as_str() == code,
         value: place.code.as_str().to_owned(),
         label: format!("{} {}", place.name, place.code),
@@ -112,7 +114,10 @@ async fn show(
     let hours = HOURS.iter().map(|hours| Pick {
         selected: *asked == hours.to_string() || (asked.is_empty() && *hours == 72),
         value: hours.to_string(),
-        label: l.t1("admin-hours", "hours", hours),
+        label: match hours {
+            24 => l.t("admin-day"),
+            hours => l.t1("admin-days", "days", hours / 24),
+        },
     });
     let page = Page::staff(state, &admin.0, l.t("admin-invitations-title"));
     Ok(html(&InvitationsPage {
@@ -121,6 +126,7 @@ async fn show(
         notice,
         error,
         name: typed.text("name").to_owned(),
+        other: typed.text("other").to_owned(),
         addresses: typed.text("addresses").to_owned(),
         hours: hours.collect(),
         places: places.collect(),
@@ -153,7 +159,7 @@ async fn invite(
     posted: Posted,
 ) -> Result<Response, Failure> {
     let l = admin.0.visit.l;
-    let wish = match wish(l, &posted) {
+    let wish = match wish(&state, l, &posted) {
         Ok(wish) => wish,
         Err(error) => return show(&state, &admin, &posted, None, Some(error)).await,
     };
@@ -166,7 +172,7 @@ async fn invite(
     }
 }
 
-fn wish(l: Text, posted: &Posted) -> Result<Wish, String> {
+fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<Wish, String> {
     let typed = match posted.text("other") {
         "" => posted.text("code"),
         other => other,
@@ -174,6 +180,10 @@ fn wish(l: Text, posted: &Posted) -> Result<Wish, String> {
     let region: AddressCode =
         code_of(typed).ok_or_else(|| l.t1("admin-bad-code", "code", typed))?;
     let tier = tier_of(region.level()).ok_or_else(|| l.t1("admin-bad-code", "code", typed))?;
+    let own = state.regions();
+    if own.contains(&region) || !own.iter().any(|own| own.contains(&region)) {
+        return Err(l.t1("admin-outside", "code", typed));
+    }
     let mut wish = Wish::new(tier, region);
     let name = posted.text("name");
     wish.name = (!name.is_empty()).then(|| name.to_owned());
@@ -182,6 +192,12 @@ fn wish(l: Text, posted: &Posted) -> Result<Wish, String> {
     let addresses = posted.text("addresses").split([',', '，', ' ', '\n']);
     let addresses = addresses.map(str::trim).filter(|address| !address.is_empty());
     wish.addresses = addresses.map(str::to_owned).collect();
+    let has_port = |address: &String| {
+        address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    };
+    if let Some(bad) = wish.addresses.iter().find(|address| !has_port(address)) {
+        return Err(l.t1("admin-bad-address", "address", bad));
+    }
     Ok(wish)
 }
 

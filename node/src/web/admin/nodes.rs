@@ -2,16 +2,19 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use cunlian_protocol::address::AddressCode;
+use serde::Deserialize;
 
 use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::posted::Posted;
-use super::{Admin, act, note, problem};
+use super::{Admin, Candidate, act, candidates, note, problem, words};
+use crate::admin::certificate::Desk;
 use crate::admin::nodes::{Child, NodesAction};
 use crate::admin::revocation::{Listed, Revoked, Wish};
 use crate::admin::{AdminError, Administration};
@@ -35,8 +38,13 @@ struct NodesPage {
     rows: Vec<Row>,
     /// What a revocation would do, to be confirmed.
     draft: Option<Draft>,
+    /// Several who may be meant.
+    candidates: Vec<Candidate>,
     who: String,
+    /// What the serial in `who` stands for.
+    who_name: Option<String>,
     reason: String,
+    with_children: bool,
     revocations: Vec<RevocationRow>,
 }
 
@@ -53,6 +61,7 @@ struct Row {
 
 struct Draft {
     who: String,
+    about: String,
     serial: String,
     reason: String,
     with_children: bool,
@@ -61,6 +70,7 @@ struct Draft {
 
 struct RevocationRow {
     who: String,
+    about: String,
     reason: String,
     by: String,
     stands: String,
@@ -74,10 +84,23 @@ struct Said {
     notice: Option<String>,
     error: Option<String>,
     draft: Option<Draft>,
+    candidates: Vec<Candidate>,
 }
 
-async fn list(State(state): State<WebState>, admin: Admin) -> Result<Response, Failure> {
-    show(&state, &admin, &Posted::default(), Said::default()).await
+#[derive(Deserialize)]
+struct Chosen {
+    /// Whom to revoke, from a link beside a name.
+    #[serde(default)]
+    who: String,
+}
+
+async fn list(
+    State(state): State<WebState>,
+    admin: Admin,
+    Query(chosen): Query<Chosen>,
+) -> Result<Response, Failure> {
+    let typed = Posted([("who".to_owned(), chosen.who)].into());
+    show(&state, &admin, &typed, Said::default()).await
 }
 
 async fn show(
@@ -87,33 +110,48 @@ async fn show(
     said: Said,
 ) -> Result<Response, Failure> {
     let l = admin.0.visit.l;
-    let internal = |error: AdminError| Failure::Internal(error.message);
-    let children = act(state, Administration::children).await.map_err(internal)?;
-    let revocations = act(state, Administration::revocations).await.map_err(internal)?;
+    let who = typed.text("who").to_owned();
+    let read = act(state, move |administration| {
+        let desk = administration.desk()?;
+        let rows = administration.children()?;
+        let rows: Vec<Row> = rows.iter().map(|child| row(&desk, l, child)).collect();
+        let revocations = administration.revocations()?;
+        let revocations = revocations.iter().map(|listed| revocation_row(&desk, l, listed));
+        let meant = desk.find(&who).ok();
+        let who_name = meant.filter(|found| found.body().name != who).map(|found| {
+            format!("{}（{}）", found.body().name, words::holder(desk.store, l, found))
+        });
+        Ok((rows, revocations.collect(), who_name))
+    });
+    let (rows, revocations, who_name) =
+        read.await.map_err(|error: AdminError| Failure::Internal(error.message))?;
     let page = Page::staff(state, &admin.0, l.t("admin-nodes-title"));
-    let Said { notice, error, draft } = said;
+    let Said { notice, error, draft, candidates } = said;
     Ok(html(&NodesPage {
         l,
         page,
         notice,
         error,
         draft,
+        candidates,
         who: typed.text("who").to_owned(),
+        who_name,
         reason: typed.text("reason").to_owned(),
-        rows: children.iter().map(|child| row(l, child)).collect(),
-        revocations: revocations.iter().map(|listed| revocation_row(l, listed)).collect(),
+        with_children: typed.text("with_children") == "yes",
+        rows,
+        revocations,
     }))
 }
 
-fn row(l: Text, child: &Child) -> Row {
-    let (class, state) = match (&child.refusal, child.forked) {
+fn row(desk: &Desk<'_>, l: Text, child: &Child) -> Row {
+    let refusal = child.refusal.as_ref().and_then(|_| words::refusal(desk, l, &child.serial));
+    let (class, state) = match (refusal, child.forked) {
         (_, true) => ("bad", l.t("node-forked")),
         (Some(reason), false) => ("bad", l.t1("node-refused", "reason", reason)),
         (None, false) if child.waiting => ("info", l.t("node-waiting")),
         (None, false) => ("good", l.t("node-valid")),
     };
-    let mut notes: Vec<String> =
-        child.alarms.iter().filter_map(|alarm| alarm_text(l, alarm)).collect();
+    let mut notes = alarms(desk, l, &child.alarms);
     if !child.lacks.is_empty() {
         notes.push(l.t1("node-lacks", "n", child.lacks.len()));
     }
@@ -123,10 +161,12 @@ fn row(l: Text, child: &Child) -> Row {
     if child.purges_that_differ > 0 {
         notes.push(l.t1("node-purges-differ", "n", child.purges_that_differ));
     }
+    let region = AddressCode::parse(&child.region);
+    let place = region.map(|region| words::place(desk.store, l, &region));
     Row {
         serial: child.serial.to_string(),
         name: child.name.clone(),
-        place: child.region.clone(),
+        place: place.unwrap_or_else(|_| child.region.clone()),
         state,
         class,
         until: full(child.not_after_ms),
@@ -135,32 +175,43 @@ fn row(l: Text, child: &Child) -> Row {
     }
 }
 
-fn alarm_text(l: Text, alarm: &Entry) -> Option<String> {
-    match alarm {
-        Entry::Equivocation { author, seq, .. } => {
-            Some(l.t2("alarm-equivocation", ("author", author), ("seq", seq)))
+/// Each alarm once, however often it was noted.
+fn alarms(desk: &Desk<'_>, l: Text, alarms: &[Entry]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for alarm in alarms {
+        let line = match alarm {
+            Entry::Equivocation { author, seq, .. } => {
+                let serial = author.parse().ok();
+                let author =
+                    serial.map_or_else(|| author.clone(), |serial| desk.authority.name(&serial));
+                l.t2("alarm-equivocation", ("author", author), ("seq", seq))
+            }
+            Entry::Forked { name, .. } => l.t1("alarm-forked", "name", name),
+            Entry::Revocation { .. } | Entry::Purged { .. } => continue,
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
         }
-        Entry::Forked { name, .. } => Some(l.t1("alarm-forked", "name", name)),
-        Entry::Revocation { .. } | Entry::Purged { .. } => None,
     }
+    lines
 }
 
-fn revocation_row(l: Text, listed: &Listed) -> RevocationRow {
-    let names = |nodes: &[crate::admin::certificate::Named]| {
-        nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join("、")
-    };
+fn revocation_row(desk: &Desk<'_>, l: Text, listed: &Listed) -> RevocationRow {
     let stands = match (&listed.successor, listed.through_seq) {
         (Some(_), _) => l.t("revocation-replaced"),
         (None, None) => l.t("revocation-all-stands"),
+        (None, Some(0)) => l.t("revocation-nothing"),
         (None, Some(seq)) => l.t1("revocation-stands", "seq", seq),
     };
+    let certificate = desk.authority.get(&listed.who.serial);
     RevocationRow {
         who: listed.who.name.clone(),
+        about: certificate.map(|found| words::holder(desk.store, l, found)).unwrap_or_default(),
         reason: listed.reason.clone(),
         by: listed.by.as_ref().map_or_else(|| l.t("revocation-root"), |by| by.name.clone()),
         stands,
-        held: names(&listed.held_by),
-        missing: names(&listed.not_held_by),
+        held: words::names(l, &listed.held_by),
+        missing: words::names(l, &listed.not_held_by),
     }
 }
 
@@ -197,30 +248,63 @@ async fn revoke(
         with_children: posted.text("with_children") == "yes",
         dry_run: !confirmed,
     };
+    if let Some(said) = doubts(&state, l, &wish).await? {
+        return show(&state, &admin, &posted, said).await;
+    }
     let asked = wish.clone();
-    match act(&state, move |administration| administration.revoke(&asked)).await {
-        Ok(revoked) if confirmed => {
+    let outcome = act(&state, move |administration| {
+        let revoked = administration.revoke(&asked)?;
+        let desk = administration.desk()?;
+        let found = desk.authority.get(&revoked.who.serial);
+        let about = found.map(|found| words::holder(desk.store, l, found)).unwrap_or_default();
+        Ok((revoked, about))
+    });
+    let said = match outcome.await {
+        Ok((revoked, _)) if confirmed => {
             let name = revoked.who.name;
             note(&state, &admin, "revoke", &format!("{name} {}", revoked.who.serial)).await?;
             let notice = Some(l.t1("revoke-done", "name", name));
-            show(&state, &admin, &Posted::default(), Said { notice, ..Said::default() }).await
+            let said = Said { notice, ..Said::default() };
+            return show(&state, &admin, &Posted::default(), said).await;
         }
-        Ok(revoked) => {
-            let draft = Some(draft(l, &revoked, &wish));
-            show(&state, &admin, &posted, Said { draft, ..Said::default() }).await
+        Ok((revoked, about)) => {
+            Said { draft: Some(draft(l, &revoked, about, &wish)), ..Said::default() }
         }
-        Err(error) => {
-            let error = Some(problem(l, &error));
-            show(&state, &admin, &posted, Said { error, ..Said::default() }).await
-        }
-    }
+        Err(error) => Said { error: Some(problem(l, &error)), ..Said::default() },
+    };
+    show(&state, &admin, &posted, said).await
 }
 
-fn draft(l: Text, revoked: &Revoked, wish: &Wish) -> Draft {
-    let names = |nodes: &[crate::admin::certificate::Named]| {
-        nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join("、")
+/// What keeps a revocation from being drafted at all, said before the attempt.
+async fn doubts(state: &WebState, l: Text, wish: &Wish) -> Result<Option<Said>, Failure> {
+    if wish.reason.trim().is_empty() {
+        return Ok(Some(Said { error: Some(l.t("revoke-no-reason")), ..Said::default() }));
+    }
+    let who = wish.who.clone();
+    let meant = act(state, move |administration: &Administration| {
+        let desk = administration.desk()?;
+        let found = desk.find(&who).ok();
+        Ok(found.map(|found| found.serial() == desk.own))
+    });
+    let error = match meant.await.map_err(|error| Failure::Internal(error.message))? {
+        Some(false) => return Ok(None),
+        Some(true) => l.t("revoke-self"),
+        None => {
+            let candidates = candidates(state, l, &wish.who).await?;
+            let key = if candidates.is_empty() { "who-nobody" } else { "who-which" };
+            let error = Some(l.t1(key, "who", &wish.who));
+            return Ok(Some(Said { error, candidates, ..Said::default() }));
+        }
     };
-    let mut lines = vec![l.t1("revoke-stands", "seq", revoked.through_seq)];
+    Ok(Some(Said { error: Some(error), ..Said::default() }))
+}
+
+fn draft(l: Text, revoked: &Revoked, about: String, wish: &Wish) -> Draft {
+    let names = |nodes: &[crate::admin::certificate::Named]| words::names(l, nodes);
+    let mut lines = vec![match revoked.through_seq {
+        0 => l.t("revoke-stands-nothing"),
+        seq => l.t1("revoke-stands", "seq", seq),
+    }];
     if !revoked.people.is_empty() {
         lines.push(l.t1("revoke-people", "names", names(&revoked.people)));
     }
@@ -230,8 +314,17 @@ fn draft(l: Text, revoked: &Revoked, wish: &Wish) -> Draft {
     if !revoked.revoked_with.is_empty() {
         lines.push(l.t1("revoke-with", "names", names(&revoked.revoked_with)));
     }
+    let effect = &revoked.effect;
+    lines.push(l.t2("revoke-known", ("n", effect.changes), ("stand", effect.stand_after)));
+    if effect.tainted > 0 {
+        lines.push(l.t1("revoke-tainted", "n", effect.tainted));
+    }
+    if effect.removed > 0 {
+        lines.push(l.t2("revoke-removed", ("n", effect.removed), ("documents", effect.documents)));
+    }
     Draft {
         who: revoked.who.name.clone(),
+        about,
         serial: revoked.who.serial.to_string(),
         reason: wish.reason.clone(),
         with_children: wish.with_children,

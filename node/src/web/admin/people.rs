@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use cunlian_protocol::id::Serial;
 use serde_json::Value;
 
 use super::super::WebState;
@@ -12,11 +13,15 @@ use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::posted::Posted;
-use super::{Admin, Pick, act, note, problem};
+use super::{Admin, Pick, act, code_of, note, problem, words};
 use crate::admin::AdminError;
+use crate::admin::certificate::Desk;
 use crate::admin::people::NewPerson;
 use crate::operator::roles;
 use crate::text::{Language, Text};
+
+/// Most characters of a login name.
+const NAME_CHARACTERS: usize = 32;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()
@@ -43,6 +48,8 @@ struct PeoplePage {
 
 struct Row {
     name: String,
+    serial: String,
+    own: bool,
     display_name: String,
     role: String,
     state: String,
@@ -71,10 +78,15 @@ async fn show(
     said: Said,
 ) -> Result<Response, Failure> {
     let l = admin.0.visit.l;
-    let listed = act(state, crate::admin::Administration::operator_list).await;
-    let listed = listed.map_err(|error| Failure::Internal(error.message))?;
-    let rows = listed.get("operators").and_then(Value::as_array);
-    let rows = rows.into_iter().flatten().map(|entry| row(l, entry)).collect();
+    let own = admin.0.person.author.serial;
+    let read = act(state, move |administration| {
+        let desk = administration.desk()?;
+        let listed = administration.operator_list()?;
+        let entries = listed.get("operators").and_then(Value::as_array);
+        let rows = entries.into_iter().flatten().map(|entry| row(&desk, l, &own, entry));
+        Ok(rows.collect())
+    });
+    let rows = read.await.map_err(|error| Failure::Internal(error.message))?;
     let asked = typed.text("role");
     let choices = roles().iter().map(|role| Pick {
         value: role.key.clone(),
@@ -97,16 +109,23 @@ async fn show(
     }))
 }
 
-fn row(l: Text, entry: &Value) -> Row {
+fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let is_valid = text("state") == "valid";
+    let serial: Option<Serial> = text("serial").parse().ok();
+    let refusal = match (text("state").as_str(), &serial) {
+        ("valid", _) => None,
+        (_, Some(serial)) => words::refusal(desk, l, serial),
+        (reason, None) => Some(reason.to_owned()),
+    };
     let is_locked = entry.get("locked_ms").and_then(Value::as_i64).is_some_and(|ms| ms > 0);
-    let (class, state) = match (is_valid, is_locked) {
-        (true, false) => ("good", l.t("person-valid")),
-        (true, true) => ("warn", l.t("person-locked")),
-        (false, _) => ("bad", l.t1("person-invalid", "reason", text("state"))),
+    let (class, state) = match (refusal, is_locked) {
+        (None, false) => ("good", l.t("person-valid")),
+        (None, true) => ("warn", l.t("person-locked")),
+        (Some(reason), _) => ("bad", l.t1("person-invalid", "reason", reason)),
     };
     Row {
+        own: serial.as_ref() == Some(own),
+        serial: text("serial"),
         name: text("name"),
         display_name: text("display_name"),
         role: role_name(l, &text("role")),
@@ -132,12 +151,19 @@ async fn add(
     admin: Admin,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let region = posted.text("region");
+    let l = admin.0.visit.l;
+    let region = match checked(&state, l, &posted) {
+        Ok(region) => region,
+        Err(error) => {
+            let said = Said { error: Some(error), ..Said::default() };
+            return show(&state, &admin, &posted, said).await;
+        }
+    };
     let person = NewPerson {
         name: posted.text("name").to_owned(),
         display_name: posted.text("display_name").to_owned(),
         role: posted.text("role").to_owned(),
-        region: (!region.is_empty()).then(|| region.to_owned()),
+        region,
         categories: Vec::new(),
         rights: None,
         until: None,
@@ -146,6 +172,33 @@ async fn add(
     let name = person.name.clone();
     let outcome = act(&state, move |administration| administration.operator_add(&person)).await;
     answer(&state, &admin, &posted, "add_operator", &name, outcome).await
+}
+
+/// What people get wrong most; the digits of the region if one is given.
+fn checked(state: &WebState, l: Text, posted: &Posted) -> Result<Option<String>, String> {
+    let name = posted.text("name");
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+    if name.is_empty() || name.len() > NAME_CHARACTERS || !name.bytes().all(allowed) {
+        return Err(l.t1("person-bad-name", "name", name));
+    }
+    if posted.text("display_name").is_empty() {
+        return Err(l.t("person-no-display-name"));
+    }
+    let operators = &state.administration().operators;
+    if operators.entry(name).is_ok_and(|entry| entry.is_some()) {
+        return Err(l.t1("person-exists", "name", name));
+    }
+    let region = posted.text("region");
+    if region.is_empty() {
+        return Ok(None);
+    }
+    let code = code_of(region).ok_or_else(|| l.t1("admin-bad-code", "code", region))?;
+    let own = state.regions();
+    if own.iter().any(|own| own.contains(&code)) {
+        Ok(Some(code.as_str().to_owned()))
+    } else {
+        Err(l.t1("admin-outside", "code", region))
+    }
 }
 
 async fn reset(
