@@ -18,8 +18,8 @@ use super::run::start_failure;
 use super::{DataDir, Failure, Outcome, print_json, runtime};
 use crate::clock::now_ms;
 use crate::network::enrol::asking::AskError;
-use crate::network::enrol::joining::{JoinError, Joined, Places, join};
-use crate::service::Service;
+use crate::network::enrol::joining::{JoinError, Joined, Places, join, join_anew};
+use crate::service::{Service, ask_status};
 use crate::status::{LinkState, NodeStatus, PeerRole, PeerStatus};
 use crate::web::clock;
 
@@ -41,6 +41,10 @@ pub(super) struct Join {
     /// TCP address of the pages
     #[arg(long)]
     http: Option<SocketAddr>,
+    /// Give a directory that is a member already a new identity and keep its data: when two
+    /// machines used the old one, or it was revoked
+    #[arg(long)]
+    anew: bool,
     /// Only join; the data is copied when the node runs
     #[arg(long)]
     no_sync: bool,
@@ -92,6 +96,14 @@ impl Join {
     }
 
     async fn join(&self, token: &Token) -> Result<Joined, Failure> {
+        if self.anew {
+            if ask_status(&self.data.data_dir).is_ok() {
+                let error = format!("a node runs on {}", self.data.data_dir.display());
+                return Err(Failure::new(error).hint("stop it, join, and start it again"));
+            }
+            let joined = join_anew(&self.data.data_dir, token, now_ms()).await;
+            return joined.map_err(|error| failure(&error));
+        }
         let places = Places { listen: self.listen, http: self.http };
         join(&self.data.data_dir, token, places, now_ms()).await.map_err(|error| failure(&error))
     }
@@ -210,15 +222,18 @@ impl Progress {
 fn failure(error: &JoinError) -> Failure {
     let hint = match error {
         JoinError::Member { .. } => {
-            "this data directory has its identity and keeps it; for a new node choose another with \
-             --data-dir"
+            "for a new node choose another directory with --data-dir; to give this one a new \
+             identity and keep its data, add --anew"
         }
         JoinError::Ask(error) => ask_hint(error),
         JoinError::Keystore(crate::keystore::KeystoreError::Mode { path, .. }) => {
             let hint = format!("chmod 600 {}", path.display());
             return Failure::new(error).hint(hint);
         }
-        JoinError::Keystore(_) | JoinError::Config(_) | JoinError::Io { .. } => {
+        JoinError::Keystore(_)
+        | JoinError::Config(_)
+        | JoinError::Standing(_)
+        | JoinError::Io { .. } => {
             "see that this user may write the data directory, and that the disk is not full"
         }
     };

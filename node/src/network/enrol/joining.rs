@@ -9,7 +9,9 @@
 //! | 5 | `federation.root`, `node.chain` | a directory with a chain is a member, and complete |
 //!
 //! A join that is interrupted anywhere is continued by running it again with the same token. A
-//! directory that is a member already is never changed.
+//! directory that is a member already is not changed, unless it is asked to become another one
+//! ([`join_anew`]): then key and certificate are new and everything else stays, so that what a
+//! machine holds that must not go on under its old identity is still handed up.
 
 use std::fs;
 use std::io::Write as _;
@@ -24,8 +26,9 @@ use cunlian_protocol::signing::SigningKey;
 use super::asking::{AskError, Granted, ask};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Peer};
-use crate::keystore::{Keystore, KeystoreError, NODE_KEY};
+use crate::keystore::{Keystore, KeystoreError, NEXT_KEY, NODE_KEY};
 use crate::service::own_region;
+use crate::standing::{self, StandingError};
 
 /// File with the id of the invitation this directory joined by.
 pub const INVITATION: &str = "join.invitation";
@@ -77,6 +80,9 @@ pub enum JoinError {
     /// Configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The mark of a node that must not author.
+    #[error(transparent)]
+    Standing(#[from] StandingError),
     /// A file.
     #[error("{path}: {source}")]
     Io {
@@ -101,6 +107,28 @@ pub async fn join(
     let key = prepare(data_dir, &keystore, token, places)?;
     let granted = ask(&key, token, clock_ms).await?;
     finish(data_dir, &keystore, token, &granted)
+}
+
+/// Joins once more, with a new key, as a machine that keeps its data: its old identity is used by
+/// another one, or was revoked.
+pub async fn join_anew(data_dir: &Path, token: &Token, clock_ms: i64) -> Result<Joined, JoinError> {
+    let keystore = Keystore::new(data_dir);
+    let identity = keystore.identity()?;
+    let root = keystore.authority()?.current_root();
+    if token.root != root {
+        let name = identity.certificate.body().name.clone();
+        return Err(JoinError::Member { path: data_dir.to_owned(), name });
+    }
+    let key = match keystore.next_key()? {
+        Some(key) => key,
+        None => keystore.create_key(NEXT_KEY, &mut rand::rng())?,
+    };
+    let granted = ask(&key, token, clock_ms).await?;
+    write(&data_dir.join(INVITATION), &format!("{}\n", token.invitation))?;
+    keystore.renew(&granted.chain)?;
+    standing::clear(data_dir)?;
+    settle(data_dir, token, &granted)?;
+    Ok(joined(&granted))
 }
 
 /// A directory that is a member: by this invitation, then all is well; or by another way.
@@ -154,6 +182,13 @@ fn finish(
     token: &Token,
     granted: &Granted,
 ) -> Result<Joined, JoinError> {
+    settle(data_dir, token, granted)?;
+    keystore.set_chain(&token.root, &granted.chain)?;
+    Ok(joined(granted))
+}
+
+/// Steps 3 and 4.
+fn settle(data_dir: &Path, token: &Token, granted: &Granted) -> Result<(), JoinError> {
     let mut config = Config::load(data_dir)?;
     config.peers.retain(|peer| peer.key != token.parent);
     config.peers.insert(0, Peer { address: granted.address, key: token.parent });
@@ -161,18 +196,22 @@ fn finish(
     let path = data_dir.join(crate::config::FILE);
     let synced = fs::File::open(&path).and_then(|file| file.sync_all());
     synced.map_err(|source| JoinError::Io { path, source })?;
+    Keystore::new(data_dir).add_successions(&granted.successions)?;
     // A machine that woke up in 1970 goes by this from its first session on.
     Clock::open(data_dir).beacon(granted.clock_ms);
-    keystore.set_chain(&token.root, &granted.chain)?;
+    Ok(())
+}
+
+fn joined(granted: &Granted) -> Joined {
     let body = granted.certificate.body();
-    Ok(Joined {
+    Joined {
         name: body.name.clone(),
         tier: body.tier,
         region: own_region(&granted.certificate),
         not_after_ms: body.not_after_ms,
         parent_name: granted.parent_name.clone(),
         parent_clock_ms: Some(granted.clock_ms),
-    })
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), JoinError> {
