@@ -3,15 +3,15 @@
 //! | module | does |
 //! |---|---|
 //! | [`sync`] | a library copied, compared and brought together between two processes |
-//! | [`identity`] | chains of certificates checked, and permission asked |
+//! | [`identity`] | chains of certificates checked, machines that join, work revoked |
 //! | `federation` | the nodes it is measured on, in a directory of their own |
 //! | `library` | the records, the edits on both sides, and whether two stores are equal |
 //! | `link` | waiting for two nodes to agree, and what passed between them |
 //! | `limit` | the same work on one core, without anything around it |
 //! | `machine` | what it was measured on |
 //!
-//! What is measured is the product: processes of this program with stores on disk. Only limits, and
-//! what permission costs, are measured in the process of the benchmark.
+//! What is measured is the product, with stores on disk: for [`sync`] processes of this program,
+//! for [`identity`] a node, and a store, in the process of the benchmark.
 
 mod federation;
 pub mod identity;

@@ -143,7 +143,8 @@ pub type Outcome = Result<(), Failure>;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log();
+    // What a benchmark brings about is nothing to warn of.
+    start_log(if matches!(cli.command, Command::Bench(_)) { "error" } else { "warn" });
     let outcome = match cli.command {
         Command::Init(command) => command.run(),
         Command::Invite(command) => command.run(),
@@ -181,11 +182,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Logs go to standard error; `CUNLIAN_LOG` sets the level (`warn` by default).
-fn start_log() {
+/// Logs go to standard error; `CUNLIAN_LOG` sets another level than `level`.
+fn start_log(level: &str) {
     use std::io::IsTerminal as _;
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("CUNLIAN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("CUNLIAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

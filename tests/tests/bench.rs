@@ -43,19 +43,53 @@ fn sync_gives_its_figures_and_equal_stores() {
     assert_eq!((edited, conflicts), (Some(RECORDS / 100), Some(RECORDS / 100)), "{text}");
 }
 
-/// Shows that `bench identity` gives every figure it promises, for a chain of four, and that asking
-/// about a known certificate costs less than checking its chain. No figure of speed is looked at.
+/// Shows that `bench identity` gives every figure it promises: a chain of four checked, machines
+/// that all joined, and every change of the person revoked either marked or gone, with those that
+/// the colleague made left. No figure of speed is looked at, except that asking about a known
+/// certificate costs less than checking its chain.
 #[test]
 fn identity_gives_its_figures() {
-    let text = run_well(["bench", "identity", "--json"]);
+    let text = run_well(["bench", "identity", "--json", "--joins", "20", "--changes", "300"]);
     let report: Value = serde_json::from_str(&text).unwrap();
-    let figure = |name: &str| report.pointer(&format!("/chain/{name}")).and_then(Value::as_f64);
-    let names = ["bytes", "fresh_us", "limit_us", "limit_share", "known_us", "may_us", "valid_us"];
-    for name in names {
-        assert!(figure(name).is_some_and(|value| value > 0.0), "{name} in {text}");
+    let figure = |path: &str| {
+        let value = report.pointer(&format!("/{}", path.replace('.', "/")));
+        value.and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} is missing in {text}"))
+    };
+    let positive = [
+        "chain.bytes",
+        "chain.fresh_us",
+        "chain.limit_us",
+        "chain.limit_share",
+        "chain.known_us",
+        "chain.may_us",
+        "chain.valid_us",
+        "joins.seconds",
+        "joins.per_second",
+        "joins.invite_seconds",
+        "joins.limit_share",
+        "joins.limit.file_seconds",
+        "joins.limit.files",
+        "joins.limit.row_seconds",
+        "joins.limit.signature_seconds",
+        "joins.limit.transaction_us",
+        "revocation.seconds",
+        "revocation.preview_seconds",
+        "revocation.limit_share",
+        "revocation.limit.document_seconds",
+        "revocation.limit.row_seconds",
+        "machine.cores",
+    ];
+    for path in positive {
+        assert!(figure(path) > 0.0, "{path} in {text}");
     }
-    assert_eq!(figure("certificates"), Some(4.0), "{text}");
-    assert!(figure("may_us") < figure("fresh_us"), "{text}");
+    assert!(figure("chain.may_us") < figure("chain.fresh_us"), "{text}");
+    let count = |path: &str| report.pointer(path).and_then(Value::as_u64);
+    assert_eq!(count("/chain/certificates"), Some(4), "{text}");
+    assert_eq!(count("/joins/nodes"), Some(20), "{text}");
+    // 240 documents, 60 of them with two changes; every third one was edited by the colleague.
+    let names = ["changes", "documents", "kept", "tainted", "removed"];
+    let found = names.map(|name| count(&format!("/revocation/{name}")));
+    assert_eq!(found, [300, 240, 80, 100, 200].map(Some), "{text}");
 }
 
 /// Shows that a benchmark does not write into a directory where something is: a cold copy into a

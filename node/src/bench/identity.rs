@@ -1,44 +1,51 @@
-//! What permission costs: a chain of certificates checked from its bytes, and asked again later.
+//! What identity and permission cost: certificates checked, machines that join, work revoked.
 //!
-//! The chain is the longest that people work under: county, town, village, and a person of the
-//! village, with the grants that real ones have. Next to the figures stands their limit, measured
-//! in the same run: the signatures of these certificates alone, without reading or comparing
-//! anything.
-//!
-//! | figure | when it is paid |
+//! | module | measures |
 //! |---|---|
-//! | `fresh` | once, when a peer with an unknown chain connects |
-//! | `known` | at every hello of a peer whose certificates are known; hashes the bytes |
-//! | `may` | for every change, in and out: one right on one document |
-//! | `valid` | for every message that authors: expiry and revocation up to the root |
+//! | [`chain`] | a chain of certificates checked from its bytes, and asked again later |
+//! | [`joins`] | invitations to nodes: keys, files and certificates, over QUIC on loopback |
+//! | [`revocation`] | all work of one person taken back, in a store where others built on it |
+//!
+//! Next to each figure stands its limit, measured in the same run. Joins and revocation go through
+//! the product's own node and store, on disk, in this process.
 
-use std::hint::black_box;
-use std::time::Instant;
-
-use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::authority::Authority;
-use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::{
-    AuthorKind, Certificate, CertificateBody, CertificateError, Tier,
-};
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, PublicKey, Serial, Signature};
-use cunlian_protocol::rights::Rights;
-use cunlian_protocol::signing::{self, Context, SigningKey, public_key};
+use cunlian_protocol::certificate::Tier;
 use serde::Serialize;
 
+use super::federation::{self, Scratch};
 use super::Machine;
 use crate::command::Failure;
-use crate::preset;
 
-/// Samples of each figure; the middle one is told, so that other work of the machine does not.
-const SAMPLES: usize = 41;
-/// Chains checked for one sample.
-const CHAINS: u32 = 25;
-/// Questions asked for one sample.
-const QUESTIONS: u32 = 20_000;
-/// A time within the validity of all certificates made here.
-const NOW_MS: i64 = 1_000;
+pub mod chain;
+pub mod joins;
+pub mod revocation;
+
+use chain::Chain;
+use joins::Joins;
+use revocation::Revocation;
+
+/// Exit code when what is there at the end is not what has to be.
+const DIFFERS: u8 = 3;
+
+/// What is to be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Machines that join.
+    pub joins: usize,
+    /// Changes by the person whose work is revoked.
+    pub changes: usize,
+}
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Chains are checked.
+    Chain,
+    /// Machines join.
+    Joins,
+    /// Work is written, and revoked.
+    Revocation,
+}
 
 /// Everything measured.
 #[derive(Debug, Clone, Serialize)]
@@ -49,148 +56,30 @@ pub struct Report {
     pub machine: Machine,
     /// Checking a chain of certificates.
     pub chain: Chain,
+    /// Machines that joined.
+    pub joins: Joins,
+    /// The work of one person revoked.
+    pub revocation: Revocation,
 }
 
-/// Microseconds for a chain of certificates.
-#[derive(Debug, Clone, Serialize)]
-pub struct Chain {
-    /// Certificates in it.
-    pub certificates: usize,
-    /// Bytes of all of them.
-    pub bytes: usize,
-    /// From bytes, by who knows the root key alone.
-    pub fresh_us: f64,
-    /// The signatures alone.
-    pub limit_us: f64,
-    /// Microseconds of the limit for each microsecond of the fresh check.
-    pub limit_share: f64,
-    /// From bytes, by who knows these certificates.
-    pub known_us: f64,
-    /// Whether the last one may read a document.
-    pub may_us: f64,
-    /// Whether the last one is in force.
-    pub valid_us: f64,
-}
-
-/// Measures everything.
-pub fn run() -> Result<Report, Failure> {
-    Ok(Report { version: env!("CARGO_PKG_VERSION"), machine: Machine::this(), chain: chain()? })
-}
-
-fn chain() -> Result<Chain, Failure> {
-    let keys: Vec<SigningKey> = (1..=5).map(|seed| SigningKey::from_bytes(&[seed; 32])).collect();
-    let root = keys.first().map(public_key).ok_or_else(|| Failure::new("no root key"))?;
-    let chain = certificates(&keys)?;
-    let fresh = || Authority::new(root).verify_chain(black_box(&chain));
-    fresh()?;
-    let signatures = signatures(&chain, &keys)?;
-    let mut known = Authority::new(root);
-    for bytes in &chain {
-        known.insert(bytes)?;
-    }
-    let person = known.verify_chain(&chain)?;
-    let serial = person.serial();
-    let home = Home {
-        category: Category::TICKET,
-        address: AddressCode::parse("370322102310001")?,
-        document: DocumentId([7; 16]),
-    };
-    known.may(&serial, Rights::READ, &home)?;
-    known.valid_at(&person, NOW_MS)?;
-    let fresh_us = middle_us(CHAINS, fresh);
-    let limit_us = middle_us(CHAINS, || {
-        black_box(&signatures).iter().all(|(key, signed, signature)| {
-            signing::verify(key, Context::Certificate, signed, signature).is_ok()
-        })
-    });
-    Ok(Chain {
-        certificates: chain.len(),
-        bytes: chain.iter().map(Vec::len).sum(),
-        fresh_us,
-        limit_us,
-        limit_share: limit_us / fresh_us,
-        known_us: middle_us(CHAINS * 20, || known.verify_chain(black_box(&chain))),
-        may_us: middle_us(QUESTIONS, || known.may(black_box(&serial), Rights::READ, &home)),
-        valid_us: middle_us(QUESTIONS, || known.valid_at(black_box(&person), NOW_MS)),
-    })
-}
-
-/// County, town, village and a person of the village, root side first; each signed by the key
-/// before its own.
-fn certificates(keys: &[SigningKey]) -> Result<Vec<Vec<u8>>, Failure> {
-    let places = [
-        (Tier::County, "370322", AuthorKind::Node),
-        (Tier::Town, "370322102", AuthorKind::Node),
-        (Tier::Village, "370322102310", AuthorKind::Node),
-        (Tier::Village, "370322102310", AuthorKind::Operator),
-    ];
-    let mut chain: Vec<Vec<u8>> = Vec::new();
-    let pairs = keys.iter().zip(keys.iter().skip(1));
-    for ((tier, region, kind), (issuer, subject)) in places.into_iter().zip(pairs) {
-        let body = CertificateBody {
-            subject: public_key(subject),
-            name: region.to_owned(),
-            kind,
-            tier,
-            grants: preset::grants(tier, AddressCode::parse(region)?),
-            issued_at_ms: 0,
-            not_after_ms: i64::MAX,
-            issuer: chain.last().map(|bytes| Serial::of(bytes)),
-        };
-        chain.push(Certificate::issue(&body, issuer));
-    }
-    Ok(chain)
-}
-
-type Signed<'a> = (PublicKey, &'a [u8], Signature);
-
-/// What has to be checked at the very least: each signature, over the bytes before it.
-fn signatures<'a>(
-    chain: &'a [Vec<u8>],
-    keys: &[SigningKey],
-) -> Result<Vec<Signed<'a>>, CertificateError> {
-    let of = |(bytes, key): (&'a Vec<u8>, &SigningKey)| {
-        let (signed, signature) = bytes.split_last_chunk()?;
-        Some((public_key(key), signed, Signature(*signature)))
-    };
-    let signatures: Option<Vec<Signed<'_>>> = chain.iter().zip(keys).map(of).collect();
-    signatures.ok_or(CertificateError::Malformed { got: 0 })
-}
-
-/// Microseconds of one call: the middle one of many samples of `calls` calls each.
-fn middle_us<T>(calls: u32, mut call: impl FnMut() -> T) -> f64 {
-    let mut samples: Vec<f64> = (0..SAMPLES)
-        .map(|_| {
-            let mark = Instant::now();
-            for _ in 0..calls {
-                black_box(call());
-            }
-            mark.elapsed().as_secs_f64() * 1e6 / f64::from(calls)
-        })
-        .collect();
-    samples.sort_by(f64::total_cmp);
-    samples.get(SAMPLES / 2).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-mod tests {
-    use super::*;
-
-    /// Shows that what is measured is what it says: four certificates that hold, all four of their
-    /// signatures, and a check that costs at least these.
-    #[test]
-    fn a_chain_of_four_is_checked() {
-        let keys: Vec<SigningKey> =
-            (1..=5).map(|seed| SigningKey::from_bytes(&[seed; 32])).collect();
-        let chain = certificates(&keys).unwrap();
-        let signatures = signatures(&chain, &keys).unwrap();
-        assert_eq!((chain.len(), signatures.len()), (4, 4));
-        for (key, signed, signature) in &signatures {
-            assert_eq!(signing::verify(key, Context::Certificate, signed, signature), Ok(()));
-        }
-        let root = public_key(keys.first().unwrap());
-        let person = Authority::new(root).verify_chain(&chain).unwrap();
-        assert_eq!((person.depth(), person.body().kind), (4, AuthorKind::Operator));
-    }
+/// Measures everything. `progress` gets the stage, what is done of it and what it comes to; both
+/// are 0 where a stage cannot tell.
+pub fn run(
+    options: &Options,
+    mut progress: impl FnMut(Stage, u64, u64),
+) -> Result<Report, Failure> {
+    progress(Stage::Chain, 0, 0);
+    let chain = chain::measure()?;
+    progress(Stage::Joins, 0, options.joins as u64);
+    let scratch = Scratch::new(None)?;
+    let layout = federation::found(scratch.path())?;
+    let village = layout.nodes.iter().find(|node| node.tier == Tier::Village);
+    let village = village.ok_or_else(|| Failure::new("there is no village"))?;
+    let joins = joins::measure(layout.county(), scratch.path(), options.joins, |done| {
+        progress(Stage::Joins, done, options.joins as u64);
+    })?;
+    progress(Stage::Revocation, 0, 0);
+    let revocation = revocation::measure(village, scratch.path(), options.changes)?;
+    let (version, machine) = (env!("CARGO_PKG_VERSION"), Machine::this());
+    Ok(Report { version, machine, chain, joins, revocation })
 }

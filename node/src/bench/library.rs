@@ -126,7 +126,7 @@ pub(super) fn edit(
 }
 
 /// A write that corrects the first field of what `write` made.
-fn correction(write: Write, text: &str) -> Option<Write> {
+pub(super) fn correction(write: Write, text: &str) -> Option<Write> {
     let field = write.edits.into_iter().find_map(|edit| match edit {
         Edit::Put { field, .. } => Some(field),
         Edit::Delete { .. } | Edit::Append { .. } | Edit::Review { .. } => None,

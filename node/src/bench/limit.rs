@@ -95,7 +95,7 @@ pub(super) fn measure(store: &Store, dir: &Path) -> Result<Limit, Failure> {
 }
 
 /// An empty table with the durability of the store: WAL, synchronous, nothing else.
-fn raw_table(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn raw_table(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;

@@ -7,6 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, Outcome, print_json};
 use crate::bench::sync::{self, Report, Stage};
+use crate::bench::identity::chain::Chain;
+use crate::bench::identity::joins::Joins;
+use crate::bench::identity::revocation::Revocation;
 use crate::bench::{Machine, identity};
 
 /// Exit code when the two stores differ at the end.
@@ -23,12 +26,18 @@ pub(super) struct Bench {
 enum What {
     /// Copy a library to an empty terminal, compare, bring edits of both sides together
     Sync(Sync),
-    /// Check chains of certificates, and ask what they allow
+    /// Check chains of certificates, let new machines join, revoke the work of a person
     Identity(Identity),
 }
 
 #[derive(Debug, Args)]
 struct Identity {
+    /// Machines that join
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    joins: u32,
+    /// Changes by the person whose work is revoked
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    changes: u32,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -64,25 +73,26 @@ impl Bench {
 
 impl Identity {
     fn run(self) -> Outcome {
-        let report = identity::run()?;
+        let (joins, changes) = (usize::try_from(self.joins)?, usize::try_from(self.changes)?);
+        let bar = progress_bar();
+        let report = identity::run(&identity::Options { joins, changes }, |stage, done, total| {
+            bar.set_message(match stage {
+                identity::Stage::Chain => "checking chains",
+                identity::Stage::Joins => "joining",
+                identity::Stage::Revocation => "revoking",
+            });
+            bar.set_length(total);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        let report = report?;
         if self.json {
             return print_json(&report);
         }
         print_machine(report.version, &report.machine);
-        let chain = &report.chain;
-        println!(
-            "a chain of {} certificates, {} bytes: {:.1} µs from its bytes, {:.2} µs when it is known",
-            chain.certificates, chain.bytes, chain.fresh_us, chain.known_us
-        );
-        println!(
-            "limit {:.1} µs (signatures alone): share {:.0} %",
-            chain.limit_us,
-            100.0 * chain.limit_share
-        );
-        println!(
-            "per message: {:.3} µs whether it may, {:.3} µs whether it is in force",
-            chain.may_us, chain.valid_us
-        );
+        print_chain(&report.chain);
+        print_joins(&report.joins);
+        print_revocation(&report.revocation);
         Ok(())
     }
 }
@@ -136,6 +146,55 @@ fn name(stage: Stage) -> &'static str {
 fn print_machine(version: &str, machine: &Machine) {
     let Machine { build, cores, cpu, kernel, .. } = machine;
     println!("cunlian {version} ({build}), {cores} × {cpu}, Linux {kernel}");
+}
+
+fn print_chain(chain: &Chain) {
+    println!(
+        "chain of {} certificates, {} bytes: {:.1} µs from its bytes, {:.2} µs when it is known",
+        chain.certificates, chain.bytes, chain.fresh_us, chain.known_us
+    );
+    println!(
+        "  limit {:.1} µs (signatures alone): share {:.0} %",
+        chain.limit_us,
+        100.0 * chain.limit_share
+    );
+    println!(
+        "  per message: {:.3} µs whether it may, {:.3} µs whether it is in force",
+        chain.may_us, chain.valid_us
+    );
+}
+
+fn print_joins(joins: &Joins) {
+    let Joins { nodes, at_once, invite_seconds, seconds, per_second, limit, .. } = joins;
+    println!(
+        "{nodes} machines joined in {seconds:.2} s, {per_second:.0} per second, {at_once} at a time; {invite_seconds:.2} s of it for the invitations"
+    );
+    println!(
+        "  limit {:.2} s (files {:.2}, rows {:.2}, signatures {:.2}): share {:.0} %",
+        limit.seconds,
+        limit.file_seconds,
+        limit.row_seconds,
+        limit.signature_seconds,
+        100.0 * joins.limit_share
+    );
+}
+
+fn print_revocation(revocation: &Revocation) {
+    let Revocation { changes, documents, seconds, preview_seconds, limit, .. } = revocation;
+    println!(
+        "{changes} changes in {documents} documents revoked in {seconds:.2} s, foretold in {preview_seconds:.2} s"
+    );
+    println!(
+        "  {} stay marked, {} are gone, {} by a colleague stand",
+        revocation.tainted, revocation.removed, revocation.kept
+    );
+    println!(
+        "  limit {:.2} s on one core (documents {:.2}, rows {:.2}): share {:.0} %",
+        limit.seconds,
+        limit.document_seconds,
+        limit.row_seconds,
+        100.0 * revocation.limit_share
+    );
 }
 
 fn print(report: &Report) {
