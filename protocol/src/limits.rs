@@ -11,6 +11,9 @@ pub const CHANGE_BYTES: usize = 256 << 10;
 pub const DOCUMENT_BYTES: usize = 4 << 20;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
+/// Most certificates that a store keeps of one issuing certificate: a hostile node certifies without
+/// end.
+pub const CERTIFICATES_OF_ISSUER: usize = 4_096;
 /// Largest revocation.
 pub const REVOCATION_BYTES: usize = 256 << 10;
 /// Most tags of changes in one revocation.

@@ -1,11 +1,13 @@
 //! Certificates and revocations: kept in the order learned, checked again at every start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::limits;
 use cunlian_protocol::revocation::Revocation;
 use rayon::prelude::*;
 use rusqlite::Connection;
@@ -95,9 +97,23 @@ pub(super) fn add_certificates(
     inner.writer.submit(move |batch| {
         let mut refused = Vec::new();
         let mut authority = Authority::clone(&batch.authority);
+        let mut issued: BTreeMap<Serial, usize> = BTreeMap::new();
+        for issuer in authority.certificates().filter_map(|c| c.body().issuer) {
+            *issued.entry(issuer).or_default() += 1;
+        }
         for bytes in &certificates {
+            let issuer = Certificate::peek_issuer(bytes).ok().flatten();
+            let count = issuer.map(|issuer| issued.entry(issuer).or_default());
+            if count.as_ref().is_some_and(|count| **count >= limits::CERTIFICATES_OF_ISSUER) {
+                let most = limits::CERTIFICATES_OF_ISSUER;
+                refused.push(format!("its issuer has issued {most} certificates already"));
+                continue;
+            }
             match authority.insert(bytes) {
-                Ok(serial) => keep_certificate(batch.connection, &serial, bytes)?,
+                Ok(serial) => {
+                    keep_certificate(batch.connection, &serial, bytes)?;
+                    count.into_iter().for_each(|count| *count += 1);
+                }
                 Err(error) => refused.push(error.to_string()),
             }
         }

@@ -33,6 +33,10 @@ use super::rotation::root_key;
 use super::{AdminError, Administration};
 use crate::keystore::Keystore;
 
+const DAY_MS: i64 = 86_400_000;
+/// Most certificates given to one key within a day.
+const RENEWALS_A_DAY: usize = 24;
+
 /// What a founder that renewed itself has now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewed {
@@ -58,6 +62,7 @@ pub fn renew(
     let before = authority.get(child).ok_or_else(|| AdminError::new("it is not known here"))?;
     check_issuer(&authority, identity, before)?;
     check_key(&authority, before, renewal, now_ms)?;
+    check_pace(&authority, before, now_ms)?;
     let waiting = waiting(store, &before.body().subject)?;
     let decided = waiting.as_deref().and_then(|bytes| Certificate::peek(bytes).ok());
     let bytes = match waiting.as_deref() {
@@ -161,6 +166,20 @@ fn is_ready(
         certificate.body().subject == renewal.subject
             && authority.valid_at(&certificate, now_ms).is_ok()
     })
+}
+
+/// A child that asks without end, by a fault or on purpose, fills every store above with its
+/// certificates.
+fn check_pace(authority: &Authority, before: &Certificate, now_ms: i64) -> Result<(), AdminError> {
+    let recent = authority.certificates().filter(|certificate| {
+        let body = certificate.body();
+        body.subject == before.body().subject && body.issued_at_ms > now_ms - DAY_MS
+    });
+    if recent.count() < RENEWALS_A_DAY {
+        return Ok(());
+    }
+    Err(AdminError::new(format!("it had {RENEWALS_A_DAY} certificates within a day"))
+        .hint("look for two machines that use it, or have it join anew"))
 }
 
 /// What follows `like`: the same, for `subject`, from now on, cut to what may be issued.

@@ -236,8 +236,15 @@ fn print_card(card: &Card) {
 
 fn print_tree(tree: &Tree) {
     println!("root {}", tree.root);
+    // Certificates that were followed by others, and signed nothing: a number is enough of them.
+    let is_past = |branch: &&Branch| {
+        let followed = matches!(branch.state, State::Renewed | State::Superseded);
+        let leads = tree.certificates.iter().any(|other| other.issuer == Some(branch.serial));
+        followed && branch.changes == 0 && !branch.own && !leads
+    };
+    let past = tree.certificates.iter().filter(is_past).count();
     for Branch { depth, serial, name, kind, state, changes, own, not_after_ms, .. } in
-        &tree.certificates
+        tree.certificates.iter().filter(|branch| !is_past(branch))
     {
         let short: String = serial.to_string().chars().take(8).collect();
         let kind = match kind {
@@ -253,6 +260,9 @@ fn print_tree(tree: &Tree) {
             time_words(*not_after_ms),
             indent = 2 * depth,
         );
+    }
+    if past > 0 {
+        println!("and {past} earlier certificates of the same keys, by which nothing was signed");
     }
 }
 
