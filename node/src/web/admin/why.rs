@@ -119,7 +119,7 @@ async fn show(
     let verbs = VERBS.into_iter().map(|verb| Pick {
         selected: verb.name() == asked.verb,
         value: verb.name().to_owned(),
-        label: l.of("verb", verb.name()),
+        label: l.of("may", verb.name()),
     });
     let page = Page::staff(&state, &admin.0, l.t("admin-why-title"));
     Ok(html(&WhyPage {
@@ -198,7 +198,7 @@ fn in_words(desk: &Desk<'_>, answer: &Answer, l: Text) -> AnswerView {
             "why-question",
             &[
                 ("name", &answer.who.name),
-                ("verb", &l.of("verb", answer.verb.name())),
+                ("verb", &l.of("may", answer.verb.name())),
                 ("place", &words::place(store, l, &answer.address)),
                 ("what", &what),
             ],
