@@ -222,6 +222,9 @@ impl Keystore {
             self.successions()?.iter().map(|succession| succession.bytes().to_vec()).collect();
         let before = kept.len();
         for bytes in successions {
+            let path = self.directory.join(SUCCESSIONS);
+            let expected = "given a succession that its keys signed";
+            Succession::verify(bytes).map_err(|_| KeystoreError::Malformed { path, expected })?;
             if !kept.contains(bytes) {
                 kept.push(bytes.clone());
             }

@@ -23,15 +23,17 @@ use quinn::{AsyncUdpSocket, Endpoint, Runtime as _, TokioRuntime};
 use rand::Rng as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::admin::Administration;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
+use crate::metrics::Metrics;
 use crate::network::enrol::Enrolment;
 use crate::network::gate::Gate;
 use crate::network::reset;
-use crate::network::runtime::{HubClock, Network, Ties};
+use crate::network::runtime::{Network, Ties};
 use crate::network::tls::{self, TlsError};
 use crate::operator::{OperatorError, Operators};
 use crate::status::NodeStatus;
@@ -108,7 +110,7 @@ pub struct Service {
     status: watch::Receiver<NodeStatus>,
     places: Places,
     restart: Restart,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// The address a node stands for: of its grants, the first one that reaches below its address.
@@ -150,13 +152,34 @@ fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity), St
         // What a founder signed for itself is by the same clock.
         clock.not_before(body.issued_at_ms);
     }
-    let projector = Arc::new(GovernanceProjector);
-    let store = Store::open(data_dir, projector, store_identity, StoreOptions::default())?;
+    let store = open_with(data_dir, &keystore, store_identity)?;
     store.add_certificates(&Operators::new(data_dir).certificates()?)?;
     if let Some(suspended) = crate::standing::check_in(data_dir, clock.now_ms())? {
         store.suspend(suspended.reason);
     }
     Ok((store, identity))
+}
+
+/// A node that joined after the root was changed knows the successions, and its store does not yet.
+fn open_with(
+    data_dir: &Path,
+    keystore: &Keystore,
+    identity: StoreIdentity,
+) -> Result<Store, StartError> {
+    let open = |identity| {
+        let projector = Arc::new(GovernanceProjector);
+        Store::open(data_dir, projector, identity, StoreOptions::default())
+    };
+    match open(identity.clone()) {
+        Err(OpenError::Chain(_)) => {
+            let nobody = StoreIdentity { own: None, chain: Vec::new(), ..identity.clone() };
+            let successions = keystore.successions()?;
+            let successions = successions.iter().map(|succession| succession.bytes().to_vec());
+            open(nobody)?.add_successions(&successions.collect::<Vec<_>>())?;
+            Ok(open(identity)?)
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 /// Opens the store of a data directory whose node may not have joined yet, for reference data: a
@@ -204,36 +227,7 @@ impl Service {
         let http = listener.local_addr().unwrap_or(config.http);
         let restart = Restart::new();
         let administration = administration(data_dir, &store, &identity, &clock, &restart);
-        let enrolment = Enrolment::new(administration.clone());
-        let lines = Lines::load(data_dir);
-        let (duties, left) = mpsc::unbounded_channel();
-        let keys = config.peers.iter().map(|peer| peer.key).collect();
-        let network = Network::start(
-            endpoint,
-            Hub::new(identity.clone(), store.authority(), keys)
-                .with_lines(lines.tokens().clone(), store.suspension().is_some()),
-            config.peers.iter().map(|peer| peer.address).collect(),
-            &store,
-            HubClock::start(clock.now_ms()),
-            metrics.clone(),
-            enrolment,
-            Ties { clock: clock.clone(), duties },
-        );
-        let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
-        let upkeep = tokio::spawn(upkeep.run(left, network.events()));
-        let committed = network.committed();
-        let noted = Arc::new(Notify::new());
-        let note = Arc::clone(&noted);
-        store.on_commit(move |_| {
-            committed();
-            note.notify_one();
-        });
-        let keeper = journal::Keeper::new(
-            store.clone(),
-            Arc::clone(&administration.identity),
-            clock.clone(),
-        );
-        let keeping = tokio::spawn(keeper.run(noted));
+        let (network, mut tasks) = connect(endpoint, &config, &administration, &metrics);
         let (status, watching) = watching::start(
             store.clone(),
             &identity,
@@ -259,7 +253,7 @@ impl Service {
                 tracing::error!(%error, "the pages stopped");
             }
         });
-        let tasks = vec![pages, watching, control, upkeep, keeping, tokio::spawn(gate.follow())];
+        tasks.extend([pages, watching, control, tokio::spawn(gate.follow())]);
         Ok(Self { network, store, status, places: Places { listen, http }, restart, tasks })
     }
 
@@ -290,6 +284,39 @@ impl Service {
         }
         self.network.stop().await;
     }
+}
+
+/// Starts the network, with the tasks that do what it and the store leave to the node.
+fn connect(
+    endpoint: Endpoint,
+    config: &Config,
+    administration: &Administration,
+    metrics: &Metrics,
+) -> (Network, Vec<JoinHandle<()>>) {
+    let Administration { store, identity, clock, data_dir, .. } = administration;
+    let lines = Lines::load(data_dir);
+    let (duties, left) = mpsc::unbounded_channel();
+    let keys = config.peers.iter().map(|peer| peer.key).collect();
+    let hub = Hub::new(Identity::clone(identity), store.authority(), keys)
+        .with_lines(lines.tokens().clone(), store.suspension().is_some());
+    let targets = config.peers.iter().map(|peer| peer.address).collect();
+    let ties = Ties {
+        clock: clock.clone(),
+        duties,
+        metrics: metrics.clone(),
+        enrolment: Enrolment::new(administration.clone()),
+    };
+    let network = Network::start(endpoint, hub, targets, store, ties);
+    let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
+    let upkeep = tokio::spawn(upkeep.run(left, network.events()));
+    let (committed, noted) = (network.committed(), Arc::new(Notify::new()));
+    let note = Arc::clone(&noted);
+    store.on_commit(move |_| {
+        committed();
+        note.notify_one();
+    });
+    let keeper = journal::Keeper::new(store.clone(), Arc::clone(identity), clock.clone());
+    (network, vec![upkeep, tokio::spawn(keeper.run(noted))])
 }
 
 fn telling(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {

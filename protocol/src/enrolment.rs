@@ -37,7 +37,7 @@ use crate::id::{PublicKey, Signature};
 use crate::limits;
 use crate::session::Channel;
 use crate::signing::{self, Context, SigningKey, public_key};
-use crate::wire::{Bounded, CertificateBytes, bounded_text};
+use crate::wire::{Bounded, CertificateBytes, SuccessionBytes, bounded_text};
 
 mod token;
 
@@ -51,8 +51,12 @@ pub const FRAME_BYTES: usize = 64 << 10;
 const SOFTWARE_BYTES: usize = 40;
 
 const _: () = assert!(
-    limits::CHAIN_CERTIFICATES * limits::CERTIFICATE_BYTES + limits::NAME_BYTES + 64 < FRAME_BYTES,
-    "a chain must fit a frame"
+    limits::CHAIN_CERTIFICATES * limits::CERTIFICATE_BYTES
+        + limits::SUCCESSIONS * limits::SUCCESSION_BYTES
+        + limits::NAME_BYTES
+        + 64
+        < FRAME_BYTES,
+    "a chain and the successions must fit a frame"
 );
 
 /// Names one invitation; random, shown as 16 hexadecimal digits.
@@ -134,6 +138,8 @@ pub enum JoinReply {
     Issued {
         /// Certificates from the root side down to the new one.
         chain: Bounded<CertificateBytes, { limits::CHAIN_CERTIFICATES }>,
+        /// Successions of the root, from the root key that the token names.
+        successions: Bounded<SuccessionBytes, { limits::SUCCESSIONS }>,
         /// The parent's time, milliseconds since 1970-01-01 UTC, by which validity is judged.
         clock_ms: i64,
     },

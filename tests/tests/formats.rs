@@ -157,7 +157,11 @@ fn enrolment_exchange() {
         code: RefusalCode::Used as u16,
         words: wire::bounded_text("已使用"),
     };
-    let issued = JoinReply::Issued { chain, clock_ms: 1_790_000_000_000 };
+    let issued = JoinReply::Issued {
+        chain,
+        successions: Bounded(vec![Bounded(vec![4, 5])]),
+        clock_ms: 1_790_000_000_000,
+    };
     for (name, reply) in [("join-issued-1", issued), ("join-refused-1", refused)] {
         let committed = assert_pinned(name, &enrolment::encode(&reply));
         assert_eq!(enrolment::decode(committed.get(4..).unwrap()), Ok(reply), "{name}");

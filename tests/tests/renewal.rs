@@ -12,6 +12,7 @@ use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
 use cunlian_node::keystore::Keystore;
+use cunlian_node::service::journal::{self, journal_of};
 use cunlian_node::service::{node_author, open_store};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
@@ -158,6 +159,18 @@ fn a_town_changes_its_key() {
     let kept = command(county, &["node", "list"]);
     let names: Vec<&Value> = kept["nodes"].as_array().unwrap().iter().collect();
     assert_eq!(names.len(), 1, "the old key is no child any more: {kept:#}");
+    wait_for("the town to confirm that its old certificate was replaced", || {
+        command(county, &["node", "list"])["nodes"][0]["lacks"] == json!([])
+    });
+    fleet.stop_all();
+    let (store, _) = open_store(&county.dir).unwrap();
+    assert!(store.authority().revocations().count() > 0);
+    for node in [county, town] {
+        let kept = journal_of(&store, &identity(node).certificate).unwrap();
+        assert_eq!(kept.revocations.len(), store.authority().revocations().count());
+        let view = store.view(&journal::home(&identity(node).certificate)).unwrap().unwrap();
+        assert_eq!(view.operations.len(), kept.revocations.len(), "nothing is written twice");
+    }
 }
 
 /// Shows that a founder changes the root key of a running federation: every node comes to be
@@ -187,6 +200,32 @@ fn a_federation_changes_its_root() {
         assert!(store.verify().unwrap().is_sound());
         assert_eq!(store.authority().current_root(), root);
     }
+}
+
+/// Shows that a node that joins by file after the root was changed comes into step: what it is
+/// given leads from the first root to the one that signs now.
+#[test]
+fn a_node_joins_after_the_root_was_changed() {
+    let (_dir, mut fleet, nodes) = nodes(&[COUNTY, TOWN]);
+    let [county, town] = nodes.as_slice() else { unreachable!() };
+    command(county, &["rotate", "--root"]);
+    let root = Keystore::new(&county.dir).root().unwrap();
+    for file in ["node.chain", "federation.root"] {
+        fs::remove_file(town.dir.join(file)).unwrap();
+    }
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (request, issued) = (text(&town.dir.join("a.request")), text(&town.dir.join("a.issued")));
+    let (county_dir, town_dir) = (text(&county.dir), text(&town.dir));
+    let who = ["--tier", "town", "--region", TOWN, "--name", &town.name, "--out", &request];
+    run_well(["request", "--data-dir", &town_dir].iter().chain(&who));
+    let address = county.listen.to_string();
+    let how = ["--data-dir", &county_dir, "--address", &address, "--out", &issued];
+    run_well(["issue", &request].iter().chain(&how));
+    run_well(["accept", &issued, "--data-dir", &town_dir]);
+    assert_eq!(Keystore::new(&town.dir).root().unwrap(), root);
+    assert_ne!(identity(town).certificate.root(), root);
+    well(fleet.start_all());
+    wait_for("the county", || fleet.parent_link(town.index)["state"] == "live");
 }
 
 /// Shows that a founder certifies itself anew with the root key, and only with it, and that its

@@ -97,6 +97,9 @@ pub struct RequestFile {
 pub struct IssuedFile {
     root: PublicKey,
     chain: Vec<String>,
+    /// Of the root, from `root` on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    successions: Vec<String>,
     parent: Option<Peer>,
 }
 
@@ -164,7 +167,11 @@ impl IssuedFile {
     ) -> Result<Self, AdminError> {
         let identity = Keystore::new(data_dir).identity().map_err(AdminError::new)?;
         let lifetime_ms = valid_days.saturating_mul(DAY_MS);
-        let certificate = request.certify(&identity, crate::clock::now_ms(), lifetime_ms)?;
+        let certificate = request.certify(
+            &identity,
+            crate::clock::Clock::open(data_dir).now_ms(),
+            lifetime_ms,
+        )?;
         Self::with(data_dir, &identity, &certificate, address)
     }
 
@@ -177,8 +184,10 @@ impl IssuedFile {
         let root = Keystore::new(data_dir).root().map_err(AdminError::new)?;
         let own = identity.chain.iter().map(Vec::as_slice);
         let chain = own.chain([certificate.bytes()]).map(hex).collect();
+        let successions = Keystore::new(data_dir).successions().map_err(AdminError::new)?;
+        let successions = successions.iter().map(|succession| hex(succession.bytes())).collect();
         let key = public_key(&identity.key);
-        Ok(Self { root, chain, parent: address.map(|address| Peer { address, key }) })
+        Ok(Self { root, chain, successions, parent: address.map(|address| Peer { address, key }) })
     }
 
     /// Reads the text of what was issued.
@@ -195,7 +204,13 @@ impl IssuedFile {
     pub fn accept(&self, data_dir: &Path) -> Result<(), AdminError> {
         let chain: Option<Vec<Vec<u8>>> = self.chain.iter().map(|text| unhex(text)).collect();
         let chain = chain.ok_or_else(|| AdminError::new("the certificates are damaged"))?;
-        Keystore::new(data_dir).set_chain(&self.root, &chain).map_err(|error| {
+        let successions = self.successions.iter().map(|text| unhex(text));
+        let successions: Option<Vec<Vec<u8>>> = successions.collect();
+        let successions =
+            successions.ok_or_else(|| AdminError::new("the successions are damaged"))?;
+        let keystore = Keystore::new(data_dir);
+        keystore.add_successions(&successions).map_err(AdminError::new)?;
+        keystore.set_chain(&self.root, &chain).map_err(|error| {
             AdminError::new(error).hint("was this file issued for the request of this machine?")
         })?;
         if let Some(parent) = &self.parent {

@@ -93,7 +93,10 @@ impl Enrolment {
                 let invitation = request.invitation;
                 tracing::warn!(%from, %invitation, name, again, "a node has joined");
                 let chain = Bounded(chain.into_iter().map(Bounded).collect());
-                JoinReply::Issued { chain, clock_ms }
+                let authority = self.administration.store.authority();
+                let successions = authority.successions().iter();
+                let successions = successions.map(|s| Bounded(s.bytes().to_vec())).collect();
+                JoinReply::Issued { chain, successions: Bounded(successions), clock_ms }
             }
             Err((request, Refusal { code, words })) => {
                 let invitation = request.map(|request| request.invitation.to_string());

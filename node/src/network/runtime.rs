@@ -119,6 +119,10 @@ pub struct Ties {
     pub clock: Clock,
     /// Takes the duties.
     pub duties: mpsc::UnboundedSender<Duty>,
+    /// Counts what is refused.
+    pub metrics: Metrics,
+    /// Serves those who want to join.
+    pub enrolment: Arc<Enrolment>,
 }
 
 /// The running network side of a node; dropping it stops nothing, see [`Network::stop`].
@@ -179,18 +183,16 @@ impl Network {
         hub: Hub,
         targets: Vec<SocketAddr>,
         store: &Store,
-        clock: HubClock,
-        metrics: Metrics,
-        enrolment: Arc<Enrolment>,
         ties: Ties,
     ) -> Self {
+        let clock = HubClock::start(ties.clock.now_ms());
         let (events, inbox) = mpsc::channel(EVENTS);
         let (links, new_links) = mpsc::unbounded_channel();
         let (publish, reports) = watch::channel(Vec::new());
         let shared = Shared {
             endpoint: endpoint.clone(),
-            refusals: Refusals::new(metrics, clock),
-            enrolment,
+            refusals: Refusals::new(ties.metrics, clock),
+            enrolment: ties.enrolment,
             store: store.clone(),
             events: events.clone(),
             next_connection: Arc::new(AtomicU64::new(1)),

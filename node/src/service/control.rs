@@ -22,7 +22,7 @@ use crate::status::NodeStatus;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Recomputing after a revocation, or an erasure, may take a while.
-const LONG_PATIENCE: Duration = Duration::from_secs(600);
+const LONG_PATIENCE: Duration = Duration::from_mins(10);
 /// Longest request.
 const LINE_BYTES: u64 = 1 << 20;
 

@@ -331,9 +331,12 @@ fn fork(authority: &Authority, child: &PublicKey) -> Option<Entry> {
     Some(Entry::Forked { child: latest.serial().to_string(), name: latest.body().name.clone() })
 }
 
+/// Serial of an author, a number, and the keys of two changes that have it.
+type Evidence = (Vec<u8>, u64, Vec<u8>, Vec<u8>);
+
 /// The evidence that the store has.
 fn equivocations_of(store: &Store) -> Result<Vec<Entry>, Fault> {
-    let rows: Vec<(Vec<u8>, u64, Vec<u8>, Vec<u8>)> = store.read(|connection| {
+    let rows: Vec<Evidence> = store.read(|connection| {
         let sql = "SELECT author.serial, seq, first, second FROM equivocation \
                    JOIN author ON author.id = equivocation.author";
         let mut select = connection.prepare_cached(sql)?;
@@ -345,7 +348,7 @@ fn equivocations_of(store: &Store) -> Result<Vec<Entry>, Fault> {
     })?;
     let change = |key: &[u8]| SetKey::from_bytes(key).ok().map(|key| key.change);
     let shown = |id: Option<ChangeId>| id.map(|id| id.to_string()).unwrap_or_default();
-    let entry = |(author, seq, first, second): (Vec<u8>, u64, Vec<u8>, Vec<u8>)| {
+    let entry = |(author, seq, first, second): Evidence| {
         let (first, second) = (shown(change(&first)), shown(change(&second)));
         Entry::Equivocation { author: hex(&author), seq, first, second }
     };

@@ -34,6 +34,8 @@ const NO_ALPN: u64 = 0x178;
 pub struct Granted {
     /// Certificates from the root side down to the new one.
     pub chain: Vec<Vec<u8>>,
+    /// Successions of the root.
+    pub successions: Vec<Vec<u8>>,
     /// The new certificate.
     pub certificate: Certificate,
     /// Name of the parent, from its certificate.
@@ -194,9 +196,10 @@ async fn ask_once(
     // The parent should hear that it was heard; one that does not answer is not waited for.
     let _ = timeout(super::FAREWELL, endpoint.wait_idle()).await;
     match reply? {
-        JoinReply::Issued { chain, clock_ms } => {
+        JoinReply::Issued { chain, successions, clock_ms } => {
             let chain = chain.0.into_iter().map(|bytes| bytes.0).collect();
-            check(key, token, address, chain, clock_ms)
+            let successions = successions.0.into_iter().map(|bytes| bytes.0).collect();
+            check(key, token, address, (chain, successions), clock_ms)
                 .map_err(|reason| Missed::Final(AskError::Unsound { address, reason }))
         }
         JoinReply::Refused { code, words } => Err(Missed::Final(AskError::Refused {
@@ -244,10 +247,13 @@ fn check(
     key: &SigningKey,
     token: &Token,
     address: SocketAddr,
-    chain: Vec<Vec<u8>>,
+    (chain, successions): (Vec<Vec<u8>>, Vec<Vec<u8>>),
     clock_ms: i64,
 ) -> Result<Granted, String> {
-    let authority = Authority::new(token.root);
+    let mut authority = Authority::new(token.root);
+    for succession in &successions {
+        authority.succeed(succession).map_err(|error| error.to_string())?;
+    }
     let words = |error: CertificateError| error.to_string();
     let certificate = authority.verify_chain(&chain).map_err(words)?;
     let above = chain.split_last().map(|(_, above)| above).unwrap_or_default();
@@ -263,7 +269,7 @@ fn check(
         return Err("it is not valid at the time of the node that issued it".to_owned());
     }
     let parent_name = parent.body().name.clone();
-    Ok(Granted { chain, certificate, parent_name, address, clock_ms })
+    Ok(Granted { chain, successions, certificate, parent_name, address, clock_ms })
 }
 
 /// Whether the other side speaks no protocol for joining.
@@ -353,7 +359,7 @@ mod tests {
         let sound = vec![parent.clone(), own];
         assert!(authority.verify_chain(&sound).is_ok());
         let accepted = |chain: &[Vec<u8>], clock_ms| {
-            check(&key(3), &token, address, chain.to_vec(), clock_ms).is_ok()
+            check(&key(3), &token, address, (chain.to_vec(), Vec::new()), clock_ms).is_ok()
         };
         assert!(accepted(&sound, 1_500_000));
         assert!(!accepted(&sound, 2_000_000), "it has expired");
