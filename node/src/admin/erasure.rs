@@ -1,11 +1,17 @@
 //! Erasing documents for a person's right to it (PIPL art. 47).
 //!
-//! What is known of one person is in several documents, one for each kind of data: with
-//! [`Wish::person`] all of them go at once. What this node does not hold it cannot erase: the
-//! answer names the kinds of data that were not found here, to be erased where they are kept.
+//! What is known of one person is in several documents, one for each kind of data, and in the
+//! copies that stayed behind where the record has moved; a ticket has contact and photos beside its
+//! steps. With [`Wish::person`] all of them go at once ([`cunlian_governance::erasure`]). Where one
+//! kind of data goes alone, its mask in the base goes with it, if who erases may write there.
+//! What this node does not hold it cannot erase: the answer names the kinds of data that were not
+//! found here, to be erased where they are kept.
 
 use cunlian_crdt::document::Author;
+use cunlian_crdt::store::WriteError;
 use cunlian_governance::catalogue::{Class, Part};
+use cunlian_governance::record::{Origin, Place};
+use cunlian_governance::{erasure, ticket};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -46,6 +52,9 @@ pub struct Erased {
     pub documents: Vec<ErasedDocument>,
     /// Kinds of data of the record of which there is nothing here; another node may hold them.
     pub not_here: Vec<String>,
+    /// Whether a mask of what was erased stands in the base of the record still, because who
+    /// erased may not write there.
+    pub mask_left: bool,
     /// Whether the bytes are out of the files already; else they are after the next start.
     pub compacted: bool,
 }
@@ -74,14 +83,12 @@ impl Administration {
     pub fn erase_as(&self, author: &Author, wish: &Wish) -> Result<Erased, AdminError> {
         let desk = self.desk()?;
         let home = read_home(&desk, wish)?;
-        let homes = if wish.person { parts(&desk, &home)? } else { vec![home] };
+        let (homes, not_here) =
+            if wish.person { whole(&desk, &home)? } else { (vec![home], Vec::new()) };
         let mut here = Vec::new();
-        let mut not_here = Vec::new();
         for home in homes {
-            if self.store.view(&home)?.is_some() {
+            if self.store.view(&home)?.is_some_and(|view| view.erased.is_none()) {
                 here.push(home);
-            } else {
-                not_here.push(category_name(home.category, &desk.catalogue));
             }
         }
         if here.is_empty() {
@@ -90,6 +97,7 @@ impl Administration {
         }
         let changes = self.store.erase(author, &here, wish.reason.trim(), (self.now_ms)());
         let changes = changes.map_err(in_words)?;
+        let mask_left = !wish.person && self.leaves_mask(&desk, author, &home)?;
         let documents = here.iter().zip(changes).map(|(home, change)| ErasedDocument {
             category: category_name(home.category, &desk.catalogue),
             address: home.address.as_str().to_owned(),
@@ -97,7 +105,31 @@ impl Administration {
             change: change.to_string(),
         });
         let compacted = !self.store.is_compaction_due()?;
-        Ok(Erased { documents: documents.collect(), not_here, compacted })
+        Ok(Erased { documents: documents.collect(), not_here, mask_left, compacted })
+    }
+
+    /// Takes the masks of an erased part out of the base of its record; whether some had to stay.
+    fn leaves_mask(
+        &self,
+        desk: &Desk<'_>,
+        author: &Author,
+        home: &Home,
+    ) -> Result<bool, AdminError> {
+        let Some((class, part)) = class_of(desk, home.category) else { return Ok(false) };
+        if part == Part::Base {
+            return Ok(false);
+        }
+        let Some(base) = base_of(desk, class, part, home)? else { return Ok(false) };
+        let base = class.home(Part::Base, home.address, base);
+        let Some(view) = self.store.view(&base)? else { return Ok(false) };
+        let origin = Origin { source: "erasure".to_owned(), task: String::new() };
+        let Some(write) = erasure::unmask(class, part, &view, &origin) else { return Ok(false) };
+        let written = self.store.write(author, vec![write], (self.now_ms)());
+        match written {
+            Ok(_) => Ok(false),
+            Err(WriteError::Refused(_)) => Ok(true),
+            Err(error) => Err(in_words(error)),
+        }
     }
 }
 
@@ -110,19 +142,31 @@ fn read_home(desk: &Desk<'_>, wish: &Wish) -> Result<Home, AdminError> {
     Ok(Home { category, address: read_address(&wish.address)?, document })
 }
 
-/// Every part of the record that a document is one of.
-fn parts(desk: &Desk<'_>, home: &Home) -> Result<Vec<Home>, AdminError> {
+/// Everything that goes with a document, and the kinds of data of it that are not here.
+fn whole(desk: &Desk<'_>, home: &Home) -> Result<(Vec<Home>, Vec<String>), AdminError> {
+    if home.category == Category::TICKET {
+        let view = desk.store.view(home)?;
+        let ticket = view.map(|view| ticket::fold(&view, &desk.authority));
+        return Ok((ticket.as_ref().map(erasure::of_ticket).unwrap_or_default(), Vec::new()));
+    }
     let Some((class, part)) = class_of(desk, home.category) else {
         let name = category_name(home.category, &desk.catalogue);
-        return Err(AdminError::new(format!("{name} is no part of a record of the library"))
+        return Err(AdminError::new(format!("{name} is neither a ticket nor part of a record"))
             .hint("without --person the one document is erased"));
     };
-    let Some(base) = base_of(desk, class, part, home)? else {
+    let Some(record) = base_of(desk, class, part, home)? else {
         return Err(AdminError::new("the record that this document is part of is not here")
             .hint("give the document of its base part, or erase this part without --person"));
     };
-    // A class whose fields were changed may still have documents of a part it has no field for.
-    Ok(Part::ALL.into_iter().map(|part| class.home(part, home.address, base)).collect())
+    let place = Place { address: home.address, record };
+    let homes = erasure::of_record(class, place, |home| desk.store.view(home))?;
+    let missing = class.parts().filter(|part| {
+        let home = class.home(*part, home.address, record);
+        !homes.contains(&home)
+    });
+    let missing = missing.map(|part| category_name(class.category(part), &desk.catalogue));
+    let missing = missing.collect();
+    Ok((homes, missing))
 }
 
 fn class_of<'a>(desk: &'a Desk<'_>, category: Category) -> Option<(&'a Class, Part)> {

@@ -27,7 +27,8 @@ pub(super) struct Erase {
     /// Login of the person who erases; the password comes from standard input
     #[arg(long = "as", value_name = "LOGIN")]
     login: String,
-    /// Erase all parts of the record that the document is one of
+    /// Erase all parts of the record that the document is one of, copies left by moves included; of
+    /// a ticket contact and photos too
     #[arg(long)]
     person: bool,
     /// One JSON object
@@ -58,6 +59,9 @@ impl Erase {
         if !erased.not_here.is_empty() {
             println!("nothing here of: {}", erased.not_here.join(", "));
             eprintln!("hint: another node may hold these; have them erased there");
+        }
+        if erased.mask_left {
+            eprintln!("hint: its mask stands in the base; somebody who may write there removes it");
         }
         if !erased.compacted {
             eprintln!("hint: the last traces leave the files when the node is next started");
