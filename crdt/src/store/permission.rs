@@ -102,8 +102,8 @@ pub(super) fn add_certificates(
             *issued.entry(issuer).or_default() += 1;
         }
         for bytes in &certificates {
-            let issuer = Certificate::peek_issuer(bytes).ok().flatten();
-            let count = issuer.map(|issuer| issued.entry(issuer).or_default());
+            let above = Certificate::peek_issuer(bytes).ok().flatten();
+            let count = above.map(|above| issued.entry(above).or_default());
             if count.as_ref().is_some_and(|count| **count >= limits::CERTIFICATES_OF_ISSUER) {
                 let most = limits::CERTIFICATES_OF_ISSUER;
                 refused.push(format!("its issuer has issued {most} certificates already"));
@@ -112,7 +112,9 @@ pub(super) fn add_certificates(
             match authority.insert(bytes) {
                 Ok(serial) => {
                     keep_certificate(batch.connection, &serial, bytes)?;
-                    count.into_iter().for_each(|count| *count += 1);
+                    if let Some(count) = count {
+                        *count += 1;
+                    }
                 }
                 Err(error) => refused.push(error.to_string()),
             }

@@ -199,7 +199,15 @@ pub(super) fn in_words(error: WriteError) -> AdminError {
         WriteError::Suspended(_) => Some("see what is wrong with: cunlian status"),
         WriteError::NoDocument { .. } => Some("it may be kept at another node only"),
         WriteError::Reason => Some("say why, without repeating what is to be erased"),
-        _ => None,
+        WriteError::Nothing { .. }
+        | WriteError::Erased { .. }
+        | WriteError::NotTainted { .. }
+        | WriteError::WrongKey
+        | WriteError::ReservedField
+        | WriteError::ChangeTooLarge { .. }
+        | WriteError::DocumentTooLarge { .. }
+        | WriteError::Panicked
+        | WriteError::Storage(_) => None,
     };
     let error = AdminError::new(error);
     match hint {

@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
-use cunlian_protocol::id::Serial;
+use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::limits;
-use cunlian_protocol::revocation::{RevocationBody, Standing, Tag};
+use cunlian_protocol::revocation::{Revocation, RevocationBody, Standing, Tag};
 
 use super::Wish;
 use crate::admin::AdminError;
@@ -47,8 +47,9 @@ pub(super) fn draft(
 ) -> Result<Draft, AdminError> {
     let authority = &*desk.authority;
     check_below(desk, own, meant)?;
-    let same_key = authority.certificates().filter(|c| c.body().subject == meant.body().subject);
-    let open = same_key.filter(|certificate| {
+    let keys = keys_of(authority, meant);
+    let same = authority.certificates().filter(|c| keys.contains(&c.body().subject));
+    let open = same.filter(|certificate| {
         issuer_of(authority, own, &certificate.serial()).is_some()
             && !is_dismissed(authority, certificate)
     });
@@ -87,9 +88,10 @@ pub(super) fn draft(
             descendants.push(budget.standing(desk, person, None)?);
         }
         for node in &nodes {
-            descendants.push(match wish.with_children {
-                true => budget.standing(desk, node, None)?,
-                false => Standing::all(*node),
+            descendants.push(if wish.with_children {
+                budget.standing(desk, node, None)?
+            } else {
+                Standing::all(*node)
             });
         }
         draft.bodies.push(RevocationBody {
@@ -120,6 +122,30 @@ fn check_below(desk: &Desk<'_>, own: &Certificate, meant: &Certificate) -> Resul
     let by = by.map_or_else(|| "the root".to_owned(), |issuer| desk.authority.name(&issuer));
     Err(AdminError::new(format!("{name} was certified neither by this node nor below it"))
         .hint(format!("it can be revoked by who certified it, {by}, and by those above")))
+}
+
+/// The keys of the holder: of the certificate that is meant, of those that it took the place of,
+/// and of those that took its place. Who stole one may have had it followed by one for a key of
+/// his own before anybody noticed.
+fn keys_of(authority: &Authority, meant: &Certificate) -> BTreeSet<PublicKey> {
+    let key = |serial: &Serial| authority.get(serial).map(|c| c.body().subject);
+    let replaced = |revocation: &Revocation| {
+        let body = revocation.body();
+        Some((key(&body.own.serial)?, key(&body.successor?)?))
+    };
+    let pairs: Vec<_> = authority.revocations().filter_map(replaced).collect();
+    let mut keys = BTreeSet::from([meant.body().subject]);
+    loop {
+        let before = keys.len();
+        for (old, new) in &pairs {
+            if keys.contains(old) || keys.contains(new) {
+                keys.extend([*old, *new]);
+            }
+        }
+        if keys.len() == before {
+            return keys;
+        }
+    }
 }
 
 /// The certificate of this node in the chain of another.
