@@ -9,6 +9,8 @@ use cunlian_node::config::Config;
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::layout::{Layout, Node};
 use cunlian_node::keystore::Keystore;
+use cunlian_node::service::journal::{Entry, journal_of};
+use cunlian_node::service::open_store;
 use cunlian_tests::federation::{Ports, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{run_refused, run_well, wait_for};
 use serde_json::{Value, json};
@@ -108,4 +110,10 @@ fn two_machines_from_one_image_stop_until_a_person_decides() {
     let home = save(&first, "孙八").unwrap();
     wait_for("the record at the town", || dispatcher.record(&home).is_some());
     assert_eq!(children(&town)[0]["forked"], false);
+    at_first.stop_all();
+    let (store, identity) = open_store(&town.dir).unwrap();
+    let journal = journal_of(&store, &identity.certificate).unwrap();
+    let forks: Vec<&Entry> = journal.alarms.iter().map(|(_, alarm)| alarm).collect();
+    let fork = Entry::Forked { child: old.to_string(), name: first.name.clone() };
+    assert_eq!(forks, [&fork], "one alarm for one fork");
 }

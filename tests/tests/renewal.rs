@@ -12,11 +12,12 @@ use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
 use cunlian_node::keystore::Keystore;
+use cunlian_node::preset;
 use cunlian_node::service::journal::{self, journal_of};
 use cunlian_node::service::{node_author, open_store};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::{Certificate, CertificateBody};
+use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::session::Identity;
@@ -171,6 +172,66 @@ fn a_town_changes_its_key() {
         let view = store.view(&journal::home(&identity(node).certificate)).unwrap().unwrap();
         assert_eq!(view.operations.len(), kept.revocations.len(), "nothing is written twice");
     }
+}
+
+/// Shows that a terminal that was responsible for a second village and no longer is removes what it
+/// held of it at its next session, and that its signed receipt agrees with what the town has.
+#[test]
+fn a_narrowed_terminal_hands_in_a_receipt() {
+    let (_dir, mut fleet, nodes) = nodes(&[TOWN, VILLAGE]);
+    let [town, village] = nodes.as_slice() else { unreachable!() };
+    let (parent, narrow) = (identity(town), identity(village).certificate.body().clone());
+    let other = AddressCode::parse("370322102255").unwrap();
+    let mut wide = narrow.clone();
+    wide.grants.extend(preset::grants(Tier::Village, other));
+    let mut chain = parent.chain.clone();
+    chain.push(Certificate::issue(&wide, &parent.key));
+    let keystore = Keystore::new(&village.dir);
+    keystore.set_chain(&keystore.root().unwrap(), &chain).unwrap();
+    {
+        let (store, identity) = open_store(&town.dir).unwrap();
+        let home = |_| Home {
+            category: Category::library(0, 0),
+            address: other,
+            document: random_document(),
+        };
+        let text = "王建国".to_owned();
+        let edits = vec![Edit::Put { field: "name".to_owned(), text }];
+        let write = |home| {
+            let (source, task) = ("terminal".to_owned(), String::new());
+            Write { home, edits: edits.clone(), source, task }
+        };
+        let writes = (0..30).map(home).map(write).collect();
+        store.write(&node_author(&identity), writes, now_ms()).unwrap();
+    }
+    well(fleet.start_all());
+    wait_for("the other village's records", || {
+        well(fleet.status(village.index))["documents"].as_u64() >= Some(30)
+    });
+    fleet.stop_all();
+    {
+        let (store, identity) = open_store(&town.dir).unwrap();
+        let body = CertificateBody { issuer: Some(identity.certificate.serial()), ..narrow };
+        let (subject, bytes) = (body.subject.0, Certificate::issue(&body, &identity.key));
+        let waits = move |connection: &rusqlite::Connection| {
+            let sql = "INSERT INTO pending_certificate VALUES (?1, ?2)";
+            connection.execute(sql, (subject, bytes))
+        };
+        store.write_reference(waits).unwrap();
+    }
+    well(fleet.start_all());
+    wait_for("the receipt", || command(town, &["node", "list"])["nodes"][0]["purges"] == 1);
+    let listed = command(town, &["node", "list"]);
+    assert_eq!(listed["nodes"][0]["purges_that_differ"], 0, "{listed:#}");
+    fleet.stop_all();
+    let (store, _) = open_store(&town.dir).unwrap();
+    let journal = journal_of(&store, &identity(village).certificate).unwrap();
+    let receipt = journal.purges.first().unwrap();
+    assert_eq!((receipt.changes, receipt.unsent), (30, 0));
+    let (store, _) = open_store(&village.dir).unwrap();
+    let held = store.counts().unwrap().total.changes;
+    let known = store.changes_of(&journal::home(&identity(village).certificate)).unwrap().len();
+    assert_eq!(held, known as u64, "nothing but the terminal's own journal is left");
 }
 
 /// Shows that a founder changes the root key of a running federation: every node comes to be
