@@ -8,6 +8,7 @@
 
 mod browser {
     mod account;
+    mod admin;
     pub mod chromium;
     mod conflicts;
     mod erased;

@@ -144,9 +144,10 @@ pub(crate) async fn candidates(
     let text = text.trim().to_owned();
     let found = act(state, move |administration| {
         let desk = administration.desk()?;
-        let named = desk.authority.certificates().filter(|certificate| {
-            !text.is_empty() && certificate.body().name.contains(&text)
-        });
+        let named = desk
+            .authority
+            .certificates()
+            .filter(|certificate| !text.is_empty() && certificate.body().name.contains(&text));
         let newest = named.map(|certificate| desk.newest_of_key(certificate));
         let by_serial: BTreeMap<_, _> = newest.map(|found| (found.serial(), found)).collect();
         let candidates = by_serial.into_iter().take(CANDIDATES).map(|(serial, found)| Candidate {

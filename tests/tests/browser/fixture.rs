@@ -134,6 +134,9 @@ impl Node {
         };
         let projector = Arc::new(GovernanceProjector);
         let store = Store::open(directory.path(), projector, identity, options).unwrap();
+        // What is given to new machines names the root.
+        let root = format!("{}\n", authority.root());
+        std::fs::write(directory.path().join("federation.root"), root).unwrap();
         let operators = Operators::new(directory.path());
         let (name, display_name, role) = place.operator;
         let new = NewOperator {

@@ -315,7 +315,9 @@ fn draft(l: Text, revoked: &Revoked, about: String, wish: &Wish) -> Draft {
         lines.push(l.t1("revoke-with", "names", names(&revoked.revoked_with)));
     }
     let effect = &revoked.effect;
-    lines.push(l.t2("revoke-known", ("n", effect.changes), ("stand", effect.stand_after)));
+    if effect.changes > 0 {
+        lines.push(l.t2("revoke-known", ("n", effect.changes), ("stand", effect.stand_after)));
+    }
     if effect.tainted > 0 {
         lines.push(l.t1("revoke-tainted", "n", effect.tainted));
     }

@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/admin/people", get(list).post(add))
         .route("/admin/people/{name}/reset", post(reset))
         .route("/admin/people/{name}/unlock", post(unlock))
+        .route("/admin/people/{name}/remove", post(remove))
 }
 
 #[derive(Template)]
@@ -54,6 +55,8 @@ struct Row {
     role: String,
     state: String,
     class: &'static str,
+    /// Whether the certificate can be used.
+    valid: bool,
     until: String,
     is_locked: bool,
     must_change: bool,
@@ -118,6 +121,7 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
         (reason, None) => Some(reason.to_owned()),
     };
     let is_locked = entry.get("locked_ms").and_then(Value::as_i64).is_some_and(|ms| ms > 0);
+    let valid = refusal.is_none();
     let (class, state) = match (refusal, is_locked) {
         (None, false) => ("good", l.t("person-valid")),
         (None, true) => ("warn", l.t("person-locked")),
@@ -131,6 +135,7 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
         role: role_name(l, &text("role")),
         state,
         class,
+        valid,
         until: entry.get("not_after_ms").and_then(Value::as_i64).map(full).unwrap_or_default(),
         is_locked,
         must_change: entry.get("must_change").and_then(Value::as_bool).unwrap_or_default(),
@@ -221,6 +226,21 @@ async fn unlock(
     let wanted = name.clone();
     let outcome = act(&state, move |administration| administration.operator_unlock(&wanted)).await;
     answer(&state, &admin, &Posted::default(), "unlock_operator", &name, outcome).await
+}
+
+async fn remove(
+    State(state): State<WebState>,
+    admin: Admin,
+    Path(name): Path<String>,
+    _posted: Posted,
+) -> Result<Response, Failure> {
+    if name == admin.0.person.name {
+        let said = Said { error: Some(admin.0.visit.l.t("person-not-self")), ..Said::default() };
+        return show(&state, &admin, &Posted::default(), said).await;
+    }
+    let wanted = name.clone();
+    let outcome = act(&state, move |administration| administration.operator_remove(&wanted)).await;
+    answer(&state, &admin, &Posted::default(), "remove_operator", &name, outcome).await
 }
 
 /// The list again, with what came of an act.
