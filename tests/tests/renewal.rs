@@ -1,6 +1,6 @@
 //! Certificates and keys that are followed by others, between real processes: nobody does anything
 //! but what a person at the command line would.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::ops::Range;
