@@ -283,14 +283,17 @@ impl Authority {
         let body = certificate.body();
         let serial = certificate.serial();
         let mut above = Some(certificate);
+        let mut replaced = None;
         while let Some(current) = above {
             for revocation in self.revocations_of(&current.serial()) {
                 let standing = revocation.standing(&serial);
                 let left = standing.is_some_and(|standing| standing.through_seq == u64::MAX);
                 if current.serial() == serial || !left {
                     let name = body.name.clone();
+                    // Who was replaced and then dismissed is dismissed, whichever comes first here.
                     if let Some(successor) = revocation.body().successor.filter(|_| left) {
-                        return Err(Refusal::Replaced { name, successor });
+                        replaced.get_or_insert(Refusal::Replaced { name, successor });
+                        continue;
                     }
                     let through_seq = standing.map_or(0, |standing| standing.through_seq);
                     return Err(Refusal::Revoked { name, through_seq });
@@ -300,6 +303,9 @@ impl Authority {
                 return Err(Refusal::Revoked { name: body.name.clone(), through_seq: 0 });
             }
             above = current.body().issuer.and_then(|issuer| self.certificates.get(&issuer));
+        }
+        if let Some(refusal) = replaced {
+            return Err(refusal);
         }
         if now_ms < body.not_after_ms {
             return Ok(());
