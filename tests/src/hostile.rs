@@ -268,6 +268,9 @@ impl Line {
     pub async fn until<T>(&mut self, pick: impl Fn(Message) -> Option<T>) -> T {
         loop {
             match self.hear().await {
+                Ok(Frame::Message(Message::Goodbye { code, reason })) => {
+                    panic!("goodbye {code}: {}", String::from_utf8_lossy(&reason.0))
+                }
                 Ok(Frame::Message(message)) => {
                     if let Some(picked) = pick(message) {
                         return picked;

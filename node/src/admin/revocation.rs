@@ -5,7 +5,8 @@
 //! are [`cunlian_protocol::revocation`], and what becomes of the rest, which the store does.
 //!
 //! All certificates for the key of the one that is meant are revoked, older ones too: who has the
-//! key could sign with any of them.
+//! key could sign with any of them. So are those it was replaced by and those it replaced, whatever
+//! their keys: a thief may have asked for a certificate for a key of his own.
 
 use cunlian_crdt::store::Effect;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};

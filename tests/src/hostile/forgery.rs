@@ -57,6 +57,10 @@ fn forge(scene: &Scene, own: &[Vec<u8>]) -> (Vec<Forged>, Vec<String>) {
     let other_actor = Header { author, session, seq: 1 << 40, ..*stolen.header() };
     let payload = stolen.payload().unwrap();
     let other_actor = SignedChange::sign(&other_actor, payload, &scene.thief.key).unwrap();
+    let claims = |home: Home| retold(&own[0], home);
+    let own_home = stolen.header().home;
+    let moved = claims(Home { document: DocumentId([0x67; 16]), ..own_home });
+    let disguised = claims(Home { category: POPULATION, ..own_home });
     let mut huge = canaries[7].clone().into_bytes();
     huge.resize(limits::CHANGE_BYTES + 1, 0);
     let outside = "outside of what this peer may send";
@@ -70,11 +74,23 @@ fn forge(scene: &Scene, own: &[Vec<u8>]) -> (Vec<Forged>, Vec<String>) {
         ("by nobody", sign(POPULATION, scene.own, Serial([9; 16]), 4), "is unknown"),
         ("with a broken signature", broken, unsigned),
         ("cut short", short, "cut short"),
+        ("a sound one that claims another home", moved, unsigned),
+        ("a sound one that claims another category", disguised, unsigned),
         ("with garbage", sign(POPULATION, scene.own, author, 5), "payload"),
         ("by another actor", other_actor.bytes().to_vec(), "another actor"),
         ("too large", huge, "at most"),
     ];
     (forged, canaries)
+}
+
+/// The bytes of a sound change with another home of the same address written over its own.
+fn retold(change: &[u8], home: Home) -> Vec<u8> {
+    let own = SignedChange::from_log(change.to_vec()).unwrap().header().home;
+    let mut bytes = change.to_vec();
+    bytes[2..4].copy_from_slice(&home.category.0.to_be_bytes());
+    let document = 5 + own.address.as_str().len();
+    bytes[document..document + DocumentId::LENGTH].copy_from_slice(&home.document.0);
+    bytes
 }
 
 fn header(category: Category, address: AddressCode, author: Serial, session: u64) -> Header {

@@ -1,11 +1,14 @@
 //! A terminal that was stolen with everything in it, and then revoked.
 
+use std::net::SocketAddr;
+
 use cunlian_node::demo::layout::Node;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
+use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::signing::public_key;
 use cunlian_protocol::sync::Carried;
-use cunlian_protocol::wire::{self, Bounded, FaultCode, Message};
+use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Message};
 use cunlian_tests::authored::authored;
 use cunlian_tests::hostile::attempt::{Closed, Found};
 use cunlian_tests::hostile::{Hostile, Stolen, snooping};
@@ -73,6 +76,61 @@ fn a_revoked_machine_gets_nothing_and_brings_nothing_in() {
     assert!(!files_with(county, "written before the theft").is_empty());
     for text in ["written after the theft", "signed under a used number", "operator of last year"] {
         assert!(files_with(county, text).is_empty(), "{text} is at the county");
+    }
+}
+
+/// Shows that a thief who has the town certify a key of his own before the theft is noticed gains
+/// nothing by it: the revocation of the certificate that was stolen takes the one that followed
+/// it as well. Asking for another's certificate ends the session.
+#[test]
+fn a_thief_who_changed_the_key_is_revoked_all_the_same() {
+    let stage = Stage::running();
+    let town = stage.town().clone();
+    let thief = stage.insider(41);
+    let neighbour = Hostile::thief_of(&stage.other().dir);
+    let mut found = Found::default();
+    Runtime::new().unwrap().block_on(async {
+        let mut line = thief.hostile.enter(town.listen).await;
+        let foreign = Renewal::sign(neighbour.serial(), &key(83));
+        line.say(&Message::Renew { request: Bounded(foreign) }).await;
+        let ending = line.ending().await;
+        assert_eq!(ending.code, FaultCode::Signature, "{ending:?}");
+        found.closed.push(Closed { name: "asks for another's certificate".to_owned(), ending });
+        let chain = renewed(&thief, town.listen).await;
+        let followed = Hostile::new(key(82), chain);
+        let mut open = followed.enter(town.listen).await;
+        revoke(&town, &thief);
+        let ending = open.ending().await;
+        assert_eq!(ending.code, FaultCode::Revoked, "{ending:?}");
+        found.closed.push(Closed { name: "has a session with a new key".to_owned(), ending });
+        for who in [&followed, &thief.hostile] {
+            let mut again = who.dial(town.listen).await;
+            let hello = who.hello(&again);
+            again.say(&Message::Hello(hello)).await;
+            let ending = again.ending().await;
+            assert_eq!(ending.code, FaultCode::Revoked, "{ending:?}");
+            found.closed.push(Closed { name: "comes again".to_owned(), ending });
+        }
+        stage.assert_serves(42).await;
+    });
+    let log = Stage::log(&town);
+    for closed in &found.closed {
+        assert!(log.contains(&closed.ending.reason), "{}: {:?}", closed.name, closed.ending);
+    }
+}
+
+/// The chain of a certificate for a key of the thief's own, which he asks for until he has it: the
+/// session in which he asks ends when his certificate is replaced.
+async fn renewed(thief: &Stolen, town: SocketAddr) -> Vec<Vec<u8>> {
+    loop {
+        let mut line = thief.hostile.enter(town).await;
+        let request = Renewal::sign(thief.certificate.serial(), &key(82));
+        line.say(&Message::Renew { request: Bounded(request) }).await;
+        while let Ok(frame) = line.hear().await {
+            if let Frame::Message(Message::Issued(chain)) = frame {
+                return chain.0.into_iter().map(|bytes| bytes.0).collect();
+            }
+        }
     }
 }
 
