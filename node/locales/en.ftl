@@ -630,7 +630,6 @@ why-grants = Each grant of the certificate
 why-no-grants = The certificate has no grants.
 why-covers = covers it
 why-not-covers = does not
-why-nobody = "{ $who }" is not known here; check the name. { $reason }
 who-nobody = "{ $who }" is not known here; check the name or login.
 who-which = "{ $who }" may be one of these; choose:
 may-read = see

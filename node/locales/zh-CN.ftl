@@ -630,7 +630,6 @@ why-grants = 证书里的每一条授权
 why-no-grants = 证书里没有任何授权。
 why-covers = 够
 why-not-covers = 不够
-why-nobody = 查不到“{ $who }”，请核对名称。{ $reason }
 who-nobody = 本机没有找到“{ $who }”，请核对名称或登录名。
 who-which = “{ $who }”可能是下面的一个，请选择：
 may-read = 查看

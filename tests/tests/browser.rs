@@ -8,9 +8,10 @@
 
 mod browser {
     mod account;
-    mod admin;
+    pub mod admin;
     pub mod chromium;
     mod conflicts;
+    mod dismissal;
     mod erased;
     pub mod fixture;
     mod guards;

@@ -59,7 +59,8 @@ struct Row {
     valid: bool,
     until: String,
     is_locked: bool,
-    must_change: bool,
+    /// That the password is one that somebody else chose.
+    must_change: Option<String>,
 }
 
 /// What a page says beside its list.
@@ -138,7 +139,11 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
         valid,
         until: entry.get("not_after_ms").and_then(Value::as_i64).map(full).unwrap_or_default(),
         is_locked,
-        must_change: entry.get("must_change").and_then(Value::as_bool).unwrap_or_default(),
+        must_change: entry
+            .get("must_change")
+            .and_then(Value::as_bool)
+            .unwrap_or_default()
+            .then(|| l.t("admin-must-change")),
     }
 }
 

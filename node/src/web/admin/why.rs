@@ -100,18 +100,22 @@ async fn show(
     let read = act(&state, move |administration| {
         let desk = administration.desk()?;
         let answer = if asks { Some(answer(administration, &desk, &wanted, l)) } else { None };
-        Ok((answer, categories(l, &desk.catalogue, &wanted.category)))
+        let is_known = desk.find(wanted.who.trim()).is_ok();
+        Ok((answer, is_known, categories(l, &desk.catalogue, &wanted.category)))
     });
-    let (answer, categories) = read.await.map_err(|error| Failure::Internal(error.message))?;
+    let (answer, is_known, categories) =
+        read.await.map_err(|error| Failure::Internal(error.message))?;
     let mut candidates = Vec::new();
     let (answer, error) = match answer {
         None => (None, problem_first),
         Some(Ok(answer)) => (Some(answer), None),
         Some(Err(error)) => {
-            candidates = super::candidates(&state, l, &who).await?;
-            let error = match candidates.is_empty() {
-                true => l.t2("why-nobody", ("who", &who), ("reason", problem(l, &error))),
-                false => l.t1("who-which", "who", &who),
+            let error = if is_known {
+                problem(l, &error)
+            } else {
+                candidates = super::candidates(&state, l, &who).await?;
+                let key = if candidates.is_empty() { "who-nobody" } else { "who-which" };
+                l.t1(key, "who", &who)
             };
             (None, Some(error))
         }

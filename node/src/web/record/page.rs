@@ -66,7 +66,7 @@ struct RecordPage {
     moved_to: Option<Moved>,
     moved_from: Option<Moved>,
     may_move: bool,
-    may_erase: bool,
+    erase_href: Option<String>,
 }
 
 /// The other end of a move.
@@ -163,7 +163,8 @@ fn record_page(
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
         may_move: is_here && may_move(&authority, reader, &home),
-        may_erase: !loaded.is_erased() && may_erase(&authority, reader, &home),
+        erase_href: (!loaded.is_erased() && may_erase(&authority, reader, &home))
+            .then(|| format!("{}/erase", record_href(&home))),
         moved_to,
         moved_from: moved(store, loaded, "record-moved-from", from, l)?,
     })
