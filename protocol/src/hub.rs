@@ -393,7 +393,10 @@ impl Hub {
         for effect in input(session) {
             match effect {
                 session::Effect::Send(frame) => effects.push(Effect::Send { connection, frame }),
-                session::Effect::Store { number, request } => {
+                session::Effect::Store { number, mut request } => {
+                    if let StoreRequest::Admit { subject, elsewhere, .. } = &mut request {
+                        *elsewhere = self.is_elsewhere(connection, subject);
+                    }
                     effects.push(Effect::Store { connection, number, request });
                 }
                 session::Effect::Opened => self.opened(now_ms, connection, effects),
@@ -449,6 +452,15 @@ impl Hub {
             }
         }
         self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
+    }
+
+    /// Whether a machine with this key is in an ordinary session. One that is being certified anew
+    /// may be the same machine, before the power went.
+    fn is_elsewhere(&self, connection: ConnectionId, subject: &PublicKey) -> bool {
+        self.sessions.iter().any(|(other, session)| {
+            let same = session.peer().is_some_and(|peer| peer.body().subject == *subject);
+            *other != connection && same && !session.report().renewing
+        })
     }
 
     /// Ends the older sessions with the node of this key.

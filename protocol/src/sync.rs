@@ -76,6 +76,17 @@ pub enum Fate {
     },
 }
 
+/// How the certificate of a child stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certified {
+    /// Valid, and not replaced.
+    Current,
+    /// Its time is over.
+    Ended,
+    /// Replaced by another one.
+    Replaced,
+}
+
 /// Whether a child may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -141,10 +152,10 @@ pub enum StoreRequest {
         fresh: LineToken,
         /// Whether it says itself that it came back from a copy.
         renewing: bool,
-        /// Whether its certificate is valid and was not replaced.
-        current: bool,
-        /// Whether its certificate was replaced by another.
-        replaced: bool,
+        /// How its certificate stands.
+        certified: Certified,
+        /// Whether another machine with this key is in session at this moment.
+        elsewhere: bool,
     },
     /// Adds revocations; bytes are untrusted.
     Revocations {

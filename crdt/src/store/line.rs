@@ -8,7 +8,7 @@
 //! certificate is thereby replaced, stays out.
 
 use cunlian_protocol::id::PublicKey;
-use cunlian_protocol::sync::Verdict;
+use cunlian_protocol::sync::{Certified, Verdict};
 use cunlian_protocol::wire::LineToken;
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -26,10 +26,9 @@ pub(super) struct Presented {
     pub(super) fresh: LineToken,
     /// Whether it says itself that it came back from a copy.
     pub(super) renewing: bool,
-    /// Whether its certificate is valid and was not replaced.
-    pub(super) current: bool,
-    /// Whether its certificate was replaced by another.
-    pub(super) replaced: bool,
+    pub(super) certified: Certified,
+    /// Whether another machine with its key is in session.
+    pub(super) elsewhere: bool,
 }
 
 struct Line {
@@ -45,18 +44,30 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
         // A machine that was replaced by another keeps presenting what was current for it; that
         // is no news about the other.
         Some(line) if !child.renewing && !presents(line, child) => {
-            if child.current && line.mark != RELEASED {
+            if child.certified == Certified::Current && line.mark != RELEASED {
                 mark(connection, &child.subject, FORKED)?;
             }
             return Ok(Verdict::Forked);
         }
+        // It knows itself that it is a copy, and the original is at work.
+        Some(line) if child.renewing && child.elsewhere && line.mark != RELEASED => {
+            mark(connection, &child.subject, FORKED)?;
+            return Ok(Verdict::Forked);
+        }
         // The one that was left when a person had decided for the other.
-        Some(line) if child.replaced && line.mark == SINGLE && !presents(line, child) => {
+        Some(line)
+            if child.certified == Certified::Replaced
+                && line.mark == SINGLE
+                && !presents(line, child) =>
+        {
             return Ok(Verdict::Forked);
         }
         Some(Line { mark: FORKED, .. }) => return Ok(Verdict::Forked),
         Some(Line { mark: RELEASED, .. }) if !child.renewing => return Ok(Verdict::Forked),
-        _ if child.renewing || !child.current || is_pending(connection, &child.subject)? => {
+        _ if child.renewing
+            || child.certified != Certified::Current
+            || is_pending(connection, &child.subject)? =>
+        {
             Verdict::Renew
         }
         _ => Verdict::Open,
@@ -122,7 +133,14 @@ mod tests {
     fn comes(connection: &Connection, line: u8, fresh: u8, renewing: bool) -> Verdict {
         let subject = PublicKey([1; 32]);
         let (line, fresh) = ([line; 16], [fresh; 16]);
-        let child = Presented { subject, line, fresh, renewing, current: true, replaced: false };
+        let child = Presented {
+            subject,
+            line,
+            fresh,
+            renewing,
+            certified: Certified::Current,
+            elsewhere: false,
+        };
         admit(connection, &child).unwrap()
     }
 
@@ -154,8 +172,14 @@ mod tests {
         assert_eq!(comes(&connection, 6, 7, false), Verdict::Open);
         let subject = PublicKey([1; 32]);
         let (line, fresh) = ([2; 16], [9; 16]);
-        let other =
-            Presented { subject, line, fresh, renewing: true, current: false, replaced: true };
+        let other = Presented {
+            subject,
+            line,
+            fresh,
+            renewing: true,
+            certified: Certified::Replaced,
+            elsewhere: false,
+        };
         assert_eq!(admit(&connection, &other).unwrap(), Verdict::Forked, "the first machine");
         assert_eq!(comes(&connection, 7, 7, false), Verdict::Open, "which harms nobody");
         assert_eq!(
@@ -174,5 +198,28 @@ mod tests {
         comes(&connection, 2, 3, false);
         assert_eq!(comes(&connection, 1, 4, true), Verdict::Renew);
         assert_eq!(comes(&connection, 4, 5, false), Verdict::Open);
+    }
+
+    /// Shows that a copy does not take over while the original is at work, and that a person
+    /// decides then.
+    #[test]
+    fn a_copy_does_not_push_the_original_out() {
+        let connection = database();
+        comes(&connection, 0, 1, false);
+        comes(&connection, 1, 2, false);
+        let subject = PublicKey([1; 32]);
+        let (line, fresh) = ([1; 16], [3; 16]);
+        let copy = Presented {
+            subject,
+            line,
+            fresh,
+            renewing: true,
+            certified: Certified::Current,
+            elsewhere: true,
+        };
+        assert_eq!(admit(&connection, &copy).unwrap(), Verdict::Forked);
+        assert_eq!(comes(&connection, 2, 4, false), Verdict::Forked, "both are told");
+        assert!(release(&connection, &subject).unwrap());
+        assert_eq!(admit(&connection, &copy).unwrap(), Verdict::Renew);
     }
 }

@@ -37,8 +37,8 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let refused = permission::add_successions(inner, successions)?;
             Ok(StoreReply::Successions { refused })
         }
-        StoreRequest::Admit { subject, line, fresh, renewing, current, replaced } => {
-            let child = Presented { subject, line, fresh, renewing, current, replaced };
+        StoreRequest::Admit { subject, line, fresh, renewing, certified, elsewhere } => {
+            let child = Presented { subject, line, fresh, renewing, certified, elsewhere };
             inner
                 .writer
                 .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))

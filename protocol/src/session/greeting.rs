@@ -10,16 +10,13 @@ use crate::id::{PublicKey, Signature};
 use crate::scope::Scope;
 use crate::signing::{self, Context};
 use crate::succession::{self, Succession};
-use crate::sync::Verdict;
+use crate::sync::{Certified, Verdict};
 use crate::wire::{Bounded, Hello, LineToken, VERSIONS};
 
 /// A peer whose hello holds.
 struct Greeted {
     peer: Peer,
-    /// Whether its certificate is valid and was not replaced.
-    current: bool,
-    /// Whether its certificate was replaced.
-    replaced: bool,
+    certified: Certified,
 }
 
 impl Session {
@@ -50,7 +47,7 @@ impl Session {
 
     /// A dialler has said hello: check it, and answer, or look first whether a child may come in.
     pub(super) fn on_hello(&mut self, hello: &Hello) -> Outcome {
-        let Greeted { peer, current, replaced } = self.check_hello(hello)?;
+        let Greeted { peer, certified } = self.check_hello(hello)?;
         let is_child = peer.is_child;
         let subject = peer.certificate.body().subject;
         self.peer = Some(peer);
@@ -65,8 +62,9 @@ impl Session {
             line: hello.line,
             fresh: self.fresh_line(),
             renewing: hello.renewing,
-            current,
-            replaced,
+            certified,
+            // The hub knows.
+            elsewhere: false,
         };
         self.store(Purpose::Admit, request);
         Ok(())
@@ -188,8 +186,11 @@ impl Session {
         let above = relation == Relation::Ancestor && self.is_dialler();
         let at_ms = if above { hello.clock_ms } else { self.wall_ms() };
         let valid = self.check_valid(&certificate, at_ms);
-        let current = valid.is_ok();
-        let replaced = self.is_replaced(&certificate, at_ms);
+        let certified = match valid {
+            Ok(()) => Certified::Current,
+            Err(_) if self.is_replaced(&certificate, at_ms) => Certified::Replaced,
+            Err(_) => Certified::Ended,
+        };
         if let Err(fault) = valid
             && !(is_child && self.may_renew(&certificate))
         {
@@ -199,7 +200,7 @@ impl Session {
         let scope = own.intersection(&authority::read_scope(&certificate));
         let accepts = scope.clone();
         let peer = Peer { certificate, relation, scope, accepts, issuer_key: known_as, is_child };
-        Ok(Greeted { peer, current, replaced })
+        Ok(Greeted { peer, certified })
     }
 
     fn is_replaced(&self, certificate: &Certificate, at_ms: i64) -> bool {
