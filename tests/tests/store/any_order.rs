@@ -73,7 +73,7 @@ impl Story {
         let world = World::new();
         let nodes = [&world.village, &world.town, &world.county];
         let people: Vec<Member> =
-            (0..3_u8).map(|byte| world.person(20 + byte, nodes[usize::from(byte % 2)])).collect();
+            (0..3_u8).map(|byte| World::person(20 + byte, nodes[usize::from(byte % 2)])).collect();
         let dirs: Vec<_> = nodes.iter().map(|_| tempdir().unwrap()).collect();
         let stores = nodes.iter().zip(&dirs).map(|(node, dir)| {
             let store = world.open(dir.path(), node);

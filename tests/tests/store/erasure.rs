@@ -203,7 +203,7 @@ fn an_erasure_by_a_thief_is_undone_where_a_copy_is_left() {
     let dirs = [tempdir().unwrap(), tempdir().unwrap()];
     let town = world.open(dirs[0].path(), &world.town);
     let county = world.open(dirs[1].path(), &world.county);
-    let thief = world.person(20, &world.village);
+    let thief = World::person(20, &world.village);
     for store in [&town, &county] {
         store.add_certificates(&thief.chain).unwrap();
     }
@@ -211,7 +211,7 @@ fn an_erasure_by_a_thief_is_undone_where_a_copy_is_left() {
     send_all(&town, &world.town, &county);
     erase(&town, &thief, person(1)).unwrap();
     let revocation = revocation(&thief, &world.town, 0, &[]);
-    learn(&town, &[revocation.clone()]);
+    learn(&town, std::slice::from_ref(&revocation));
     assert_sound(&town);
     learn(&county, &[revocation]);
     send_all(&county, &world.county, &town);
@@ -235,7 +235,7 @@ fn quarantine_is_erased_too() {
     let world = World::new();
     let dir = tempdir().unwrap();
     let town = world.open(dir.path(), &world.town);
-    let dismissed = world.person(20, &world.village);
+    let dismissed = World::person(20, &world.village);
     town.add_certificates(&dismissed.chain).unwrap();
     write(&town, &dismissed, vec![put(person(1), "a", CANARY)]);
     write(&town, &world.town, vec![put(person(1), "b", "x")]);

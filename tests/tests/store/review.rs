@@ -37,7 +37,7 @@ fn text(store: &Store, home: &Home, field: &str) -> Option<String> {
 fn town(world: &World) -> (TempDir, Store, Member) {
     let dir = tempdir().unwrap();
     let town = world.open(dir.path(), &world.town);
-    let dismissed = world.person(20, &world.village);
+    let dismissed = World::person(20, &world.village);
     town.add_certificates(&dismissed.chain).unwrap();
     (dir, town, dismissed)
 }

@@ -36,7 +36,7 @@ fn what_nothing_builds_on_goes() {
     let world = World::new();
     let dir = tempdir().unwrap();
     let town = world.open(dir.path(), &world.town);
-    let dismissed = world.person(20, &world.village);
+    let dismissed = World::person(20, &world.village);
     town.add_certificates(&dismissed.chain).unwrap();
     let fallen = write(
         &town,
@@ -75,8 +75,8 @@ fn a_colleague_loses_nothing() {
     let world = World::new();
     let dirs = [tempdir().unwrap(), tempdir().unwrap()];
     let village = world.open(dirs[0].path(), &world.village);
-    let dismissed = world.person(20, &world.village);
-    let colleague = world.person(21, &world.village);
+    let dismissed = World::person(20, &world.village);
+    let colleague = World::person(21, &world.village);
     for member in [&dismissed, &colleague] {
         village.add_certificates(&member.chain).unwrap();
     }
@@ -84,7 +84,7 @@ fn a_colleague_loses_nothing() {
     write(&village, &colleague, vec![put(at(1), "b", "y")]);
     let changes = carried(&all(&village));
     let revocation = revocation(&dismissed, &world.village, 0, &[]);
-    learn(&village, &[revocation.clone()]);
+    learn(&village, std::slice::from_ref(&revocation));
     assert_eq!(ids(&village).len(), 2);
     let expected = dump(&village);
     let batches: [Vec<Vec<usize>>; 6] = [
@@ -101,7 +101,7 @@ fn a_colleague_loses_nothing() {
         for member in [&dismissed, &colleague] {
             town.add_certificates(&member.chain).unwrap();
         }
-        learn(&town, &[revocation.clone()]);
+        learn(&town, std::slice::from_ref(&revocation));
         for batch in &order {
             let batch = batch.iter().map(|index| changes[*index].clone()).collect();
             ingest(&town, &world.village, batch);
@@ -133,7 +133,7 @@ fn back_dated_work_does_not_come_in() {
     let before = dump(&town);
     let thief = tempdir().unwrap();
     let thief = world.open(thief.path(), &world.village);
-    let minted = world.person(30, &world.village);
+    let minted = World::person(30, &world.village);
     for store in [&thief, &town] {
         assert_eq!(store.add_certificates(&minted.chain).unwrap(), Vec::<String>::new());
     }

@@ -96,7 +96,7 @@ impl World {
     }
 
     /// A person certified by a node, with all rights that it may pass on.
-    pub(crate) fn person(&self, byte: u8, node: &Member) -> Member {
+    pub(crate) fn person(byte: u8, node: &Member) -> Member {
         let issuer = (&node.author.key, node.chain.as_slice());
         member(byte, VILLAGE, Tier::Village, issuer)
     }
