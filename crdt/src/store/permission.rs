@@ -222,8 +222,8 @@ impl Batch<'_> {
                 tracing::error!(%error, home = ?settled.home, "a document is missing in the tables");
                 Outcome::default()
             });
-            self.place(settled, outcome, None)?;
+            self.arrange(settled, outcome, None)?;
         }
-        Ok(())
+        self.take_out()
     }
 }

@@ -75,6 +75,17 @@ impl Batch<'_> {
         outcome: Outcome,
         from: Option<&Serial>,
     ) -> rusqlite::Result<()> {
+        self.arrange(settled, outcome, from)?;
+        self.take_out()
+    }
+
+    /// As [`Batch::place`], but what leaves the log does so with [`Batch::take_out`].
+    pub(super) fn arrange(
+        &mut self,
+        settled: Settled,
+        outcome: Outcome,
+        from: Option<&Serial>,
+    ) -> rusqlite::Result<()> {
         let Settled { home, erased, kept, withheld, .. } = settled;
         if erased {
             quarantine::forget_refused(self.connection, &home)?;
@@ -181,15 +192,25 @@ impl Batch<'_> {
                 let from = self.serial(*origin)?.unwrap_or(header.author);
                 quarantine::withhold(self.connection, &from, &id, &header.home, reason, bytes)?;
                 remember_seq(self.connection, *author, header.seq)?;
-                for sql in
-                    ["DELETE FROM outbox WHERE row = ?1", "DELETE FROM change WHERE row = ?1"]
-                {
-                    self.connection.prepare_cached(sql)?.execute([row])?;
-                }
+                let sql = "DELETE FROM outbox WHERE row = ?1";
+                self.connection.prepare_cached(sql)?.execute([row])?;
+                self.leaving.push(*row);
                 self.summaries.remove(&change.key());
                 Ok(())
             }
         }
+    }
+
+    /// Takes what was put aside out of the log: all by one statement, for each such statement
+    /// walks the list of all that its transaction has changed so far, which SQLite keeps in memory.
+    pub(super) fn take_out(&mut self) -> rusqlite::Result<()> {
+        if self.leaving.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<String> = self.leaving.drain(..).map(|row| row.to_string()).collect();
+        let sql = "DELETE FROM change WHERE row IN (SELECT value FROM json_each(?1))";
+        self.connection.prepare_cached(sql)?.execute([format!("[{}]", rows.join(","))])?;
+        Ok(())
     }
 
     /// What the tables say of a document.

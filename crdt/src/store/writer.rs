@@ -68,6 +68,8 @@ pub(super) struct Batch<'a> {
     pub(super) summaries: Additions,
     /// Changes added.
     pub(super) added: u64,
+    /// Rows of the log that leave it, see [`Batch::take_out`].
+    pub(super) leaving: Vec<i64>,
     /// Whether payloads were erased, so that the files must be written anew.
     pub(super) wiped: bool,
 }
@@ -235,6 +237,7 @@ fn transaction(
             authority: Arc::clone(&authority),
             summaries: Additions::default(),
             added: 0,
+            leaving: Vec::new(),
             wiped: false,
         };
         let kept = catch_unwind(AssertUnwindSafe(|| work(&mut batch)));
