@@ -95,7 +95,8 @@ pub struct Claim<'a> {
 /// The fast way is one batch equation (about half the time of single checks). If it fails, or
 /// for keys of small order, which a batch would let through, each is checked alone.
 pub fn verify_all(context: Context, claims: &[Claim<'_>]) -> Vec<bool> {
-    if batch_holds(context, claims) == Some(true) {
+    // Even an empty equation has its cost.
+    if claims.is_empty() || batch_holds(context, claims) == Some(true) {
         return vec![true; claims.len()];
     }
     claims
