@@ -33,7 +33,7 @@ enum What {
 #[derive(Debug, Args)]
 struct Identity {
     /// Machines that join
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=4_000))]
     joins: u32,
     /// Changes by the person whose work is revoked
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
