@@ -17,8 +17,8 @@ async fn a_person_is_revoked_after_a_look() {
     let node = town().await;
     add(&node, "liqiu", "李秋", "dispatcher");
     let home = ticket(&node, "路灯", 8);
-    let note = Action::Note { text: "已联系电工".to_owned() };
-    node.store.write(&node.operator, vec![note.write(home, "terminal")], now_ms()).unwrap();
+    let step = Action::Note { text: "已联系电工".to_owned() };
+    node.store.write(&node.operator, vec![step.write(home, "terminal")], now_ms()).unwrap();
     let browser = Chromium::start().await;
     browser.log_in(&node.url, "chen").await;
     browser.open(&format!("{}/admin/nodes", node.url)).await;

@@ -138,20 +138,8 @@ impl Node {
         let root = format!("{}\n", authority.root());
         std::fs::write(directory.path().join("federation.root"), root).unwrap();
         let operators = Operators::new(directory.path());
-        let (name, display_name, role) = place.operator;
-        let new = NewOperator {
-            name,
-            display_name,
-            role,
-            narrowing: None,
-            password: PASSWORD,
-            must_change: false,
-        };
         let issuer = Issuer { certificate: &certificate, key: &key };
-        let mut rng = rand::rng();
-        let operator = operators.create(&issuer, new, now_ms(), &mut rng).unwrap();
-        assert!(store.add_certificates(&[operator]).unwrap().is_empty());
-        let operator = operators.unlock(name, PASSWORD, 1).unwrap().author;
+        let operator = first_operator(&operators, &issuer, place.operator, &store);
         let author = Author { serial: certificate.serial(), key, session: 2 };
         import_divisions(&store);
         let status = watch::Sender::new(status(place, places.iter().rev().nth(1)));
@@ -237,6 +225,26 @@ impl Node {
     pub fn write(&self, writes: Vec<Write>, at_ms: i64) {
         self.store.write(&self.author, writes, at_ms).unwrap();
     }
+}
+
+/// The person who works at the place, known to the store, with the key open.
+fn first_operator(
+    operators: &Operators,
+    issuer: &Issuer<'_>,
+    (name, display_name, role): (&str, &str, &str),
+    store: &Store,
+) -> Author {
+    let new = NewOperator {
+        name,
+        display_name,
+        role,
+        narrowing: None,
+        password: PASSWORD,
+        must_change: false,
+    };
+    let operator = operators.create(issuer, new, now_ms(), &mut rand::rng()).unwrap();
+    assert!(store.add_certificates(&[operator]).unwrap().is_empty());
+    operators.unlock(name, PASSWORD, 1).unwrap().author
 }
 
 /// Certificates from the root key down to the last place, and the key of the last.

@@ -61,7 +61,7 @@ pub(super) fn category(l: Text, catalogue: &Catalogue, name: &str) -> String {
         return l.t2("category-part", ("class", class), ("part", part));
     }
     let key = format!("category-{name}");
-    if l.has(&key) { l.t(&key) } else { l.t1("category-number", "number", name) }
+    if l.has(&key) { l.of("category", name) } else { l.t1("category-number", "number", name) }
 }
 
 /// Several kinds of data.
