@@ -383,3 +383,51 @@ impl Authority {
 pub fn read_scope(certificate: &Certificate) -> Scope {
     Scope::of_grants(&certificate.body().grants, Rights::READ)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+    use crate::certificate::{AuthorKind, CertificateBody, Tier};
+    use crate::revocation::{RevocationBody, Standing};
+    use crate::signing::{SigningKey, public_key};
+
+    /// Shows that who was replaced and dismissed is dismissed, whichever of both revocations comes
+    /// first by its id: else a thief whose certificate had been followed would be let in to be
+    /// certified again.
+    #[test]
+    fn who_was_replaced_and_dismissed_is_dismissed() {
+        let root = SigningKey::from_bytes(&[1; 32]);
+        let body = CertificateBody {
+            subject: public_key(&SigningKey::from_bytes(&[2; 32])),
+            name: "村".to_owned(),
+            kind: AuthorKind::Node,
+            tier: Tier::Village,
+            grants: Vec::new(),
+            issued_at_ms: 0,
+            not_after_ms: i64::MAX,
+            issuer: None,
+        };
+        let bytes = Certificate::issue(&body, &root);
+        for number in 0..20 {
+            let mut authority = Authority::new(public_key(&root));
+            let serial = authority.insert(&bytes).unwrap();
+            let dismissed = RevocationBody {
+                own: Standing { serial, through_seq: 0, tags: Vec::new() },
+                successor: None,
+                descendants: Vec::new(),
+                reason: format!("stolen {number}"),
+                issuer: None,
+            };
+            let (own, successor) = (Standing::all(serial), Some(Serial([9; 16])));
+            let replaced = RevocationBody { own, successor, ..dismissed.clone() };
+            authority.revoke(&replaced.sign(&root)).unwrap();
+            let certificate = authority.get(&serial).unwrap().clone();
+            let refusal = authority.valid_at(&certificate, 1).unwrap_err();
+            assert!(matches!(refusal, Refusal::Replaced { .. }), "{refusal:?}");
+            authority.revoke(&dismissed.sign(&root)).unwrap();
+            let refusal = authority.valid_at(&certificate, 1).unwrap_err();
+            assert!(matches!(refusal, Refusal::Revoked { .. }), "{number}: {refusal:?}");
+        }
+    }
+}

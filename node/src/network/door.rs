@@ -109,7 +109,9 @@ async fn enter(shared: Shared, incoming: Incoming, place: Place) {
     let from = incoming.remote_address().ip();
     match meet(incoming).await {
         // The place is kept: who wants to join is a stranger to the end.
-        Ok(Met::Enrolment(connection)) => shared.enrolment.serve(connection, &shared.refusals).await,
+        Ok(Met::Enrolment(connection)) => {
+            shared.enrolment.serve(connection, &shared.refusals).await
+        }
         Ok(Met::Peer(connection, streams, first)) => {
             drop(place);
             shared.refusals.connected();
