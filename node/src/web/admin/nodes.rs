@@ -119,7 +119,7 @@ async fn show(
         let revocations = revocations.iter().map(|listed| revocation_row(&desk, l, listed));
         let meant = desk.find(&who).ok();
         let who_name = meant.filter(|found| found.body().name != who).map(|found| {
-            format!("{}（{}）", found.body().name, words::holder(desk.store, l, found))
+            format!("{} · {}", found.body().name, words::holder(desk.store, l, found))
         });
         Ok((rows, revocations.collect(), who_name))
     });
