@@ -49,17 +49,17 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
             }
             return Ok(Verdict::Forked);
         }
-        // It knows itself that it is a copy, and the original is at work.
-        Some(line) if child.renewing && child.elsewhere && line.mark != RELEASED => {
-            mark(connection, &child.subject, FORKED)?;
-            return Ok(Verdict::Forked);
-        }
         // The one that was left when a person had decided for the other.
         Some(line)
             if child.certified == Certified::Replaced
                 && line.mark == SINGLE
                 && !presents(line, child) =>
         {
+            return Ok(Verdict::Forked);
+        }
+        // It knows itself that it is a copy, and the original is at work.
+        Some(line) if child.renewing && child.elsewhere && line.mark != RELEASED => {
+            mark(connection, &child.subject, FORKED)?;
             return Ok(Verdict::Forked);
         }
         Some(Line { mark: FORKED, .. }) => return Ok(Verdict::Forked),
