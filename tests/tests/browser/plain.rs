@@ -23,7 +23,10 @@ pub struct Answer {
 
 impl Plain {
     pub fn new(base: &str) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).build();
+        // A refusal may end the connection before all of a form was read; the next request then finds
+        // it closed, which browsers try again and this agent does not.
+        let config = Agent::config_builder().http_status_as_error(false).max_idle_connections(0);
+        let config = config.build();
         Self { agent: config.into(), base: base.to_owned() }
     }
 
