@@ -118,7 +118,11 @@ impl Administration {
         let mut latest: BTreeMap<PublicKey, Certificate> = BTreeMap::new();
         for certificate in authority.certificates().filter(is_child) {
             let newer = |known: &Certificate| {
-                let at = |c: &Certificate| (c.body().issued_at_ms, c.serial());
+                // One that was replaced is not the latest, whatever its date.
+                let at = |c: &Certificate| {
+                    let stands = authority.revocations_of(&c.serial()).is_empty();
+                    (stands, c.body().issued_at_ms, c.serial())
+                };
                 at(certificate) > at(known)
             };
             let subject = certificate.body().subject;

@@ -110,7 +110,7 @@ async fn enter(shared: Shared, incoming: Incoming, place: Place) {
     match meet(incoming).await {
         // The place is kept: who wants to join is a stranger to the end.
         Ok(Met::Enrolment(connection)) => {
-            shared.enrolment.serve(connection, &shared.refusals).await
+            shared.enrolment.serve(connection, &shared.refusals).await;
         }
         Ok(Met::Peer(connection, streams, first)) => {
             drop(place);
