@@ -31,10 +31,10 @@ pub mod naming;
 pub mod nodes;
 pub mod people;
 pub mod renewal;
+mod request;
 pub mod review;
 pub mod revocation;
 pub mod rotation;
-mod request;
 pub mod sheet;
 
 pub use request::Request;

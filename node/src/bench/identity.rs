@@ -12,8 +12,8 @@
 use cunlian_protocol::certificate::Tier;
 use serde::Serialize;
 
-use super::federation::{self, Scratch};
 use super::Machine;
+use super::federation::{self, Scratch};
 use crate::command::Failure;
 
 pub mod chain;

@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, Outcome, print_json};
-use crate::bench::sync::{self, Report, Stage};
 use crate::bench::identity::chain::Chain;
 use crate::bench::identity::joins::Joins;
 use crate::bench::identity::revocation::Revocation;
+use crate::bench::sync::{self, Report, Stage};
 use crate::bench::{Machine, identity};
 
 /// Exit code when the two stores differ at the end.

@@ -13,9 +13,9 @@ use cunlian_protocol::signing::public_key;
 use serde_json::Value;
 
 use super::layout::{Layout, Node};
+use crate::admin::issuing::{IssuedFile, RequestFile};
 use crate::clock::now_ms;
 use crate::command::Failure;
-use crate::admin::issuing::{IssuedFile, RequestFile};
 use crate::config::Config;
 use crate::keystore::{Keystore, NODE_KEY, ROOT_KEY};
 use crate::network::gate::cut_file;
