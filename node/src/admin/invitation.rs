@@ -1,7 +1,7 @@
 //! Invitations: who may join below this node, until when, and who did.
 //!
 //! An invitation is made by an administrator, travels as a token on paper, and is redeemed once by
-//! a machine that proves its secret ([`redeem`]). Only a hash of the secret is kept: neither the
+//! a machine that proves its secret (`redeem`). Only a hash of the secret is kept: neither the
 //! list nor the store shows it again.
 //!
 //! The table is in the node's store, not in a file beside it: binding an invitation to the first
