@@ -12,6 +12,7 @@ use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
 use cunlian_node::keystore::Keystore;
+use cunlian_node::admin::renewal::renew;
 use cunlian_node::preset;
 use cunlian_node::service::journal::{self, journal_of};
 use cunlian_node::service::{node_author, open_store};
@@ -20,6 +21,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
+use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::public_key;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
@@ -311,4 +313,21 @@ fn a_founder_certifies_itself_anew() {
     wait_for_another(town, old_child);
     assert_eq!(identity(town).certificate.body().issuer, Some(serial(county)));
     assert!(Path::new(&dir(county)).join("root.key").exists());
+}
+
+/// Shows that a terminal that asks without end is given no more than a day's worth.
+#[test]
+fn a_terminal_that_asks_without_end_is_stopped() {
+    let (_dir, _fleet, nodes) = nodes(&[TOWN, VILLAGE]);
+    let [town, village] = nodes.as_slice() else { unreachable!() };
+    let (store, parent) = open_store(&town.dir).unwrap();
+    let child = identity(village);
+    assert!(store.add_certificates(&child.chain).unwrap().is_empty());
+    let serial = child.certificate.serial();
+    let request = Renewal { previous: serial, subject: child.certificate.body().subject };
+    let ask = |at_ms| renew(&store, &parent, at_ms, &serial, &request, false);
+    let now_ms = now_ms();
+    let given = (0..40).take_while(|second| ask(now_ms + second * 1_000).is_ok()).count();
+    assert!((20..30).contains(&given), "{given} within a minute");
+    assert!(ask(now_ms + 2 * DAY_MS).is_ok(), "and the next day again");
 }

@@ -5,12 +5,13 @@ use std::thread;
 use cunlian_crdt::document::{Author, Edit};
 use cunlian_crdt::store::{StoreOptions, WriteError};
 use cunlian_protocol::category::Category;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
-use cunlian_protocol::signing::{self, Context};
+use cunlian_protocol::signing::{self, Context, public_key};
 use cunlian_protocol::sync::{Carried, Fate};
 use tempfile::tempdir;
 
@@ -268,4 +269,33 @@ fn changes_after_a_revocation_are_refused() {
     let everything = KeyPrefix::category(Category::TICKET);
     assert_eq!(under(&town, &everything).len(), 1);
     assert!(Scope::everything().allows(everything.as_bytes()));
+}
+
+/// Shows that a node that certifies without end fills no store: beyond a bound its certificates
+/// are refused, and those of others are taken.
+#[test]
+fn a_node_cannot_certify_without_end() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let town = world.open(dir.path(), &world.town);
+    let above: Vec<Vec<u8>> = world.village.chain.clone();
+    assert_eq!(town.add_certificates(&above).unwrap(), Vec::<String>::new());
+    let minted = |issued_at_ms: i64| {
+        let body = CertificateBody {
+            subject: public_key(&key(9)),
+            name: "minted".to_owned(),
+            kind: AuthorKind::Operator,
+            tier: Tier::Village,
+            grants: Vec::new(),
+            issued_at_ms,
+            not_after_ms: i64::MAX,
+            issuer: Some(world.village.author.serial),
+        };
+        Certificate::issue(&body, &world.village.author.key)
+    };
+    let count = i64::try_from(limits::CERTIFICATES_OF_ISSUER).unwrap();
+    let minted: Vec<Vec<u8>> = (0..count + 3).map(minted).collect();
+    let refused = town.add_certificates(&minted).unwrap();
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    assert_eq!(town.add_certificates(&world.other_village.chain).unwrap(), Vec::<String>::new());
 }
