@@ -5,11 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use cunlian_protocol::certificate::Tier;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision};
+use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision, staff};
 use super::layout::{Layout, Node};
 use super::{load, story};
 use crate::command::Failure;
@@ -129,13 +128,13 @@ async fn first_to_end(fleet: &mut Fleet) -> String {
 
 fn print_guide(layout: &Layout, dir: &Path) {
     println!();
-    println!("{:<8} {:<24} {:<12} password", "tier", "pages", "login");
+    println!("{:<8} {:<22} {:<36} password", "tier", "pages", "logins");
     for node in &layout.nodes {
         println!(
-            "{:<8} {:<24} {:<12} {PASSWORD}   {}",
+            "{:<8} {:<22} {:<36} {PASSWORD}   {}",
             node.tier.name(),
             format!("http://{}", node.http),
-            login(node),
+            logins(node),
             node.name
         );
     }
@@ -153,11 +152,8 @@ fn print_guide(layout: &Layout, dir: &Path) {
     println!("Ctrl-C stops all nodes; the next start goes on with this data.");
 }
 
-/// The login to try at a node.
-fn login(node: &Node) -> &'static str {
-    match node.tier {
-        Tier::Province | Tier::City | Tier::County => "analyst",
-        Tier::Town => "dispatcher",
-        Tier::Village | Tier::Grid => "secretary",
-    }
+/// Who may log in at a node.
+fn logins(node: &Node) -> String {
+    let logins: Vec<&str> = staff(node.tier).iter().map(|(login, _, _)| *login).collect();
+    logins.join(", ")
 }
