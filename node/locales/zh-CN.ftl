@@ -772,6 +772,6 @@ move-at-town = 要迁往外村，请联系镇里办理。
 state-erased = 已删除
 ticket-erased-title = 已删除（{ $reason }）
 record-erased = 这份档案已删除
-erased-by = 已由 { $name } 于 { $time } 删除，原因：{ $reason }。内容在所有节点上清除，只保留这条记录。
+erased-by = 已由 { $name } 于 { $time } 删除，原因：{ $reason }。各节点收到后即清除内容，只保留这条记录。
 outcome-reverted = 已撤回：作者的证书被吊销，复核后撤回
 trace-tainted = { $name }（证书已吊销，待复核）

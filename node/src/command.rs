@@ -142,6 +142,7 @@ pub type Outcome = Result<(), Failure>;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    end_quietly_with_the_reader();
     let cli = Cli::parse();
     // What a benchmark brings about is nothing to warn of.
     start_log(if matches!(cli.command, Command::Bench(_)) { "error" } else { "warn" });
@@ -180,6 +181,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Whoever reads a part of the output and leaves, as `head` does, is no fault of the program.
+fn end_quietly_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(info);
+    }));
 }
 
 /// Logs go to standard error; `CUNLIAN_LOG` sets another level than `level`.

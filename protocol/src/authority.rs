@@ -43,7 +43,7 @@ pub enum Refusal {
     },
     /// The author, or one above it, was revoked, and the change is not among what stands.
     #[error(
-        "{name:?} was revoked; this is not among its changes up to number {through_seq} that stand"
+        "{name:?} was revoked; what stands of its work ends with change number {through_seq}"
     )]
     Revoked {
         /// Name of the author.
