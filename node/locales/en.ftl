@@ -772,6 +772,6 @@ move-at-town = To move to another village, ask the town.
 state-erased = Erased
 ticket-erased-title = Erased ({ $reason })
 record-erased = This record was erased
-erased-by = Erased by { $name } on { $time }: { $reason }. The content is removed from every node; only this note is kept.
+erased-by = Erased by { $name } on { $time }: { $reason }. Each node removes the content as soon as it hears of it; only this note is kept.
 outcome-reverted = Taken back: its author’s certificate was revoked, and somebody reviewed it
 trace-tainted = { $name } (certificate revoked, to be reviewed)
