@@ -42,9 +42,7 @@ pub enum Refusal {
         home: Home,
     },
     /// The author, or one above it, was revoked, and the change is not among what stands.
-    #[error(
-        "{name:?} was revoked; what stands of its work ends with change number {through_seq}"
-    )]
+    #[error("{name:?} was revoked; what stands of its work ends with change number {through_seq}")]
     Revoked {
         /// Name of the author.
         name: String,

@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use cunlian_crdt::document::{Edit, Write};
+use cunlian_node::admin::renewal::renew;
 use cunlian_node::clock::now_ms;
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
 use cunlian_node::keystore::Keystore;
-use cunlian_node::admin::renewal::renew;
 use cunlian_node::preset;
 use cunlian_node::service::journal::{self, journal_of};
 use cunlian_node::service::{node_author, open_store};
