@@ -14,9 +14,8 @@
 //! machine holds that must not go on under its old identity is still handed up.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use cunlian_protocol::certificate::Tier;
@@ -26,7 +25,7 @@ use cunlian_protocol::signing::SigningKey;
 use super::asking::{AskError, Granted, ask};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Peer};
-use crate::keystore::{Keystore, KeystoreError, NEXT_KEY, NODE_KEY};
+use crate::keystore::{self, Keystore, KeystoreError, NEXT_KEY, NODE_KEY};
 use crate::service::own_region;
 use crate::standing::{self, StandingError};
 
@@ -124,7 +123,7 @@ pub async fn join_anew(data_dir: &Path, token: &Token, clock_ms: i64) -> Result<
         None => keystore.create_key(NEXT_KEY, &mut rand::rng())?,
     };
     let granted = ask(&key, token, clock_ms).await?;
-    write(&data_dir.join(INVITATION), &format!("{}\n", token.invitation))?;
+    note_invitation(data_dir, token)?;
     keystore.renew(&granted.chain)?;
     standing::clear(data_dir)?;
     settle(data_dir, token, &granted)?;
@@ -166,7 +165,7 @@ fn prepare(
     } else {
         keystore.create_key(NODE_KEY, &mut rand::rng())?
     };
-    write(&data_dir.join(INVITATION), &format!("{}\n", token.invitation))?;
+    note_invitation(data_dir, token)?;
     // One that was half written when the power went is made anew: there is no identity yet.
     let mut config = Config::load(data_dir).unwrap_or_default();
     config.listen = places.listen.unwrap_or(config.listen);
@@ -214,18 +213,7 @@ fn joined(granted: &Granted) -> Joined {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), JoinError> {
-    let draft = path.with_extension("draft");
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&draft, path));
-    written.map_err(|source| JoinError::Io { path: path.to_owned(), source })
+fn note_invitation(data_dir: &Path, token: &Token) -> Result<(), KeystoreError> {
+    let text = format!("{}\n", token.invitation);
+    keystore::write(&data_dir.join(INVITATION), text.as_bytes(), 0o600)
 }
