@@ -144,7 +144,11 @@ impl Administration {
         let is_named = |child: &&Child| {
             child.name == name || (name.len() >= 4 && child.serial.to_string().starts_with(name))
         };
-        let named: Vec<&Child> = children.iter().filter(is_named).collect();
+        let mut named: Vec<&Child> = children.iter().filter(is_named).collect();
+        // Machines that joined anew leave others of their name behind.
+        if named.iter().any(|child| child.forked) {
+            named.retain(|child| child.forked);
+        }
         let [child] = named.as_slice() else {
             return Err(AdminError::new(format!("{} children are named {name}", named.len()))
                 .hint("cunlian node list shows names and serials"));
