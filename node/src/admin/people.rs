@@ -326,7 +326,8 @@ impl Administration {
             }
             OperatorError::Name { .. } => "such as wang or li.qiang".to_owned(),
             OperatorError::Malformed { .. } | OperatorError::Io { .. } => {
-                "see: cunlian doctor".to_owned()
+                "see whether this user may read the file; a backup of the node holds a copy"
+                    .to_owned()
             }
         };
         AdminError::new(error).hint(hint)
