@@ -20,6 +20,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{Certificate, CertificateError};
@@ -35,6 +37,9 @@ const KEY_HEADER: &str = "cunlian key 1";
 pub const NODE_KEY: &str = "node.key";
 /// File of the federation's root key, where it was founded.
 pub const ROOT_KEY: &str = "root.key";
+/// How often files that do not belong together are read again, and after how long.
+const READS_DURING_CHANGE: usize = 5;
+const CHANGE_OF_KEY: Duration = Duration::from_millis(20);
 const ROOT_PUBLIC: &str = "federation.root";
 const CHAIN: &str = "node.chain";
 /// File of the key that is to follow.
@@ -248,7 +253,24 @@ impl Keystore {
     }
 
     /// Who this node is: key, certificate and chain, checked.
+    ///
+    /// A command may look while the running node takes over a new key; files that do not belong
+    /// together are therefore read again before that is told.
     pub fn identity(&self) -> Result<Identity, KeystoreError> {
+        for _ in 0..READS_DURING_CHANGE {
+            match self.read_identity() {
+                Err(KeystoreError::OtherKey { .. } | KeystoreError::Missing { .. })
+                    if self.has_chain() =>
+                {
+                    thread::sleep(CHANGE_OF_KEY);
+                }
+                known => return known,
+            }
+        }
+        self.read_identity()
+    }
+
+    fn read_identity(&self) -> Result<Identity, KeystoreError> {
         let path = self.directory.join(CHAIN);
         let expected = "a list of certificates, one line of hexadecimal digits each";
         let text = read(&path)?;
