@@ -30,86 +30,110 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
-const STEPS: [&str; VERSION as usize] = [
-    "
-    CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE author (id INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE);
-    CREATE TABLE change (
-        row INTEGER PRIMARY KEY,
-        key BLOB NOT NULL UNIQUE,
-        author INTEGER NOT NULL REFERENCES author (id),
-        seq INTEGER NOT NULL,
-        origin INTEGER NOT NULL,
-        bytes BLOB NOT NULL
-    );
-    CREATE INDEX change_by_author ON change (author, seq);
-    CREATE TABLE document (
-        prefix BLOB PRIMARY KEY NOT NULL,
-        changes INTEGER NOT NULL,
-        waiting INTEGER NOT NULL,
-        conflicted INTEGER NOT NULL,
-        bytes INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX document_in_conflict ON document (prefix) WHERE conflicted > 0;
-    CREATE TABLE summary (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE certificate (
-        row INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL
-    );
-    CREATE TABLE revocation (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
-    CREATE TABLE receipt (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
-    CREATE TABLE outbox (
-        row INTEGER PRIMARY KEY REFERENCES change (row),
-        awaited INTEGER NOT NULL,
-        recorded_at INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        refusal TEXT,
-        refused_by BLOB
-    );
-    CREATE TABLE quarantine (
-        row INTEGER PRIMARY KEY,
-        id BLOB NOT NULL UNIQUE,
-        origin BLOB NOT NULL,
-        reason TEXT NOT NULL,
-        bytes BLOB NOT NULL
-    );
-    CREATE TABLE equivocation (
-        author INTEGER NOT NULL REFERENCES author (id),
-        seq INTEGER NOT NULL,
-        first BLOB NOT NULL,
-        second BLOB NOT NULL,
-        PRIMARY KEY (author, seq, second)
-    ) WITHOUT ROWID;
+/// From one version to the next.
+struct Step {
+    sql: &'static str,
+    /// What SQL cannot say, run after it in the same transaction.
+    then: fn(&Connection) -> rusqlite::Result<()>,
+}
+
+impl Step {
+    const fn sql(sql: &'static str) -> Self {
+        Self { sql, then: |_| Ok(()) }
+    }
+}
+
+const STEPS: [Step; VERSION as usize] = [
+    Step::sql(
+        "
+        CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE author (id INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE);
+        CREATE TABLE change (
+            row INTEGER PRIMARY KEY,
+            key BLOB NOT NULL UNIQUE,
+            author INTEGER NOT NULL REFERENCES author (id),
+            seq INTEGER NOT NULL,
+            origin INTEGER NOT NULL,
+            bytes BLOB NOT NULL
+        );
+        CREATE INDEX change_by_author ON change (author, seq);
+        CREATE TABLE document (
+            prefix BLOB PRIMARY KEY NOT NULL,
+            changes INTEGER NOT NULL,
+            waiting INTEGER NOT NULL,
+            conflicted INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX document_in_conflict ON document (prefix) WHERE conflicted > 0;
+        CREATE TABLE summary (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE certificate (
+            row INTEGER PRIMARY KEY, serial BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL
+        );
+        CREATE TABLE revocation (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
+        CREATE TABLE receipt (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+        CREATE TABLE outbox (
+            row INTEGER PRIMARY KEY REFERENCES change (row),
+            awaited INTEGER NOT NULL,
+            recorded_at INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            refusal TEXT,
+            refused_by BLOB
+        );
+        CREATE TABLE quarantine (
+            row INTEGER PRIMARY KEY,
+            id BLOB NOT NULL UNIQUE,
+            origin BLOB NOT NULL,
+            reason TEXT NOT NULL,
+            bytes BLOB NOT NULL
+        );
+        CREATE TABLE equivocation (
+            author INTEGER NOT NULL REFERENCES author (id),
+            seq INTEGER NOT NULL,
+            first BLOB NOT NULL,
+            second BLOB NOT NULL,
+            PRIMARY KEY (author, seq, second)
+        ) WITHOUT ROWID;
 ",
-    "
-    ALTER TABLE author ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
-    CREATE TABLE succession (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
-    CREATE TABLE line (
-        subject BLOB PRIMARY KEY NOT NULL,
-        confirmed BLOB NOT NULL,
-        pending BLOB NOT NULL,
-        forked INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE pending_certificate (
-        subject BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL
-    ) WITHOUT ROWID;
-    ALTER TABLE quarantine ADD COLUMN document BLOB;
-    ALTER TABLE quarantine ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX quarantine_by_document ON quarantine (document) WHERE withheld > 0;
-    CREATE TABLE tainted (
-        key BLOB PRIMARY KEY NOT NULL, reviewed INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE purged (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+    ),
+    Step::sql(
+        "
+        ALTER TABLE author ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE succession (row INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
+        CREATE TABLE line (
+            subject BLOB PRIMARY KEY NOT NULL,
+            confirmed BLOB NOT NULL,
+            pending BLOB NOT NULL,
+            forked INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE pending_certificate (
+            subject BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL
+        ) WITHOUT ROWID;
+        ALTER TABLE quarantine ADD COLUMN document BLOB;
+        ALTER TABLE quarantine ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX quarantine_by_document ON quarantine (document) WHERE withheld > 0;
+        CREATE TABLE tainted (
+            key BLOB PRIMARY KEY NOT NULL, reviewed INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE purged (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
 ",
+    ),
+    Step {
+        sql: "
+        CREATE INDEX document_waiting ON document (prefix) WHERE waiting > 0;
+",
+        then: |_| Ok(()),
+    },
 ];
 
 /// Brings the file to [`VERSION`], one transaction for each step.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (step, sql) in (1..=VERSION).zip(STEPS).filter(|(step, _)| *step > found) {
+    for (step, Step { sql, then }) in (1..=VERSION).zip(STEPS).filter(|(step, _)| *step > found) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
+        then(&transaction)?;
         transaction.pragma_update(None, "user_version", step)?;
         transaction.commit()?;
     }
