@@ -52,6 +52,7 @@ mod placing;
 mod purge;
 mod quarantine;
 mod reading;
+mod reconcile;
 mod review;
 mod schema;
 mod selection;

@@ -31,6 +31,7 @@ pub mod rights;
 pub mod scope;
 pub mod session;
 pub mod signing;
+pub mod sketch;
 pub mod succession;
 pub mod summary;
 pub mod sync;

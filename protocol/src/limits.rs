@@ -54,6 +54,12 @@ pub const PAGE_SUMMARIES: usize = 4_000;
 pub const TOPS: usize = 262_144;
 /// A prefix with at most this many changes on both sides is answered by their ids.
 pub const LEAF_IDS: u64 = 96;
+/// Most changes under one prefix that are told apart by a sketch.
+pub const SKETCH_ITEMS: usize = 32_768;
+/// Most symbols in one answer.
+pub const SKETCH_SYMBOLS: usize = 16_384;
+/// About how many prefixes a first answer to a comparison holds, unless the scope has more.
+pub const FRONTIER_NODES: usize = 400;
 /// Store requests of one session under way at a time.
 pub const SESSION_REQUESTS: usize = 16;
 /// Sessions of one node.

@@ -8,6 +8,7 @@ use crate::certificate::Tier;
 use crate::id::{ChangeId, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
 use crate::scope::Scope;
+use crate::sketch::ShortKey;
 use crate::summary::Summary;
 use crate::wire::LineToken;
 
@@ -27,6 +28,15 @@ pub enum Selection {
         prefix: KeyPrefix,
         /// Which, ascending.
         ids: Vec<ChangeId>,
+    },
+    /// Those with these short ids under a prefix; short ids of nothing are passed over.
+    Shorts {
+        /// Where.
+        prefix: KeyPrefix,
+        /// How ids are cut short.
+        key: ShortKey,
+        /// Which, ascending.
+        shorts: Vec<u64>,
     },
     /// Those in `scope` with a row greater than `after`, in row order, without those that came
     /// from `except`.
@@ -105,6 +115,29 @@ pub enum StoreRequest {
     Overview {
         /// The scope.
         scope: Scope,
+    },
+    /// Disjoint non-empty prefixes that cover everything under these (disjoint, ascending ones),
+    /// the largest split first until there are about `nodes`.
+    Frontier {
+        /// Where.
+        prefixes: Vec<KeyPrefix>,
+        /// About how many are wanted.
+        nodes: usize,
+    },
+    /// The own side of a frontier of the peer.
+    Against {
+        /// Disjoint ascending prefixes within which the peer's frontier covers all that it has.
+        within: Vec<KeyPrefix>,
+        /// The prefixes of its frontier.
+        theirs: Vec<KeyPrefix>,
+    },
+    /// Short ids under a prefix, in key order; of more than [`crate::limits::SKETCH_ITEMS`] one
+    /// more than that.
+    Shorts {
+        /// Where.
+        prefix: KeyPrefix,
+        /// How ids are cut short.
+        key: ShortKey,
     },
     /// Summaries of the non-empty children of a prefix.
     Children {
@@ -201,6 +234,17 @@ pub enum StoreReply {
         /// Every later change has a greater row.
         last_row: i64,
     },
+    /// A frontier, ascending.
+    Frontier(Vec<(KeyPrefix, Summary)>),
+    /// The own side of a frontier.
+    Against {
+        /// What is here under each of the peer's prefixes, in their order.
+        mine: Vec<Summary>,
+        /// Non-empty prefixes that none of the peer's covers or lies under, ascending.
+        alone: Vec<(KeyPrefix, Summary)>,
+    },
+    /// Short ids with the ids they stand for.
+    Shorts(Vec<(u64, ChangeId)>),
     /// Children, ascending.
     Children(Vec<(KeyPrefix, Summary)>),
     /// Ids, ascending.

@@ -6,6 +6,7 @@ use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sketch::ShortKey;
 use cunlian_protocol::sync::{Carried, Selection, Stored};
 use rusqlite::{Connection, Row};
 
@@ -66,6 +67,11 @@ pub(super) fn select(
     match selection {
         Selection::Prefix { prefix, after } => under(connection, &prefix, &after, ancestors),
         Selection::Ids { prefix, ids } => with_ids(connection, &prefix, ids, ancestors),
+        Selection::Shorts { prefix, key, shorts } => {
+            let all = each_short(connection, &prefix, &key)?;
+            let ids = all.into_iter().filter(|(short, _)| shorts.binary_search(short).is_ok());
+            with_ids(connection, &prefix, ids.map(|(_, id)| id).collect(), ancestors)
+        }
         Selection::Rows { after, scope, except } => {
             after_row(connection, after, scope, except, ancestors)
         }
@@ -129,6 +135,23 @@ fn with_ids(
         }
     }
     Ok((gathered.changes, None, 0))
+}
+
+/// Short ids under a prefix, at most one more than can be sketched.
+pub(super) fn each_short(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    key: &ShortKey,
+) -> rusqlite::Result<Vec<(u64, ChangeId)>> {
+    let mut shorts = Vec::new();
+    each_key(connection, prefix, |bytes| {
+        if shorts.len() <= limits::SKETCH_ITEMS {
+            let id = key_of(bytes)?.change;
+            shorts.push((key.short(&id), id));
+        }
+        Ok(())
+    })?;
+    Ok(shorts)
 }
 
 fn after_row(

@@ -4,7 +4,7 @@ use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use super::checking::Sender;
 use super::line::{self, Presented};
-use super::{Fault, Inner, ingest, outbox, permission, reading, selection, summary};
+use super::{Fault, Inner, ingest, outbox, permission, reading, reconcile, selection, summary};
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
     let ancestors = &inner.shared.ancestors;
@@ -13,6 +13,16 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let last_row = reading::last_row(connection)?;
             let tops = summary::overview(connection, &scope)?;
             Ok(StoreReply::Overview { tops, last_row })
+        }),
+        StoreRequest::Frontier { prefixes, nodes } => inner.readers.with(|connection| {
+            Ok(StoreReply::Frontier(reconcile::frontier(connection, prefixes, nodes)?))
+        }),
+        StoreRequest::Against { within, theirs } => inner.readers.with(|connection| {
+            let (mine, alone) = reconcile::against(connection, &within, &theirs)?;
+            Ok(StoreReply::Against { mine, alone })
+        }),
+        StoreRequest::Shorts { prefix, key } => inner.readers.with(|connection| {
+            Ok(StoreReply::Shorts(selection::each_short(connection, &prefix, &key)?))
         }),
         StoreRequest::Children { prefix } => inner
             .readers

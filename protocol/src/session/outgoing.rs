@@ -78,9 +78,9 @@ impl Outgoing {
 
     pub(super) fn queue(&mut self, selection: Selection, count: u64, want: Option<u64>) {
         let category = match &selection {
-            Selection::Prefix { prefix, .. } | Selection::Ids { prefix, .. } => {
-                prefix.of_category().0
-            }
+            Selection::Prefix { prefix, .. }
+            | Selection::Ids { prefix, .. }
+            | Selection::Shorts { prefix, .. } => prefix.of_category().0,
             Selection::Rows { .. } => 0,
         };
         self.next_job += 1;
