@@ -58,6 +58,8 @@ pub const LEAF_IDS: u64 = 96;
 pub const SKETCH_ITEMS: usize = 32_768;
 /// Most symbols in one answer.
 pub const SKETCH_SYMBOLS: usize = 16_384;
+/// Most questions of a comparison that are not answered.
+pub const QUESTIONS: usize = 1_024;
 /// About how many prefixes a first answer to a comparison holds, unless the scope has more.
 pub const FRONTIER_NODES: usize = 400;
 /// Store requests of one session under way at a time.
@@ -80,4 +82,7 @@ const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a f
 const _: () = assert!(PAGE_SUMMARIES * 130 < FRAME_BYTES, "a page must fit a frame");
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
+const _: () = assert!(SKETCH_ITEMS * 8 * 2 < FRAME_BYTES, "two lists must fit a frame");
+const _: () = assert!(SKETCH_SYMBOLS * 22 < FRAME_BYTES, "an answer of symbols must fit a frame");
+const _: () = assert!(QUESTIONS <= QUERY_PREFIXES);
 const _: () = assert!(LEAF_IDS <= LIST_IDS as u64, "the ids of a leaf must fit a list");

@@ -70,6 +70,23 @@ impl Summary {
     }
 }
 
+/// What of a summary travels: enough to tell whether two sets are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// How many changes.
+    pub count: u64,
+    /// The sum of their ids modulo 2¹²⁸, little-endian.
+    pub sum: [u8; 16],
+}
+
+impl From<Summary> for Fingerprint {
+    fn from(summary: Summary) -> Self {
+        let [low, high, ..] = summary.sum;
+        let sum = u128::from(low) | (u128::from(high) << 64);
+        Self { count: summary.count, sum: sum.to_le_bytes() }
+    }
+}
+
 fn words(id: &ChangeId) -> [u64; 4] {
     let mut words = [0; 4];
     for (word, chunk) in words.iter_mut().zip(id.0.chunks_exact(8)) {
