@@ -5,11 +5,15 @@
 
 use std::borrow::Cow;
 
-use ed25519_dalek::{Signer as _, VerifyingKey};
+use ed25519_dalek::Signer as _;
 
 pub use ed25519_dalek::SigningKey;
 
 use crate::id::{PublicKey, Signature};
+
+mod equation;
+
+use equation::Term;
 
 /// What a signature is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Context {
     Enrolment,
     /// A key's word on which key comes after it.
     Succession,
+    /// A part of a bundle, as far as it goes.
+    Bundle,
 }
 
 impl Context {
@@ -43,6 +49,7 @@ impl Context {
             Self::Request => b"cunlian request 1",
             Self::Enrolment => b"cunlian enrolment 1",
             Self::Succession => b"cunlian succession 1",
+            Self::Bundle => b"cunlian bundle 1",
         }
     }
 }
@@ -67,16 +74,15 @@ pub fn sign(key: &SigningKey, context: Context, bytes: &[u8]) -> Signature {
     Signature(key.sign(&message(context, bytes)).to_bytes())
 }
 
-/// Checks one signature; keys of small order are refused (strict verification).
+/// Checks one signature; keys of small order are refused.
 pub fn verify(
     key: &PublicKey,
     context: Context,
     bytes: &[u8],
     signature: &Signature,
 ) -> Result<(), BadSignature> {
-    let key = VerifyingKey::from_bytes(&key.0).map_err(|_| BadSignature)?;
-    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-    key.verify_strict(&message(context, bytes), &signature).map_err(|_| BadSignature)
+    let term = Term::new(*key, [context.text(), &[0], bytes], signature);
+    if term.is_some_and(|term| term.holds()) { Ok(()) } else { Err(BadSignature) }
 }
 
 /// One signature to check together with others.
@@ -90,67 +96,22 @@ pub struct Claim<'a> {
     pub signature: Signature,
 }
 
-/// Checks many signatures of one context and tells for each whether it holds.
+/// Checks many signatures of one context and tells for each whether it holds, which does not
+/// depend on the others.
 ///
-/// The fast way is one batch equation (about half the time of single checks). If it fails, or
-/// for keys of small order, which a batch would let through, each is checked alone.
+/// The fast way is one equation for all, a third of the work of single checks when they are by
+/// few keys. If it fails, each is checked alone.
 pub fn verify_all(context: Context, claims: &[Claim<'_>]) -> Vec<bool> {
+    let term = |claim: &Claim<'_>| {
+        Term::new(claim.key, [context.text(), &[0], &claim.bytes], &claim.signature)
+    };
+    let all: Option<Vec<Term>> = claims.iter().map(term).collect();
     // Even an empty equation has its cost.
-    if claims.is_empty() || batch_holds(context, claims) == Some(true) {
+    if claims.is_empty() || all.is_some_and(|terms| equation::all_hold(&terms)) {
         return vec![true; claims.len()];
     }
-    claims
-        .iter()
-        .map(|claim| verify(&claim.key, context, &claim.bytes, &claim.signature).is_ok())
-        .collect()
-}
-
-fn batch_holds(context: Context, claims: &[Claim<'_>]) -> Option<bool> {
-    let messages: Vec<Vec<u8>> = claims.iter().map(|c| message(context, &c.bytes)).collect();
-    let message_slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-    let signatures: Vec<_> =
-        claims.iter().map(|c| ed25519_dalek::Signature::from_bytes(&c.signature.0)).collect();
-    let mut keys: Vec<VerifyingKey> = Vec::with_capacity(claims.len());
-    let mut previous: Option<(PublicKey, VerifyingKey)> = None;
-    for claim in claims {
-        let key = match previous {
-            Some((public, key)) if public == claim.key => key,
-            _ => VerifyingKey::from_bytes(&claim.key.0).ok().filter(|key| !key.is_weak())?,
-        };
-        previous = Some((claim.key, key));
-        keys.push(key);
-    }
-    Some(ed25519_dalek::verify_batch(&message_slices, &signatures, &keys).is_ok())
+    claims.iter().map(|claim| term(claim).is_some_and(|term| term.holds())).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Shows that a signature made in one context does not hold in another.
-    #[test]
-    fn contexts_are_separate() {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let signature = sign(&key, Context::Change, b"x");
-        assert_eq!(verify(&public_key(&key), Context::Change, b"x", &signature), Ok(()));
-        assert_eq!(
-            verify(&public_key(&key), Context::Certificate, b"x", &signature),
-            Err(BadSignature)
-        );
-    }
-
-    /// Shows that one bad signature in a batch is found and does not condemn the others.
-    #[test]
-    fn a_bad_signature_in_a_batch_is_the_only_one_refused() {
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let claims: Vec<Claim<'_>> = [b"a", b"b", b"c"]
-            .into_iter()
-            .map(|bytes| Claim {
-                key: public_key(&key),
-                bytes: bytes.into(),
-                signature: sign(&key, Context::Change, if bytes == b"b" { b"z" } else { bytes }),
-            })
-            .collect();
-        assert_eq!(verify_all(Context::Change, &claims), [true, false, true]);
-    }
-}
+mod tests;
