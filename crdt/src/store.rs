@@ -60,6 +60,7 @@ mod serving;
 mod standing;
 mod summary;
 mod suspension;
+mod tally;
 mod verify;
 mod writer;
 

@@ -7,7 +7,7 @@ use cunlian_protocol::key::{KeyPrefix, SetKey};
 use rusqlite::OptionalExtension as _;
 
 use super::materialize::{Base, Outcome, delete_rows, insert_sql};
-use super::outbox;
+use super::outbox::{self, Waits};
 use super::reading::Range;
 use super::writer::Batch;
 use crate::projector::Row;
@@ -45,8 +45,10 @@ impl Batch<'_> {
             bytes += change.bytes().len() as u64;
             let row = self.log(change, origin)?;
             let recorded_at_ms = change.header().recorded_at_ms;
-            let awaited = awaiting & !reached;
-            outbox::enter(self.connection, row, awaited, recorded_at_ms, change.bytes().len())?;
+            let key = change.key();
+            let waits =
+                Waits { awaited: awaiting & !reached, recorded_at_ms, bytes: change.bytes().len() };
+            outbox::enter(self, row, &key, waits)?;
         }
         let added = u32::try_from(new.len()).unwrap_or(u32::MAX);
         let mut upsert = self.connection.prepare_cached(

@@ -81,7 +81,7 @@ pub(super) fn ingest(
     }
     let (fates, wiped) = inner.writer.submit(move |batch| {
         for (row, bits) in held {
-            outbox::mark_reached(batch.connection, row, bits)?;
+            outbox::mark_reached(batch, row, bits)?;
         }
         for document in prepared {
             batch.take_in(document, &authority, &from, &mut fates)?;

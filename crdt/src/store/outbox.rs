@@ -17,6 +17,11 @@ use cunlian_protocol::sync::tiers;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::reading::{Range, damaged, key_of, row_of};
+use super::tally;
+use super::writer::Batch;
+
+/// Name in `meta` of the note that what waits has been counted.
+const COUNTED: &str = "awaiting counted";
 
 /// Receipts kept; each covers a whole batch.
 const RECEIPTS: i64 = 1_000;
@@ -67,72 +72,134 @@ pub struct Backlog {
     pub changes: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// When the oldest was recorded, milliseconds since 1970-01-01 UTC.
+    /// When that was recorded which has waited here longest, milliseconds since 1970-01-01 UTC.
     pub oldest_recorded_at_ms: Option<i64>,
 }
 
-/// Notes that the change in `row` waits for the tiers in `awaited`.
+/// What is noted of a new change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    /// Tiers (bits) it waits for.
+    pub(super) awaited: u8,
+    /// When it was recorded.
+    pub(super) recorded_at_ms: i64,
+    /// Its size.
+    pub(super) bytes: usize,
+}
+
+/// Notes that the new change in `row` waits.
 pub(super) fn enter(
-    connection: &Connection,
+    batch: &mut Batch<'_>,
     row: i64,
-    awaited: u8,
-    recorded_at_ms: i64,
-    bytes: usize,
+    key: &SetKey,
+    waits: Waits,
 ) -> rusqlite::Result<()> {
+    let Waits { awaited, recorded_at_ms, bytes } = waits;
     if awaited == 0 {
         return Ok(());
     }
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO outbox (row, awaited, recorded_at, bytes) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (row) DO UPDATE SET awaited = awaited | excluded.awaited",
+    let mut insert = batch.connection.prepare_cached(
+        "INSERT INTO outbox (row, awaited, recorded_at, bytes) VALUES (?1, ?2, ?3, ?4)",
     )?;
     insert.execute((row, awaited, recorded_at_ms, bytes))?;
+    batch.tally.note(&key.to_bytes(), awaited, 1, length(bytes));
     Ok(())
 }
 
+/// A row of the outbox.
+struct Entry {
+    key: Vec<u8>,
+    awaited: u8,
+    bytes: i64,
+}
+
+fn entry(connection: &Connection, row: i64) -> rusqlite::Result<Option<Entry>> {
+    let mut select = connection.prepare_cached(
+        "SELECT key, awaited, outbox.bytes FROM outbox CROSS JOIN change USING (row) \
+         WHERE outbox.row = ?1",
+    )?;
+    let entry = select.query_row([row], |row| {
+        Ok(Entry { key: row.get(0)?, awaited: row.get(1)?, bytes: row.get(2)? })
+    });
+    entry.optional()
+}
+
 /// Takes the bits of tiers that hold a change; gives those that were not known before.
-pub(super) fn mark_reached(connection: &Connection, row: i64, bits: u8) -> rusqlite::Result<u8> {
-    let awaited = awaited(connection, row)?;
+pub(super) fn mark_reached(batch: &mut Batch<'_>, row: i64, bits: u8) -> rusqlite::Result<u8> {
+    let Some(Entry { key, awaited, bytes }) = entry(batch.connection, row)? else { return Ok(0) };
     let news = awaited & bits;
     if news == 0 {
         return Ok(0);
     }
-    if news == awaited {
-        connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
+    let left = awaited & !news;
+    batch.tally.note(&key, awaited, -1, -bytes);
+    if left == 0 {
+        batch.connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
     } else {
-        connection
+        batch.tally.note(&key, left, 1, bytes);
+        batch
+            .connection
             .prepare_cached("UPDATE outbox SET awaited = ?2 WHERE row = ?1")?
-            .execute((row, awaited & !news))?;
+            .execute((row, left))?;
     }
     Ok(news)
 }
 
-fn awaited(connection: &Connection, row: i64) -> rusqlite::Result<u8> {
+/// A change is about to leave the log: nothing of it waits any more.
+pub(super) fn leave(batch: &mut Batch<'_>, row: i64) -> rusqlite::Result<()> {
+    let Some(Entry { key, awaited, bytes }) = entry(batch.connection, row)? else { return Ok(()) };
+    batch.tally.note(&key, awaited, -1, -bytes);
+    batch.connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
+    Ok(())
+}
+
+/// A change has another size than before.
+pub(super) fn resize(batch: &mut Batch<'_>, row: i64, new: usize) -> rusqlite::Result<()> {
+    let Some(Entry { key, awaited, bytes }) = entry(batch.connection, row)? else { return Ok(()) };
+    batch.tally.note(&key, awaited, 0, length(new) - bytes);
+    batch
+        .connection
+        .prepare_cached("UPDATE outbox SET bytes = ?2 WHERE row = ?1")?
+        .execute((row, new))?;
+    Ok(())
+}
+
+fn length(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+pub(super) fn awaited(connection: &Connection, row: i64) -> rusqlite::Result<u8> {
     let mut select = connection.prepare_cached("SELECT awaited FROM outbox WHERE row = ?1")?;
     Ok(select.query_row([row], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// Marks what a receipt names; gives the news, and keeps the receipt when there was any.
 pub(super) fn mark_all_reached(
-    connection: &Connection,
+    batch: &mut Batch<'_>,
     reached: &[(SetKey, u8)],
     receipt: Option<&[u8]>,
 ) -> rusqlite::Result<Vec<(SetKey, u8)>> {
     let mut all_news = Vec::new();
     for (key, bits) in reached {
-        let Some(row) = row_of(connection, key)? else { continue };
-        let news = mark_reached(connection, row, *bits)?;
+        let Some(row) = row_of(batch.connection, key)? else { continue };
+        let news = mark_reached(batch, row, *bits)?;
         if news != 0 {
             all_news.push((key.clone(), news));
         }
     }
     if let Some(receipt) = receipt.filter(|_| !all_news.is_empty()) {
-        connection.prepare_cached("INSERT INTO receipt (bytes) VALUES (?1)")?.execute([receipt])?;
-        connection
-            .prepare_cached("DELETE FROM receipt WHERE row <= ?1")?
-            .execute([connection.last_insert_rowid() - RECEIPTS])?;
+        keep_receipt(batch.connection, receipt)?;
     }
     Ok(all_news)
+}
+
+/// Keeps the signed word of a tier above, the latest ones.
+pub(super) fn keep_receipt(connection: &Connection, receipt: &[u8]) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO receipt (bytes) VALUES (?1)")?.execute([receipt])?;
+    connection
+        .prepare_cached("DELETE FROM receipt WHERE row <= ?1")?
+        .execute([connection.last_insert_rowid() - RECEIPTS])?;
+    Ok(())
 }
 
 /// Notes the reason a peer gave for not taking changes.
@@ -213,19 +280,15 @@ pub(super) fn reached(
 
 /// What waits, by tier; tiers for which nothing waits are left out.
 pub(super) fn totals(connection: &Connection) -> rusqlite::Result<BTreeMap<Tier, Backlog>> {
-    let mut select = connection.prepare_cached(
-        "SELECT awaited, count(*), sum(bytes), min(recorded_at) FROM outbox GROUP BY awaited",
-    )?;
-    let mut rows = select.query([])?;
     let mut totals: BTreeMap<Tier, Backlog> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let oldest: i64 = row.get(3)?;
-        for tier in tiers(row.get(0)?) {
+    for (awaited, (changes, bytes)) in tally::totals(connection)? {
+        let oldest = tally::longest_recorded_at_ms(connection, awaited)?;
+        for tier in tiers(awaited) {
             let backlog = totals.entry(tier).or_default();
-            backlog.changes += row.get::<_, u64>(1)?;
-            backlog.bytes += row.get::<_, u64>(2)?;
-            let earlier = backlog.oldest_recorded_at_ms.map_or(oldest, |known| known.min(oldest));
-            backlog.oldest_recorded_at_ms = Some(earlier);
+            backlog.changes += changes.unsigned_abs();
+            backlog.bytes += bytes.unsigned_abs();
+            let earliest = backlog.oldest_recorded_at_ms.into_iter().chain(oldest).min();
+            backlog.oldest_recorded_at_ms = earliest;
         }
     }
     Ok(totals)
@@ -236,9 +299,27 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<BTreeMap<Tier,
 pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite::Result<()> {
     let known = super::materialize::meta(connection, "ancestors")?;
     let known = known.as_deref().map(Ancestors::from_bytes).unwrap_or_default();
-    if known == *ancestors {
+    let counted = super::materialize::meta(connection, COUNTED)?.is_some();
+    if known == *ancestors && counted {
         return Ok(());
     }
+    if known != *ancestors {
+        adapt_rows(connection, &known, ancestors)?;
+    }
+    tally::rebuild(connection)?;
+    super::materialize::set_meta(connection, COUNTED, &[])?;
+    super::materialize::set_meta(connection, "ancestors", &ancestors.to_bytes())
+}
+
+fn adapt_rows(
+    connection: &Connection,
+    known: &Ancestors,
+    ancestors: &Ancestors,
+) -> rusqlite::Result<()> {
+    let mut enter = connection.prepare(
+        "INSERT INTO outbox (row, awaited, recorded_at, bytes) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (row) DO UPDATE SET awaited = awaited | excluded.awaited",
+    )?;
     let all_bits = ancestors.0.iter().fold(0, |bits, (bit, _)| bits | bit);
     connection.execute("DELETE FROM outbox WHERE awaited & ?1 = 0", [all_bits])?;
     connection.execute("UPDATE outbox SET awaited = awaited & ?1", [all_bits])?;
@@ -251,8 +332,9 @@ pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite:
             let change = SignedChange::from_log(row.get(2)?);
             let change = change.map_err(|error| damaged(Box::new(error)))?;
             let recorded_at_ms = change.header().recorded_at_ms;
-            enter(connection, row.get(0)?, new, recorded_at_ms, change.bytes().len())?;
+            let id: i64 = row.get(0)?;
+            enter.execute((id, new, recorded_at_ms, change.bytes().len()))?;
         }
     }
-    super::materialize::set_meta(connection, "ancestors", &ancestors.to_bytes())
+    Ok(())
 }

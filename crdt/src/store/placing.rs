@@ -9,10 +9,11 @@ use cunlian_protocol::signing::{self, Context};
 use rusqlite::Connection;
 
 use super::materialize::{Outcome, delete_rows};
+use super::outbox::{self, Waits};
 use super::reading::{Range, damaged, remember_last_row};
 use super::standing::{Entry, Settled, Source, erases};
 use super::writer::{Batch, remember_seq};
-use super::{outbox, purge, quarantine};
+use super::{purge, quarantine};
 use crate::history::payload::Payload;
 
 /// All there is of a document, in the log and withheld.
@@ -130,7 +131,8 @@ impl Batch<'_> {
         };
         let row = self.log(&change, origin)?;
         let recorded_at_ms = change.header().recorded_at_ms;
-        outbox::enter(self.connection, row, awaiting & !reached, recorded_at_ms, length)?;
+        let waits = Waits { awaited: awaiting & !reached, recorded_at_ms, bytes: length };
+        outbox::enter(self, row, &change.key(), waits)?;
         // A copy with its payload may be withheld of what came in as a stub.
         quarantine::release(self.connection, &change.id())?;
         if wipes && matches!(source, Source::Quarantine { .. }) {
@@ -145,10 +147,7 @@ impl Batch<'_> {
         self.connection
             .prepare_cached("UPDATE change SET bytes = ?2 WHERE row = ?1")?
             .execute((row, stub.bytes()))?;
-        self.connection
-            .prepare_cached("UPDATE outbox SET bytes = ?2 WHERE row = ?1")?
-            .execute((row, stub.bytes().len()))?;
-        Ok(())
+        outbox::resize(self, row, stub.bytes().len())
     }
 
     fn note_wiped(&mut self) -> rusqlite::Result<()> {
@@ -192,8 +191,7 @@ impl Batch<'_> {
                 let from = self.serial(*origin)?.unwrap_or(header.author);
                 quarantine::withhold(self.connection, &from, &id, &header.home, reason, bytes)?;
                 remember_seq(self.connection, *author, header.seq)?;
-                let sql = "DELETE FROM outbox WHERE row = ?1";
-                self.connection.prepare_cached(sql)?.execute([row])?;
+                outbox::leave(self, *row)?;
                 self.leaving.push(*row);
                 self.summaries.remove(&change.key());
                 Ok(())

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use super::materialize::{delete_rows, home_of, meta, set_meta};
 use super::reading::{Range, key_of, remember_last_row};
 use super::writer::{Batch, remember_seq};
-use super::{Fault, Inner, Store, summary};
+use super::{Fault, Inner, Store, outbox, summary};
 
 /// Changes removed in one transaction, which then takes some 10 ms.
 const CHANGES_TOGETHER: u64 = 256;
@@ -398,7 +398,7 @@ impl Batch<'_> {
         let mut gone = Summary::default();
         for Leaving { row, key, author, seq, bytes, .. } in &leaving {
             remember_seq(self.connection, *author, *seq)?;
-            self.connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
+            outbox::leave(self, *row)?;
             self.connection.prepare_cached("DELETE FROM change WHERE row = ?1")?.execute([row])?;
             self.summaries.remove(key);
             gone.add(&key.change);

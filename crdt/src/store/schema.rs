@@ -15,12 +15,14 @@
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
+//! | `awaiting` | prefix and tier bits, with how much of the outbox waits there for them, see [`super::tally`] |
 //! | `quarantine` | change refused with its reason, latest only; `withheld` if it may come in later |
 //! | `tainted` | change of the log that does not stand, and whether a person has looked at it |
 //! | `equivocation` | second change of an author under one number |
 //! | `succession` | succession of the root key, in order |
 //! | `line` | child: the line token it presented last, the one it was given since, see [`super::line`] |
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
+//! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
 //! | `purged` | prefix whose changes were purged and not yet accounted for, see [`super::purge`] |
 
 use std::fs::File;
@@ -122,6 +124,15 @@ const STEPS: [Step; VERSION as usize] = [
     Step {
         sql: "
         CREATE INDEX document_waiting ON document (prefix) WHERE waiting > 0;
+        CREATE INDEX outbox_by_awaited ON outbox (awaited);
+        CREATE TABLE awaiting (
+            prefix BLOB NOT NULL,
+            awaited INTEGER NOT NULL,
+            changes INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (prefix, awaited)
+        ) WITHOUT ROWID;
+        CREATE TABLE arrival (at_ms INTEGER PRIMARY KEY, row INTEGER NOT NULL);
 ",
         then: |_| Ok(()),
     },

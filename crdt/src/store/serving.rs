@@ -65,7 +65,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             Ok(StoreReply::Held(outbox::held(connection, ancestors, keys, own)?))
         }),
         StoreRequest::MarkReached { reached, receipt } => inner.writer.submit(move |batch| {
-            let news = outbox::mark_all_reached(batch.connection, &reached, receipt.as_deref())?;
+            let news = outbox::mark_all_reached(batch, &reached, receipt.as_deref())?;
             Ok(StoreReply::MarkReached { news })
         }),
         StoreRequest::MarkRefused { by, refused } => inner.writer.submit(move |batch| {

@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::health::Fault;
 use super::reading::last_row;
 use super::summary::Additions;
+use super::tally::Tally;
 use super::{CommitNotice, Shared};
 
 /// Most jobs in one transaction.
@@ -66,6 +67,8 @@ pub(super) struct Batch<'a> {
     /// Authority as it will be after this transaction.
     pub(super) authority: Arc<Authority>,
     pub(super) summaries: Additions,
+    /// What of the outbox came and went.
+    pub(super) tally: Tally,
     /// Changes added.
     pub(super) added: u64,
     /// Rows of the log that leave it, see [`Batch::take_out`].
@@ -223,6 +226,7 @@ fn transaction(
     jobs: &Receiver<Job>,
 ) -> Result<i64, Fault> {
     let mut summaries = Additions::default();
+    let mut tally = Tally::default();
     let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from);
     let mut next = Some(first);
     while let Some(Shareable { work, done }) = next.take() {
@@ -236,6 +240,7 @@ fn transaction(
             memory,
             authority: Arc::clone(&authority),
             summaries: Additions::default(),
+            tally: Tally::default(),
             added: 0,
             leaving: Vec::new(),
             wiped: false,
@@ -248,6 +253,7 @@ fn transaction(
                     group.authority = Some(batch.authority);
                 }
                 summaries.merge(batch.summaries);
+                tally.merge(batch.tally);
                 connection.execute_batch("RELEASE job")?;
             }
             Ok(Ok(false)) | Err(_) => {
@@ -265,6 +271,7 @@ fn transaction(
         }
     }
     summaries.save(connection)?;
+    tally.save(connection)?;
     let last_row = memory.last_row(connection)?;
     connection.execute_batch("COMMIT")?;
     Ok(last_row)
