@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`DocumentId`] | 16 | random, or derived from a base record by [`DocumentId::part`] |
 //! | [`ChangeId`] | 32 | BLAKE3 of the signed bytes of the change |
+//! | [`BlobId`] | 32 | BLAKE3 of the content |
 //! | [`Serial`] | 16 | first 16 bytes of BLAKE3 of the signed bytes of the certificate |
 //! | [`PublicKey`] | 32 | Ed25519 public key, RFC 8032 |
 //! | [`Signature`] | 64 | Ed25519 signature, RFC 8032 |
@@ -130,6 +131,11 @@ identifier!(
     /// One certificate, and by it the author it names.
     Serial,
     16
+);
+identifier!(
+    /// The content of one photo or file.
+    BlobId,
+    32
 );
 identifier!(
     /// An Ed25519 public key.

@@ -14,6 +14,7 @@
 
 pub mod address;
 pub mod authority;
+pub mod blob;
 pub mod category;
 pub mod certificate;
 pub mod change;

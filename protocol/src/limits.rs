@@ -62,6 +62,23 @@ pub const SKETCH_SYMBOLS: usize = 16_384;
 pub const QUESTIONS: usize = 1_024;
 /// About how many prefixes a first answer to a comparison holds, unless the scope has more.
 pub const FRONTIER_NODES: usize = 400;
+/// Largest blob.
+pub const BLOB_BYTES: u32 = 20 << 20;
+/// Bytes of a blob that are checked and made durable together.
+pub const BLOB_CHUNK_BYTES: u32 = 64 << 10;
+/// Most chunks of a blob.
+pub const BLOB_CHUNKS: usize = (BLOB_BYTES / BLOB_CHUNK_BYTES) as usize;
+/// Most blobs that count as named by one document.
+pub const BLOBS_OF_DOCUMENT: usize = 64;
+/// Blobs of one session in progress at a time.
+pub const BLOBS_AT_ONCE: usize = 4;
+/// Most questions for bytes of blobs that a peer may have unanswered.
+pub const BLOB_QUESTIONS: usize = 128;
+/// Most blobs in one list.
+pub const BLOB_NAMES: usize = 500;
+/// Most bytes of blobs that a store takes from one peer that is not above it, those in progress
+/// counted in full: 40,000 photos of 400 KiB.
+pub const BLOB_BYTES_OF_PEER: u64 = 16 << 30;
 /// Store requests of one session under way at a time.
 pub const SESSION_REQUESTS: usize = 16;
 /// Sessions of one node.
@@ -85,4 +102,10 @@ const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
 const _: () = assert!(SKETCH_ITEMS * 8 * 2 < FRAME_BYTES, "two lists must fit a frame");
 const _: () = assert!(SKETCH_SYMBOLS * 22 < FRAME_BYTES, "an answer of symbols must fit a frame");
 const _: () = assert!(QUESTIONS <= QUERY_PREFIXES);
+const _: () = assert!(BLOB_BYTES.is_multiple_of(BLOB_CHUNK_BYTES));
+const _: () = assert!(BLOB_CHUNK_BYTES.is_power_of_two(), "a chunk must be a whole subtree");
+const _: () = assert!(BLOB_CHUNKS * 32 * 2 < FRAME_BYTES, "an outline must fit a frame");
+const _: () = assert!((BLOB_CHUNK_BYTES as usize) * 2 < FRAME_BYTES);
+const _: () = assert!(BLOB_NAMES * 128 < FRAME_BYTES, "a list of blobs must fit a frame");
+const _: () = assert!(BLOB_BYTES as u64 * BLOBS_AT_ONCE as u64 <= BLOB_BYTES_OF_PEER);
 const _: () = assert!(LEAF_IDS <= LIST_IDS as u64, "the ids of a leaf must fit a list");

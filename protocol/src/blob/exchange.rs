@@ -1,0 +1,184 @@
+//! What sessions say to each other about blobs, and what they ask of the store.
+//!
+//! | message | from | meaning |
+//! |---|---|---|
+//! | `WantOutline`, `Want` | who lacks | one question, answered by exactly one `Outline`, `Part` or `None`, in the order of the questions |
+//! | `AskHeld` | descendant | which of these are held here, and above |
+//! | `Held` | both | these are whole here; the answer to `AskHeld`, and said when it becomes so of a blob that was asked for |
+
+use std::sync::Arc;
+
+use blake3::hazmat::ChainingValue;
+use serde::{Deserialize, Serialize};
+
+use super::{BlobName, Chunk, Outline};
+use crate::id::PublicKey;
+use crate::key::KeyPrefix;
+use crate::limits;
+use crate::scope::Scope;
+use crate::wire::Bounded;
+
+/// A message about blobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlobMessage {
+    /// Asks for the outline of a blob.
+    WantOutline {
+        /// A document, as the prefix of its changes, that names the blob.
+        document: KeyPrefix,
+        /// Which.
+        blob: BlobName,
+    },
+    /// Asks for a part of a chunk.
+    Want {
+        /// A document, as the prefix of its changes, that names the blob.
+        document: KeyPrefix,
+        /// Which.
+        blob: BlobName,
+        /// Where in the blob the part begins.
+        from: u32,
+        /// How many bytes, at least one; the part does not go beyond its chunk.
+        length: u32,
+    },
+    /// The outline asked for.
+    Outline {
+        /// One value for each chunk.
+        values: Bounded<ChainingValue, { limits::BLOB_CHUNKS }>,
+    },
+    /// The part asked for.
+    Part {
+        /// The bytes.
+        bytes: Bounded<u8, { limits::BLOB_CHUNK_BYTES as usize }>,
+    },
+    /// The blob is not here, not whole, or not for this peer.
+    None,
+    /// Asks which of these blobs, each with a document that names it, are whole here.
+    AskHeld(Bounded<(KeyPrefix, BlobName), { limits::BLOB_NAMES }>),
+    /// These are whole at the tiers (bits).
+    Held(Bounded<(BlobName, u8), { limits::BLOB_NAMES }>),
+}
+
+/// What a session asks of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobRequest {
+    /// Blobs that are not whole here and that a document in `scope` names, newest first.
+    Missing {
+        /// What both sides may read.
+        scope: Scope,
+        /// Key of the peer that they would come from.
+        from: PublicKey,
+        /// Whether what comes from this peer is limited in sum.
+        limited: bool,
+        /// Numbers of blobs that are not looked for.
+        without: Vec<i64>,
+    },
+    /// The outline of a blob, if it is whole here and the document names it.
+    Outline {
+        /// The document.
+        document: KeyPrefix,
+        /// Which.
+        blob: BlobName,
+    },
+    /// Bytes of a blob, if it is whole here and the document names it.
+    Read {
+        /// The document.
+        document: KeyPrefix,
+        /// Which.
+        blob: BlobName,
+        /// Where they begin.
+        from: u32,
+        /// How many; they lie in one chunk.
+        length: u32,
+    },
+    /// Makes a chunk durable, if some document still names the blob.
+    Keep {
+        /// The outline that the chunk was checked by; it is kept with the first chunk.
+        outline: Arc<Outline>,
+        /// The chunk.
+        chunk: Chunk,
+        /// Key of the peer it came from.
+        from: PublicKey,
+        /// Whether what comes from this peer is limited in sum.
+        limited: bool,
+    },
+    /// Whole blobs that a document in `scope` names and that no peer of this tier is known to
+    /// hold, after a number.
+    Unreached {
+        /// What both sides may read.
+        scope: Scope,
+        /// Tier bit.
+        tier: u8,
+        /// Number to start after.
+        after: i64,
+    },
+    /// Which of these are whole here and named by the document, and at which tiers.
+    Held {
+        /// Document and blob.
+        asked: Vec<(KeyPrefix, BlobName)>,
+        /// Tier bit of this node.
+        own: u8,
+    },
+    /// Notes that tiers above hold blobs.
+    MarkReached {
+        /// Blobs and the tiers (bits).
+        reached: Vec<(BlobName, u8)>,
+    },
+}
+
+impl BlobRequest {
+    /// Whether carrying it out changes the store.
+    pub const fn is_write(&self) -> bool {
+        matches!(self, Self::Keep { .. } | Self::MarkReached { .. })
+    }
+}
+
+/// A blob that is named here and not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingBlob {
+    /// Its number in this store.
+    pub number: i64,
+    /// Which.
+    pub name: BlobName,
+    /// A document that names it and that the peer may read.
+    pub document: KeyPrefix,
+    /// Its outline, once known; that of a blob of one chunk always is.
+    pub outline: Option<Outline>,
+    /// Chunks that are not here, ascending.
+    pub places: Vec<u32>,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Durable; others are missing.
+    Part,
+    /// Durable, and with it the blob is whole.
+    Whole,
+    /// No document names the blob any more, or the peer has given too much: not kept.
+    Unwanted,
+}
+
+/// What the store answers; each variant to the request of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobReply {
+    /// At most [`limits::BLOBS_AT_ONCE`].
+    Missing(Vec<MissingBlob>),
+    /// The outline.
+    Outline(Option<Outline>),
+    /// The bytes.
+    Read(Option<Vec<u8>>),
+    /// What became of the chunk.
+    Keep(Kept),
+    /// At most [`limits::BLOB_NAMES`], by ascending number, and where to go on.
+    Unreached {
+        /// A document that names it, and the blob.
+        blobs: Vec<(KeyPrefix, BlobName)>,
+        /// Number to go on after; `None` at the end.
+        rest: Option<i64>,
+        /// The greatest number looked at.
+        through: i64,
+    },
+    /// Those that are whole, with the tiers (bits).
+    Held(Vec<(BlobName, u8)>),
+    /// Noted.
+    MarkReached,
+}
