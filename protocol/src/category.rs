@@ -55,6 +55,15 @@ impl Category {
         Self(0x3000 + (((part & 0x0f) as u16) << 8) + class as u16)
     }
 
+    /// Position in [`URGENCY`].
+    pub const fn urgency(self) -> usize {
+        match self.0 {
+            0..=0x1fff => 0,
+            0x2000..=0x2fff => 1,
+            _ => 2,
+        }
+    }
+
     /// Class and part of a library category.
     pub const fn class_and_part(self) -> Option<(u8, u8)> {
         let [first, class] = self.0.to_be_bytes();
@@ -67,6 +76,14 @@ impl fmt::Display for Category {
         write!(out, "{:04x}", self.0)
     }
 }
+
+/// The classes of what becomes durable while a session is open, most urgent first: the first and
+/// the last category of each. What is in the same class is sent in the order it became durable.
+pub const URGENCY: [(Category, Category); 3] = [
+    (Category(0), Category(0x1fff)),
+    (Category(0x2000), Category(0x2fff)),
+    (Category(0x3000), Category(u16::MAX)),
+];
 
 /// A set of categories as ascending, disjoint, non-adjacent inclusive ranges.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,6 +202,16 @@ mod tests {
         assert!(library.contains_set(&both) && some.contains_set(&both));
         assert_eq!(both, CategorySet::of([Category::library(0, 1)]));
         assert!(!library.contains_set(&some));
+    }
+
+    /// Shows that every category has the class whose range it lies in.
+    #[test]
+    fn every_category_has_its_class() {
+        for number in 0..=u16::MAX {
+            let category = Category(number);
+            let class = URGENCY.iter().position(|(first, last)| (*first..=*last).contains(&category));
+            assert_eq!(class, Some(category.urgency()), "{category}");
+        }
     }
 
     /// Shows that class and part survive the packing into a number.

@@ -5,13 +5,13 @@
 //!   Hello ───────────────────────────────▶        chain, signed over the TLS exporter
 //!         ◀─────────────────────────────── Welcome, or Goodbye with the reason
 //!   Root(digest) ────────────────────────▶        of the common scope
-//!         ◀─────────────────────────────── Equal, or Tops (summaries)
-//!   Query(prefixes) ─────────────────────▶        where they differ, until ids are compared
-//!         ◀─────────────────────────────── Answer(children or ids)
-//!   Want(prefixes, ids) ─────────────────▶
+//!         ◀─────────────────────────────── Equal, or Tops (a frontier of prefixes)
+//!   Query(prefixes) ─────────────────────▶        where they differ
+//!         ◀─────────────────────────────── Answer(sketches, short ids or finer frontiers)
+//!   Want(prefixes, short ids) ───────────▶
 //!   Announce, Certificates, batches ─────▶ ◀───── Announce, Certificates, batches, Delivered
 //!         ◀── Ack(receipt) ──▶                    only after the transaction is durable
-//!   AskHeld ─────────────────────────────▶ ◀───── Held: which tiers above hold what
+//!   AskHeld ─────────────────────────────▶ ◀───── Holding: which tiers above hold what
 //!   Renew ───────────────────────────────▶ ◀───── Issued, when a certificate is to be followed
 //! ```
 //!
@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
-use crate::key::SetKey;
+use crate::custody::News;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Frame, Message, WireError};
@@ -43,7 +43,7 @@ mod renewing;
 mod revoking;
 mod surface;
 
-use compare::Compare;
+use compare::{Answering, Compare};
 use incoming::Incoming;
 use outgoing::Outgoing;
 
@@ -105,6 +105,7 @@ pub struct Session {
     next_number: u64,
     requests: BTreeMap<u64, Purpose>,
     compare: Compare,
+    answering: Answering,
     outgoing: Outgoing,
     incoming: Incoming,
     custody: custody::Custody,
@@ -142,6 +143,7 @@ impl Session {
             next_number: 0,
             requests: BTreeMap::new(),
             compare: Compare::default(),
+            answering: Answering::default(),
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             custody: custody::Custody::default(),
@@ -222,7 +224,7 @@ impl Session {
     }
 
     /// A tier above is now known to hold changes; a descendant is told of those it may see.
-    pub fn handle_news(&mut self, now_ms: i64, news: &[(SetKey, u8)]) -> Vec<Effect> {
+    pub fn handle_news(&mut self, now_ms: i64, news: &News) -> Vec<Effect> {
         self.drive(now_ms, |session| {
             session.note_news(news);
             Ok(())
@@ -288,7 +290,9 @@ impl Session {
 
     /// When [`Session::handle_deadline`] is due.
     pub fn next_deadline_ms(&self) -> Option<i64> {
-        let check = self.compare.next_check_ms().filter(|_| self.is_dialler() && self.is_quiet());
+        let checks = [self.compare.next_check_ms(), self.next_custody_ms()];
+        let check = checks.into_iter().flatten().min();
+        let check = check.filter(|_| self.is_dialler() && self.is_quiet());
         let deadline = check.map_or(self.deadline_ms, |check| check.min(self.deadline_ms));
         (self.phase != Phase::Closed).then_some(deadline)
     }
@@ -392,12 +396,16 @@ impl Session {
 
     fn on_open_message(&mut self, role: Role, message: Message) -> Outcome {
         match (role, message) {
-            (Role::Listener, Message::Root { digest }) => self.on_root(digest),
+            (Role::Listener, Message::Root { number, digest }) => self.on_root(number, digest),
             (Role::Listener, Message::Query(items)) => return self.on_query(items.0),
             (Role::Listener, Message::Want { number, items }) => {
                 return self.on_want(number, items.0);
             }
-            (Role::Listener, Message::AskHeld(keys)) => self.on_ask_held(keys.0),
+            (Role::Listener, Message::AskHeld(questions)) => return self.on_ask_held(questions),
+            (Role::Dialler { .. }, Message::Holding { answers, receipt }) => {
+                return self.on_holding(answers.0, receipt.0);
+            }
+            (_, Message::AskAgain) => self.on_ask_again(),
             (Role::Dialler { .. }, Message::Equal) => return self.on_equal(),
             (Role::Dialler { .. }, Message::Tops(tops)) => return self.on_tops(tops),
             (Role::Dialler { .. }, Message::Answer(items)) => return self.on_answer(items.0),
@@ -407,7 +415,7 @@ impl Session {
             (_, Message::Announce { changes, .. }) => self.incoming.announced(changes),
             (_, Message::Certificates(list)) => self.on_certificates(list.0),
             (_, Message::Revocations(list)) => self.on_revocations(list.0),
-            (_, Message::Ack { batch, refused, receipt }) => {
+            (_, Message::Ack { batch, refused, receipt, .. }) => {
                 return self.on_ack(batch, refused.0, receipt.0);
             }
             (_, Message::Held(held)) => self.on_held(held.0),
@@ -535,6 +543,8 @@ fn name(message: &Message) -> &'static str {
         Message::Ack { .. } => "Ack",
         Message::AskHeld(_) => "AskHeld",
         Message::Held(_) => "Held",
+        Message::Holding { .. } => "Holding",
+        Message::AskAgain => "AskAgain",
         Message::KnownRevocations(_) => "KnownRevocations",
         Message::Renew { .. } => "Renew",
         Message::Issued(_) => "Issued",

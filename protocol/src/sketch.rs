@@ -163,7 +163,7 @@ pub fn symbols_for(difference: u64) -> u64 {
 }
 
 /// What two sets differ in, worked out from their symbols.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
     cells: Vec<Cell>,
     /// Short ids found so far that only the peer has (`1`) and only this side has (`-1`).

@@ -4,6 +4,7 @@
 //! requests. The store in `cunlian-crdt` carries them out; a simulator may carry them out too.
 //! Rows number the changes of one store in the order they were made durable, from 1.
 
+use crate::category::URGENCY;
 use crate::certificate::Tier;
 use crate::id::{ChangeId, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
@@ -48,6 +49,19 @@ pub enum Selection {
         /// Where changes need not be sent back to.
         except: Serial,
     },
+    /// As [`Selection::Rows`], but what is urgent first: each class of categories
+    /// ([`crate::category::URGENCY`]) has a row of its own to start after. A read ends with the
+    /// first class that gave something, unless it is the last one.
+    Live {
+        /// Rows to start after, by class.
+        after: [i64; URGENCY.len()],
+        /// So many classes are read, from the first one.
+        classes: usize,
+        /// What the receiver may see.
+        scope: Scope,
+        /// Where changes need not be sent back to.
+        except: Serial,
+    },
 }
 
 /// One change as it travels between stores.
@@ -82,6 +96,12 @@ pub enum Fate {
     /// Not kept, or kept in quarantine; the reason is for people.
     Refused {
         /// Why.
+        reason: String,
+    },
+    /// Not kept, and nothing is wrong with it: it may come again later, for the peer has sent as
+    /// much as it may for now.
+    Postponed {
+        /// Why, and what can be done.
         reason: String,
     },
 }
@@ -153,6 +173,8 @@ pub enum StoreRequest {
     Read {
         /// Which.
         selection: Selection,
+        /// Most bytes of changes, unless a single one has more.
+        bytes: usize,
     },
     /// Checks a batch and makes it durable.
     Ingest {
@@ -164,6 +186,8 @@ pub enum StoreRequest {
         changes: Vec<Carried>,
         /// Tier bit of the sender and those above it when the sender is above this node, else 0.
         sender_tiers: u8,
+        /// The time, milliseconds since 1970-01-01 UTC: what a peer may send is counted by day.
+        at_ms: i64,
     },
     /// Adds certificates, issuers first; bytes are untrusted.
     Certificates {
@@ -201,13 +225,8 @@ pub enum StoreRequest {
         /// Row to start after.
         after: i64,
     },
-    /// Which tiers above this node, and this node itself (`own`), hold these changes.
-    Held {
-        /// Keys asked for; what is not here is passed over.
-        keys: Vec<SetKey>,
-        /// Tier bit of this node.
-        own: u8,
-    },
+    /// Which tiers hold what.
+    Custody(crate::custody::Request),
     /// Notes that tiers hold changes durably.
     MarkReached {
         /// Changes and the tiers (bits) that hold them.
@@ -255,7 +274,8 @@ pub enum StoreReply {
         changes: Vec<Stored>,
         /// Where to go on; `None` at the end.
         rest: Option<Selection>,
-        /// For [`Selection::Rows`]: the row up to which everything was looked at.
+        /// For [`Selection::Rows`] the row up to which everything was looked at; for
+        /// [`Selection::Live`], when nothing is left, the last row of all classes that were read.
         through_row: i64,
     },
     /// What became of each change of the batch, in its order.
@@ -287,8 +307,8 @@ pub enum StoreReply {
         /// Row to go on after; `None` at the end.
         rest: Option<i64>,
     },
-    /// Changes that are here, with the tiers that hold them.
-    Held(Vec<(SetKey, u8)>),
+    /// Which tiers hold what.
+    Custody(crate::custody::Reply),
     /// Marked; those which were news.
     MarkReached {
         /// Changes and the tiers that were not known before to hold them.

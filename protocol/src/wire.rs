@@ -23,11 +23,16 @@
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::{ChangeId, Signature};
+use crate::id::Signature;
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
-use crate::summary::Summary;
+use crate::sketch::Symbol;
+use crate::summary::{Fingerprint, Summary};
 use crate::sync::Carried;
+
+mod prefixed;
+
+pub use prefixed::Prefixed;
 
 /// Name of the protocol in the TLS handshake.
 pub const ALPN: &[u8] = b"cunlian/1";
@@ -108,11 +113,11 @@ pub struct Hello {
     pub signature: Signature,
 }
 
-/// Part of an ascending list of prefixes with their summaries.
+/// Part of a frontier: disjoint ascending prefixes that cover all that a node has somewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// This part.
-    pub items: Bounded<(KeyPrefix, Summary), { limits::PAGE_SUMMARIES }>,
+    pub items: Prefixed<Fingerprint, { limits::PAGE_SUMMARIES }>,
     /// Whether the list goes on in the next page; a page that is not the last is not empty.
     pub more: bool,
 }
@@ -121,32 +126,57 @@ impl Page {
     /// Cuts a list into pages; an empty list is one empty page.
     pub fn cut(list: Vec<(KeyPrefix, Summary)>) -> Vec<Self> {
         let count = list.len().div_ceil(limits::PAGE_SUMMARIES).max(1);
-        let mut rest = list.into_iter();
+        let mut rest = list.into_iter().map(|(prefix, summary)| (prefix, summary.into()));
         (1..=count)
             .map(|number| Self {
-                items: Bounded(rest.by_ref().take(limits::PAGE_SUMMARIES).collect()),
+                items: Prefixed(rest.by_ref().take(limits::PAGE_SUMMARIES).collect()),
                 more: number < count,
             })
             .collect()
     }
 }
 
-/// What a queried prefix holds at the peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Node {
-    /// Its non-empty children with their summaries, ascending.
-    Children(Page),
-    /// All its ids, ascending.
-    Ids(Bounded<ChangeId, { limits::LIST_IDS }>),
+/// How a peer asks about a prefix that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A frontier within it.
+    Frontier,
+    /// Symbols of the sketch of its ids.
+    Symbols {
+        /// The first.
+        from: u32,
+        /// The one after the last; at most [`limits::SKETCH_SYMBOLS`] more.
+        to: u32,
+    },
+    /// All its short ids.
+    Shorts,
 }
 
-/// One thing a peer asks to be sent.
+/// What the answer to an [`Ask`] is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
-    /// Where.
-    pub prefix: KeyPrefix,
-    /// Only these, ascending; everything when absent.
-    pub ids: Option<Bounded<ChangeId, { limits::LIST_IDS }>>,
+pub enum Told {
+    /// The frontier, in pages under the number of one question.
+    Frontier(Page),
+    /// Symbols.
+    Symbols {
+        /// Of how many ids.
+        items: u32,
+        /// As many as were asked for.
+        symbols: Bounded<Symbol, { limits::SKETCH_SYMBOLS }>,
+    },
+    /// Short ids, little-endian.
+    Shorts(Bounded<[u8; 8], { limits::SKETCH_ITEMS }>),
+    /// More than [`limits::SKETCH_ITEMS`] ids are there: ask for a frontier.
+    TooMany,
+}
+
+/// What of a prefix a peer asks to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// Everything.
+    All,
+    /// The changes with these short ids, little-endian.
+    Shorts(Bounded<[u8; 8], { limits::SKETCH_ITEMS }>),
 }
 
 /// One message.
@@ -163,25 +193,27 @@ pub enum Message {
         /// For people.
         reason: Bounded<u8, { limits::REASON_BYTES }>,
     },
-    /// BLAKE3 over prefixes and summaries of the common scope.
+    /// Begins a comparison.
     Root {
-        /// The digest.
+        /// Number of the comparison on this connection, from 1; short ids depend on it.
+        number: u32,
+        /// BLAKE3 over prefixes and summaries of the common scope.
         digest: [u8; 32],
     },
     /// The digest is the same here.
     Equal,
-    /// The digest differs; these are the widest prefixes here.
+    /// The digest differs; this is the frontier of the common scope here.
     Tops(Page),
-    /// Asks for ids (`true`) or children (`false`) of prefixes.
-    Query(Bounded<(KeyPrefix, bool), { limits::QUERY_PREFIXES }>),
-    /// Answers a part of a query; the rest follows in further answers.
-    Answer(Bounded<(KeyPrefix, Node), { limits::QUERY_PREFIXES }>),
+    /// Asks about prefixes, numbered on from the question before, from 0 in each comparison.
+    Query(Prefixed<Ask, { limits::QUERY_PREFIXES }>),
+    /// Answers to questions, by their numbers; the rest follows in further messages.
+    Answer(Bounded<(u32, Told), { limits::QUERY_PREFIXES }>),
     /// Asks for changes.
     Want {
         /// Number of the request, from 1.
         number: u64,
         /// What is wanted.
-        items: Bounded<Wanted, { limits::QUERY_PREFIXES }>,
+        items: Prefixed<Wanted, { limits::QUERY_PREFIXES }>,
     },
     /// Everything asked for by this number has been sent.
     Delivered {
@@ -205,12 +237,16 @@ pub enum Message {
         batch: u64,
         /// Changes (index in the batch) that were refused, and why.
         refused: Bounded<(u32, Bounded<u8, { limits::REASON_BYTES }>), { limits::BATCH_CHANGES }>,
+        /// Changes (index in the batch) that may come again later.
+        postponed: Bounded<u32, { limits::BATCH_CHANGES }>,
+        /// Why they were postponed; empty when none was.
+        until: Bounded<u8, { limits::REASON_BYTES }>,
         /// Signed receipt for the others.
         receipt: Bounded<u8, 512>,
     },
-    /// Asks which of these are held here and above.
-    AskHeld(Bounded<SetKey, { limits::HELD_KEYS }>),
-    /// Tiers (bits) that hold changes.
+    /// Asks who holds what.
+    AskHeld(crate::custody::Questions),
+    /// Tiers (bits) that hold changes, told unasked.
     Held(Bounded<(SetKey, u8), { limits::HELD_KEYS }>),
     /// First bytes of the ids of the revocations the speaker knows; the peer sends the others.
     KnownRevocations(Bounded<[u8; 8], { limits::LIST_IDS }>),
@@ -226,6 +262,15 @@ pub enum Message {
         /// For people.
         reason: Bounded<u8, { limits::REASON_BYTES }>,
     },
+    /// Answers about who holds what, in the order of the questions.
+    Holding {
+        /// The answers.
+        answers: Bounded<crate::custody::Answer, { limits::HELD_QUESTIONS }>,
+        /// The signed word for them, an [`crate::custody::Attestation`].
+        receipt: Bounded<u8, 512>,
+    },
+    /// Tiers above hold more than can be told one by one: whoever wants to know should ask.
+    AskAgain,
 }
 
 /// Why a connection ends, as a number on the wire.

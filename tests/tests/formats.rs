@@ -27,10 +27,13 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::session::Channel;
 use cunlian_protocol::signing::{Context, SigningKey, public_key, verify_all};
+use cunlian_protocol::sketch::Symbol;
 use cunlian_protocol::succession::{Succession, SuccessionBody};
-use cunlian_protocol::summary::Summary;
+use cunlian_protocol::summary::{Fingerprint, Summary};
 use cunlian_protocol::sync::Carried;
-use cunlian_protocol::wire::{self, Bounded, Frame, Hello, Message, Node, Page, Wanted};
+use cunlian_protocol::wire::{
+    self, Ask, Bounded, Frame, Hello, Message, Page, Prefixed, Told, Wanted,
+};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/golden").join(format!("{name}.hex"))
@@ -247,27 +250,31 @@ fn messages() {
         Category::TICKET,
         &Region { prefix: home().address, depth: Depth::Subtree },
     );
-    let summary = Summary { count: 2, sum: [1, 2, 3, u64::MAX] };
-    let page = Page { items: Bounded(vec![(prefix.clone(), summary)]), more: true };
+    let fingerprint = Fingerprint { count: 2, sum: [4; 16] };
+    let page = Page { items: Prefixed(vec![(prefix.clone(), fingerprint)]), more: true };
     let set_key = SetKey { home: home(), change: ChangeId([9; 32]) };
-    let ids = Bounded(vec![ChangeId([1; 32]), ChangeId([2; 32])]);
+    let shorts = Bounded(vec![[1; 8], [2; 8]]);
+    let symbol = Symbol { sum: [1; 8], check: [2; 4], count: -3 };
     let answer = vec![
-        (prefix.clone(), Node::Children(page.clone())),
-        (prefix.clone(), Node::Ids(ids.clone())),
+        (0, Told::Frontier(page.clone())),
+        (1, Told::Symbols { items: 9, symbols: Bounded(vec![symbol]) }),
+        (2, Told::Shorts(shorts.clone())),
+        (3, Told::TooMany),
     ];
+    let deeper = KeyPrefix::document(&home());
+    let query =
+        vec![(prefix.clone(), Ask::Frontier), (deeper.clone(), Ask::Symbols { from: 7, to: 14 })];
+    let want = vec![(prefix.clone(), Wanted::Shorts(shorts)), (deeper, Wanted::All)];
     let messages = [
         ("hello", Message::Hello(hello.clone())),
         ("welcome", Message::Welcome(hello)),
         ("goodbye", Message::Goodbye { code: 9, reason: wire::bounded_text("out of scope") }),
-        ("root", Message::Root { digest: [3; 32] }),
+        ("root", Message::Root { number: 1, digest: [3; 32] }),
         ("equal", Message::Equal),
         ("tops", Message::Tops(page)),
-        ("query", Message::Query(Bounded(vec![(prefix.clone(), true)]))),
+        ("query", Message::Query(Prefixed(query))),
         ("answer", Message::Answer(Bounded(answer))),
-        (
-            "want",
-            Message::Want { number: 1, items: Bounded(vec![Wanted { prefix, ids: Some(ids) }]) },
-        ),
+        ("want", Message::Want { number: 1, items: Prefixed(want) }),
         ("delivered", Message::Delivered { number: 1 }),
         ("announce", Message::Announce { changes: 300, bytes: 120_000 }),
         ("certificates", Message::Certificates(Bounded(vec![Bounded(vec![1])]))),
@@ -277,6 +284,8 @@ fn messages() {
             Message::Ack {
                 batch: 4,
                 refused: Bounded(vec![(1, wire::bounded_text("no right"))]),
+                postponed: Bounded(vec![2]),
+                until: wire::bounded_text("too much"),
                 receipt: Bounded(vec![6; 8]),
             },
         ),

@@ -1,46 +1,59 @@
 //! Reconciliation: the dialler finds out where the two sets differ.
 //!
-//! The dialler walks down the summary trie, a level of all differing prefixes per round trip,
-//! until a prefix holds so few changes that ids are compared. What only it has it queues for
-//! sending; what only the peer has it wants. The listener answers without keeping any state.
+//! ```text
+//! Root(digest)            ▶ ◀ Equal, or the frontier: some hundreds of prefixes with fingerprints
+//! Query(prefixes)         ▶ ◀ symbols of sketches, short ids, or a finer frontier
+//! Want(short ids)         ▶
+//! ```
+//!
+//! A prefix whose fingerprint differs is asked about in the way that costs the fewest bytes
+//! ([`asking`]); what comes out of the answer is wanted or queued for sending ([`differing`]). The
+//! listener answers without remembering anything ([`answering`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Fault, FaultCode, Message, Outcome, Purpose as Of, Session, StoreReply, StoreRequest};
 use crate::id::ChangeId;
 use crate::key::KeyPrefix;
 use crate::limits;
-use crate::summary::Summary;
+use crate::sketch::ShortKey;
+use crate::summary::{Fingerprint, Summary};
 use crate::sync::Selection;
-use crate::wire::{Bounded, Node, Page, Wanted};
+use crate::wire::{Page, Prefixed, Told, Wanted};
 
-/// Answers are sent before they grow beyond this many bytes.
-const ANSWER_BYTES: usize = 256 << 10;
-/// Most ids of ours that are listed to be compared with a short list of the peer.
-const OWN_IDS: u64 = 2_000;
+mod answering;
+mod asking;
+mod differing;
+
+pub(super) use answering::{AnswerPurpose, Answering};
+use asking::{Differing, Questions};
+
+/// Most own lookups under way at a time: each holds the ids under a prefix.
+const LOOKUPS: usize = 4;
 
 /// State of the comparison at the dialler.
 #[derive(Debug, Default)]
 pub(super) struct Compare {
     state: State,
-    own_tops: Vec<(KeyPrefix, Summary)>,
-    /// Prefixes that differ and have not been asked about; `true` to ask for ids.
-    to_ask: VecDeque<(KeyPrefix, bool)>,
-    /// Widest prefixes of the peer that have come so far.
-    their_tops: Vec<(KeyPrefix, Summary)>,
-    /// Asked and not wholly answered, with the last child that has come (its bytes).
-    asked: BTreeMap<KeyPrefix, Vec<u8>>,
-    /// Own lookups under way, for answers that have come.
+    /// Number of the comparison, from 1.
+    number: u32,
+    own_tops: Vec<KeyPrefix>,
+    /// The frontier of the peer, as far as it has come.
+    their_tops: Vec<(KeyPrefix, Fingerprint)>,
+    questions: Questions,
+    /// Answers that wait to be looked at against what is here.
+    to_look: VecDeque<(Differing, Told)>,
+    /// Own lookups under way.
     looking: usize,
     /// Found missing here, to be wanted.
-    to_want: Vec<Wanted>,
+    to_want: Vec<(KeyPrefix, Wanted)>,
     /// Requests that the peer has not delivered.
     wanted: BTreeSet<u64>,
     last_want: u64,
     again: bool,
     /// Whether the last comparison found both sets equal, refused changes left aside.
     agreed: bool,
-    /// Whether this descent queued or wanted anything.
+    /// Whether this comparison queued or wanted anything.
     moved: bool,
     /// Changes that one side has refused: they stay different and are not sent again.
     disputed: BTreeSet<ChangeId>,
@@ -64,17 +77,14 @@ enum State {
 /// Why the dialler asked its own store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
+    /// What is here in the common scope.
     Tops,
-    Children { theirs: Vec<(KeyPrefix, Summary)>, after: Vec<u8>, through: Option<Vec<u8>> },
-    Ids { prefix: KeyPrefix, theirs: Vec<ChangeId> },
-}
-
-/// Why the listener asked its store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum AnswerPurpose {
-    Root { digest: [u8; 32] },
-    Children { prefix: KeyPrefix },
-    Ids { prefix: KeyPrefix },
+    /// The own side of a frontier.
+    Against { theirs: Vec<(KeyPrefix, Fingerprint)> },
+    /// The own ids of a prefix, to be held against an answer.
+    Own { differing: Box<Differing>, told: Box<Told> },
+    /// Parts of a prefix that only this side has, some of which may have been refused.
+    Split,
 }
 
 impl Compare {
@@ -111,6 +121,7 @@ impl Session {
             State::Idle | State::Compared => {
                 self.compare.state = State::Asking;
                 self.compare.again = false;
+                self.compare.number = self.compare.number.wrapping_add(1);
                 let scope = self.open_peer().scope.clone();
                 self.store(Of::Compare(Purpose::Tops), StoreRequest::Overview { scope });
             }
@@ -123,22 +134,24 @@ impl Session {
             (Purpose::Tops, StoreReply::Overview { tops, last_row }) => {
                 self.outgoing.go_live(last_row);
                 let digest = digest(&tops);
-                self.compare.own_tops = tops;
+                self.compare.own_tops = tops.into_iter().map(|(prefix, _)| prefix).collect();
                 self.figures.rounds += 1;
-                self.send(&Message::Root { digest });
+                self.send(&Message::Root { number: self.compare.number, digest });
             }
-            (Purpose::Children { theirs, after, through }, StoreReply::Children(mut mine)) => {
-                mine.retain(|(child, _)| {
-                    let child = child.as_bytes();
-                    child > after.as_slice() && through.as_deref().is_none_or(|last| child <= last)
-                });
+            (Purpose::Against { theirs }, StoreReply::Against { mine, alone }) => {
                 self.compare.looking -= 1;
-                self.find_differences(&mine, &theirs);
+                self.find_differences(&mine, theirs);
+                alone.into_iter().for_each(|(prefix, own)| self.only_here(prefix, own.count));
                 self.ask_on();
             }
-            (Purpose::Ids { prefix, theirs }, StoreReply::Ids(mine)) => {
+            (Purpose::Own { differing, told }, StoreReply::Shorts(mine)) => {
                 self.compare.looking -= 1;
-                self.compare_ids(prefix, &mine, &theirs);
+                self.hold_against(*differing, *told, &mine);
+                self.ask_on();
+            }
+            (Purpose::Split, StoreReply::Frontier(parts)) => {
+                self.compare.looking -= 1;
+                parts.into_iter().for_each(|(prefix, own)| self.only_here(prefix, own.count));
                 self.ask_on();
             }
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
@@ -164,66 +177,24 @@ impl Session {
         Ok(())
     }
 
-    /// The peer's widest prefixes.
+    /// The frontier of the peer.
     pub(super) fn on_tops(&mut self, page: Page) -> Outcome {
         self.expect(State::Asking)?;
-        let last = self.compare.their_tops.last().map(|(prefix, _)| prefix.as_bytes().to_vec());
-        check_page(&page, &last.unwrap_or_default())?;
         for (prefix, _) in &page.items.0 {
             self.check_scope(prefix)?;
         }
-        self.compare.their_tops.extend(page.items.0);
-        if self.compare.their_tops.len() > limits::TOPS {
-            return Err(Fault::new(FaultCode::TooLarge, "more prefixes than a scope can have"));
-        }
-        if page.more {
+        let more = page.more;
+        add_page(&mut self.compare.their_tops, page)?;
+        if more {
             return Ok(());
         }
-        let theirs = std::mem::take(&mut self.compare.their_tops);
         self.compare.state = State::Descending;
         self.compare.moved = false;
         self.compare.agreed = false;
-        let mine = std::mem::take(&mut self.compare.own_tops);
-        self.find_differences(&mine, &theirs);
-        self.ask_on();
-        Ok(())
-    }
-
-    /// Answers to some of the prefixes asked for.
-    pub(super) fn on_answer(&mut self, items: Vec<(KeyPrefix, Node)>) -> Outcome {
-        self.expect(State::Descending)?;
-        for (prefix, node) in items {
-            let Some(after) = self.compare.asked.remove(&prefix) else {
-                let text = format!("an answer for {prefix:?}, which was not asked");
-                return Err(Fault::new(FaultCode::Unexpected, text));
-            };
-            match node {
-                Node::Children(page) => self.on_children(prefix, after, page)?,
-                Node::Ids(theirs) => self.look_up_ids(prefix, theirs.0),
-            }
-        }
-        self.ask_on();
-        Ok(())
-    }
-
-    /// A page of the children of a prefix, after the child `after` (its bytes).
-    fn on_children(&mut self, prefix: KeyPrefix, after: Vec<u8>, page: Page) -> Outcome {
-        check_page(&page, &after)?;
-        let inside = |(child, _): &(KeyPrefix, Summary)| {
-            prefix.contains(child.as_bytes()) && *child != prefix
-        };
-        if !page.items.0.iter().all(inside) {
-            let text = format!("children of {prefix:?} that are not inside it");
-            return Err(Fault::new(FaultCode::OutOfScope, text));
-        }
-        let last = page.items.0.last().map(|(child, _)| child.as_bytes().to_vec());
-        let through = last.filter(|_| page.more);
-        if let Some(through) = &through {
-            self.compare.asked.insert(prefix.clone(), through.clone());
-        }
-        self.compare.looking += 1;
-        let purpose = Purpose::Children { theirs: page.items.0, after, through };
-        self.store(Of::Compare(purpose), StoreRequest::Children { prefix });
+        self.compare.questions = Questions::default();
+        let within = std::mem::take(&mut self.compare.own_tops);
+        let theirs = std::mem::take(&mut self.compare.their_tops);
+        self.look_against(within, theirs);
         Ok(())
     }
 
@@ -237,60 +208,6 @@ impl Session {
         }
         let text = format!("delivery of request {number}, which was not made");
         Err(Fault::new(FaultCode::Unexpected, text))
-    }
-
-    /// The digest of the dialler, at the listener.
-    pub(super) fn on_root(&mut self, digest: [u8; 32]) {
-        self.incoming.all_delivered();
-        let scope = self.open_peer().scope.clone();
-        let purpose = AnswerPurpose::Root { digest };
-        self.store(Of::Answer(purpose), StoreRequest::Overview { scope });
-    }
-
-    /// A question of the dialler, at the listener.
-    pub(super) fn on_query(&mut self, items: Vec<(KeyPrefix, bool)>) -> Outcome {
-        for (prefix, _) in &items {
-            self.check_scope(prefix)?;
-        }
-        for (prefix, ids) in items {
-            let (purpose, request) = if ids {
-                (AnswerPurpose::Ids { prefix: prefix.clone() }, StoreRequest::Ids { prefix })
-            } else {
-                (
-                    AnswerPurpose::Children { prefix: prefix.clone() },
-                    StoreRequest::Children { prefix },
-                )
-            };
-            self.store(Of::Answer(purpose), request);
-        }
-        Ok(())
-    }
-
-    /// What the listener's store found for a question.
-    pub(super) fn on_answer_found(&mut self, purpose: AnswerPurpose, reply: StoreReply) {
-        match (purpose, reply) {
-            (AnswerPurpose::Root { digest: theirs }, StoreReply::Overview { tops, last_row }) => {
-                self.outgoing.go_live(last_row);
-                if digest(&tops) == theirs {
-                    self.send(&Message::Equal);
-                    self.agree();
-                } else {
-                    self.compare.agreed = false;
-                    for page in Page::cut(tops) {
-                        self.send(&Message::Tops(page));
-                    }
-                }
-            }
-            (AnswerPurpose::Children { prefix }, StoreReply::Children(children)) => {
-                for page in Page::cut(children) {
-                    self.answer(prefix.clone(), Node::Children(page));
-                }
-            }
-            (AnswerPurpose::Ids { prefix }, StoreReply::Ids(ids)) => {
-                self.answer(prefix, Node::Ids(Bounded(ids)));
-            }
-            (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
-        }
     }
 
     /// Every prefix a peer names must be within what both may see.
@@ -309,106 +226,127 @@ impl Session {
         Err(Fault::new(FaultCode::Unexpected, "an answer to no question"))
     }
 
-    /// Both lists ascend; what differs is asked about, sent or wanted.
-    fn find_differences(&mut self, mine: &[(KeyPrefix, Summary)], theirs: &[(KeyPrefix, Summary)]) {
-        // A whole prefix may be moved unseen only as long as nothing in it can have been refused.
-        let disputes = !self.compare.disputed.is_empty();
-        let mine: BTreeMap<&KeyPrefix, &Summary> = mine.iter().map(|(p, s)| (p, s)).collect();
-        let theirs: BTreeMap<&KeyPrefix, &Summary> = theirs.iter().map(|(p, s)| (p, s)).collect();
-        for (prefix, own) in &mine {
-            match theirs.get(prefix) {
-                Some(other) if other == own => {}
-                Some(other) => {
-                    let ids = other.count <= limits::LEAF_IDS && own.count <= OWN_IDS;
-                    self.compare.to_ask.push_back(((*prefix).clone(), ids));
-                }
-                None if own.count <= OWN_IDS => self.look_up_ids((*prefix).clone(), Vec::new()),
-                None if disputes => self.compare.to_ask.push_back(((*prefix).clone(), false)),
-                None => {
-                    self.compare.moved = true;
-                    let after = Vec::new();
-                    let selection = Selection::Prefix { prefix: (*prefix).clone(), after };
-                    self.outgoing.queue(selection, own.count, None);
-                }
-            }
-        }
-        for (prefix, summary) in theirs.iter().filter(|(prefix, _)| !mine.contains_key(*prefix)) {
-            if disputes {
-                let ids = summary.count <= limits::LEAF_IDS;
-                self.compare.to_ask.push_back(((*prefix).clone(), ids));
-            } else {
-                self.incoming.announced(summary.count);
-                self.compare.to_want.push(Wanted { prefix: (*prefix).clone(), ids: None });
-            }
-        }
+    fn short_key(&self) -> ShortKey {
+        ShortKey::derive(&self.channel.exporter, self.compare.number)
     }
 
-    fn look_up_ids(&mut self, prefix: KeyPrefix, theirs: Vec<ChangeId>) {
+    /// Looks up the own side of a frontier of the peer.
+    fn look_against(&mut self, within: Vec<KeyPrefix>, theirs: Vec<(KeyPrefix, Fingerprint)>) {
         self.compare.looking += 1;
-        let purpose = Purpose::Ids { prefix: prefix.clone(), theirs };
-        self.store(Of::Compare(purpose), StoreRequest::Ids { prefix });
+        let prefixes = theirs.iter().map(|(prefix, _)| prefix.clone()).collect();
+        let request = StoreRequest::Against { within, theirs: prefixes };
+        self.store(Of::Compare(Purpose::Against { theirs }), request);
     }
 
-    fn compare_ids(&mut self, prefix: KeyPrefix, mine: &[ChangeId], theirs: &[ChangeId]) {
-        let mine: BTreeSet<ChangeId> = mine.iter().copied().collect();
-        let theirs: BTreeSet<ChangeId> = theirs.iter().copied().collect();
-        let disputed = &self.compare.disputed;
-        let movable = |id: &&ChangeId| !disputed.contains(id);
-        let only_mine: Vec<_> = mine.difference(&theirs).filter(movable).copied().collect();
-        let only_theirs: Vec<_> = theirs.difference(&mine).filter(movable).copied().collect();
-        if !only_mine.is_empty() {
-            let count = only_mine.len() as u64;
-            let selection = Selection::Ids { prefix: prefix.clone(), ids: only_mine };
-            self.compare.moved = true;
-            self.outgoing.queue(selection, count, None);
+    /// Looks up own ids for answers that have come.
+    fn look_up(&mut self) {
+        while self.compare.looking < LOOKUPS
+            && let Some((differing, told)) = self.compare.to_look.pop_front()
+        {
+            self.compare.looking += 1;
+            let prefix = differing.prefix.clone();
+            let key = self.short_key();
+            let purpose = Purpose::Own { differing: Box::new(differing), told: Box::new(told) };
+            self.store(Of::Compare(purpose), StoreRequest::Shorts { prefix, key });
         }
-        if !only_theirs.is_empty() {
-            self.incoming.announced(only_theirs.len() as u64);
-            self.compare.to_want.push(Wanted { prefix, ids: Some(Bounded(only_theirs)) });
+    }
+
+    /// Each prefix of the peer's frontier beside what is here under it.
+    fn find_differences(&mut self, mine: &[Summary], theirs: Vec<(KeyPrefix, Fingerprint)>) {
+        let of = theirs.len();
+        let unequal: Vec<_> = theirs
+            .into_iter()
+            .zip(mine)
+            .filter(|((_, theirs), mine)| Fingerprint::from(**mine) != *theirs)
+            .collect();
+        self.compare.questions.note_share(unequal.len(), of);
+        for ((prefix, theirs), mine) in unequal {
+            if theirs.count == 0 {
+                self.only_here(prefix, mine.count);
+            } else if mine.count == 0 && self.compare.disputed.is_empty() {
+                self.want_all(prefix, theirs.count);
+            } else {
+                let differing = Differing::new(prefix, mine.count, theirs.count);
+                self.compare.questions.add(differing, None);
+            }
         }
+    }
+
+    /// Only this side has anything under a prefix.
+    fn only_here(&mut self, prefix: KeyPrefix, count: u64) {
+        // A whole prefix may be sent unseen only as long as nothing in it can have been refused.
+        if self.compare.disputed.is_empty() {
+            self.send_all(prefix, count);
+        } else if count <= limits::SKETCH_ITEMS as u64 {
+            let nothing = Told::Shorts(crate::wire::Bounded(Vec::new()));
+            self.compare.to_look.push_back((Differing::new(prefix, count, 0), nothing));
+        } else {
+            self.compare.looking += 1;
+            let (prefixes, nodes) = (vec![prefix], limits::FRONTIER_NODES);
+            self.store(Of::Compare(Purpose::Split), StoreRequest::Frontier { prefixes, nodes });
+        }
+    }
+
+    fn send_all(&mut self, prefix: KeyPrefix, count: u64) {
+        self.compare.moved = true;
+        self.outgoing.queue(Selection::Prefix { prefix, after: Vec::new() }, count, None);
+    }
+
+    fn want_all(&mut self, prefix: KeyPrefix, count: u64) {
+        self.incoming.announced(count);
+        self.compare.to_want.push((prefix, Wanted::All));
     }
 
     /// Asks what is left to ask; when nothing is, the comparison is over.
     fn ask_on(&mut self) {
-        if self.compare.looking > 0 || !self.compare.asked.is_empty() {
+        self.look_up();
+        let (questions, given_up) = self.compare.questions.next(!self.compare.disputed.is_empty());
+        for Differing { prefix, mine, theirs, .. } in given_up {
+            self.send_all(prefix.clone(), mine);
+            self.want_all(prefix, theirs);
+        }
+        if !questions.is_empty() {
+            self.figures.rounds += 1;
+            self.send(&Message::Query(Prefixed(questions)));
+        }
+        if self.compare.looking > 0 {
             return;
         }
         self.want_missing();
-        if self.compare.to_ask.is_empty() {
+        if self.compare.questions.is_empty() {
             self.compare_finished();
-            return;
         }
-        let count = self.compare.to_ask.len().min(limits::QUERY_PREFIXES);
-        let part: Vec<(KeyPrefix, bool)> = self.compare.to_ask.drain(..count).collect();
-        let asked = part.iter().map(|(prefix, _)| (prefix.clone(), Vec::new()));
-        self.compare.asked.extend(asked);
-        self.figures.rounds += 1;
-        self.send(&Message::Query(Bounded(part)));
     }
 
     fn want_missing(&mut self) {
+        let mut wanted = std::mem::take(&mut self.compare.to_want);
+        wanted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut part = Vec::new();
-        let mut ids = 0;
-        for wanted in std::mem::take(&mut self.compare.to_want) {
-            let more = wanted.ids.as_ref().map_or(1, |list| list.0.len());
-            if ids + more > limits::LIST_IDS || part.len() == limits::QUERY_PREFIXES {
+        let mut shorts = 0;
+        for (prefix, wanted) in wanted {
+            let more = match &wanted {
+                Wanted::All => 1,
+                Wanted::Shorts(list) => list.0.len(),
+            };
+            let full = shorts + more > limits::SKETCH_ITEMS || part.len() == limits::QUERY_PREFIXES;
+            if full && !part.is_empty() {
                 self.send_want(std::mem::take(&mut part));
-                ids = 0;
+                shorts = 0;
             }
-            ids += more;
-            part.push(wanted);
+            shorts += more;
+            part.push((prefix, wanted));
         }
         if !part.is_empty() {
             self.send_want(part);
         }
     }
 
-    fn send_want(&mut self, items: Vec<Wanted>) {
+    fn send_want(&mut self, items: Vec<(KeyPrefix, Wanted)>) {
         self.compare.moved = true;
         self.compare.last_want += 1;
         let number = self.compare.last_want;
         self.compare.wanted.insert(number);
-        self.send(&Message::Want { number, items: Bounded(items) });
+        self.send(&Message::Want { number, items: Prefixed(items) });
     }
 
     fn agree(&mut self) {
@@ -429,31 +367,20 @@ impl Session {
             self.compare_again();
         }
     }
-
-    fn answer(&mut self, prefix: KeyPrefix, node: Node) {
-        let bytes = match &node {
-            Node::Children(page) => page.items.0.len() * (Summary::LENGTH + 90),
-            Node::Ids(list) => list.0.len() * ChangeId::LENGTH,
-        };
-        self.incoming.answer.push((prefix, node));
-        self.incoming.answer_bytes += bytes;
-        let more = self.requests.values().any(|purpose| matches!(purpose, Of::Answer(_)));
-        if !more || self.incoming.answer_bytes > ANSWER_BYTES {
-            let items = std::mem::take(&mut self.incoming.answer);
-            self.incoming.answer_bytes = 0;
-            self.send(&Message::Answer(Bounded(items)));
-        }
-    }
 }
 
-/// A page must ascend beyond what came before, and be the last if it is empty.
-fn check_page(page: &Page, after: &[u8]) -> Outcome {
-    let before = std::iter::once(after).chain(page.items.0.iter().map(|(p, _)| p.as_bytes()));
-    let ascends = before.zip(&page.items.0).all(|(before, (prefix, _))| before < prefix.as_bytes());
-    if ascends && !(page.more && page.items.0.is_empty()) {
-        return Ok(());
+/// Adds a page to a frontier; it must go on where the one before ended.
+fn add_page(list: &mut Vec<(KeyPrefix, Fingerprint)>, page: Page) -> Outcome {
+    let first = page.items.0.first().map(|(prefix, _)| prefix);
+    let ascends = list.last().is_none_or(|(last, _)| first.is_none_or(|first| last < first));
+    if !ascends || (page.more && page.items.0.is_empty()) {
+        return Err(Fault::new(FaultCode::Malformed, "a page of prefixes that does not ascend"));
     }
-    Err(Fault::new(FaultCode::Malformed, "a page of prefixes that does not ascend"))
+    list.extend(page.items.0);
+    if list.len() > limits::TOPS {
+        return Err(Fault::new(FaultCode::TooLarge, "more prefixes than a scope can have"));
+    }
+    Ok(())
 }
 
 /// BLAKE3 over prefixes and summaries: equal digests mean equal sets in the common scope.

@@ -1,39 +1,80 @@
 //! Custody: which tiers above hold which changes, so that the status people see is true.
 //!
-//! A receipt of the parent settles what was just sent to it. The rest is asked: after a
-//! comparison a node asks its ancestor about everything that still waits, and an ancestor tells
-//! its descendants unasked when a tier further up has taken something. Because it does, only what
-//! the ancestor itself should hold is asked for again soon; what waits for a tier further up, which
-//! may be a whole library while a link there is down, is asked for again but rarely.
+//! A receipt of the parent settles what was just sent to it. The rest is asked, once after a
+//! comparison, in a *walk*: the widest ranges in which something waits are named with the summary
+//! of what is here, and the ancestor says for each whether it holds the same and which tiers hold
+//! all of it ([`crate::custody`]). Only where the sets differ, or a tier further up holds a part
+//! that is worth it, the walk goes into the parts of a range, and in the end asks by single changes. What is
+//! learned is marked a few thousand changes at a time, and never beyond the row up to which the
+//! summary counts: what was made since then was not in the question.
+//!
+//! An ancestor tells its descendants unasked when a tier further up has taken something, by name
+//! when it is little, else by "ask again". Because it does, only what the ancestor itself should
+//! hold is asked for again soon; what waits for a tier further up, which may be a whole library
+//! while a link there is down, is asked for again but rarely.
 
-use super::{Effect, Message, Purpose as Of, Relation, Role, Session, StoreReply, StoreRequest};
-use crate::key::SetKey;
+use std::collections::VecDeque;
+
+use super::{
+    Effect, Fault, FaultCode, Message, Outcome, Purpose as Of, Relation, Role, Session, StoreReply,
+    StoreRequest,
+};
+use crate::custody::{
+    Answer, Ask, Attestation, Mark, News, Open, Question, Questions, Reply, Request, Within,
+};
+use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
 use crate::wire::Bounded;
 
 /// How often everything that waits is asked for in one session.
 const ASK_ALL_AGAIN_MS: i64 = 3_600_000;
+/// Shortest pause between two walks.
+const PAUSE_MS: i64 = 10_000;
+/// Ranges whose parts are looked up in one request.
+const PARTS_TOGETHER: usize = 64;
 
 /// State of asking.
 #[derive(Debug, Default)]
 pub(super) struct Custody {
-    asking: bool,
     asked_at_ms: Option<i64>,
     /// When everything was asked for last, not only what the peer itself should hold.
     asked_all_at_ms: Option<i64>,
-    /// Whether everything is being asked for.
-    all: bool,
-    rest: Option<i64>,
+    /// The peer says that there is news.
+    told: bool,
+    walk: Option<Walk>,
+    /// The first questions of the last walk, if it found nothing.
+    fruitless: Option<Vec<Question>>,
     /// News for a descendant.
-    to_tell: Vec<(SetKey, u8)>,
+    to_tell: News,
+    /// The descendant was told to ask, and has not asked since.
+    asked_to_ask: bool,
+}
+
+/// One way down from the widest ranges.
+#[derive(Debug, Default)]
+struct Walk {
+    tiers: u8,
+    /// Goes into every range of which a tier holds a part.
+    thorough: bool,
+    first: Option<Vec<Question>>,
+    /// Questions with the row up to which each counts.
+    to_ask: VecDeque<(Ask, i64)>,
+    asked: Vec<(Ask, i64)>,
+    questions: Option<Questions>,
+    /// Ranges to go into, with the tiers (bits) for which.
+    to_enter: VecDeque<(KeyPrefix, u8)>,
+    marks: VecDeque<Mark>,
+    /// A request to the store is under way.
+    busy: bool,
+    marked: u64,
 }
 
 /// Why the store was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Waiting,
-    Held,
-    Mark,
+    Walk,
+    Answer { questions: Questions },
+    Reached,
 }
 
 impl Session {
@@ -43,59 +84,223 @@ impl Session {
         let now_ms = self.now_ms;
         let due = |at: Option<i64>, pause_ms| at.is_none_or(|at| now_ms >= at + pause_ms);
         let custody = &mut self.custody;
-        let soon = due(custody.asked_at_ms, super::COMPARE_AGAIN_MS);
-        if ancestor && self.role != Role::Listener && soon && !custody.asking {
-            custody.asked_at_ms = Some(now_ms);
-            custody.all = due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
-            if custody.all {
-                custody.asked_all_at_ms = Some(now_ms);
-            }
-            self.ask_waiting(0);
+        let soon = due(custody.asked_at_ms, super::COMPARE_AGAIN_MS)
+            || (custody.told && due(custody.asked_at_ms, PAUSE_MS));
+        if !ancestor || self.role == Role::Listener || !soon || custody.walk.is_some() {
+            return;
         }
+        let all = custody.told || due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
+        let thorough = custody.asked_all_at_ms.is_some_and(|at| now_ms >= at + ASK_ALL_AGAIN_MS);
+        custody.asked_at_ms = Some(now_ms);
+        if all {
+            custody.told = false;
+            custody.fruitless = None;
+        }
+        if thorough || custody.asked_all_at_ms.is_none() {
+            custody.asked_all_at_ms = Some(now_ms);
+        }
+        let peer = self.open_peer();
+        let tiers = if all { u8::MAX } else { peer.certificate.body().tier.bit() };
+        let within = Within::Scope(peer.scope.clone());
+        self.custody.walk = Some(Walk { tiers, thorough, busy: true, ..Walk::default() });
+        let request = Request::Unsettled { within, tiers };
+        self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
+    }
+
+    /// When the peer's news is to be asked for.
+    pub(super) fn next_custody_ms(&self) -> Option<i64> {
+        let custody = &self.custody;
+        let pause_ends = custody.asked_at_ms.unwrap_or(i64::MIN).saturating_add(PAUSE_MS);
+        (custody.told && custody.walk.is_none()).then_some(pause_ends)
     }
 
     pub(super) fn mark_reached(&mut self, reached: Vec<(SetKey, u8)>, receipt: Option<Vec<u8>>) {
         let request = StoreRequest::MarkReached { reached, receipt };
-        self.store(Of::Custody(Purpose::Mark), request);
+        self.store(Of::Custody(Purpose::Reached), request);
     }
 
     pub(super) fn on_custody(&mut self, purpose: Purpose, reply: StoreReply) {
         match (purpose, reply) {
-            (Purpose::Waiting, StoreReply::Waiting { waiting, rest }) => {
-                self.custody.rest = rest;
-                let peer = self.open_peer();
-                let tier = peer.certificate.body().tier.bit();
-                let asked = if self.custody.all { u8::MAX } else { tier };
-                let keys: Vec<SetKey> = waiting
-                    .into_iter()
-                    .filter(|(key, tiers)| tiers & asked != 0 && peer.scope.allows(&key.to_bytes()))
-                    .map(|(key, _)| key)
-                    .collect();
-                match (keys.is_empty(), rest) {
-                    (false, _) => self.send(&Message::AskHeld(Bounded(keys))),
-                    (true, Some(after)) => self.ask_waiting(after),
-                    (true, None) => self.custody.asking = false,
-                }
+            (Purpose::Walk, StoreReply::Custody(Reply::Unsettled { asks, through_row })) => {
+                self.on_unsettled(asks, through_row);
             }
-            (Purpose::Held, StoreReply::Held(held)) => self.send(&Message::Held(Bounded(held))),
-            (Purpose::Mark, StoreReply::MarkReached { news }) => {
-                if !news.is_empty() {
-                    self.effects.push(Effect::News(news));
-                }
+            (Purpose::Walk, StoreReply::Custody(Reply::Mark { marked, news, rest })) => {
+                self.on_range_marked(marked, rest);
+                self.tell_the_hub(news);
+            }
+            (
+                Purpose::Answer { questions },
+                StoreReply::Custody(Reply::Answer(answers)),
+            ) => self.answer_held(&questions, answers),
+            (Purpose::Reached, StoreReply::MarkReached { news }) => {
+                let mut all = News::default();
+                all.add(news);
+                self.tell_the_hub(all);
             }
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
     }
 
     /// A descendant asks who holds its changes.
-    pub(super) fn on_ask_held(&mut self, mut keys: Vec<SetKey>) {
-        let scope = &self.open_peer().scope;
-        keys.retain(|key| scope.allows(&key.to_bytes()));
+    pub(super) fn on_ask_held(&mut self, questions: Questions) -> Outcome {
+        let mut before: Option<&KeyPrefix> = None;
+        for question in &questions.list.0 {
+            if let Question::Range { prefix, .. } = question {
+                self.check_scope(prefix)?;
+                let apart = before.is_none_or(|it| it < prefix && !it.contains(prefix.as_bytes()));
+                if !apart {
+                    let text = "ranges that do not ascend, or lie within each other";
+                    return Err(Fault::new(FaultCode::Malformed, text));
+                }
+                before = Some(prefix);
+            }
+        }
+        self.custody.asked_to_ask = false;
         let own = self.identity.tier_bit();
-        self.store(Of::Custody(Purpose::Held), StoreRequest::Held { keys, own });
+        // Of a change that is not the peer's to know, nothing is looked up.
+        let scope = &self.open_peer().scope;
+        let known = |question: &Question| match question {
+            Question::Range { .. } => true,
+            Question::Change(key) => scope.allows(&key.to_bytes()),
+        };
+        let list = questions.list.0.iter().filter(|question| known(question)).cloned().collect();
+        let request = Questions { tiers: questions.tiers, list: Bounded(list) };
+        let request = Request::Answer { questions: request, own };
+        self.store(Of::Custody(Purpose::Answer { questions }), StoreRequest::Custody(request));
+        Ok(())
     }
 
-    /// The peer says who holds changes; only an ancestor is believed, for its tier and above.
+    fn answer_held(&mut self, questions: &Questions, answers: Vec<Answer>) {
+        let scope = &self.open_peer().scope;
+        let mut found = answers.into_iter();
+        let answers = questions.list.0.iter().map(|question| match question {
+            Question::Change(key) if !scope.allows(&key.to_bytes()) => Answer::Change { held: 0 },
+            Question::Change(_) | Question::Range { .. } => found.next().unwrap_or(Answer::Differs),
+        });
+        let answers: Vec<Answer> = answers.collect();
+        let holder = (self.identity.certificate.serial(), self.identity.tier_bit());
+        let attestation = Attestation::new(holder, self.wall_ms(), questions, &answers);
+        let receipt = Bounded(attestation.sign(&self.identity.key));
+        self.send(&Message::Holding { answers: Bounded(answers), receipt });
+    }
+
+    /// The answers to the questions asked last; only an ancestor is asked.
+    pub(super) fn on_holding(&mut self, answers: Vec<Answer>, receipt: Vec<u8>) -> Outcome {
+        let unasked = || Fault::new(FaultCode::Unexpected, "an answer to no question");
+        let walk = self.custody.walk.as_mut().ok_or_else(unasked)?;
+        let questions = walk.questions.take().ok_or_else(unasked)?;
+        let asked = std::mem::take(&mut walk.asked);
+        let peer = &self.peer.as_ref().ok_or_else(unasked)?.certificate;
+        let tier = peer.body().tier.bit();
+        let attestation = Attestation::verify(&receipt, &peer.body().subject);
+        let covers = attestation.is_some_and(|said| {
+            said == Attestation::new((peer.serial(), tier), said.at_ms, &questions, &answers)
+        });
+        if !covers || answers.len() != asked.len() {
+            let text = "the answers about what is held are not signed by who gives them";
+            return Err(Fault::new(FaultCode::Signature, text));
+        }
+        // An ancestor is believed for its own tier and those above it.
+        let believed = (tier | (tier - 1)) & walk.tiers;
+        let mut changes = Vec::new();
+        for ((ask, through_row), answer) in asked.into_iter().zip(answers) {
+            match (ask.question.clone(), answer) {
+                (Question::Range { prefix, .. }, answer) => {
+                    let said = Said { prefix, ask, through_row, believed, receipt: &receipt };
+                    walk.take(said, answer);
+                }
+                (Question::Change(key), Answer::Change { held }) => {
+                    changes.push((key, held & believed));
+                }
+                (Question::Change(_), Answer::Same { .. } | Answer::Differs) => {}
+            }
+        }
+        changes.retain(|(_, held)| *held != 0);
+        if !changes.is_empty() {
+            walk.marked += changes.len() as u64;
+            self.mark_reached(changes, Some(receipt));
+        }
+        self.go_on_walking();
+        Ok(())
+    }
+
+    fn on_unsettled(&mut self, asks: Vec<Ask>, through_row: i64) {
+        let fruitless = self.custody.fruitless.take();
+        let Some(walk) = self.custody.walk.as_mut() else { return };
+        walk.busy = false;
+        let questions = || asks.iter().map(|ask| ask.question.clone()).collect::<Vec<_>>();
+        if walk.first.is_none() {
+            let first = questions();
+            // Nothing has changed here, and no news has come, since these were asked in vain.
+            let in_vain = fruitless.as_ref() == Some(&first);
+            walk.first = Some(first);
+            if in_vain {
+                self.end_walk();
+                return;
+            }
+        }
+        walk.to_ask.extend(asks.into_iter().map(|ask| (ask, through_row)));
+        self.go_on_walking();
+    }
+
+    fn on_range_marked(&mut self, marked: u64, rest: Option<Vec<u8>>) {
+        let Some(walk) = self.custody.walk.as_mut() else { return };
+        walk.busy = false;
+        walk.marked += marked;
+        match rest {
+            Some(after) => {
+                if let Some(mark) = walk.marks.front_mut() {
+                    mark.after = after;
+                    if marked > 0 {
+                        mark.receipt = None;
+                    }
+                }
+            }
+            None => drop(walk.marks.pop_front()),
+        }
+        self.go_on_walking();
+    }
+
+    /// The next step: mark what is known, else ask what is left to ask, else look for more.
+    fn go_on_walking(&mut self) {
+        let Some(walk) = self.custody.walk.as_mut() else { return };
+        if walk.busy || walk.questions.is_some() {
+            return;
+        }
+        if let Some(mark) = walk.marks.front() {
+            let request = Request::Mark(mark.clone());
+            walk.busy = true;
+            self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
+            return;
+        }
+        if !walk.to_ask.is_empty() {
+            let count = walk.to_ask.len().min(limits::HELD_QUESTIONS);
+            walk.asked = walk.to_ask.drain(..count).collect();
+            let list = walk.asked.iter().map(|(ask, _)| ask.question.clone()).collect();
+            let questions = Questions { tiers: walk.tiers, list: Bounded(list) };
+            walk.questions = Some(questions.clone());
+            self.send(&Message::AskHeld(questions));
+            return;
+        }
+        if !walk.to_enter.is_empty() {
+            let count = walk.to_enter.len().min(PARTS_TOGETHER);
+            let within = Within::Parts(walk.to_enter.drain(..count).collect());
+            let request = Request::Unsettled { within, tiers: walk.tiers };
+            walk.busy = true;
+            self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
+            return;
+        }
+        self.end_walk();
+    }
+
+    fn end_walk(&mut self) {
+        if let Some(walk) = self.custody.walk.take() {
+            self.custody.fruitless = walk.first.filter(|_| walk.marked == 0);
+        }
+    }
+
+    /// The peer tells unasked who holds changes; only an ancestor is believed, for its tier and
+    /// those above.
     pub(super) fn on_held(&mut self, mut held: Vec<(SetKey, u8)>) {
         if self.open_peer().relation != Relation::Ancestor {
             return;
@@ -107,21 +312,24 @@ impl Session {
         }
         held.retain(|(_, tiers)| *tiers != 0);
         self.mark_reached(held, None);
-        if std::mem::take(&mut self.custody.asking)
-            && let Some(after) = self.custody.rest.take()
-        {
-            self.ask_waiting(after);
+    }
+
+    /// The peer says that tiers above hold more than can be told one by one.
+    pub(super) fn on_ask_again(&mut self) {
+        if self.open_peer().relation == Relation::Ancestor {
+            self.custody.told = true;
         }
     }
 
     /// A tier above has taken changes; a descendant is told of those it may see.
-    pub(super) fn note_news(&mut self, news: &[(SetKey, u8)]) {
+    pub(super) fn note_news(&mut self, news: &News) {
         let Some(peer) = self.peer.as_ref().filter(|peer| peer.relation == Relation::Descendant)
         else {
             return;
         };
         let inside = |(key, _): &&(SetKey, u8)| peer.scope.allows(&key.to_bytes());
-        self.custody.to_tell.extend(news.iter().filter(inside).cloned());
+        self.custody.to_tell.add(news.changes.iter().filter(inside).cloned());
+        self.custody.to_tell.more |= news.more;
     }
 
     /// Tells the news, after changes that were read before the store knew of it: told before them,
@@ -130,13 +338,76 @@ impl Session {
         if self.outgoing.has_unsent() {
             return;
         }
-        for part in std::mem::take(&mut self.custody.to_tell).chunks(limits::HELD_KEYS) {
-            self.send(&Message::Held(Bounded(part.to_vec())));
+        let news = std::mem::take(&mut self.custody.to_tell);
+        if !news.changes.is_empty() {
+            self.send(&Message::Held(Bounded(news.changes)));
+        }
+        if news.more && !std::mem::replace(&mut self.custody.asked_to_ask, true) {
+            self.send(&Message::AskAgain);
         }
     }
 
-    fn ask_waiting(&mut self, after: i64) {
-        self.custody.asking = true;
-        self.store(Of::Custody(Purpose::Waiting), StoreRequest::Waiting { after });
+    fn tell_the_hub(&mut self, news: News) {
+        if !news.is_empty() {
+            self.effects.push(Effect::News(news));
+        }
+    }
+}
+
+/// What an answer is about.
+struct Said<'a> {
+    prefix: KeyPrefix,
+    ask: Ask,
+    through_row: i64,
+    believed: u8,
+    receipt: &'a [u8],
+}
+
+impl Walk {
+    fn take(&mut self, said: Said<'_>, answer: Answer) {
+        match answer {
+            Answer::Differs => {
+                let tiers = said.ask.tiers();
+                self.to_enter.push_back((said.prefix, tiers));
+            }
+            Answer::Same { held, open } => {
+                self.mark(&said, held & said.believed & said.ask.tiers(), Vec::new());
+                for open in open.0 {
+                    self.take_open(&said, open);
+                }
+            }
+            Answer::Change { .. } => {}
+        }
+    }
+
+    /// A tier holds a part, or nothing. To find out which part is worth it when it is at least
+    /// half of what is not known here: so a library on its way up costs a few walks, not many.
+    fn take_open(&mut self, said: &Said<'_>, open: Open) {
+        let Open { tier, waiting, .. } = open;
+        let mine = said.ask.waiting_for(tier);
+        if tier & said.believed == 0 || mine <= waiting {
+            return;
+        }
+        if open.is_complete() {
+            self.mark(said, tier, open.ids.0);
+        } else if self.thorough || waiting <= mine / 2 {
+            match self.to_enter.back_mut() {
+                Some((prefix, tiers)) if *prefix == said.prefix => *tiers |= tier,
+                _ => self.to_enter.push_back((said.prefix.clone(), tier)),
+            }
+        }
+    }
+
+    fn mark(&mut self, said: &Said<'_>, tiers: u8, except: Vec<crate::id::ChangeId>) {
+        if tiers != 0 {
+            self.marks.push_back(Mark {
+                prefix: said.prefix.clone(),
+                tiers,
+                through_row: said.through_row,
+                except,
+                after: Vec::new(),
+                receipt: Some(said.receipt.to_vec()),
+            });
+        }
     }
 }

@@ -5,13 +5,12 @@ use super::{
     StoreRequest,
 };
 use crate::id::ChangeId;
-use crate::key::KeyPrefix;
 use crate::limits;
 use crate::receipt::Receipt;
 use crate::sync::{Carried, Fate};
-use crate::wire::{self, Bounded, CertificateBytes, Node};
+use crate::wire::{self, Bounded, CertificateBytes};
 
-/// State of receiving, and answers being gathered.
+/// State of receiving.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     announced: u64,
@@ -20,8 +19,6 @@ pub(super) struct Incoming {
     unacknowledged: usize,
     /// Changes in batches that the store has not made durable yet.
     in_store: u64,
-    pub(super) answer: Vec<(KeyPrefix, Node)>,
-    pub(super) answer_bytes: usize,
 }
 
 impl Incoming {
@@ -64,8 +61,9 @@ impl Session {
             }
         };
         let (from, scope) = (peer.certificate.serial(), peer.accepts.clone());
+        let at_ms = self.wall_ms();
         let purpose = Purpose::Ingest { batch, changes: changes.len() as u64 };
-        self.store(purpose, StoreRequest::Ingest { from, scope, changes, sender_tiers });
+        self.store(purpose, StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms });
         Ok(())
     }
 
@@ -86,6 +84,7 @@ impl Session {
         for (at, (id, fate)) in (0_u32..).zip(fates) {
             match fate {
                 Fate::Accepted | Fate::Known => held.push(id),
+                Fate::Postponed { .. } => {}
                 Fate::Refused { reason } => {
                     self.compare.dispute(id);
                     refused.push((at, wire::bounded_text(&reason)));
@@ -105,7 +104,9 @@ impl Session {
             let holder = self.identity.certificate.serial();
             Receipt::new(holder, self.wall_ms(), held.iter()).sign(&self.identity.key)
         };
-        self.send(&Message::Ack { batch, refused: fit(refused), receipt: Bounded(receipt) });
+        let (postponed, until) = (Bounded(Vec::new()), Bounded(Vec::new()));
+        let (refused, receipt) = (fit(refused), Bounded(receipt));
+        self.send(&Message::Ack { batch, refused, postponed, until, receipt });
     }
 
     pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) {

@@ -10,7 +10,7 @@ use super::{
     Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply, StoreRequest,
 };
 use crate::id::Serial;
-use crate::key::SetKey;
+use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
 use crate::receipt::Receipt;
 use crate::sync::{Carried, Selection, Stored};
@@ -81,7 +81,7 @@ impl Outgoing {
             Selection::Prefix { prefix, .. }
             | Selection::Ids { prefix, .. }
             | Selection::Shorts { prefix, .. } => prefix.of_category().0,
-            Selection::Rows { .. } => 0,
+            Selection::Rows { .. } | Selection::Live { .. } => 0,
         };
         self.next_job += 1;
         self.queued += count;
@@ -120,9 +120,9 @@ impl Outgoing {
 
 impl Session {
     /// The dialler asks for changes.
-    pub(super) fn on_want(&mut self, number: u64, items: Vec<Wanted>) -> Outcome {
-        for item in &items {
-            self.check_scope(&item.prefix)?;
+    pub(super) fn on_want(&mut self, number: u64, items: Vec<(KeyPrefix, Wanted)>) -> Outcome {
+        for (prefix, _) in &items {
+            self.check_scope(prefix)?;
         }
         if items.is_empty() || self.outgoing.wants.contains_key(&number) {
             return Err(Fault::new(FaultCode::Unexpected, "an empty or repeated request"));
@@ -130,13 +130,16 @@ impl Session {
         if self.outgoing.jobs.len() + items.len() > limits::WANTED {
             return Err(Fault::new(FaultCode::Flow, "more is asked for than can be remembered"));
         }
-        for Wanted { prefix, ids } in items {
-            let (selection, count) = match ids {
-                Some(ids) => {
-                    let count = ids.0.len() as u64;
-                    (Selection::Ids { prefix, ids: ids.0 }, count)
+        let key = self.answering.short_key(&self.channel);
+        for (prefix, wanted) in items {
+            let (selection, count) = match wanted {
+                Wanted::Shorts(list) => {
+                    let count = list.0.len() as u64;
+                    let mut shorts: Vec<u64> = list.0.into_iter().map(u64::from_le_bytes).collect();
+                    shorts.sort_unstable();
+                    (Selection::Shorts { prefix, key, shorts }, count)
                 }
-                None => (Selection::Prefix { prefix, after: Vec::new() }, 0),
+                Wanted::All => (Selection::Prefix { prefix, after: Vec::new() }, 0),
             };
             self.outgoing.queue(selection, count, Some(number));
         }
@@ -171,7 +174,7 @@ impl Session {
             },
         };
         self.outgoing.reading = true;
-        self.store(Purpose::Read(reading), StoreRequest::Read { selection });
+        self.store(Purpose::Read(reading), StoreRequest::Read { selection, bytes: limits::BATCH_BYTES });
     }
 
     pub(super) fn on_read(&mut self, reading: Reading, reply: StoreReply) {

@@ -1,8 +1,8 @@
 //! What goes into a session and comes out of it: identity, channel, effects, figures.
 
 use crate::certificate::Certificate;
+use crate::custody::News;
 use crate::id::{PublicKey, Serial};
-use crate::key::SetKey;
 use crate::renewal::Renewal;
 use crate::scope::Scope;
 use crate::signing::SigningKey;
@@ -114,7 +114,7 @@ pub enum Effect {
     /// The issuer gave this node a new chain.
     Issued(Vec<Vec<u8>>),
     /// A tier above holds changes that it was not known to hold.
-    News(Vec<(SetKey, u8)>),
+    News(News),
     /// Something a person should be able to find in the log.
     Notice(String),
     /// Close the connection.

@@ -194,7 +194,7 @@ pub async fn greet(scene: &Scene, found: &mut Found) {
     line.say(&Message::Hello(hello)).await;
     ended(&mut line, "speaks another version", FaultCode::Version, found).await;
     let mut line = thief.dial(scene.town).await;
-    line.say(&Message::Root { digest: [0; 32] }).await;
+    line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
     ended(&mut line, "asks before greeting", FaultCode::Unexpected, found).await;
     let mut line = thief.dial(scene.town).await;
     line.send(&wire::encode_batch(1, &[])).await;

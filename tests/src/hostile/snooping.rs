@@ -5,7 +5,7 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::region::Region;
-use cunlian_protocol::wire::{Bounded, FaultCode, Frame, Message, Wanted};
+use cunlian_protocol::wire::{Ask, FaultCode, Frame, Message, Prefixed, Wanted};
 
 use super::Line;
 use super::attempt::{Closed, Found};
@@ -19,10 +19,9 @@ pub async fn read_own(scene: &Scene) -> Line {
     let own_region = Region::subtree(scene.own);
     let sensitive =
         (1..=2).flat_map(|part| (0..8).map(move |class| Category::library(class, part)));
-    let items = sensitive
-        .map(|category| Wanted { prefix: KeyPrefix::region(category, &own_region), ids: None })
-        .collect();
-    line.say(&Message::Want { number: 1, items: Bounded(items) }).await;
+    let items =
+        sensitive.map(|category| (KeyPrefix::region(category, &own_region), Wanted::All)).collect();
+    line.say(&Message::Want { number: 1, items: Prefixed(items) }).await;
     while line.hear().await.unwrap() != Frame::Message(Message::Delivered { number: 1 }) {}
     line
 }
@@ -54,8 +53,9 @@ pub fn ranges_of_others(scene: &Scene) -> Vec<(&'static str, KeyPrefix)> {
 pub async fn ask_for_others(scene: &Scene, secrets: &[String], found: &mut Found) {
     for (name, prefix) in ranges_of_others(scene) {
         let questions = [
-            Message::Query(Bounded(vec![(prefix.clone(), true)])),
-            Message::Query(Bounded(vec![(prefix.clone(), false)])),
+            Message::Query(Prefixed(vec![(prefix.clone(), Ask::Shorts)])),
+            Message::Query(Prefixed(vec![(prefix.clone(), Ask::Frontier)])),
+            Message::Query(Prefixed(vec![(prefix.clone(), Ask::Symbols { from: 0, to: 64 })])),
             want(prefix.clone()),
         ];
         for question in questions {
@@ -71,7 +71,7 @@ pub async fn ask_for_others(scene: &Scene, secrets: &[String], found: &mut Found
 
 /// A demand for everything under a prefix.
 pub fn want(prefix: KeyPrefix) -> Message {
-    Message::Want { number: 1, items: Bounded(vec![Wanted { prefix, ids: None }]) }
+    Message::Want { number: 1, items: Prefixed(vec![(prefix, Wanted::All)]) }
 }
 
 /// None of the secrets is among what was heard, batches unpacked.

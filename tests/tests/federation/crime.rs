@@ -73,7 +73,7 @@ async fn ask_for_others(scene: &Scene, other: &Node, found: &mut Found) {
 /// those of his scope, and the town does not say who holds what is not his.
 async fn listen_to_pushes(scene: &Scene, town: &Node, own: &Node, other: &Node) {
     let mut line = scene.thief.enter(scene.town).await;
-    line.say(&Message::Root { digest: [0; 32] }).await;
+    line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
     let tops = line.until(tops).await;
     let scope = read_scope(&scene.certificate);
     assert!(tops.items.0.len() > 3);
