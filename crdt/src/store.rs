@@ -38,6 +38,7 @@ mod backup;
 mod checking;
 mod commit;
 mod counts;
+mod custody;
 mod effect;
 mod erasure;
 mod health;

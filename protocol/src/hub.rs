@@ -11,8 +11,8 @@ use rand_core::Rng;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
+use crate::custody::News;
 use crate::id::{PublicKey, Serial};
-use crate::key::SetKey;
 use crate::limits;
 use crate::renewal::Renewal;
 use crate::session::{self, Channel, Identity, Role, Session};
@@ -495,7 +495,7 @@ impl Hub {
         session.and_then(Session::peer).map(|peer| peer.body().subject)
     }
 
-    fn spread(&mut self, now_ms: i64, news: &[(SetKey, u8)], effects: &mut Vec<Effect>) {
+    fn spread(&mut self, now_ms: i64, news: &News, effects: &mut Vec<Effect>) {
         self.each(now_ms, effects, |session| session.handle_news(now_ms, news));
     }
 

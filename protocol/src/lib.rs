@@ -18,6 +18,7 @@ pub mod blob;
 pub mod category;
 pub mod certificate;
 pub mod change;
+pub mod custody;
 pub mod enrolment;
 mod hexadecimal;
 pub mod hub;

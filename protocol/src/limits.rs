@@ -39,10 +39,18 @@ pub const BATCH_CHANGES: usize = 2_000;
 /// Raw bytes of changes sent to a peer and not acknowledged.
 pub const IN_FLIGHT_BYTES: usize = 8 << 20;
 /// Most unacknowledged batches of one peer.
-pub const IN_FLIGHT_BATCHES: usize = 4;
+pub const IN_FLIGHT_BATCHES: usize = 16;
 /// Most ids in one list.
 pub const LIST_IDS: usize = 16_000;
-/// Most changes in one question about who holds them.
+/// Most things asked at once about who holds them.
+pub const HELD_QUESTIONS: usize = 2_000;
+/// Most changes named as missing further up, of one range and one tier.
+pub const HELD_IDS: usize = 64;
+/// Most of them in one answer to all that is asked at once.
+pub const ANSWER_IDS: usize = 4_000;
+/// Most changes whose arrival further up is told one by one; of more a node has to ask.
+pub const NEWS_KEYS: usize = 256;
+/// Most changes in one piece of news about who holds them.
 pub const HELD_KEYS: usize = 4_000;
 /// Most prefixes in one query.
 pub const QUERY_PREFIXES: usize = 2_000;
@@ -96,6 +104,9 @@ const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);
 const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
 const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");
+const _: () = assert!(NEWS_KEYS <= HELD_KEYS);
+const _: () = assert!(HELD_QUESTIONS * 160 < FRAME_BYTES, "questions must fit a frame");
+const _: () = assert!(HELD_QUESTIONS * 128 + ANSWER_IDS * 32 < FRAME_BYTES, "answers too");
 const _: () = assert!(PAGE_SUMMARIES * 130 < FRAME_BYTES, "a page must fit a frame");
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);

@@ -45,6 +45,15 @@ impl Ancestors {
         allowed.fold(0, |bits, (bit, _)| bits | bit)
     }
 
+    /// Bits of those that may read parts of what lies under this prefix, and not all of it.
+    pub(super) fn inside(&self, prefix: &KeyPrefix) -> u8 {
+        let in_parts = self.0.iter().filter(|(_, scope)| {
+            let tops = scope.tops([prefix.of_category()]);
+            tops.iter().any(|top| top != prefix && prefix.contains(top.as_bytes()))
+        });
+        in_parts.fold(0, |bits, (bit, _)| bits | bit) & !self.covering(prefix.as_bytes())
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         postcard::to_allocvec(&self.0).expect("bits and scopes are encodable")
     }
@@ -237,23 +246,6 @@ pub(super) fn waiting(connection: &Connection, after: i64) -> rusqlite::Result<W
     }
     let rest = (waiting.len() == limit).then_some(last);
     Ok((waiting, rest))
-}
-
-/// Which tiers hold each change that is here.
-pub(super) fn held(
-    connection: &Connection,
-    ancestors: &Ancestors,
-    keys: Vec<SetKey>,
-    own: u8,
-) -> rusqlite::Result<Vec<(SetKey, u8)>> {
-    let mut held = Vec::with_capacity(keys.len());
-    for key in keys {
-        if let Some(row) = row_of(connection, &key)? {
-            let above = ancestors.covering(&key.to_bytes()) & !awaited(connection, row)?;
-            held.push((key, own | above));
-        }
-    }
-    Ok(held)
 }
 
 /// How far one document has got.

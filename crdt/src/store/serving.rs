@@ -4,7 +4,9 @@ use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use super::checking::Sender;
 use super::line::{self, Presented};
-use super::{Fault, Inner, ingest, outbox, permission, reading, reconcile, selection, summary};
+use super::{
+    Fault, Inner, custody, ingest, outbox, permission, reading, reconcile, selection, summary,
+};
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
     let ancestors = &inner.shared.ancestors;
@@ -22,20 +24,22 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             Ok(StoreReply::Against { mine, alone })
         }),
         StoreRequest::Shorts { prefix, key } => inner.readers.with(|connection| {
-            Ok(StoreReply::Shorts(selection::each_short(connection, &prefix, &key)?))
+            Ok(StoreReply::Shorts(reconcile::shorts(connection, &prefix, &key)?))
         }),
-        StoreRequest::Children { prefix } => inner
-            .readers
-            .with(|connection| Ok(StoreReply::Children(summary::children(connection, &prefix)?))),
+        StoreRequest::Children { prefix } => inner.readers.with(|connection| {
+            let summary = summary::of_prefix(connection, &prefix)?;
+            Ok(StoreReply::Children(summary::children(connection, &prefix, &summary)?))
+        }),
         StoreRequest::Ids { prefix } => {
             inner.readers.with(|connection| Ok(StoreReply::Ids(reading::ids(connection, &prefix)?)))
         }
-        StoreRequest::Read { selection } => inner.readers.with(|connection| {
-            let (changes, rest, through_row) = selection::select(connection, selection, ancestors)?;
+        StoreRequest::Read { selection, bytes } => inner.readers.with(|connection| {
+            let (changes, rest, through_row) =
+                selection::select(connection, selection, bytes, ancestors)?;
             Ok(StoreReply::Read { changes, rest, through_row })
         }),
-        StoreRequest::Ingest { from, scope, changes, sender_tiers } => {
-            let sender = Sender { serial: from, scope, tiers: sender_tiers };
+        StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms } => {
+            let sender = Sender { serial: from, scope, tiers: sender_tiers, at_ms };
             let fates = ingest::ingest(inner, &sender, changes)?;
             Ok(StoreReply::Ingested { fates })
         }
@@ -61,9 +65,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let (waiting, rest) = outbox::waiting(connection, after)?;
             Ok(StoreReply::Waiting { waiting, rest })
         }),
-        StoreRequest::Held { keys, own } => inner.readers.with(|connection| {
-            Ok(StoreReply::Held(outbox::held(connection, ancestors, keys, own)?))
-        }),
+        StoreRequest::Custody(request) => Ok(StoreReply::Custody(custody::serve(inner, request)?)),
         StoreRequest::MarkReached { reached, receipt } => inner.writer.submit(move |batch| {
             let news = outbox::mark_all_reached(batch, &reached, receipt.as_deref())?;
             Ok(StoreReply::MarkReached { news })

@@ -91,7 +91,7 @@ impl Refusals {
             | StoreReply::Read { .. }
             | StoreReply::Admit(_)
             | StoreReply::Waiting { .. }
-            | StoreReply::Held(_)
+            | StoreReply::Custody(_)
             | StoreReply::MarkReached { .. }
             | StoreReply::MarkRefused => {}
         }
@@ -101,7 +101,7 @@ impl Refusals {
         let mut by_reason: BTreeMap<&str, Vec<&ChangeId>> = BTreeMap::new();
         for (id, fate) in fates {
             match fate {
-                Fate::Refused { reason } => by_reason.entry(reason).or_default().push(id),
+                Fate::Refused { reason } | Fate::Postponed { reason } => by_reason.entry(reason).or_default().push(id),
                 Fate::Accepted | Fate::Known => {}
             }
         }

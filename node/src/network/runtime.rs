@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::custody;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
@@ -395,7 +396,8 @@ impl Driver {
     }
 }
 
-fn changes_store(request: &StoreRequest) -> bool {
+/// Whether a request is for the queue of those that change the store.
+pub fn changes_store(request: &StoreRequest) -> bool {
     match request {
         StoreRequest::Ingest { .. }
         | StoreRequest::Certificates { .. }
@@ -403,13 +405,16 @@ fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Successions { .. }
         | StoreRequest::Admit { .. }
         | StoreRequest::MarkReached { .. }
+        | StoreRequest::Custody(custody::Request::Mark(_))
         | StoreRequest::MarkRefused { .. } => true,
         StoreRequest::Overview { .. }
         | StoreRequest::Children { .. }
         | StoreRequest::Ids { .. }
         | StoreRequest::Read { .. }
         | StoreRequest::Waiting { .. }
-        | StoreRequest::Held { .. } => false,
+        | StoreRequest::Custody(
+            custody::Request::Unsettled { .. } | custody::Request::Answer { .. },
+        ) => false,
     }
 }
 

@@ -128,10 +128,9 @@ impl Session {
                 self.on_range_marked(marked, rest);
                 self.tell_the_hub(news);
             }
-            (
-                Purpose::Answer { questions },
-                StoreReply::Custody(Reply::Answer(answers)),
-            ) => self.answer_held(&questions, answers),
+            (Purpose::Answer { questions }, StoreReply::Custody(Reply::Answer(answers))) => {
+                self.answer_held(&questions, answers)
+            }
             (Purpose::Reached, StoreReply::MarkReached { news }) => {
                 let mut all = News::default();
                 all.add(news);
@@ -367,11 +366,14 @@ impl Walk {
     fn take(&mut self, said: Said<'_>, answer: Answer) {
         match answer {
             Answer::Differs => {
-                let tiers = said.ask.tiers();
-                self.to_enter.push_back((said.prefix, tiers));
+                self.enter(&said.prefix, said.ask.tiers());
             }
-            Answer::Same { held, open } => {
-                self.mark(&said, held & said.believed & said.ask.tiers(), Vec::new());
+            Answer::Same { held, in_parts, open } => {
+                let wanted = said.believed & said.ask.tiers();
+                self.mark(&said, held & wanted, Vec::new());
+                if in_parts & wanted != 0 {
+                    self.enter(&said.prefix, in_parts & wanted);
+                }
                 for open in open.0 {
                     self.take_open(&said, open);
                 }
@@ -391,10 +393,14 @@ impl Walk {
         if open.is_complete() {
             self.mark(said, tier, open.ids.0);
         } else if self.thorough || waiting <= mine / 2 {
-            match self.to_enter.back_mut() {
-                Some((prefix, tiers)) if *prefix == said.prefix => *tiers |= tier,
-                _ => self.to_enter.push_back((said.prefix.clone(), tier)),
-            }
+            self.enter(&said.prefix, tier);
+        }
+    }
+
+    fn enter(&mut self, prefix: &KeyPrefix, tiers: u8) {
+        match self.to_enter.back_mut() {
+            Some((last, bits)) if last == prefix => *bits |= tiers,
+            _ => self.to_enter.push_back((prefix.clone(), tiers)),
         }
     }
 
