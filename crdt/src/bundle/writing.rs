@@ -1,0 +1,215 @@
+//! Writing frames, seals and parts.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::limits;
+use cunlian_protocol::revocation::Revocation;
+use cunlian_protocol::signing::{self, Context, SigningKey};
+use cunlian_protocol::sync::Stored;
+use cunlian_protocol::wire::{self, Bounded, Message};
+
+use super::{
+    Follows, Head, KIND_HEAD, KIND_SEAL, MAGIC, SEAL_FRAME_BYTES, SEGMENT_BYTES, Seal, VERSION,
+};
+
+/// What is to be done with what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output<'a> {
+    /// What follows belongs to the part with this number.
+    Part(u32),
+    /// The next bytes of the part.
+    Bytes(&'a [u8]),
+}
+
+/// Writes one bundle.
+pub(super) struct Writer<'a> {
+    head: Head,
+    key: &'a SigningKey,
+    authority: &'a Authority,
+    /// Most bytes of a part.
+    part_bytes: u64,
+    output: &'a mut dyn FnMut(Output<'_>) -> io::Result<()>,
+    hasher: blake3::Hasher,
+    /// Bytes of this part, and those of them that no seal covers yet.
+    written: u64,
+    unsealed: usize,
+    seals: u32,
+    changes: u64,
+    pub(super) total: u64,
+    /// Bytes of the parts before.
+    before: u64,
+    batch: u64,
+    told: BTreeSet<Serial>,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins the first part.
+    pub(super) fn new(
+        head: Head,
+        key: &'a SigningKey,
+        authority: &'a Authority,
+        part_bytes: Option<u64>,
+        output: &'a mut dyn FnMut(Output<'_>) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let mut writer = Self {
+            head,
+            key,
+            authority,
+            part_bytes: part_bytes.unwrap_or(u64::MAX),
+            output,
+            hasher: blake3::Hasher::new(),
+            written: 0,
+            unsealed: 0,
+            seals: 0,
+            changes: 0,
+            total: 0,
+            before: 0,
+            batch: 0,
+            told: BTreeSet::new(),
+        };
+        writer.begin_part()?;
+        Ok(writer)
+    }
+
+    /// Writes changes as one batch, after the certificates of their authors.
+    pub(super) fn batch(&mut self, changes: Vec<Stored>) -> io::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let authors: BTreeSet<Serial> = changes.iter().map(|stored| stored.author).collect();
+        let count = changes.len() as u64;
+        let carried: Vec<_> = changes.into_iter().map(|stored| stored.carried).collect();
+        self.batch += 1;
+        let frame = wire::encode_batch(self.batch, &carried);
+        // All that goes with the batch must be in the part of the batch.
+        let mut introduced = self.introduction(&authors);
+        let together = |frames: &[Vec<u8>]| frames.iter().map(Vec::len).sum::<usize>();
+        if !self.fits(together(&introduced) + frame.len()) && self.changes > 0 {
+            self.seal(Follows::Part)?;
+            self.before += self.written;
+            self.head.part += 1;
+            self.begin_part()?;
+            introduced = self.introduction(&authors);
+        }
+        for certificates in introduced {
+            self.frame(&certificates)?;
+        }
+        self.told.extend(authors);
+        self.frame(&frame)?;
+        self.changes += count;
+        self.total += count;
+        Ok(())
+    }
+
+    /// Ends the bundle; gives its parts and bytes.
+    pub(super) fn finish(mut self) -> io::Result<(u32, u64)> {
+        self.seal(Follows::Nothing)?;
+        Ok((self.head.part, self.before + self.written))
+    }
+
+    /// Bytes of all parts so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.before + self.written
+    }
+
+    fn begin_part(&mut self) -> io::Result<()> {
+        (self.output)(Output::Part(self.head.part))?;
+        self.hasher.reset();
+        (self.written, self.unsealed, self.seals, self.changes) = (0, 0, 0, 0);
+        self.batch = 0;
+        self.told.clear();
+        self.bytes_out(&[MAGIC.as_slice(), &VERSION.to_be_bytes()].concat())?;
+        let head = postcard::to_allocvec(&self.head).expect("a head has only encodable types");
+        self.bytes_out(&frame(KIND_HEAD, &head))?;
+        self.seal(Follows::More)?;
+        self.revocations()
+    }
+
+    /// All revocations, after the certificates that it takes to check them.
+    fn revocations(&mut self) -> io::Result<()> {
+        let mut serials = BTreeSet::new();
+        for revocation in self.authority.revocations() {
+            serials.insert(revocation.body().own.serial);
+            serials.extend(revocation.body().issuer);
+        }
+        for certificates in self.introduction(&serials) {
+            self.frame(&certificates)?;
+        }
+        self.told.extend(serials);
+        let mut some: Vec<&Revocation> = Vec::new();
+        let authority = self.authority;
+        for revocation in authority.revocations() {
+            let bytes: usize = some.iter().map(|revocation| revocation.bytes().len()).sum();
+            let full = some.len() == limits::FRAME_CERTIFICATES
+                || bytes + revocation.bytes().len() > limits::FRAME_BYTES / 2;
+            if full {
+                self.frame(&revoking(&some))?;
+                some.clear();
+            }
+            some.push(revocation);
+        }
+        if some.is_empty() { Ok(()) } else { self.frame(&revoking(&some)) }
+    }
+
+    /// Frames with the certificates of these and those above them that the part does not have.
+    fn introduction(&mut self, serials: &BTreeSet<Serial>) -> Vec<Vec<u8>> {
+        let mut certificates = Vec::new();
+        for serial in serials {
+            if self.told.contains(serial) {
+                continue;
+            }
+            for certificate in self.authority.chain(serial) {
+                if self.told.insert(certificate.serial()) {
+                    certificates.push(Bounded(certificate.bytes().to_vec()));
+                }
+            }
+        }
+        let frames = certificates.chunks(limits::FRAME_CERTIFICATES);
+        frames.map(|some| wire::encode(&Message::Certificates(Bounded(some.to_vec())))).collect()
+    }
+
+    /// Writes a frame as on the wire, after a seal when there is too much without.
+    fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
+        if self.unsealed + frame.len() > SEGMENT_BYTES {
+            self.seal(Follows::More)?;
+        }
+        self.bytes_out(frame)
+    }
+
+    /// Whether so many bytes more, with the seals they take, leave the part within its bounds.
+    fn fits(&self, bytes: usize) -> bool {
+        let seals = bytes / SEGMENT_BYTES + 3;
+        let more = (bytes + seals * SEAL_FRAME_BYTES) as u64;
+        self.written.saturating_add(more) <= self.part_bytes
+    }
+
+    fn seal(&mut self, follows: Follows) -> io::Result<()> {
+        self.seals += 1;
+        let seal = Seal { number: self.seals, follows, changes: self.changes, total: self.total };
+        let sealed = seal.to_bytes(&self.hasher.finalize());
+        let signature = signing::sign(self.key, Context::Bundle, &sealed);
+        self.bytes_out(&frame(KIND_SEAL, &[sealed.as_slice(), &signature.0].concat()))?;
+        self.unsealed = 0;
+        Ok(())
+    }
+
+    fn bytes_out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        self.unsealed += bytes.len();
+        (self.output)(Output::Bytes(bytes))
+    }
+}
+
+fn revoking(some: &[&Revocation]) -> Vec<u8> {
+    let list = some.iter().map(|revocation| Bounded(revocation.bytes().to_vec()));
+    wire::encode(&Message::Revocations(Bounded(list.collect())))
+}
+
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 1).expect("heads and seals are small");
+    [length.to_be_bytes().as_slice(), &[kind], body].concat()
+}
