@@ -20,6 +20,7 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Gr
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits::BATCH_BYTES;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::scope::Scope;
@@ -103,7 +104,7 @@ fn copy(source: &Store, destination: &Store, from: Serial, first: Selection) -> 
         scope.spawn(move || {
             let mut next = Some(first);
             while let Some(selection) = next {
-                let reply = source.serve(StoreRequest::Read { selection }).expect("a read");
+                let reply = source.serve(StoreRequest::Read { selection, bytes: BATCH_BYTES }).expect("a read");
                 let StoreReply::Read { changes, rest, .. } = reply else { return };
                 if sender.send(changes).is_err() {
                     return;
@@ -123,8 +124,9 @@ fn copy(source: &Store, destination: &Store, from: Serial, first: Selection) -> 
                         let changes: Vec<_> = batch.into_iter().map(|s| s.carried).collect();
                         copied += changes.len() as u64;
                         let scope = Scope::everything();
+                        let (sender_tiers, at_ms) = (0, 0);
                         let request =
-                            StoreRequest::Ingest { from, scope, changes, sender_tiers: 0 };
+                            StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms };
                         destination.serve(request).expect("an intake");
                     }
                 })

@@ -209,7 +209,8 @@ mod tests {
     fn every_category_has_its_class() {
         for number in 0..=u16::MAX {
             let category = Category(number);
-            let class = URGENCY.iter().position(|(first, last)| (*first..=*last).contains(&category));
+            let class =
+                URGENCY.iter().position(|(first, last)| (*first..=*last).contains(&category));
             assert_eq!(class, Some(category.urgency()), "{category}");
         }
     }

@@ -40,6 +40,8 @@ pub const BATCH_CHANGES: usize = 2_000;
 pub const IN_FLIGHT_BYTES: usize = 8 << 20;
 /// Most unacknowledged batches of one peer.
 pub const IN_FLIGHT_BATCHES: usize = 16;
+/// Raw bytes of changes of one peer that wait for the store; beyond it the peer is not read.
+pub const UNPROCESSED_BYTES: usize = 2 << 20;
 /// Most ids in one list.
 pub const LIST_IDS: usize = 16_000;
 /// Most things asked at once about who holds them.

@@ -38,7 +38,9 @@ mod compare;
 mod custody;
 mod greeting;
 mod incoming;
+mod live;
 mod outgoing;
+mod pace;
 mod renewing;
 mod revoking;
 mod surface;
@@ -56,6 +58,8 @@ const ANSWER_MS: i64 = 30_000;
 const COMPARE_AGAIN_MS: i64 = 60_000;
 /// Frames given to the runtime and not yet written; beyond it a peer does not read.
 const UNSENT_BYTES: usize = 4 * limits::IN_FLIGHT_BYTES;
+/// With so many of them a listener reads no more questions.
+const UNREAD_BYTES: usize = 2 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -77,7 +81,7 @@ enum Purpose {
     /// Changes to send.
     Read(outgoing::Reading),
     /// A batch of the peer.
-    Ingest { batch: u64, changes: u64 },
+    Ingest { batch: u64, changes: u64, bytes: usize },
     /// Custody.
     Custody(custody::Purpose),
     /// May the child come in?
@@ -168,6 +172,9 @@ impl Session {
                 frames_in: 0,
                 renewing: false,
                 clock_offset_ms: 0,
+                in_store_bytes: 0,
+                send_rate: 0,
+                postponed: None,
             },
             effects: Vec::new(),
         }
@@ -297,9 +304,15 @@ impl Session {
         (self.phase != Phase::Closed).then_some(deadline)
     }
 
-    /// Whether the runtime should read more frames now; otherwise the store is behind.
+    /// Whether the runtime should read more frames now; otherwise the store is behind, or the peer
+    /// does not read the answers to what it asks. Only a listener waits for the latter: if both
+    /// did, both would wait for ever.
     pub fn wants_frames(&self) -> bool {
-        self.phase != Phase::Closed && self.requests.len() < limits::SESSION_REQUESTS
+        let unread = !self.is_dialler() && self.unsent_bytes > UNREAD_BYTES;
+        self.phase != Phase::Closed
+            && self.requests.len() < limits::SESSION_REQUESTS
+            && self.incoming.has_room()
+            && !unread
     }
 
     /// The peer's certificate, once it has said hello.
@@ -317,6 +330,9 @@ impl Session {
         let mut report = self.figures.clone();
         report.to_send = self.outgoing.unacknowledged();
         report.to_receive = self.incoming.expected();
+        report.in_store_bytes = self.incoming.in_store_bytes() as u64;
+        report.send_rate = self.outgoing.rate();
+        report.postponed = self.outgoing.held().map(str::to_owned);
         report.synced = self.is_quiet() && self.compare.agreed();
         report
     }
@@ -415,8 +431,8 @@ impl Session {
             (_, Message::Announce { changes, .. }) => self.incoming.announced(changes),
             (_, Message::Certificates(list)) => self.on_certificates(list.0),
             (_, Message::Revocations(list)) => self.on_revocations(list.0),
-            (_, Message::Ack { batch, refused, receipt, .. }) => {
-                return self.on_ack(batch, refused.0, receipt.0);
+            (_, Message::Ack { batch, refused, postponed, until, receipt }) => {
+                return self.on_ack(batch, refused.0, (postponed.0, &until.0), receipt.0);
             }
             (_, Message::Held(held)) => self.on_held(held.0),
             (_, Message::KnownRevocations(known)) => self.on_known_revocations(&known.0),
@@ -433,7 +449,9 @@ impl Session {
             Purpose::Compare(purpose) => self.on_compared(purpose, reply),
             Purpose::Answer(purpose) => self.on_answer_found(purpose, reply),
             Purpose::Read(reading) => self.on_read(reading, reply),
-            Purpose::Ingest { batch, changes } => self.on_ingested(batch, changes, reply),
+            Purpose::Ingest { batch, changes, bytes } => {
+                self.on_ingested(batch, (changes, bytes), reply);
+            }
             Purpose::Custody(purpose) => self.on_custody(purpose, reply),
             Purpose::Admit => return self.on_admitted(&reply),
             Purpose::Handover => self.on_handover(reply),

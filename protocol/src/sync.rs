@@ -4,6 +4,7 @@
 //! requests. The store in `cunlian-crdt` carries them out; a simulator may carry them out too.
 //! Rows number the changes of one store in the order they were made durable, from 1.
 
+use crate::blob::{BlobReply, BlobRequest};
 use crate::category::URGENCY;
 use crate::certificate::Tier;
 use crate::id::{ChangeId, PublicKey, Serial};
@@ -241,6 +242,8 @@ pub enum StoreRequest {
         /// Changes and why.
         refused: Vec<(SetKey, String)>,
     },
+    /// About blobs.
+    Blob(BlobRequest),
 }
 
 /// What the store answers; each variant to the request of the same name.
@@ -314,6 +317,8 @@ pub enum StoreReply {
         /// Changes and the tiers that were not known before to hold them.
         news: Vec<(SetKey, u8)>,
     },
+    /// About blobs.
+    Blob(BlobReply),
     /// Noted.
     MarkRefused,
 }

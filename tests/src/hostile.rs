@@ -234,7 +234,9 @@ impl Line {
             let receipt = Receipt::new(self.who.serial(), clock::now_ms(), ids.iter());
             let receipt = Bounded(receipt.sign(&self.who.key));
             let refused = Bounded(Vec::new());
-            self.say(&Message::Ack { batch: *batch, refused, receipt }).await;
+            let (postponed, until) = (Bounded(Vec::new()), Bounded(Vec::new()));
+            let batch = *batch;
+            self.say(&Message::Ack { batch, refused, postponed, until, receipt }).await;
         }
         frame
     }

@@ -12,6 +12,7 @@ use cunlian_protocol::certificate::{Grant, Tier};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::key::SetKey;
+use cunlian_protocol::limits;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::scope::Scope;
@@ -95,7 +96,7 @@ fn keys(store: &Store) -> Vec<SetKey> {
     let mut next = Some(Selection::Prefix { prefix, after: Vec::new() });
     let mut keys = Vec::new();
     while let Some(selection) = next.take() {
-        let reply = store.serve(StoreRequest::Read { selection });
+        let reply = store.serve(StoreRequest::Read { selection, bytes: limits::BATCH_BYTES });
         if let Ok(StoreReply::Read { changes, rest, .. }) = reply {
             keys.extend(changes.into_iter().map(|stored| stored.key));
             next = rest;

@@ -113,8 +113,8 @@ impl Node {
 
     /// Takes in changes in this order.
     fn take(&self, from: Serial, changes: Vec<Carried>) {
-        let request =
-            StoreRequest::Ingest { from, scope: Scope::everything(), changes, sender_tiers: 0 };
+        let scope = Scope::everything();
+        let request = StoreRequest::Ingest { from, scope, changes, sender_tiers: 0, at_ms: 0 };
         let StoreReply::Ingested { fates } = self.store.serve(request).unwrap() else {
             panic!("an ingest is answered by fates")
         };

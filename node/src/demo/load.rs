@@ -16,6 +16,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
 use cunlian_protocol::region::{Depth, Region};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
@@ -201,7 +202,7 @@ fn carry(village: &AddressCode, from: &Desk, to: &Desk) -> Result<(), Failure> {
         let prefix = KeyPrefix::region(category, &region);
         let mut next = Some(Selection::Prefix { prefix, after: Vec::new() });
         while let Some(selection) = next.take() {
-            let reply = from.store.serve(StoreRequest::Read { selection })?;
+            let reply = from.store.serve(StoreRequest::Read { selection, bytes: limits::BATCH_BYTES })?;
             let StoreReply::Read { changes, rest, .. } = reply else { break };
             next = rest;
             let changes: Vec<Carried> = changes
@@ -209,7 +210,13 @@ fn carry(village: &AddressCode, from: &Desk, to: &Desk) -> Result<(), Failure> {
                 .map(|stored| Carried { reached: 0, ..stored.carried })
                 .collect();
             let (from, scope): (Serial, Scope) = (from.node.serial, Scope::everything());
-            to.store.serve(StoreRequest::Ingest { from, scope, changes, sender_tiers: 0 })?;
+            to.store.serve(StoreRequest::Ingest {
+                from,
+                scope,
+                changes,
+                sender_tiers: 0,
+                at_ms: 0,
+            })?;
         }
     }
     Ok(())

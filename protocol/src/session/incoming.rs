@@ -17,8 +17,9 @@ pub(super) struct Incoming {
     came: u64,
     last_batch: u64,
     unacknowledged: usize,
-    /// Changes in batches that the store has not made durable yet.
+    /// Changes in batches that the store has not made durable yet, and their bytes.
     in_store: u64,
+    in_store_bytes: usize,
 }
 
 impl Incoming {
@@ -29,6 +30,16 @@ impl Incoming {
     /// Nothing more is on its way than what the store is working on.
     pub(super) fn all_delivered(&mut self) {
         self.announced = self.came + self.in_store;
+    }
+
+    /// Whether more of the peer may be read; otherwise the store is behind.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_store_bytes < limits::UNPROCESSED_BYTES
+    }
+
+    /// Bytes of changes that are held in memory until the store has made them durable.
+    pub(super) fn in_store_bytes(&self) -> usize {
+        self.in_store_bytes
     }
 
     /// Changes announced or received and not yet durable here.
@@ -50,6 +61,8 @@ impl Session {
         self.incoming.last_batch = batch;
         self.incoming.unacknowledged += 1;
         self.incoming.in_store += changes.len() as u64;
+        let bytes = wire::raw_bytes(&changes);
+        self.incoming.in_store_bytes += bytes;
         let peer = self.open_peer();
         let sender_tiers = match peer.relation {
             Relation::Ancestor => peer.certificate.body().tier.bit(),
@@ -62,18 +75,24 @@ impl Session {
         };
         let (from, scope) = (peer.certificate.serial(), peer.accepts.clone());
         let at_ms = self.wall_ms();
-        let purpose = Purpose::Ingest { batch, changes: changes.len() as u64 };
+        let purpose = Purpose::Ingest { batch, changes: changes.len() as u64, bytes };
         self.store(purpose, StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms });
         Ok(())
     }
 
-    pub(super) fn on_ingested(&mut self, batch: u64, changes: u64, reply: StoreReply) {
+    pub(super) fn on_ingested(
+        &mut self,
+        batch: u64,
+        (changes, bytes): (u64, usize),
+        reply: StoreReply,
+    ) {
         let StoreReply::Ingested { fates } = reply else {
             unreachable!("the store answered a batch with {reply:?}");
         };
         self.incoming.unacknowledged -= 1;
         self.incoming.came += changes;
         self.incoming.in_store -= changes;
+        self.incoming.in_store_bytes -= bytes;
         if self.incoming.came >= self.incoming.announced {
             self.incoming.came = 0;
             self.incoming.announced = 0;
@@ -81,10 +100,14 @@ impl Session {
         let mut held: Vec<ChangeId> = Vec::with_capacity(fates.len());
         let mut refused = Vec::new();
         let mut first_reason = None;
+        let (mut postponed, mut until) = (Vec::new(), String::new());
         for (at, (id, fate)) in (0_u32..).zip(fates) {
             match fate {
                 Fate::Accepted | Fate::Known => held.push(id),
-                Fate::Postponed { .. } => {}
+                Fate::Postponed { reason } => {
+                    postponed.push(at);
+                    until = reason;
+                }
                 Fate::Refused { reason } => {
                     self.compare.dispute(id);
                     refused.push((at, wire::bounded_text(&reason)));
@@ -98,13 +121,17 @@ impl Session {
             let text = format!("{} changes refused, the first because: {reason}", refused.len());
             self.effects.push(Effect::Notice(text));
         }
+        if !postponed.is_empty() {
+            let text = format!("{} changes postponed: {until}", postponed.len());
+            self.effects.push(Effect::Notice(text));
+        }
         let receipt = if held.is_empty() {
             Vec::new()
         } else {
             let holder = self.identity.certificate.serial();
             Receipt::new(holder, self.wall_ms(), held.iter()).sign(&self.identity.key)
         };
-        let (postponed, until) = (Bounded(Vec::new()), Bounded(Vec::new()));
+        let (postponed, until) = (Bounded(postponed), wire::bounded_text(&until));
         let (refused, receipt) = (fit(refused), Bounded(receipt));
         self.send(&Message::Ack { batch, refused, postponed, until, receipt });
     }

@@ -1,14 +1,21 @@
 //! Changes on their way to the peer: what to send next, how much may be under way.
 //!
 //! Jobs are served in the order of their category, which is the order of urgency; changes that
-//! became durable after the comparison began ("live") pass before them, so that an alert raised
-//! during a first copy does not wait for it.
+//! became durable after the comparison began pass before jobs that are not more urgent
+//! ([`super::live`]), so that an alert raised during a first copy does not wait for it. How much is
+//! sent at a time is the matter of [`super::pace`].
+//!
+//! A peer may postpone changes because it has taken as much as it will for now. Then nothing of
+//! their urgency or less is sent before the next comparison, which finds them again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::live::Live;
+use super::pace::{Departure, Pace};
 use super::{
-    Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply, StoreRequest,
+    Fault, FaultCode, Message, Outcome, Peer, Purpose, Relation, Session, StoreReply, StoreRequest,
 };
+use crate::category::{Category, URGENCY};
 use crate::id::Serial;
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
@@ -22,8 +29,13 @@ const TYPICAL_CHANGE_BYTES: u64 = 400;
 /// What a read is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
-    Live,
-    Job { order: (u16, u64) },
+    /// So many classes of urgency.
+    Live {
+        classes: usize,
+    },
+    Job {
+        order: (u16, u64),
+    },
 }
 
 #[derive(Debug)]
@@ -37,7 +49,7 @@ struct Job {
 struct Sent {
     batch: u64,
     keys: Vec<SetKey>,
-    bytes: usize,
+    departure: Departure,
 }
 
 /// State of sending.
@@ -53,11 +65,11 @@ pub(super) struct Outgoing {
     /// Requests of the peer that are answered in full once `gathered` is sent.
     complete: Vec<u64>,
     reading: bool,
-    /// Rows up to which live changes have been looked at; `None` before the comparison.
-    live_after: Option<i64>,
-    live_dirty: bool,
+    live: Live,
+    pace: Pace,
     in_flight: VecDeque<Sent>,
-    in_flight_bytes: usize,
+    /// Why the peer has postponed what is held up.
+    held: Option<String>,
     last_batch: u64,
     queued: u64,
     unannounced: u64,
@@ -65,15 +77,24 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Changes after this row are pushed from now on.
+    /// A comparison begins that sees all up to this row: changes after it are pushed from now on.
     pub(super) fn go_live(&mut self, last_row: i64) {
-        if self.live_after.is_none() {
-            self.live_after = Some(last_row);
-        }
+        self.live.go_on_from(last_row);
+        self.held = None;
     }
 
     pub(super) fn note_committed(&mut self) {
-        self.live_dirty = true;
+        self.live.note_committed();
+    }
+
+    /// Why the peer takes no more of some classes, in its words.
+    pub(super) fn held(&self) -> Option<&str> {
+        self.held.as_deref()
+    }
+
+    /// Bytes the peer acknowledges in a second; 0 when it is not known.
+    pub(super) fn rate(&self) -> u64 {
+        self.pace.rate()
     }
 
     pub(super) fn queue(&mut self, selection: Selection, count: u64, want: Option<u64>) {
@@ -97,7 +118,7 @@ impl Outgoing {
     pub(super) fn unacknowledged(&self) -> u64 {
         let sent: usize = self.in_flight.iter().map(|sent| sent.keys.len()).sum();
         let read = sent + self.gathered.len();
-        self.queued + read as u64 + u64::from(self.live_dirty && self.live_after.is_some())
+        self.queued + read as u64 + u64::from(self.live.is_waiting())
     }
 
     /// Whether changes are being read from the store, or were and are not yet sent.
@@ -106,15 +127,62 @@ impl Outgoing {
     }
 
     fn has_room(&self) -> bool {
-        !self.reading
-            && self.in_flight.len() < limits::IN_FLIGHT_BATCHES
-            && self.in_flight_bytes + limits::BATCH_BYTES <= limits::IN_FLIGHT_BYTES
+        !self.reading && self.in_flight.len() < limits::IN_FLIGHT_BATCHES && self.pace.has_room()
     }
 
     /// Whether waiting longer would not fill the batch.
     fn is_ripe(&self) -> bool {
-        let large = 2 * self.gathered_bytes >= limits::BATCH_BYTES;
+        let large = 2 * self.gathered_bytes >= self.pace.batch_bytes();
         !self.gathered.is_empty() && (large || self.jobs.is_empty())
+    }
+
+    /// What to read next: what is new, unless a job is more urgent than what may be new.
+    fn next_read(&self, peer: &Peer) -> Option<(Reading, Selection)> {
+        let job = self.jobs.first_key_value();
+        let least = URGENCY.len() - 1;
+        let urgent =
+            |((category, _), _): &(&(u16, u64), &Job)| Category(*category).urgency() < least;
+        let classes = if job.as_ref().is_some_and(urgent) { least } else { URGENCY.len() };
+        if let Some(selection) = self.live.next(classes, peer) {
+            return Some((Reading::Live { classes }, selection));
+        }
+        job.map(|(order, job)| (Reading::Job { order: *order }, job.selection.clone()))
+    }
+
+    /// The peer takes nothing of this class of urgency, and none that is less urgent, for now.
+    fn hold(&mut self, class: usize, reason: String) {
+        self.held = Some(reason);
+        self.live.hold(class);
+        let Some((first, _)) = URGENCY.get(class) else { return };
+        for job in self.jobs.split_off(&(first.0, 0)).into_values() {
+            self.queued -= job.left;
+            self.end_job(job.want);
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        let gathered = self.may_send(gathered);
+        self.gathered_bytes = raw_bytes(&gathered);
+        self.gathered = gathered;
+    }
+
+    /// Without what is held up, which the next comparison finds again.
+    fn may_send(&self, mut changes: Vec<Stored>) -> Vec<Stored> {
+        if let Some(class) = self.live.held_from() {
+            changes.retain(|stored| stored.key.home.category.urgency() < class);
+        }
+        changes
+    }
+
+    /// A job of this request of the peer is read to its end, or given up.
+    fn end_job(&mut self, want: Option<u64>) {
+        let Some(number) = want else { return };
+        let left = self.wants.get_mut(&number);
+        if left.is_some_and(|left| {
+            *left -= 1;
+            *left == 0
+        }) {
+            self.wants.remove(&number);
+            self.complete.push(number);
+        }
     }
 }
 
@@ -160,21 +228,13 @@ impl Session {
         if !self.outgoing.has_room() {
             return;
         }
-        let (reading, selection) = match (self.outgoing.live_after, self.outgoing.live_dirty) {
-            (Some(after), true) => {
-                self.outgoing.live_dirty = false;
-                let peer = self.open_peer();
-                let scope = peer.scope.clone();
-                let except = peer.certificate.serial();
-                (Reading::Live, Selection::Rows { after, scope, except })
-            }
-            _ => match self.outgoing.jobs.first_key_value() {
-                Some((order, job)) => (Reading::Job { order: *order }, job.selection.clone()),
-                None => return,
-            },
-        };
+        let Some((reading, selection)) = self.outgoing.next_read(self.open_peer()) else { return };
+        if let Reading::Live { classes } = reading {
+            self.outgoing.live.begin(classes);
+        }
         self.outgoing.reading = true;
-        self.store(Purpose::Read(reading), StoreRequest::Read { selection, bytes: limits::BATCH_BYTES });
+        let bytes = self.outgoing.pace.batch_bytes();
+        self.store(Purpose::Read(reading), StoreRequest::Read { selection, bytes });
     }
 
     pub(super) fn on_read(&mut self, reading: Reading, reply: StoreReply) {
@@ -184,11 +244,12 @@ impl Session {
         self.outgoing.reading = false;
         let count = changes.len() as u64;
         match reading {
-            Reading::Live => {
-                self.outgoing.live_after = Some(through_row);
-                self.outgoing.live_dirty |= rest.is_some();
-                if count > 0 {
-                    self.send(&Message::Announce { changes: count, bytes: raw_bytes(&changes) });
+            Reading::Live { classes } => {
+                self.outgoing.live.read(classes, rest.as_ref(), through_row);
+                let changes = self.outgoing.may_send(changes);
+                if !changes.is_empty() {
+                    let (count, bytes) = (changes.len() as u64, raw_bytes(&changes) as u64);
+                    self.send(&Message::Announce { changes: count, bytes });
                 }
                 self.send_batch(changes);
             }
@@ -202,8 +263,10 @@ impl Session {
     /// Differences are often one change here and one there: they share batches, and with them
     /// the transactions of the peer.
     fn gather(&mut self, changes: Vec<Stored>) {
-        let bytes = usize::try_from(raw_bytes(&changes)).unwrap_or(usize::MAX);
-        let fits = self.outgoing.gathered_bytes.saturating_add(bytes) <= limits::BATCH_BYTES
+        let changes = self.outgoing.may_send(changes);
+        let bytes = raw_bytes(&changes);
+        let most_bytes = self.outgoing.pace.batch_bytes();
+        let fits = self.outgoing.gathered_bytes + bytes <= most_bytes
             && self.outgoing.gathered.len() + changes.len() <= limits::BATCH_CHANGES;
         if !fits {
             self.send_gathered();
@@ -230,29 +293,42 @@ impl Session {
         &mut self,
         batch: u64,
         refused: Vec<(u32, Bounded<u8, { limits::REASON_BYTES }>)>,
+        (postponed, until): (Vec<u32>, &[u8]),
         receipt: Vec<u8>,
     ) -> Outcome {
         let expected = self.outgoing.in_flight.pop_front().filter(|sent| sent.batch == batch);
-        let Some(Sent { keys, bytes, .. }) = expected else {
+        let Some(Sent { keys, departure, .. }) = expected else {
             let text = format!("an acknowledgement of batch {batch}, which was not sent");
             return Err(Fault::new(FaultCode::Unexpected, text));
         };
-        self.outgoing.in_flight_bytes -= bytes;
+        self.outgoing.pace.arrive(self.now_ms, departure, postponed.is_empty());
         let refused: BTreeMap<usize, String> = refused
             .into_iter()
             .map(|(at, reason)| (at as usize, String::from_utf8_lossy(&reason.0).into_owned()))
             .collect();
+        let postponed: BTreeSet<usize> = postponed.into_iter().map(|at| at as usize).collect();
+        let until = String::from_utf8_lossy(until).into_owned();
         let by = self.open_peer().certificate.serial();
         let mut held = Vec::with_capacity(keys.len());
         let mut turned_down = Vec::new();
+        let mut held_from = None;
         for (at, key) in keys.into_iter().enumerate() {
             match refused.get(&at) {
                 Some(reason) => {
                     self.compare.dispute(key.change);
                     turned_down.push((key, reason.clone()));
                 }
+                None if postponed.contains(&at) => {
+                    let class = key.home.category.urgency();
+                    held_from = Some(held_from.map_or(class, |held: usize| held.min(class)));
+                    turned_down.push((key, until.clone()));
+                }
                 None => held.push(key),
             }
+        }
+        if let Some(class) = held_from {
+            self.outgoing.hold(class, until);
+            self.say_delivered();
         }
         self.figures.sent += held.len() as u64;
         if self.open_peer().relation == Relation::Ancestor {
@@ -302,8 +378,8 @@ impl Session {
         }
         let bytes = wire::raw_bytes(&carried);
         let frame = wire::encode_batch(batch, &carried);
-        self.outgoing.in_flight.push_back(Sent { batch, keys, bytes });
-        self.outgoing.in_flight_bytes += bytes;
+        let departure = self.outgoing.pace.depart(self.now_ms, bytes);
+        self.outgoing.in_flight.push_back(Sent { batch, keys, departure });
         self.send_frame(frame);
     }
 
@@ -340,25 +416,14 @@ impl Session {
             return;
         }
         let want = self.outgoing.jobs.remove(&order).and_then(|job| job.want);
-        let Some(number) = want else { return };
-        let left = self.outgoing.wants.get_mut(&number);
-        if left.is_some_and(|left| {
-            *left -= 1;
-            *left == 0
-        }) {
-            self.outgoing.wants.remove(&number);
-            self.outgoing.complete.push(number);
-        }
+        self.outgoing.end_job(want);
         if self.outgoing.gathered.is_empty() {
             self.say_delivered();
         }
     }
 }
 
-fn raw_bytes(changes: &[Stored]) -> u64 {
-    changes.iter().map(|stored: &Stored| carried_bytes(&stored.carried)).sum()
-}
-
-fn carried_bytes(carried: &Carried) -> u64 {
-    wire::raw_bytes(core::slice::from_ref(carried)) as u64
+fn raw_bytes(changes: &[Stored]) -> usize {
+    let bytes = |carried: &Carried| wire::raw_bytes(core::slice::from_ref(carried));
+    changes.iter().map(|stored| bytes(&stored.carried)).sum()
 }

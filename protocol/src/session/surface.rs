@@ -192,6 +192,13 @@ pub struct Report {
     pub renewing: bool,
     /// How far the peer's clock is ahead of this node's.
     pub clock_offset_ms: i64,
+    /// Bytes of changes of the peer that are in memory until they are durable.
+    pub in_store_bytes: u64,
+    /// Bytes of changes, before compression, that the peer acknowledges in a second; 0 when it is
+    /// not known.
+    pub send_rate: u64,
+    /// Why the peer has postponed changes, in its words; `None` when it takes them all.
+    pub postponed: Option<String>,
 }
 
 impl Report {

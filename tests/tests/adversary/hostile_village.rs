@@ -90,16 +90,21 @@ fn no_message_widens_its_range() {
         // Who holds a change of others is not told, and what is told of it is not believed.
         let mut line = scene.thief.enter(scene.town).await;
         line.say(&Message::Held(Bounded(vec![(key.clone(), u8::MAX)]))).await;
-        line.say(&Message::AskHeld(Bounded(vec![key]))).await;
-        assert_eq!(line.until(held).await, []);
+        line.say(&ask_held(&key)).await;
+        assert_eq!(line.until(held).await, [Answer::Change { held: 0 }]);
         drop(line);
         stage.assert_serves(42).await;
     });
     assert_logged_and_counted(stage.town(), &found);
 }
 
-fn held(message: Message) -> Option<Vec<(SetKey, u8)>> {
-    if let Message::Held(held) = message { Some(held.0) } else { None }
+fn ask_held(key: &SetKey) -> Message {
+    let list = Bounded(vec![Question::Change(key.clone())]);
+    Message::AskHeld(Questions { tiers: u8::MAX, list })
+}
+
+fn held(message: Message) -> Option<Vec<Answer>> {
+    if let Message::Holding { answers, .. } = message { Some(answers.0) } else { None }
 }
 
 /// Shows that a range that ends between two levels of the address tree is no range: neither
@@ -305,13 +310,13 @@ fn a_village_cannot_say_that_something_reached_the_county() {
         line.send(&wire::encode_batch(1, &[carried])).await;
         assert_eq!(line.acknowledged(1).await, [], "the change itself is sound");
         line.say(&Message::Held(Bounded(vec![(key.clone(), u8::MAX)]))).await;
-        line.say(&Message::AskHeld(Bounded(vec![key]))).await;
-        let held = line.until(held).await;
-        let tiers: Vec<(ChangeId, u8)> =
-            held.into_iter().map(|(key, tiers)| (key.change, tiers)).collect();
-        assert_eq!(tiers, [(id, cunlian_protocol::certificate::Tier::Town.bit())]);
+        line.say(&ask_held(&key)).await;
+        let town = cunlian_protocol::certificate::Tier::Town.bit();
+        assert_eq!(line.until(held).await, [Answer::Change { held: town }]);
         let receipt = Bounded(vec![0x5a; 200]);
-        line.say(&Message::Ack { batch: 1, refused: Bounded(Vec::new()), receipt }).await;
+        let (refused, postponed) = (Bounded(Vec::new()), Bounded(Vec::new()));
+        let until = Bounded(Vec::new());
+        line.say(&Message::Ack { batch: 1, refused, postponed, until, receipt }).await;
         let ending = line.ending().await;
         assert_eq!(ending.code, FaultCode::Unexpected, "{ending:?}");
     });

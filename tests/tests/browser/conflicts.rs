@@ -37,6 +37,7 @@ fn carry(from: &Node, to: &Node, home: &Home) {
         scope: Scope::everything(),
         changes,
         sender_tiers: 0,
+        at_ms: 0,
     };
     let StoreReply::Ingested { fates } = to.store.serve(request).unwrap() else {
         panic!("an ingest is answered by fates")
