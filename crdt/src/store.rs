@@ -24,10 +24,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::blob::BlobName;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, PublicKey, Serial};
 use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use rusqlite::Connection;
 
@@ -35,6 +37,7 @@ use crate::document::{Author, DocumentView, Write};
 use crate::projector::Projector;
 
 mod backup;
+mod blob;
 mod checking;
 mod commit;
 mod counts;
@@ -66,6 +69,7 @@ mod verify;
 mod writer;
 
 pub use backup::{StoreCopy, check_copy};
+pub use blob::{BlobContent, BlobStanding, BlobTotals};
 pub use counts::{CategoryCounts, Counts};
 pub use effect::Effect;
 pub use health::{Fault, Health};
@@ -108,6 +112,8 @@ pub struct StoreOptions {
     pub low_space_bytes: u64,
     /// Largest size of the database file in bytes; beyond it the store acts as on a full disk.
     pub size_limit_bytes: Option<u64>,
+    /// Most bytes of blobs taken from one peer that is not above this node.
+    pub blob_bytes_of_peer: u64,
     /// After a removal, a file of at most so many bytes is written anew at once, while writers
     /// wait; a larger one when the store is next opened.
     pub compact_at_once_bytes: u64,
@@ -121,6 +127,7 @@ impl Default for StoreOptions {
             reader_cache_kib: 4 << 10,
             low_space_bytes: 256 << 20,
             size_limit_bytes: None,
+            blob_bytes_of_peer: limits::BLOB_BYTES_OF_PEER,
             compact_at_once_bytes: 64 << 20,
         }
     }
@@ -329,11 +336,18 @@ impl Store {
         verify::verify(&self.inner)
     }
 
-    /// Makes the projection tables anew from the log.
+    /// Makes the summaries anew from the keys of the log.
+    pub fn rebuild_summaries(&self) -> Result<(), Fault> {
+        self.inner.writer.submit(|batch| Ok(summary::trie::rebuild(batch.connection)?))
+    }
+
+    /// Makes the projection tables, and the references to blobs, anew from the log.
     pub fn rebuild_projections(&self) -> Result<(), Fault> {
         self.inner.writer.submit(|batch| {
             let projector = &*batch.shared.projector;
-            Ok(materialize::rebuild(batch.connection, projector, &batch.authority)?)
+            let note = |home: &Home, names: &[BlobName]| batch.refer(home, names);
+            materialize::rebuild(batch.connection, projector, &batch.authority, note)?;
+            Ok(blob::sweep(batch.connection)?)
         })
     }
 }

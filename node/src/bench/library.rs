@@ -8,6 +8,7 @@ use cunlian_governance::generator::Generator;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::Serial;
+use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 
@@ -104,6 +105,22 @@ pub(super) fn load(
     })
 }
 
+/// Marks everything that waits in a store as held by all tiers above, so that the next meeting
+/// costs what a meeting costs when nothing is left over from before.
+pub(super) fn settle(dir: &Path) -> Result<(), Failure> {
+    let (store, _) = open_store(dir)?;
+    let mut next = Some(0);
+    while let Some(after) = next {
+        let StoreReply::Waiting { waiting, rest } = store.serve(StoreRequest::Waiting { after })?
+        else {
+            return Err(Failure::new("the store answered a question about what waits otherwise"));
+        };
+        store.serve(StoreRequest::MarkReached { reached: waiting, receipt: None })?;
+        next = rest;
+    }
+    Ok(())
+}
+
 /// Edits one side's share of the library in its store; gives how many changes were made.
 pub(super) fn edit(
     dir: &Path,
@@ -144,7 +161,7 @@ pub(super) fn each_batch(
     let mut next = Some(Selection::Rows { after: 0, scope, except });
     while let Some(selection) = next {
         let StoreReply::Read { changes, rest, .. } =
-            store.serve(StoreRequest::Read { selection })?
+            store.serve(StoreRequest::Read { selection, bytes: limits::BATCH_BYTES })?
         else {
             return Err(Failure::new("the store answered a read with something else"));
         };

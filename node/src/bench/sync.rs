@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::federation::{self, DESTINATION, SOURCE, Scratch};
 use super::library::{self, Contents, Edits, Side};
 use super::limit::{self, Limit};
-use super::link::{Meeting, until_equal};
+use super::link::{Coming, Meeting, Pace, Tenths, until_equal};
 use super::machine::{Machine, cpu_seconds, peak_rss_mib};
+use super::person::{Person, Saved};
 use crate::command::Failure;
 use crate::demo::fleet::Fleet;
 use crate::demo::layout::{Layout, Node};
@@ -35,6 +36,8 @@ pub struct Options {
     pub seed: u64,
     /// Empty directory for the stores; a temporary one when absent.
     pub dir: Option<PathBuf>,
+    /// Whether a person saves records at the destination during the cold copy.
+    pub person: bool,
     /// The `cunlian` binary of both processes; this process's own program when absent.
     pub program: Option<PathBuf>,
 }
@@ -92,6 +95,11 @@ pub struct Cold {
     pub wire_bytes_per_record: f64,
     /// Seconds of the limit for each second of the copy; more than one core may pass 1.
     pub limit_share: f64,
+    /// Whether it kept its speed.
+    #[serde(flatten)]
+    pub tenths: Tenths,
+    /// Records that a person saved at the destination meanwhile, every 20 ms.
+    pub local_writes: Option<Saved>,
     /// Time, bytes, round trips.
     #[serde(flatten)]
     pub meeting: Meeting,
@@ -137,16 +145,21 @@ pub fn run(
 
     start(&mut fleet)?;
     let report = |done| progress(Stage::Cold, done, records);
-    let meeting = until_equal(&mut fleet, records, patience, report)?;
+    let (meeting, tenths, local_writes) =
+        cold(&mut fleet, records, patience, options.person.then_some(&village), report)?;
     let (source, destination) = (process(&fleet, SOURCE)?, process(&fleet, DESTINATION)?);
     fleet.stop_all();
+    let saved = local_writes.map_or(0, |saved| saved.records);
+    for node in [&town, &village] {
+        library::settle(&node.dir)?;
+    }
 
     progress(Stage::Limit, 0, 0);
     let limit = limit::measure(&open_store(&town.dir)?.0, scratch.path())?;
 
     progress(Stage::Noop, 0, 0);
     start(&mut fleet)?;
-    let noop = until_equal(&mut fleet, records, patience, |_| {})?;
+    let noop = meet(&mut fleet, records + saved, patience)?;
     fleet.stop_all();
 
     progress(Stage::Diff, 0, 0);
@@ -155,11 +168,11 @@ pub fn run(
     let here = library::edit(&town.dir, region, seed, &edits, Side::Source)?;
     let there = library::edit(&village.dir, region, seed, &edits, Side::Destination)?;
     start(&mut fleet)?;
-    let changes = records + here + there;
-    let apart = until_equal(&mut fleet, changes, patience, |_| {})?;
+    let changes = records + saved + here + there;
+    let apart = meet(&mut fleet, changes, patience)?;
     fleet.stop_all();
 
-    let (conflicts, differences) = compare(&town, &village, records, changes, &edits)?;
+    let (conflicts, differences) = compare(&town, &village, records + saved, changes, &edits)?;
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::this(),
@@ -169,6 +182,8 @@ pub fn run(
             records_per_second: rate(records, meeting.seconds),
             wire_bytes_per_record: rate(meeting.wire_bytes, as_float(records)),
             limit_share: limit.seconds / meeting.seconds,
+            tenths,
+            local_writes,
             meeting,
         },
         noop,
@@ -179,6 +194,37 @@ pub fn run(
         equal: differences.is_empty(),
         differences,
     })
+}
+
+/// The copy to the empty destination, with a person at work there if `at` says where.
+fn cold(
+    fleet: &mut Fleet,
+    records: u64,
+    patience: Duration,
+    at: Option<&Node>,
+    mut progress: impl FnMut(u64),
+) -> Result<(Meeting, Tenths, Option<Saved>), Failure> {
+    let mut person = at.map(Person::begin).transpose()?;
+    let mut saved = None;
+    let mut pace = Pace::of(records);
+    let meeting =
+        until_equal(fleet, records, patience, &mut pace, |Coming { received, .. }| {
+            progress(received);
+            // What comes in the other direction would keep the two from being equal.
+            if received >= records
+                && let Some(person) = person.take()
+            {
+                saved = Some(person.end()?);
+            }
+            Ok(())
+        })?;
+    let tenths = pace.tenths().ok_or_else(|| Failure::new("the copy has no last tenth"))?;
+    Ok((meeting, tenths, saved))
+}
+
+/// Waits until both have `changes` and agree.
+fn meet(fleet: &mut Fleet, changes: u64, patience: Duration) -> Result<Meeting, Failure> {
+    until_equal(fleet, changes, patience, &mut Pace::of(changes), |_| Ok(()))
 }
 
 /// `count` for each of `parts`, such as documents per second.

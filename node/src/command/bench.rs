@@ -12,6 +12,8 @@ use crate::bench::identity::revocation::Revocation;
 use crate::bench::sync::{self, Report, Stage};
 use crate::bench::{Machine, identity};
 
+mod reconcile;
+
 /// Exit code when the two stores differ at the end.
 const DIFFERS: u8 = 3;
 
@@ -26,6 +28,8 @@ pub(super) struct Bench {
 enum What {
     /// Copy a library to an empty terminal, compare, bring edits of both sides together
     Sync(Sync),
+    /// Find out what differs between two stores of millions of changes, over a slow line
+    Reconcile(reconcile::Reconcile),
     /// Check chains of certificates, let new machines join, revoke the work of a person
     Identity(Identity),
 }
@@ -54,6 +58,9 @@ struct Sync {
     /// Empty directory for the stores; a temporary one by default
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Let nobody save records at the terminal during the cold copy
+    #[arg(long)]
+    quiet: bool,
     /// Program that both processes run, such as a wrapper that profiles; this one by default
     #[arg(long)]
     program: Option<PathBuf>,
@@ -66,6 +73,7 @@ impl Bench {
     pub(super) fn run(self) -> Outcome {
         match self.what {
             What::Sync(options) => options.run(),
+            What::Reconcile(options) => options.run(),
             What::Identity(options) => options.run(),
         }
     }
@@ -100,8 +108,8 @@ impl Identity {
 impl Sync {
     fn run(self) -> Outcome {
         let records = usize::try_from(self.records)?;
-        let Self { seed, dir, program, json, .. } = self;
-        let options = sync::Options { records, seed, dir, program };
+        let Self { seed, dir, program, json, quiet, .. } = self;
+        let options = sync::Options { records, seed, dir, person: !quiet, program };
         let bar = progress_bar();
         let report = sync::run(&options, |stage, done, total| {
             bar.set_message(name(stage));
@@ -208,6 +216,16 @@ fn print(report: &Report) {
         cold.wire_bytes_per_record,
         cold.meeting.round_trips
     );
+    println!(
+        "      {:.0} records/s in the first tenth, {:.0} in the last",
+        cold.tenths.first_tenth_per_second, cold.tenths.last_tenth_per_second
+    );
+    if let Some(saved) = cold.local_writes {
+        println!(
+            "      {} records saved by hand meanwhile: {:.1} ms in the middle, {:.1} ms at 99 %, {:.1} ms at worst",
+            saved.records, saved.latency.p50_ms, saved.latency.p99_ms, saved.latency.worst_ms
+        );
+    }
     println!(
         "limit {:.2} s on one core (signatures {:.2}, documents {:.2}, raw insert {:.2}): share {:.0} %",
         limit.seconds,
