@@ -86,6 +86,10 @@ impl Refusals {
                 self.metrics.certificates_refused(refused.len() as u64);
             }
             StoreReply::Overview { .. }
+            | StoreReply::Frontier(_)
+            | StoreReply::Against { .. }
+            | StoreReply::Shorts(_)
+            | StoreReply::Blob(_)
             | StoreReply::Children(_)
             | StoreReply::Ids(_)
             | StoreReply::Read { .. }

@@ -407,7 +407,11 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::MarkReached { .. }
         | StoreRequest::Custody(custody::Request::Mark(_))
         | StoreRequest::MarkRefused { .. } => true,
+        StoreRequest::Blob(request) => request.is_write(),
         StoreRequest::Overview { .. }
+        | StoreRequest::Frontier { .. }
+        | StoreRequest::Against { .. }
+        | StoreRequest::Shorts { .. }
         | StoreRequest::Children { .. }
         | StoreRequest::Ids { .. }
         | StoreRequest::Read { .. }
