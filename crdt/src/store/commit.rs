@@ -63,9 +63,14 @@ impl Batch<'_> {
             outcome.conflicted,
             bytes,
         ))?;
-        if base.changes > 0 {
+        if base.changes == 0 {
+            self.summaries.documents(home.category, 1);
+        } else {
             delete_rows(self.connection, &*self.shared.projector, &home)?;
             self.mark_tainted(&home, &outcome.tainted)?;
+        }
+        if base.changes > 0 || !outcome.blobs.is_empty() {
+            self.refer(&home, &outcome.blobs)?;
         }
         self.insert_rows(outcome.rows)
     }

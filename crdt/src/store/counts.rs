@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cunlian_protocol::category::Category;
 use cunlian_protocol::key::KeyPrefix;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::reading::Range;
 use super::summary;
@@ -35,20 +35,17 @@ pub struct Counts {
     pub equivocations: u64,
 }
 
+/// Reads kept numbers, and counts only what is rare: conflicts and changes that wait.
 pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     let mut counts = Counts::default();
-    let mut select = connection.prepare_cached(
-        "SELECT count(*), count(nullif(conflicted, 0)), count(nullif(waiting, 0)) \
-         FROM document WHERE prefix >= ?1 AND prefix < ?2",
-    )?;
     for category in summary::categories(connection)? {
         let prefix = KeyPrefix::category(category);
-        let Range { start, end } = Range::of(&prefix);
-        let mut of_category = select.query_row((start, end), |row| {
-            let (documents, conflicted, waiting) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(CategoryCounts { documents, changes: 0, conflicted, waiting })
-        })?;
-        of_category.changes = summary::of_prefix(connection, &prefix)?.count;
+        let of_category = CategoryCounts {
+            documents: documents_kept(connection, category)?,
+            changes: summary::of_prefix(connection, &prefix)?.count,
+            conflicted: documents_with(connection, "conflicted", &prefix)?,
+            waiting: documents_with(connection, "waiting", &prefix)?,
+        };
         counts.total.documents += of_category.documents;
         counts.total.changes += of_category.changes;
         counts.total.conflicted += of_category.conflicted;
@@ -61,4 +58,44 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     counts.quarantined = count("quarantine")?;
     counts.equivocations = count("equivocation")?;
     Ok(counts)
+}
+
+/// Documents of a category, as table `tally` has it.
+pub(super) fn documents_kept(connection: &Connection, category: Category) -> rusqlite::Result<u64> {
+    let mut select =
+        connection.prepare_cached("SELECT documents FROM tally WHERE category = ?1")?;
+    Ok(select.query_row([category.0], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// Documents of a category, counted.
+pub(super) fn documents_counted(
+    connection: &Connection,
+    category: Category,
+) -> rusqlite::Result<u64> {
+    let Range { start, end } = Range::of(&KeyPrefix::category(category));
+    let sql = "SELECT count(*) FROM document WHERE prefix >= ?1 AND prefix < ?2";
+    connection.prepare_cached(sql)?.query_row((start, end), |row| row.get(0))
+}
+
+/// Documents in which a column is not 0, of which there is an index.
+fn documents_with(
+    connection: &Connection,
+    column: &str,
+    prefix: &KeyPrefix,
+) -> rusqlite::Result<u64> {
+    let Range { start, end } = Range::of(prefix);
+    let sql = format!(
+        "SELECT count(*) FROM document WHERE {column} > 0 AND prefix >= ?1 AND prefix < ?2"
+    );
+    connection.prepare_cached(&sql)?.query_row((start, end), |row| row.get(0))
+}
+
+/// Makes table `tally` anew.
+pub(super) fn rebuild(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM tally", [])?;
+    for category in summary::categories(connection)? {
+        let documents = documents_counted(connection, category)?;
+        connection.execute("INSERT INTO tally VALUES (?1, ?2)", (category.0, documents))?;
+    }
+    Ok(())
 }

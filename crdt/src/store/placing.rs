@@ -8,7 +8,7 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::signing::{self, Context};
 use rusqlite::Connection;
 
-use super::materialize::{Outcome, delete_rows};
+use super::materialize::{Outcome, base, delete_rows};
 use super::outbox::{self, Waits};
 use super::reading::{Range, damaged, remember_last_row};
 use super::standing::{Entry, Settled, Source, erases};
@@ -222,10 +222,16 @@ impl Batch<'_> {
         let document = KeyPrefix::document(home);
         delete_rows(self.connection, &*self.shared.projector, home)?;
         self.mark_tainted(home, &outcome.tainted)?;
+        self.refer(home, if changes == 0 { &[] } else { &outcome.blobs })?;
         if changes == 0 {
             let sql = "DELETE FROM document WHERE prefix = ?1";
-            self.connection.prepare_cached(sql)?.execute([document.as_bytes()])?;
+            if self.connection.prepare_cached(sql)?.execute([document.as_bytes()])? > 0 {
+                self.summaries.documents(home.category, -1);
+            }
             return Ok(());
+        }
+        if base(self.connection, home)?.changes == 0 {
+            self.summaries.documents(home.category, 1);
         }
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO document VALUES (?1, ?2, ?3, ?4, ?5)")?

@@ -390,7 +390,9 @@ impl Batch<'_> {
     ) -> rusqlite::Result<()> {
         let home = home_of(document)?;
         let leaving = self.leaving(document)?;
-        if unsent == Unsent::Keep && leaving.iter().any(|change| !change.held_above) {
+        let only_here =
+            leaving.iter().any(|change| !change.held_above) || self.has_unsent_blob(document)?;
+        if unsent == Unsent::Keep && only_here {
             left.documents += 1;
             left.changes += leaving.len() as u64;
             return Ok(());
@@ -415,8 +417,10 @@ impl Batch<'_> {
         self.connection
             .prepare_cached("DELETE FROM document WHERE prefix = ?1")?
             .execute([document])?;
+        self.summaries.documents(home.category, -1);
         delete_rows(self.connection, &*self.shared.projector, &home)?;
         self.mark_tainted(&home, &[])?;
+        self.refer(&home, &[])?;
         account.documents += 1;
         add_part(self.connection, &part_of(&home), &gone)
     }

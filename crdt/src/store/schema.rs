@@ -12,6 +12,8 @@
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
+//! | `tally` | category, with the number of its documents |
+//! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
@@ -30,6 +32,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use rusqlite::Connection;
+
+use super::{counts, summary};
 
 /// The version this code reads and writes.
 pub const VERSION: u32 = 3;
@@ -123,6 +127,35 @@ const STEPS: [Step; VERSION as usize] = [
     ),
     Step {
         sql: "
+        CREATE INDEX change_most_urgent ON change (row) WHERE key < x'2000';
+        CREATE INDEX change_urgent ON change (row) WHERE key >= x'2000' AND key < x'3000';
+        CREATE TABLE blob (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id BLOB NOT NULL,
+            bytes INTEGER NOT NULL,
+            missing INTEGER NOT NULL,
+            reached INTEGER NOT NULL DEFAULT 0,
+            origin BLOB,
+            outline BLOB,
+            UNIQUE (id, bytes)
+        );
+        CREATE INDEX blob_by_origin ON blob (origin, bytes) WHERE origin IS NOT NULL;
+        CREATE TABLE blob_chunk (
+            blob INTEGER NOT NULL REFERENCES blob (number),
+            place INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            UNIQUE (blob, place)
+        );
+        CREATE TABLE blob_reference (
+            document BLOB NOT NULL,
+            blob INTEGER NOT NULL REFERENCES blob (number),
+            lacking INTEGER NOT NULL,
+            awaited INTEGER NOT NULL,
+            PRIMARY KEY (document, blob)
+        ) WITHOUT ROWID;
+        CREATE INDEX blob_reference_by_blob ON blob_reference (blob);
+        CREATE INDEX blob_lacking ON blob_reference (document) WHERE lacking > 0;
+        CREATE INDEX blob_awaited ON blob_reference (document) WHERE awaited > 0;
         CREATE INDEX document_waiting ON document (prefix) WHERE waiting > 0;
         CREATE INDEX outbox_by_awaited ON outbox (awaited);
         CREATE TABLE awaiting (
@@ -132,9 +165,15 @@ const STEPS: [Step; VERSION as usize] = [
             bytes INTEGER NOT NULL,
             PRIMARY KEY (prefix, awaited)
         ) WITHOUT ROWID;
+        CREATE TABLE tally (
+            category INTEGER PRIMARY KEY NOT NULL, documents INTEGER NOT NULL
+        );
         CREATE TABLE arrival (at_ms INTEGER PRIMARY KEY, row INTEGER NOT NULL);
 ",
-        then: |_| Ok(()),
+        then: |connection| {
+            summary::trie::rebuild(connection)?;
+            counts::rebuild(connection)
+        },
     },
 ];
 

@@ -12,25 +12,35 @@ use rusqlite::{Connection, Row};
 
 use super::outbox::Ancestors;
 use super::reading::{Range, key_of};
-use super::summary::each_key;
+use super::summary::{each_key_while, id_of};
 use super::writer::known_author;
+
+mod live;
 
 /// Rows looked at for one [`Selection::Rows`], so that a narrow scope does not hold a reader long.
 const ROWS_LOOKED_AT: usize = 20_000;
+/// Keys looked at for one [`Selection::Shorts`]: more than were sketched, for some may have come
+/// since. What is missed by then differs in the next comparison.
+const SHORTS_LOOKED_AT: usize = 2 * limits::SKETCH_ITEMS;
 
 /// Changes gathered up to the limits of a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
     changes: Vec<Stored>,
     bytes: usize,
+    most_bytes: usize,
 }
 
 impl Gathered {
+    fn new(most_bytes: usize) -> Self {
+        Self { changes: Vec::new(), bytes: 0, most_bytes: most_bytes.min(limits::BATCH_BYTES) }
+    }
+
     /// Takes the change in if the batch has room; a first change always fits.
     fn offer(&mut self, row: &Row<'_>, ancestors: &Ancestors) -> rusqlite::Result<bool> {
         let bytes = row.get_ref(3)?.as_blob()?;
         let full = self.changes.len() >= limits::BATCH_CHANGES
-            || self.bytes + bytes.len() > limits::BATCH_BYTES;
+            || self.bytes + bytes.len() > self.most_bytes;
         if full && !self.changes.is_empty() {
             return Ok(false);
         }
@@ -50,6 +60,12 @@ impl Gathered {
     }
 }
 
+/// Whom live changes are for.
+struct Receiver {
+    scope: Scope,
+    except: Serial,
+}
+
 const COLUMNS: &str = "SELECT change.row, change.key, author.serial, change.bytes, \
     coalesce(outbox.awaited, 0), change.origin FROM change \
     CROSS JOIN author ON author.id = change.author \
@@ -58,28 +74,35 @@ const COLUMNS: &str = "SELECT change.row, change.key, author.serial, change.byte
 /// What a selection gives, where to go on, and for rows how far they were looked at.
 pub(super) type Selected = (Vec<Stored>, Option<Selection>, i64);
 
-/// Reads as much of a selection as fits a batch.
+/// Reads as much of a selection as fits a batch of so many bytes.
 pub(super) fn select(
     connection: &Connection,
     selection: Selection,
+    bytes: usize,
     ancestors: &Ancestors,
 ) -> rusqlite::Result<Selected> {
+    let gathered = Gathered::new(bytes);
     match selection {
-        Selection::Prefix { prefix, after } => under(connection, &prefix, &after, ancestors),
-        Selection::Ids { prefix, ids } => with_ids(connection, &prefix, ids, ancestors),
+        Selection::Prefix { prefix, after } => {
+            under(connection, gathered, &prefix, &after, ancestors)
+        }
+        Selection::Ids { prefix, ids } => with_ids(connection, gathered, prefix, ids, ancestors),
         Selection::Shorts { prefix, key, shorts } => {
-            let all = each_short(connection, &prefix, &key)?;
-            let ids = all.into_iter().filter(|(short, _)| shorts.binary_search(short).is_ok());
-            with_ids(connection, &prefix, ids.map(|(_, id)| id).collect(), ancestors)
+            with_shorts(connection, gathered, (prefix, key), shorts, ancestors)
         }
         Selection::Rows { after, scope, except } => {
-            after_row(connection, after, scope, except, ancestors)
+            after_row(connection, gathered, after, scope, except, ancestors)
+        }
+        Selection::Live { after, classes, scope, except } => {
+            let receiver = Receiver { scope, except };
+            live::select(connection, gathered, after, classes, receiver, ancestors)
         }
     }
 }
 
 fn under(
     connection: &Connection,
+    mut gathered: Gathered,
     prefix: &KeyPrefix,
     after: &[u8],
     ancestors: &Ancestors,
@@ -91,7 +114,6 @@ fn under(
     let sql = format!("{COLUMNS} WHERE change.key >= ?1 AND change.key < ?2 ORDER BY change.key");
     let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query((from, end))?;
-    let mut gathered = Gathered::default();
     while let Some(row) = rows.next()? {
         if !gathered.offer(row, ancestors)? {
             let after = gathered.changes.last().map(|stored| stored.key.to_bytes());
@@ -105,57 +127,74 @@ fn under(
 
 fn with_ids(
     connection: &Connection,
-    prefix: &KeyPrefix,
+    gathered: Gathered,
+    prefix: KeyPrefix,
     ids: Vec<ChangeId>,
     ancestors: &Ancestors,
 ) -> rusqlite::Result<Selected> {
     let mut wanted: BTreeSet<ChangeId> = ids.into_iter().collect();
     let mut keys = Vec::with_capacity(wanted.len());
-    each_key(connection, prefix, |bytes| {
-        if wanted.remove(&key_of(bytes)?.change) {
+    each_key_while(connection, prefix.as_bytes(), |bytes| {
+        if wanted.remove(&id_of(bytes)?) {
             keys.push(bytes.to_vec());
         }
-        Ok(())
+        Ok(!wanted.is_empty())
     })?;
+    let (changes, left) = with_keys(connection, gathered, keys, ancestors)?;
+    let ids = left.iter().map(|key| id_of(key));
+    let mut ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
+    ids.sort_unstable();
+    let rest = (!ids.is_empty()).then_some(Selection::Ids { prefix, ids });
+    Ok((changes, rest, 0))
+}
+
+fn with_shorts(
+    connection: &Connection,
+    gathered: Gathered,
+    (prefix, key): (KeyPrefix, ShortKey),
+    shorts: Vec<u64>,
+    ancestors: &Ancestors,
+) -> rusqlite::Result<Selected> {
+    let mut keys = Vec::with_capacity(shorts.len());
+    let mut looked_at = 0;
+    each_key_while(connection, prefix.as_bytes(), |bytes| {
+        if shorts.binary_search(&key.short(&id_of(bytes)?)).is_ok() {
+            keys.push(bytes.to_vec());
+        }
+        looked_at += 1;
+        Ok(looked_at < SHORTS_LOOKED_AT)
+    })?;
+    let (changes, left) = with_keys(connection, gathered, keys, ancestors)?;
+    let shorts = left.iter().map(|bytes| Ok(key.short(&id_of(bytes)?)));
+    let mut shorts = shorts.collect::<rusqlite::Result<Vec<_>>>()?;
+    shorts.sort_unstable();
+    let rest = (!shorts.is_empty()).then_some(Selection::Shorts { prefix, key, shorts });
+    Ok((changes, rest, 0))
+}
+
+/// Reads changes up to the limits of a batch; gives the keys of those left.
+fn with_keys(
+    connection: &Connection,
+    mut gathered: Gathered,
+    keys: Vec<Vec<u8>>,
+    ancestors: &Ancestors,
+) -> rusqlite::Result<(Vec<Stored>, Vec<Vec<u8>>)> {
     let sql = format!("{COLUMNS} WHERE change.key = ?1");
     let mut select = connection.prepare_cached(&sql)?;
-    let mut gathered = Gathered::default();
     let mut keys = keys.into_iter();
-    for bytes in keys.by_ref() {
+    while let Some(bytes) = keys.next() {
         let mut rows = select.query([&bytes])?;
         let Some(row) = rows.next()? else { continue };
         if !gathered.offer(row, ancestors)? {
-            let left = std::iter::once(bytes).chain(keys);
-            let mut ids = left
-                .map(|bytes| key_of(&bytes).map(|key| key.change))
-                .collect::<Result<Vec<_>, _>>()?;
-            ids.sort_unstable();
-            let rest = Selection::Ids { prefix: prefix.clone(), ids };
-            return Ok((gathered.changes, Some(rest), 0));
+            return Ok((gathered.changes, std::iter::once(bytes).chain(keys).collect()));
         }
     }
-    Ok((gathered.changes, None, 0))
-}
-
-/// Short ids under a prefix, at most one more than can be sketched.
-pub(super) fn each_short(
-    connection: &Connection,
-    prefix: &KeyPrefix,
-    key: &ShortKey,
-) -> rusqlite::Result<Vec<(u64, ChangeId)>> {
-    let mut shorts = Vec::new();
-    each_key(connection, prefix, |bytes| {
-        if shorts.len() <= limits::SKETCH_ITEMS {
-            let id = key_of(bytes)?.change;
-            shorts.push((key.short(&id), id));
-        }
-        Ok(())
-    })?;
-    Ok(shorts)
+    Ok((gathered.changes, Vec::new()))
 }
 
 fn after_row(
     connection: &Connection,
+    mut gathered: Gathered,
     after: i64,
     scope: Scope,
     except: Serial,
@@ -165,7 +204,6 @@ fn after_row(
     let sql = format!("{COLUMNS} WHERE change.row > ?1 ORDER BY change.row LIMIT ?2");
     let mut select = connection.prepare_cached(&sql)?;
     let mut rows = select.query((after, ROWS_LOOKED_AT))?;
-    let mut gathered = Gathered::default();
     let mut through_row = after;
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {

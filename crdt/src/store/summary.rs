@@ -1,104 +1,81 @@
 //! Summaries of the set by key prefix.
 //!
-//! Kept in table `summary` are those of the prefixes that a session asks for first: the category,
-//! the category with 2, 4, 6, 9, 12 and 15 digits, and an exact address (digits and `0x00`) of up
-//! to 15 digits. They are updated once per transaction, by one addition per prefix. What lies
-//! deeper is added up from the keys when it is asked for; below a grid that is little.
+//! Kept in table `summary` are those of an adaptive trie ([`trie`]): deep where there are many
+//! changes, shallow where there are few. They are updated once per transaction from the changes it
+//! adds and removes. What is not kept is added up from the keys when it is asked for, which are
+//! then few.
 //!
 //! A prefix sorts before everything below it. So the first kept prefix at or after a position is
 //! the next child, and listing children takes one seek for each of them.
+//!
+//! Table `tally` has the number of documents of each category, which no summary tells.
 
 use std::collections::BTreeMap;
 
 use cunlian_protocol::category::Category;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
-use cunlian_protocol::region::Depth;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::summary::Summary;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::reading::{Range, key_of};
+use super::reading::{Range, damaged};
+use trie::{Delta, Table, counted_children};
 
-/// Most digits of a kept prefix.
-const KEPT_DIGITS: usize = 15;
-const KEPT_LENGTHS: [usize; 7] = [0, 2, 4, 6, 9, 12, 15];
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+mod tests;
+pub(super) mod trie;
+
+pub(super) use trie::{SPLIT, child_of, id_of};
+
 const CATEGORY_BYTES: usize = 2;
 
-/// Additions to the summaries that one transaction makes.
+/// What one transaction adds and takes away.
 #[derive(Debug, Default)]
-pub(super) struct Additions(BTreeMap<Vec<u8>, Summary>);
+pub(super) struct Additions {
+    deltas: Vec<Delta>,
+    documents: BTreeMap<Category, i64>,
+}
 
 impl Additions {
+    /// A change enters the log.
     pub(super) fn add(&mut self, key: &SetKey) {
-        self.at_each(key, |summary| summary.add(&key.change));
+        self.deltas.push(Delta::enters(key));
     }
 
-    /// Takes a change away. A summary is a sum that wraps around, so that what is taken away here
-    /// is taken away from what is kept when the additions are saved.
+    /// A change leaves the log.
     pub(super) fn remove(&mut self, key: &SetKey) {
-        self.at_each(key, |summary| summary.remove(&key.change));
+        self.deltas.push(Delta::leaves(key));
     }
 
-    fn at_each(&mut self, key: &SetKey, mut change: impl FnMut(&mut Summary)) {
-        let bytes = key.to_bytes();
-        let digits = key.home.address.as_str().len();
-        let lengths = KEPT_LENGTHS.into_iter().filter(|length| *length <= digits);
-        let exact = (digits <= KEPT_DIGITS).then_some(digits + 1);
-        for length in lengths.chain(exact) {
-            let Some(prefix) = bytes.get(..CATEGORY_BYTES + length) else { continue };
-            if let Some(summary) = self.0.get_mut(prefix) {
-                change(summary);
-            } else {
-                change(self.0.entry(prefix.to_vec()).or_default());
-            }
-        }
+    /// Documents appear, or go when less than none.
+    pub(super) fn documents(&mut self, category: Category, more: i64) {
+        *self.documents.entry(category).or_default() += more;
     }
 
     /// Takes over what another job of the same transaction added.
-    pub(super) fn merge(&mut self, other: Self) {
-        for (prefix, summary) in other.0 {
-            self.0.entry(prefix).or_default().merge(&summary);
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.deltas.append(&mut other.deltas);
+        for (category, more) in other.documents {
+            self.documents(category, more);
         }
     }
 
-    pub(super) fn save(self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut insert =
-            connection.prepare_cached("INSERT OR REPLACE INTO summary VALUES (?1, ?2)")?;
-        let mut delete = connection.prepare_cached("DELETE FROM summary WHERE prefix = ?1")?;
-        for (prefix, mut summary) in self.0 {
-            if let Some(kept) = kept(connection, &prefix)? {
-                summary.merge(&kept);
-            }
-            if summary == Summary::default() {
-                delete.execute([prefix])?;
-            } else {
-                insert.execute((prefix, summary.to_bytes()))?;
+    /// Brings the tables to the set as it is in the log now.
+    pub(super) fn save(mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.deltas.sort_unstable();
+        Table::of(connection)?.follow(&self.deltas)?;
+        let mut tally = connection.prepare_cached(
+            "INSERT INTO tally VALUES (?1, ?2) \
+             ON CONFLICT (category) DO UPDATE SET documents = documents + excluded.documents",
+        )?;
+        for (category, more) in self.documents {
+            if more != 0 {
+                tally.execute((category.0, more))?;
             }
         }
         Ok(())
     }
-
-    /// Prefixes and sums, ascending: what table `summary` must hold if all was added here.
-    pub(super) fn into_rows(self) -> impl Iterator<Item = (Vec<u8>, Summary)> {
-        self.0.into_iter()
-    }
-}
-
-/// Whether summaries of this prefix are kept.
-fn is_kept(prefix: &KeyPrefix) -> bool {
-    let (address, depth) = prefix.address();
-    let digits = address.as_str().len();
-    let cut_after_address = match depth {
-        Depth::Subtree => CATEGORY_BYTES + digits,
-        Depth::Exact => CATEGORY_BYTES + digits + 1,
-    };
-    digits <= KEPT_DIGITS && prefix.as_bytes().len() == cut_after_address
-}
-
-/// Whether summaries of the children of this prefix are kept.
-fn children_are_kept(prefix: &KeyPrefix) -> bool {
-    let (address, depth) = prefix.address();
-    depth == Depth::Subtree && address.as_str().len() < KEPT_DIGITS
 }
 
 fn kept(connection: &Connection, prefix: &[u8]) -> rusqlite::Result<Option<Summary>> {
@@ -120,12 +97,12 @@ fn summary_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Summar
 
 /// The summary of one prefix.
 pub(super) fn of_prefix(connection: &Connection, prefix: &KeyPrefix) -> rusqlite::Result<Summary> {
-    if is_kept(prefix) {
-        return Ok(kept(connection, prefix.as_bytes())?.unwrap_or_default());
+    if let Some(summary) = kept(connection, prefix.as_bytes())? {
+        return Ok(summary);
     }
     let mut summary = Summary::default();
     each_key(connection, prefix, |key| {
-        summary.add(&key_of(key)?.change);
+        summary.add(&id_of(key)?);
         Ok(())
     })?;
     Ok(summary)
@@ -163,50 +140,50 @@ pub(super) fn overview(
     Ok(tops)
 }
 
-/// The non-empty children of a prefix with their summaries, ascending.
+/// The non-empty children of a prefix that is kept with this summary, or not kept, with their
+/// summaries, ascending.
 pub(super) fn children(
     connection: &Connection,
     prefix: &KeyPrefix,
+    summary: &Summary,
 ) -> rusqlite::Result<Vec<(KeyPrefix, Summary)>> {
-    if children_are_kept(prefix) {
-        return kept_children(connection, prefix);
-    }
-    let mut children: Vec<(KeyPrefix, Summary)> = Vec::new();
-    each_key(connection, prefix, |bytes| {
-        let key = key_of(bytes)?;
-        match children.last_mut() {
-            Some((child, summary)) if child.contains(bytes) => summary.add(&key.change),
-            _ => {
-                // A whole key has no child; it is its own only entry.
-                let child = prefix.child_of(bytes).unwrap_or_else(|| prefix.clone());
-                let mut summary = Summary::default();
-                summary.add(&key.change);
-                children.push((child, summary));
-            }
-        }
-        Ok(())
-    })?;
-    Ok(children)
+    let children = if summary.count > SPLIT {
+        kept_children(connection, prefix.as_bytes())?
+    } else {
+        counted_children(connection, prefix.as_bytes())?
+    };
+    children.into_iter().map(|(child, summary)| Ok((named(&child)?, summary))).collect()
 }
 
 fn kept_children(
     connection: &Connection,
-    prefix: &KeyPrefix,
-) -> rusqlite::Result<Vec<(KeyPrefix, Summary)>> {
-    let Range { end, .. } = Range::of(prefix);
-    let mut from = [prefix.as_bytes(), &[0]].concat();
-    let mut children = Vec::new();
+    node: &[u8],
+) -> rusqlite::Result<Vec<(Vec<u8>, Summary)>> {
+    let end = end_of(node);
+    let mut from = [node, &[0]].concat();
+    let mut children: Vec<(Vec<u8>, Summary)> = Vec::new();
     let mut next = connection.prepare_cached(
         "SELECT prefix, value FROM summary WHERE prefix >= ?1 AND prefix < ?2 LIMIT 1",
     )?;
     loop {
         let found = next
             .query_row((&from, &end), |row| Ok((row.get::<_, Vec<u8>>(0)?, summary_of(row, 1)?)));
-        let Some((bytes, summary)) = found.optional()? else { return Ok(children) };
-        let Ok(child) = KeyPrefix::from_bytes(&bytes) else { return Ok(children) };
-        from = Range::of(&child).end;
+        let Some((child, summary)) = found.optional()? else { return Ok(children) };
+        from = end_of(&child);
         children.push((child, summary));
     }
+}
+
+/// First bytes after every key below a prefix.
+fn end_of(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return end;
+        }
+    }
+    Range::all().end
 }
 
 /// Calls `each` with the bytes of every key under a prefix, ascending.
@@ -215,12 +192,36 @@ pub(super) fn each_key(
     prefix: &KeyPrefix,
     mut each: impl FnMut(&[u8]) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let Range { start, end } = Range::of(prefix);
+    each_key_while(connection, prefix.as_bytes(), |key| each(key).map(|()| true))
+}
+
+/// The same, as long as `each` says so.
+pub(super) fn each_key_while(
+    connection: &Connection,
+    prefix: &[u8],
+    mut each: impl FnMut(&[u8]) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
     let mut select = connection
         .prepare_cached("SELECT key FROM change WHERE key >= ?1 AND key < ?2 ORDER BY key")?;
-    let mut rows = select.query((start, end))?;
+    let mut rows = select.query((prefix, end_of(prefix)))?;
     while let Some(row) = rows.next()? {
-        each(row.get_ref(0)?.as_blob()?)?;
+        if !each(row.get_ref(0)?.as_blob()?)? {
+            break;
+        }
     }
     Ok(())
+}
+
+/// The summary of some keys.
+pub(super) fn sum_of<K: AsRef<[u8]>>(keys: &[K]) -> rusqlite::Result<Summary> {
+    let mut summary = Summary::default();
+    for key in keys {
+        summary.add(&id_of(key.as_ref())?);
+    }
+    Ok(summary)
+}
+
+/// The prefix that these bytes are, which come from a key or the table.
+pub(super) fn named(bytes: &[u8]) -> rusqlite::Result<KeyPrefix> {
+    KeyPrefix::from_bytes(bytes).map_err(|error| damaged(Box::new(error)))
 }

@@ -1,6 +1,6 @@
 //! Checking the store against itself: everything else in it follows from the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cunlian_protocol::change::{ChangeKind, Home, SignedChange};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -13,8 +13,7 @@ use super::materialize::fill;
 use super::placing::entries;
 use super::reading::{damaged, key_of};
 use super::standing::{Entry, Source, erases, settle};
-use super::summary::Additions;
-use super::{Fault, Inner};
+use super::{Fault, Inner, blob, counts, summary, tally};
 
 /// Changes whose signatures are checked together.
 const TOGETHER: usize = 4_096;
@@ -34,10 +33,16 @@ pub struct Verification {
     /// anything building on them, stubs without an erasure, payloads in spite of one, and marks of
     /// tainted changes that are missing or too many.
     pub wrong_standing: Vec<String>,
-    /// Prefixes whose summary is not the sum of the changes below.
+    /// Prefixes whose summary is not the sum of the changes below, or which should have none, and
+    /// categories with another number of documents than is noted.
     pub wrong_summaries: Vec<String>,
+    /// Places and tiers of which the counts of what waits are not what the outbox holds.
+    pub wrong_counts: Vec<String>,
     /// Projection tables that differ from what the log gives.
     pub wrong_projections: Vec<String>,
+    /// Blobs whose content is not what their id says, and references that do not follow from the
+    /// documents.
+    pub bad_blobs: Vec<String>,
 }
 
 impl Verification {
@@ -47,7 +52,9 @@ impl Verification {
             && self.bad_changes.is_empty()
             && self.wrong_standing.is_empty()
             && self.wrong_summaries.is_empty()
+            && self.wrong_counts.is_empty()
             && self.wrong_projections.is_empty()
+            && self.bad_blobs.is_empty()
     }
 }
 
@@ -56,7 +63,10 @@ pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
         let mut report = Verification::default();
         let done = pages(connection, &mut report)
             .and_then(|()| log_and_summaries(connection, inner, &mut report))
-            .and_then(|()| projections(connection, inner, &mut report));
+            .and_then(|()| {
+                report.wrong_counts = tally::wrong(connection)?;
+                projections(connection, inner, &mut report)
+            });
         match done.map_err(Fault::from) {
             // What lies on a damaged page cannot be read, so the report ends where it was met.
             Err(fault @ Fault::Corrupt { .. }) => {
@@ -92,7 +102,6 @@ fn log_and_summaries(
     inner: &Inner,
     report: &mut Verification,
 ) -> rusqlite::Result<()> {
-    let mut summaries = Additions::default();
     let mut select = connection.prepare("SELECT key, bytes FROM change ORDER BY row")?;
     let mut rows = select.query([])?;
     let mut together = Vec::with_capacity(TOGETHER);
@@ -101,7 +110,6 @@ fn log_and_summaries(
     while let Some(row) = rows.next()? {
         let key = key_of(row.get_ref(0)?.as_blob()?)?;
         report.changes += 1;
-        summaries.add(&key);
         match SignedChange::decode(row.get(1)?) {
             Ok(change) if change.key() == key => {
                 let header = change.header();
@@ -120,22 +128,35 @@ fn log_and_summaries(
     }
     report.bad_changes.extend(signatures(inner, &together));
     standing(connection, inner, &doubtful, report)?;
-    let mut expected = summaries.into_rows();
-    let mut select = connection.prepare("SELECT prefix, value FROM summary ORDER BY prefix")?;
+    summaries(connection, report)
+}
+
+/// Compares the kept summaries and numbers of documents with a recount.
+fn summaries(connection: &Connection, report: &mut Verification) -> rusqlite::Result<()> {
+    let mut select = connection.prepare("SELECT prefix, value FROM summary")?;
     let kept = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut kept: std::collections::BTreeMap<Vec<u8>, Vec<u8>> =
-        kept.collect::<rusqlite::Result<_>>()?;
+    let mut kept = kept.collect::<rusqlite::Result<BTreeMap<Vec<u8>, Vec<u8>>>>()?;
     let mut wrong = Vec::new();
-    for (prefix, summary) in expected.by_ref() {
-        if kept.remove(&prefix).as_deref() != Some(summary.to_bytes().as_slice()) {
-            wrong.push(prefix);
+    summary::trie::each_due(connection, |prefix, summary| {
+        if kept.remove(prefix).as_deref() != Some(summary.to_bytes().as_slice()) {
+            wrong.push(prefix.to_vec());
         }
-    }
+        Ok(())
+    })?;
     wrong.extend(kept.into_keys());
     report.wrong_summaries.extend(wrong.iter().map(|prefix| match KeyPrefix::from_bytes(prefix) {
         Ok(prefix) => format!("{prefix:?}"),
         Err(error) => error.to_string(),
     }));
+    for category in summary::categories(connection)? {
+        let counted = counts::documents_counted(connection, category)?;
+        let kept = counts::documents_kept(connection, category)?;
+        if counted != kept {
+            let prefix = KeyPrefix::category(category);
+            let found = format!("{prefix:?}: {kept} documents noted, {counted} found");
+            report.wrong_summaries.push(found);
+        }
+    }
     Ok(())
 }
 
@@ -209,7 +230,10 @@ fn projections(
     expected.execute_batch(projector.schema())?;
     report.documents =
         connection.query_row("SELECT count(*) FROM document", [], |row| row.get(0))?;
-    fill(connection, &expected, projector, &inner.shared.authority())?;
+    fill(connection, &expected, projector, &inner.shared.authority(), |home, names| {
+        blob::expect(&expected, home, names)
+    })?;
+    report.bad_blobs = blob::verify(connection, &expected)?;
     for table in projector.tables() {
         if !same_rows(connection, &expected, table)? {
             report.wrong_projections.push((*table).to_owned());
