@@ -34,6 +34,7 @@ use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Frame, Message, WireError};
 
+mod blobs;
 mod compare;
 mod custody;
 mod greeting;
@@ -50,7 +51,7 @@ use incoming::Incoming;
 use outgoing::Outgoing;
 
 pub(crate) use surface::Peer;
-pub use surface::{Channel, Effect, Fault, Identity, Relation, Report, Role};
+pub use surface::{Activity, Channel, Effect, Fault, Identity, Relation, Report, Role};
 
 /// How long a peer may take to say hello, and to answer.
 const ANSWER_MS: i64 = 30_000;
@@ -82,6 +83,8 @@ enum Purpose {
     Read(outgoing::Reading),
     /// A batch of the peer.
     Ingest { batch: u64, changes: u64, bytes: usize },
+    /// Blobs.
+    Blob(blobs::Purpose),
     /// Custody.
     Custody(custody::Purpose),
     /// May the child come in?
@@ -112,6 +115,7 @@ pub struct Session {
     answering: Answering,
     outgoing: Outgoing,
     incoming: Incoming,
+    blobs: blobs::Blobs,
     custody: custody::Custody,
     renewing: renewing::Renewing,
     revoking: revoking::Revoking,
@@ -150,32 +154,13 @@ impl Session {
             answering: Answering::default(),
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
+            blobs: blobs::Blobs::default(),
             custody: custody::Custody::default(),
             renewing: renewing::Renewing::default(),
             revoking: revoking::Revoking::default(),
             clock_offset_ms,
             unsent_bytes: 0,
-            figures: Report {
-                peer: None,
-                relation: None,
-                synced: false,
-                synced_at_ms: None,
-                to_send: 0,
-                to_receive: 0,
-                sent: 0,
-                received: 0,
-                refused: 0,
-                rounds: 0,
-                bytes_out: 0,
-                bytes_in: 0,
-                frames_out: 0,
-                frames_in: 0,
-                renewing: false,
-                clock_offset_ms: 0,
-                in_store_bytes: 0,
-                send_rate: 0,
-                postponed: None,
-            },
+            figures: Report::default(),
             effects: Vec::new(),
         }
     }
@@ -195,6 +180,7 @@ impl Session {
     pub fn handle_frame(&mut self, now_ms: i64, bytes: &[u8]) -> Vec<Effect> {
         self.figures.bytes_in += bytes.len() as u64 + 4;
         self.figures.frames_in += 1;
+        self.figures.heard_at_ms = Some(now_ms.saturating_add(self.clock_offset_ms));
         self.drive(now_ms, |session| {
             let frame = wire::decode(bytes).map_err(|error| unreadable(&error))?;
             session.on_frame(frame)
@@ -226,6 +212,7 @@ impl Session {
     pub fn handle_committed(&mut self, now_ms: i64) -> Vec<Effect> {
         self.drive(now_ms, |session| {
             session.outgoing.note_committed();
+            session.blobs.note_committed();
             Ok(())
         })
     }
@@ -282,6 +269,7 @@ impl Session {
                 session.deadline_ms = now_ms + COMPARE_AGAIN_MS;
                 if !session.figures.renewing {
                     session.compare_again();
+                    session.blobs.look_again();
                     session.renew_if_due();
                 }
                 session.check_peer_in_force()?;
@@ -334,6 +322,8 @@ impl Session {
         report.send_rate = self.outgoing.rate();
         report.postponed = self.outgoing.held().map(str::to_owned);
         report.synced = self.is_quiet() && self.compare.agreed();
+        report.disputed = self.compare.disputed();
+        report.activity = self.activity(&report);
         report
     }
 
@@ -358,6 +348,7 @@ impl Session {
         self.pump_outgoing();
         self.go_on_renewing();
         self.settle();
+        self.pump_blobs();
         if self.unsent_bytes > UNSENT_BYTES {
             return Err(Fault::new(FaultCode::Flow, "the peer does not read what it asks for"));
         }
@@ -370,7 +361,8 @@ impl Session {
             return;
         }
         if self.compare.agreed() {
-            self.figures.synced_at_ms = Some(self.wall_ms());
+            // What was last heard is the proof; since then only this side's time has passed.
+            self.figures.synced_at_ms = self.figures.synced_at_ms.max(self.figures.heard_at_ms);
         } else {
             self.check_agreement();
         }
@@ -435,6 +427,7 @@ impl Session {
                 return self.on_ack(batch, refused.0, (postponed.0, &until.0), receipt.0);
             }
             (_, Message::Held(held)) => self.on_held(held.0),
+            (_, Message::Blob(message)) => return self.on_blob(message),
             (_, Message::KnownRevocations(known)) => self.on_known_revocations(&known.0),
             (Role::Listener, Message::Renew { request }) => return self.on_renew(&request.0),
             (Role::Dialler { .. }, Message::Issued(chain)) => self.on_issued(chain.0),
@@ -452,6 +445,7 @@ impl Session {
             Purpose::Ingest { batch, changes, bytes } => {
                 self.on_ingested(batch, (changes, bytes), reply);
             }
+            Purpose::Blob(purpose) => self.on_blob_stored(purpose, reply),
             Purpose::Custody(purpose) => self.on_custody(purpose, reply),
             Purpose::Admit => return self.on_admitted(&reply),
             Purpose::Handover => self.on_handover(reply),
@@ -567,5 +561,6 @@ fn name(message: &Message) -> &'static str {
         Message::Renew { .. } => "Renew",
         Message::Issued(_) => "Issued",
         Message::NotIssued { .. } => "NotIssued",
+        Message::Blob(_) => "Blob",
     }
 }

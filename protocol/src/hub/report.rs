@@ -19,7 +19,7 @@ pub struct PeerReport {
     pub problem: Option<String>,
     /// Whether one of both refused the other, so that trying again will not help by itself.
     pub refused: bool,
-    /// When the next attempt is made.
+    /// When the next attempt is made, milliseconds since 1970-01-01 UTC; `None` while one is.
     pub next_dial_ms: Option<i64>,
     /// Figures of the session, or of the last one.
     pub session: Option<Report>,
@@ -84,7 +84,9 @@ impl Hub {
             connected: open,
             problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
             refused: !open && self.refused.contains(&target),
-            next_dial_ms: entry.filter(|e| e.connection.is_none()).map(|e| e.next_dial_ms),
+            next_dial_ms: entry
+                .filter(|e| e.connection.is_none() && !e.dialling)
+                .map(|e| e.next_dial_ms.saturating_add(self.clock_offset_ms)),
             session: session
                 .map(|session| self.total(session))
                 .or_else(|| past.map(|past| past.report.clone())),

@@ -98,6 +98,11 @@ impl Compare {
         self.agreed
     }
 
+    /// Changes that one side has refused.
+    pub(super) fn disputed(&self) -> u64 {
+        self.disputed.len() as u64
+    }
+
     /// A change was refused by one side.
     pub(super) fn dispute(&mut self, id: ChangeId) {
         if self.disputed.len() < limits::LIST_IDS {

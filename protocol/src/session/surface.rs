@@ -1,5 +1,6 @@
 //! What goes into a session and comes out of it: identity, channel, effects, figures.
 
+use super::Session;
 use crate::certificate::Certificate;
 use crate::custody::News;
 use crate::id::{PublicKey, Serial};
@@ -157,8 +158,45 @@ pub(crate) struct Peer {
     pub(super) is_child: bool,
 }
 
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activity {
+    /// Waiting for the first message of the peer.
+    #[default]
+    Greeting,
+    /// Finding out what the other lacks.
+    Comparing,
+    /// Changes are coming.
+    Receiving,
+    /// Changes are on their way to the peer.
+    Sending,
+    /// Both hold the same, but for what one of them has refused.
+    Agreed,
+    /// Handing up what waits, for a new certificate and nothing else.
+    HandingOver,
+}
+
+impl Session {
+    /// What the session is doing, by the figures of this moment.
+    pub(super) fn activity(&self, report: &Report) -> Activity {
+        if self.phase != super::Phase::Open {
+            Activity::Greeting
+        } else if report.renewing {
+            Activity::HandingOver
+        } else if report.synced {
+            Activity::Agreed
+        } else if report.to_receive == 0 && report.to_send == 0 {
+            Activity::Comparing
+        } else if report.to_receive >= report.to_send {
+            Activity::Receiving
+        } else {
+            Activity::Sending
+        }
+    }
+}
+
 /// Figures about a session, for status and benchmarks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Certificate of the peer, once known.
     pub peer: Option<Serial>,
@@ -166,8 +204,14 @@ pub struct Report {
     pub relation: Option<Relation>,
     /// Whether both sides held the same at `synced_at_ms` and nothing is under way.
     pub synced: bool,
-    /// When both sides last held the same.
+    /// When both sides last held the same: when the peer was last heard while they did.
     pub synced_at_ms: Option<i64>,
+    /// When the peer was last heard.
+    pub heard_at_ms: Option<i64>,
+    /// What the session is doing.
+    pub activity: Activity,
+    /// Changes that one of both has refused, which therefore stay different.
+    pub disputed: u64,
     /// Changes read or queued for the peer and not acknowledged.
     pub to_send: u64,
     /// Changes the peer announced and has not sent.
@@ -206,6 +250,7 @@ impl Report {
     #[must_use]
     pub fn after(mut self, earlier: &Self) -> Self {
         self.synced_at_ms = self.synced_at_ms.max(earlier.synced_at_ms);
+        self.heard_at_ms = self.heard_at_ms.max(earlier.heard_at_ms);
         self.sent += earlier.sent;
         self.received += earlier.received;
         self.refused += earlier.refused;
