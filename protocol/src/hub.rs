@@ -19,16 +19,22 @@ use crate::session::{self, Channel, Identity, Role, Session};
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{FaultCode, LineToken, WireError};
 
+mod arrivals;
 mod report;
+mod turns;
 
 pub use report::PeerReport;
 
+use arrivals::Arrivals;
 use report::Past;
+use turns::Turns;
 
 /// First pause before dialling again.
 const BACKOFF_FIRST_MS: i64 = 500;
 /// Longest pause before dialling again.
 const BACKOFF_LONGEST_MS: i64 = 30_000;
+/// A session of this length was worth the dialling, even if nothing moved.
+const WORTH_DIALLING_MS: i64 = 10_000;
 
 /// One connection of this node, numbered by the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +98,8 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
-    /// The store has answered.
+    /// The store has answered, also when the connection is gone by now: what it is at work on is
+    /// counted.
     Stored {
         /// For which connection.
         connection: ConnectionId,
@@ -201,6 +208,8 @@ struct Target {
     dialling: bool,
     next_dial_ms: i64,
     backoff_ms: i64,
+    /// When the peer said welcome.
+    opened_at_ms: Option<i64>,
 }
 
 /// All sessions of a node.
@@ -216,6 +225,11 @@ pub struct Hub {
     lines: BTreeMap<PublicKey, LineToken>,
     renewing: bool,
     clock_offset_ms: i64,
+    arrivals: Arrivals,
+    /// Batches to be made durable.
+    intake: Turns,
+    /// Changes to be read and sent.
+    reads: Turns,
 }
 
 impl Hub {
@@ -227,6 +241,7 @@ impl Hub {
             dialling: false,
             next_dial_ms: i64::MIN,
             backoff_ms: 0,
+            opened_at_ms: None,
         };
         Self {
             identity: Arc::new(identity),
@@ -239,6 +254,9 @@ impl Hub {
             lines: BTreeMap::new(),
             renewing: false,
             clock_offset_ms: 0,
+            arrivals: Arrivals::default(),
+            intake: Turns::new(turns::INTAKE),
+            reads: Turns::new(turns::READS),
         }
     }
 
@@ -291,6 +309,8 @@ impl Hub {
                 }
             }
             Event::Stored { connection, number, reply } => {
+                self.intake.done(connection, number);
+                self.reads.done(connection, number);
                 self.with(now_ms, connection, effects, |s| s.handle_stored(now_ms, number, reply));
             }
             Event::Committed => self.each(now_ms, effects, |s| s.handle_committed(now_ms)),
@@ -308,6 +328,7 @@ impl Hub {
             Event::Tick => self.tick(now_ms, effects),
         }
         self.tick_dials(now_ms, effects);
+        self.give_turns(effects);
     }
 
     /// When to send [`Event::Tick`].
@@ -317,9 +338,25 @@ impl Hub {
         dials.chain(self.sessions.values().filter_map(Session::next_deadline_ms)).min()
     }
 
-    /// Whether the runtime should read frames of this connection now.
+    /// Whether the runtime should read frames of this connection now: both the session and the node
+    /// have room for what they bring.
     pub fn wants_frames(&self, connection: ConnectionId) -> bool {
+        self.has_room(connection) && !self.is_crowded()
+    }
+
+    /// Whether the session of this connection has room for what further frames bring.
+    pub fn has_room(&self, connection: ConnectionId) -> bool {
         self.sessions.get(&connection).is_some_and(Session::wants_frames)
+    }
+
+    /// Whether so much of all peers waits for the store that no frames should be read.
+    pub fn is_crowded(&self) -> bool {
+        self.intake.is_crowded()
+    }
+
+    /// Bytes of changes of all peers that are in memory until they are durable.
+    pub fn in_store_bytes(&self) -> usize {
+        self.intake.bytes()
     }
 
     fn begin(
@@ -332,15 +369,22 @@ impl Hub {
     ) {
         let identity = Arc::clone(&self.identity);
         let authority = Arc::clone(&self.authority);
+        let peer_key = channel.peer_key;
         let session =
             Session::new(identity, authority, role, channel, now_ms, self.clock_offset_ms);
         let full = self.sessions.len() >= limits::SESSIONS;
+        let early = match role {
+            Role::Listener => self.arrivals.note(now_ms, peer_key).err(),
+            Role::Dialler { .. } => None,
+        };
         self.sessions.insert(connection, session);
-        self.with(now_ms, connection, effects, |session| {
-            if full {
-                return session.close(now_ms, FaultCode::Busy, "this node has no session free");
+        self.with(now_ms, connection, effects, |session| match early {
+            _ if full => session.close(now_ms, FaultCode::Busy, "this node has no session free"),
+            Some(ms) => {
+                let text = format!("this key connects too often; it may come in {ms} ms");
+                session.close(now_ms, FaultCode::Busy, &text)
             }
-            session.start(now_ms)
+            None => session.start(now_ms),
         });
     }
 
@@ -397,7 +441,7 @@ impl Hub {
                     if let StoreRequest::Admit { subject, elsewhere, .. } = &mut request {
                         *elsewhere = self.is_elsewhere(connection, subject);
                     }
-                    effects.push(Effect::Store { connection, number, request });
+                    self.ask_store(connection, number, request, effects);
                 }
                 session::Effect::Opened => self.opened(now_ms, connection, effects),
                 session::Effect::News(news) => self.spread(now_ms, &news, effects),
@@ -448,7 +492,7 @@ impl Hub {
             self.target_problems.remove(&target);
             self.refused.remove(&target);
             if let Some(entry) = self.targets.get_mut(target.0) {
-                entry.backoff_ms = 0;
+                entry.opened_at_ms = Some(now_ms);
             }
         }
         self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
@@ -501,9 +545,12 @@ impl Hub {
 
     fn forget(&mut self, now_ms: i64, rng: &mut dyn Rng, connection: ConnectionId, reason: String) {
         let target = self.target_of(connection);
+        self.intake.forget(connection);
+        self.reads.forget(connection);
         if let Some(session) = self.sessions.remove(&connection)
             && let Some(peer) = session.peer()
         {
+            self.note_worth(now_ms, target, &session.report());
             let mut report = self.total(&session);
             report.synced = false;
             self.past.insert(peer.body().subject, Past { report, problem: Some(reason.clone()) });

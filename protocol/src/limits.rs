@@ -42,6 +42,8 @@ pub const IN_FLIGHT_BYTES: usize = 8 << 20;
 pub const IN_FLIGHT_BATCHES: usize = 16;
 /// Raw bytes of changes of one peer that wait for the store; beyond it the peer is not read.
 pub const UNPROCESSED_BYTES: usize = 2 << 20;
+/// Raw bytes of changes of all peers that wait for their turn; beyond it no peer is read.
+pub const NODE_UNPROCESSED_BYTES: usize = 16 << 20;
 /// Most ids in one list.
 pub const LIST_IDS: usize = 16_000;
 /// Most things asked at once about who holds them.
@@ -100,6 +102,8 @@ const _: () = assert!(CHANGE_BYTES * 2 <= FRAME_BYTES, "a change must fit a fram
 const _: () =
     assert!(BATCH_BYTES + CHANGE_BYTES < FRAME_BYTES, "a batch must fit a frame uncompressed");
 const _: () = assert!(BATCH_BYTES * IN_FLIGHT_BATCHES <= IN_FLIGHT_BYTES);
+const _: () = assert!(BATCH_BYTES * 2 <= UNPROCESSED_BYTES);
+const _: () = assert!(UNPROCESSED_BYTES <= NODE_UNPROCESSED_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
 const _: () = assert!(REVOCATION_BYTES * 2 <= FRAME_BYTES, "two revocations must fit a frame");
 const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);

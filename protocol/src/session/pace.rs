@@ -2,8 +2,8 @@
 //!
 //! What is under way cannot be taken back: an alert waits behind it, and a cut loses the part of a
 //! batch that has come. So both are measured in time. Acknowledgements tell at what rate the peer
-//! takes bytes; what may be under way is that rate for two seconds and one round trip, and a batch
-//! is that rate for half a second. At the start, when nothing is known, it is little, and it
+//! takes bytes; what may be under way is that rate for two seconds and one and a half round trips, and
+//! a batch is that rate for half a second. At the start, when nothing is known, it is little, and it
 //! doubles while acknowledgements come quickly.
 //!
 //! Bytes are those of changes before compression, times come from outside; nothing is sent here.
@@ -23,7 +23,7 @@ const BATCHES_IN_ROUND_TRIP: u64 = 8;
 
 const _: () = assert!(FIRST_BYTES <= limits::BATCH_BYTES && SMALLEST_BYTES <= FIRST_BYTES);
 const _: () = assert!(
-    AHEAD_MS / BATCH_MS + BATCHES_IN_ROUND_TRIP < limits::IN_FLIGHT_BATCHES as u64,
+    AHEAD_MS / BATCH_MS + BATCHES_IN_ROUND_TRIP * 3 / 2 <= limits::IN_FLIGHT_BATCHES as u64,
     "what may be under way fits into the batches that may be"
 );
 
@@ -131,7 +131,8 @@ impl Pace {
         let most = match (self.asking, self.rate) {
             (true, _) => 0,
             (false, 0) => 2 * FIRST_BYTES,
-            (false, _) => self.bytes_in(AHEAD_MS + self.round_trip_ms),
+            // Half a round trip more than what fills the line, or it would never look faster.
+            (false, _) => self.bytes_in(AHEAD_MS + self.round_trip_ms * 3 / 2),
         };
         most.min(limits::IN_FLIGHT_BYTES)
     }
@@ -225,9 +226,11 @@ mod tests {
     /// something is taken.
     #[test]
     fn who_takes_nothing_is_asked_with_little() {
-        let (mut pace, ..) = run(40 << 20, 1, 1_000);
-        let departure = pace.depart(2_000, pace.batch_bytes());
-        pace.arrive(2_010, departure, false);
+        let mut pace = Pace::default();
+        for taken in [true, true, true, false] {
+            let departure = pace.depart(2_000, pace.batch_bytes());
+            pace.arrive(2_010, departure, taken);
+        }
         assert_eq!(pace.batch_bytes(), SMALLEST_BYTES);
         let asking = pace.depart(3_000, pace.batch_bytes());
         assert!(!pace.has_room());
