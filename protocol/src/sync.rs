@@ -160,16 +160,6 @@ pub enum StoreRequest {
         /// How ids are cut short.
         key: ShortKey,
     },
-    /// Summaries of the non-empty children of a prefix.
-    Children {
-        /// Where.
-        prefix: KeyPrefix,
-    },
-    /// Ids under a prefix, ascending; at most [`crate::limits::LIST_IDS`].
-    Ids {
-        /// Where.
-        prefix: KeyPrefix,
-    },
     /// Changes, as many as fit the limits of a batch.
     Read {
         /// Which.
@@ -267,10 +257,6 @@ pub enum StoreReply {
     },
     /// Short ids with the ids they stand for.
     Shorts(Vec<(u64, ChangeId)>),
-    /// Children, ascending.
-    Children(Vec<(KeyPrefix, Summary)>),
-    /// Ids, ascending.
-    Ids(Vec<ChangeId>),
     /// Changes read.
     Read {
         /// In order of the selection.

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
-use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
-use cunlian_protocol::limits;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::health::Fault;
@@ -165,18 +163,4 @@ pub(super) fn last_row(connection: &Connection) -> rusqlite::Result<i64> {
 pub(super) fn remember_last_row(connection: &Connection) -> rusqlite::Result<()> {
     let last_row = last_row(connection)?.to_string();
     super::materialize::set_meta(connection, "last row", last_row.as_bytes())
-}
-
-/// Ids under a prefix, ascending, at most [`limits::LIST_IDS`].
-pub(super) fn ids(connection: &Connection, prefix: &KeyPrefix) -> rusqlite::Result<Vec<ChangeId>> {
-    let Range { start, end } = Range::of(prefix);
-    let mut select = connection.prepare_cached(
-        "SELECT key FROM change WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
-    )?;
-    let rows = select.query_map((start, end, limits::LIST_IDS), |row| {
-        key_of(row.get_ref(0)?.as_blob()?).map(|key| key.change)
-    })?;
-    let mut ids = rows.collect::<Result<Vec<_>, _>>()?;
-    ids.sort_unstable();
-    Ok(ids)
 }

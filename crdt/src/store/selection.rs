@@ -88,7 +88,7 @@ pub(super) fn select(
         }
         Selection::Ids { prefix, ids } => with_ids(connection, gathered, prefix, ids, ancestors),
         Selection::Shorts { prefix, key, shorts } => {
-            with_shorts(connection, gathered, (prefix, key), shorts, ancestors)
+            with_shorts(connection, gathered, (prefix, key), &shorts, ancestors)
         }
         Selection::Rows { after, scope, except } => {
             after_row(connection, gathered, after, scope, except, ancestors)
@@ -152,7 +152,7 @@ fn with_shorts(
     connection: &Connection,
     gathered: Gathered,
     (prefix, key): (KeyPrefix, ShortKey),
-    shorts: Vec<u64>,
+    shorts: &[u64],
     ancestors: &Ancestors,
 ) -> rusqlite::Result<Selected> {
     let mut keys = Vec::with_capacity(shorts.len());

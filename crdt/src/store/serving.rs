@@ -5,7 +5,7 @@ use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use super::checking::Sender;
 use super::line::{self, Presented};
 use super::{
-    Fault, Inner, custody, ingest, outbox, permission, reading, reconcile, selection, summary,
+    Fault, Inner, blob, custody, ingest, outbox, permission, reading, reconcile, selection, summary,
 };
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
@@ -26,13 +26,6 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
         StoreRequest::Shorts { prefix, key } => inner.readers.with(|connection| {
             Ok(StoreReply::Shorts(reconcile::shorts(connection, &prefix, &key)?))
         }),
-        StoreRequest::Children { prefix } => inner.readers.with(|connection| {
-            let summary = summary::of_prefix(connection, &prefix)?;
-            Ok(StoreReply::Children(summary::children(connection, &prefix, &summary)?))
-        }),
-        StoreRequest::Ids { prefix } => {
-            inner.readers.with(|connection| Ok(StoreReply::Ids(reading::ids(connection, &prefix)?)))
-        }
         StoreRequest::Read { selection, bytes } => inner.readers.with(|connection| {
             let (changes, rest, through_row) =
                 selection::select(connection, selection, bytes, ancestors)?;
@@ -70,6 +63,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let news = outbox::mark_all_reached(batch, &reached, receipt.as_deref())?;
             Ok(StoreReply::MarkReached { news })
         }),
+        StoreRequest::Blob(request) => Ok(StoreReply::Blob(blob::serve(inner, request)?)),
         StoreRequest::MarkRefused { by, refused } => inner.writer.submit(move |batch| {
             outbox::mark_refused(batch.connection, &by, &refused)?;
             Ok(StoreReply::MarkRefused)

@@ -90,8 +90,6 @@ impl Refusals {
             | StoreReply::Against { .. }
             | StoreReply::Shorts(_)
             | StoreReply::Blob(_)
-            | StoreReply::Children(_)
-            | StoreReply::Ids(_)
             | StoreReply::Read { .. }
             | StoreReply::Admit(_)
             | StoreReply::Waiting { .. }

@@ -412,8 +412,6 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Frontier { .. }
         | StoreRequest::Against { .. }
         | StoreRequest::Shorts { .. }
-        | StoreRequest::Children { .. }
-        | StoreRequest::Ids { .. }
         | StoreRequest::Read { .. }
         | StoreRequest::Waiting { .. }
         | StoreRequest::Custody(

@@ -1,4 +1,4 @@
-//! Reading the set: overview, children, ids and selections.
+//! Reading the set: overview, frontiers, short ids and selections.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
-use cunlian_protocol::summary::Summary;
-use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest};
+use cunlian_protocol::sketch::ShortKey;
+use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 use tempfile::tempdir;
 
 use crate::world::*;
@@ -22,52 +22,65 @@ const ADDRESSES: [&str; 6] = [
     "37032210231000100007010203",
 ];
 
-/// Shows that below every prefix, from the category down to single keys, the children add up to
-/// the summary of the prefix, and that what is listed by ids is the same set.
+/// Shows that what a comparison asks of the store fits together: a frontier adds up to what it
+/// covers, the own side of a peer's frontier and what is beside it is everything that is here, and
+/// short ids bring the changes that they stand for, over as many batches as these need.
 #[test]
-fn children_add_up_to_their_parent_down_to_single_keys() {
+fn a_comparison_finds_what_a_peer_lacks() {
     let world = World::new();
-    let dir = tempdir().unwrap();
-    let store = world.open(dir.path(), &world.county);
+    let dirs = [tempdir().unwrap(), tempdir().unwrap()];
+    let store = world.open(dirs[0].path(), &world.county);
+    let peer = world.open(dirs[1].path(), &world.county);
     let writes = ADDRESSES.iter().flat_map(|address| {
-        (0..3).flat_map(|document| {
-            let at = home(Category::TICKET, address, document);
-            [put(at, "a", "x"), put(at, "a", "y")]
-        })
+        (0..110).map(|document| put(home(Category::TICKET, address, document), "a", "x"))
     });
     write(&store, &world.county, writes.collect());
-    let overview = store.serve(StoreRequest::Overview { scope: Scope::everything() }).unwrap();
-    let StoreReply::Overview { tops, last_row } = overview else { panic!("another reply") };
-    assert_eq!((tops.len(), last_row), (1, 36));
-    let mut open = tops;
-    let mut keys = 0;
-    while let Some((prefix, summary)) = open.pop() {
-        if prefix.is_key() {
-            assert_eq!(summary.count, 1);
-            keys += 1;
-            continue;
-        }
-        let StoreReply::Ids(ids) =
-            store.serve(StoreRequest::Ids { prefix: prefix.clone() }).unwrap()
-        else {
-            panic!("another reply")
+    let lacks = |stored: &Stored| {
+        let home = stored.key.home;
+        home.address.as_str() == TOWN || home.document.0[0].is_multiple_of(9)
+    };
+    let (lacked, had): (Vec<Stored>, Vec<Stored>) = all(&store).into_iter().partition(lacks);
+    ingest(&peer, &world.county, carried(&had));
+    let category = KeyPrefix::category(Category::TICKET);
+    let theirs = frontier(&peer, &category, 60);
+    assert!((4..=75).contains(&theirs.len()), "{}", theirs.len());
+    let sum: u64 = theirs.iter().map(|(_, summary)| summary.count).sum();
+    assert_eq!(sum, had.len() as u64);
+    let request = StoreRequest::Against {
+        within: vec![category],
+        theirs: theirs.iter().map(|(prefix, _)| prefix.clone()).collect(),
+    };
+    let StoreReply::Against { mine, alone } = store.serve(request).unwrap() else {
+        panic!("another reply")
+    };
+    assert!(alone.iter().any(|(_, summary)| summary.count == 110), "{alone:?}");
+    let mut found: BTreeSet<ChangeId> = BTreeSet::new();
+    let key = ShortKey::derive(&[1; 32], 1);
+    let differ = theirs.iter().zip(&mine).filter(|((_, theirs), mine)| theirs != *mine);
+    for prefix in differ.map(|((prefix, _), _)| prefix).chain(alone.iter().map(|(p, _)| p)) {
+        let shorts = |store: &Store| {
+            let prefix = prefix.clone();
+            match store.serve(StoreRequest::Shorts { prefix, key }).unwrap() {
+                StoreReply::Shorts(shorts) => shorts,
+                other => panic!("{other:?} is of another kind"),
+            }
         };
-        let mut listed = Summary::default();
-        for id in &ids {
-            listed.add(id);
+        let theirs: BTreeSet<u64> = shorts(&peer).into_iter().map(|(short, _)| short).collect();
+        let mine = shorts(&store).into_iter().map(|(short, _)| short);
+        let mut shorts: Vec<u64> = mine.filter(|short| !theirs.contains(short)).collect();
+        shorts.sort_unstable();
+        let mut next = Some(Selection::Shorts { prefix: prefix.clone(), key, shorts });
+        while let Some(selection) = next {
+            let (changes, rest, _) = read_bytes(&store, selection, 2_000);
+            assert!(!changes.is_empty());
+            for stored in changes {
+                assert!(found.insert(stored.key.change), "{:?} came twice", stored.key);
+            }
+            next = rest;
         }
-        assert_eq!(listed, summary, "ids under {prefix:?}");
-        let children = children(&store, &prefix);
-        let mut sum = Summary::default();
-        for (_, child) in &children {
-            sum.merge(child);
-        }
-        assert_eq!(sum, summary, "children of {prefix:?}");
-        assert!(children.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert!(children.iter().all(|(child, _)| prefix.contains(child.as_bytes())));
-        open.extend(children);
     }
-    assert_eq!(keys, 36);
+    let lacked: BTreeSet<ChangeId> = lacked.iter().map(|stored| stored.key.change).collect();
+    assert_eq!(found, lacked);
 }
 
 /// Shows that the overview of a scope names its widest non-empty prefixes and nothing outside.

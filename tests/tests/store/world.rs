@@ -14,6 +14,7 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Gr
 use cunlian_protocol::change::{Header, Home, SignedChange, VERSION};
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
+use cunlian_protocol::limits;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
@@ -258,7 +259,17 @@ pub(crate) fn under(store: &Store, prefix: &KeyPrefix) -> Vec<Stored> {
 }
 
 pub(crate) fn read(store: &Store, selection: Selection) -> (Vec<Stored>, Option<Selection>, i64) {
-    match store.serve(StoreRequest::Read { selection }).unwrap() {
+    read_bytes(store, selection, limits::BATCH_BYTES)
+}
+
+/// Reads so many bytes of changes at most, or one change.
+pub(crate) fn read_bytes(
+    store: &Store,
+    selection: Selection,
+    bytes: usize,
+) -> (Vec<Stored>, Option<Selection>, i64) {
+    let request = StoreRequest::Read { selection, bytes };
+    match store.serve(request).unwrap() {
         StoreReply::Read { changes, rest, through_row } => (changes, rest, through_row),
         other => panic!("{other:?} is of another kind"),
     }
@@ -281,7 +292,8 @@ pub(crate) fn ingest_from(
     sender_tiers: u8,
 ) -> Vec<Fate> {
     let from = from.author.serial;
-    match store.serve(StoreRequest::Ingest { from, scope, changes, sender_tiers }).unwrap() {
+    let request = StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms: 0 };
+    match store.serve(request).unwrap() {
         StoreReply::Ingested { fates } => fates.into_iter().map(|(_, fate)| fate).collect(),
         other => panic!("{other:?} is of another kind"),
     }
@@ -294,9 +306,15 @@ pub(crate) fn send_all(from: &Store, sender: &Member, to: &Store) {
     }
 }
 
-pub(crate) fn children(store: &Store, prefix: &KeyPrefix) -> Vec<(KeyPrefix, Summary)> {
-    match store.serve(StoreRequest::Children { prefix: prefix.clone() }).unwrap() {
-        StoreReply::Children(children) => children,
+/// A frontier of about so many prefixes over everything under one.
+pub(crate) fn frontier(
+    store: &Store,
+    prefix: &KeyPrefix,
+    nodes: usize,
+) -> Vec<(KeyPrefix, Summary)> {
+    let prefixes = vec![prefix.clone()];
+    match store.serve(StoreRequest::Frontier { prefixes, nodes }).unwrap() {
+        StoreReply::Frontier(frontier) => frontier,
         other => panic!("{other:?} is of another kind"),
     }
 }
