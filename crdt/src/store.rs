@@ -55,6 +55,7 @@ mod permission;
 mod placing;
 mod purge;
 mod quarantine;
+mod quota;
 mod reading;
 mod reconcile;
 mod review;
@@ -78,6 +79,7 @@ pub use opening::OpenError;
 pub use outbox::{Backlog, Reached};
 pub use purge::{Purged, Unsent, UnsentLeft};
 pub use quarantine::Refused;
+pub use quota::{Quota, QuotaUse};
 pub use review::ToReview;
 pub use schema::VERSION;
 pub use suspension::Suspension;
@@ -117,6 +119,8 @@ pub struct StoreOptions {
     /// After a removal, a file of at most so many bytes is written anew at once, while writers
     /// wait; a larger one when the store is next opened.
     pub compact_at_once_bytes: u64,
+    /// What is taken from one peer below, unless it has bounds of its own.
+    pub quota: Quota,
 }
 
 impl Default for StoreOptions {
@@ -129,6 +133,7 @@ impl Default for StoreOptions {
             size_limit_bytes: None,
             blob_bytes_of_peer: limits::BLOB_BYTES_OF_PEER,
             compact_at_once_bytes: 64 << 20,
+            quota: Quota::default(),
         }
     }
 }
@@ -318,6 +323,20 @@ impl Store {
     /// The latest refused changes, newest first.
     pub fn quarantine(&self, limit: usize) -> Result<Vec<Refused>, Fault> {
         self.inner.readers.with(|connection| Ok(quarantine::latest(connection, limit)?))
+    }
+
+    /// What has been taken from the peer with this key, as of this time, and the bounds for it.
+    pub fn quota(&self, peer: &PublicKey, at_ms: i64) -> Result<(QuotaUse, Quota), Fault> {
+        let usual = &self.inner.options.quota;
+        self.inner.readers.with(|connection| quota::state(connection, usual, peer, at_ms))
+    }
+
+    /// Gives a peer bounds of its own, or with `None` the usual ones again. What waits for it is
+    /// taken in the next comparison.
+    pub fn set_quota(&self, peer: &PublicKey, bounds: Option<Quota>) -> Result<(), Fault> {
+        let peer = *peer;
+        let set = move |connection: &Connection| quota::set(connection, &peer, bounds.as_ref());
+        self.write_reference(set)
     }
 
     /// Whether writing works.

@@ -29,6 +29,8 @@ pub(super) struct Sender {
     pub(super) scope: Scope,
     /// Its tier bit and those above it, when it is above this node; else 0.
     pub(super) tiers: u8,
+    /// When it came, milliseconds since 1970-01-01 UTC.
+    pub(super) at_ms: i64,
 }
 
 /// One change on its way in.

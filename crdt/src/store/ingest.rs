@@ -30,7 +30,7 @@ use super::materialize::{Base, Outcome, base, history, project, read};
 use super::reading::{changes_of, row_of};
 use super::standing::{Entry, Source, settle};
 use super::writer::Batch;
-use super::{Inner, erasure, outbox, quarantine};
+use super::{Inner, erasure, outbox, quarantine, quota};
 use crate::projector::Projector;
 
 /// The candidates of one document, worked out on top of `base`.
@@ -46,7 +46,7 @@ struct Prepared {
 /// Checks a batch and makes it durable; gives id and fate of each change, in order.
 pub(super) fn ingest(
     inner: &Inner,
-    sender: &Sender,
+    sender: Sender,
     carried: Vec<Carried>,
 ) -> Result<Vec<(ChangeId, Fate)>, Fault> {
     let authority = inner.shared.authority();
@@ -54,7 +54,8 @@ pub(super) fn ingest(
     let mut fates = Fates::new(carried.len());
     let (ids, decoded) = decode(&carried, &sender.scope, &mut fates);
     // What a peer says of tiers above this node counts only if it stands above itself.
-    let reached = |place: usize| match sender.tiers {
+    let tiers = sender.tiers;
+    let reached = |place: usize| match tiers {
         0 => 0,
         tiers => tiers | carried.get(place).map_or(0, |carried| carried.reached),
     };
@@ -72,6 +73,8 @@ pub(super) fn ingest(
             known.get(&change.id()).filter(|_| bits != 0).map(|row| (*row, bits))
         });
         let held: Vec<(i64, u8)> = held.collect();
+        let usual = &inner.options.quota;
+        let new = quota::admit(connection, &authority, usual, &sender, new, &mut fates)?;
         let candidates = check(&authority, new, reached, &mut fates);
         let projector = &*inner.shared.projector;
         Ok((prepare(connection, projector, &authority, candidates, &mut fates)?, held))
@@ -86,6 +89,7 @@ pub(super) fn ingest(
         for document in prepared {
             batch.take_in(document, &authority, &from, &mut fates)?;
         }
+        quota::count(batch.connection, &authority, &sender, &carried, &fates.each)?;
         quarantine::keep(batch.connection, &from, &fates.refused, &carried, &ids)?;
         if fates.withheld {
             quarantine::bound(batch.connection)?;

@@ -25,6 +25,7 @@
 //! | `line` | child: the line token it presented last, the one it was given since, see [`super::line`] |
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
 //! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
+//! | `quota`, `quota_use` | peer with bounds of its own; peer, with what was taken from it |
 //! | `purged` | prefix whose changes were purged and not yet accounted for, see [`super::purge`] |
 
 use std::fs::File;
@@ -127,6 +128,21 @@ const STEPS: [Step; VERSION as usize] = [
     ),
     Step {
         sql: "
+        CREATE TABLE quota (
+            peer BLOB PRIMARY KEY NOT NULL,
+            changes INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            day_changes INTEGER NOT NULL,
+            day_bytes INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE quota_use (
+            peer BLOB PRIMARY KEY NOT NULL,
+            changes INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            day INTEGER NOT NULL,
+            day_changes INTEGER NOT NULL,
+            day_bytes INTEGER NOT NULL
+        ) WITHOUT ROWID;
         CREATE INDEX change_most_urgent ON change (row) WHERE key < x'2000';
         CREATE INDEX change_urgent ON change (row) WHERE key >= x'2000' AND key < x'3000';
         CREATE TABLE blob (

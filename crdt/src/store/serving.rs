@@ -33,7 +33,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
         }),
         StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms } => {
             let sender = Sender { serial: from, scope, tiers: sender_tiers, at_ms };
-            let fates = ingest::ingest(inner, &sender, changes)?;
+            let fates = ingest::ingest(inner, sender, changes)?;
             Ok(StoreReply::Ingested { fates })
         }
         StoreRequest::Certificates { certificates } => {
