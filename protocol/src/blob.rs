@@ -94,6 +94,16 @@ pub struct BlobReference {
 #[error("not of the form blob:<id>;<media type>;<bytes>")]
 pub struct NotAReference;
 
+impl BlobReference {
+    /// Names a content.
+    pub fn of(content: &[u8], media_type: &str) -> Result<Self, BlobError> {
+        if !is_media_type(media_type) {
+            return Err(BlobError::MediaType);
+        }
+        Ok(Self { name: Outline::of(content)?.name(), media_type: media_type.to_owned() })
+    }
+}
+
 impl FromStr for BlobReference {
     type Err = NotAReference;
 
@@ -142,6 +152,9 @@ pub enum BlobError {
         /// Bytes given.
         got: usize,
     },
+    /// Not a media type in lower case without parameters.
+    #[error("not a media type in lower case without parameters")]
+    MediaType,
     /// The outline does not belong to this blob.
     #[error("the outline is not that of {name:?}")]
     Outline {

@@ -23,6 +23,7 @@
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::blob::BlobMessage;
 use crate::id::Signature;
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
@@ -271,6 +272,8 @@ pub enum Message {
     },
     /// Tiers above hold more than can be told one by one: whoever wants to know should ask.
     AskAgain,
+    /// About blobs.
+    Blob(BlobMessage),
 }
 
 /// Why a connection ends, as a number on the wire.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cunlian_protocol::authority::{Authority, Refusal};
+use cunlian_protocol::blob::{BlobError, BlobName};
 use cunlian_protocol::change::{
     self, ChangeError, ChangeKind, Header, Home, SignedChange, VerifiedChange,
 };
@@ -87,6 +88,15 @@ pub enum WriteError {
         /// Bytes it would have.
         got: u64,
     },
+    /// Content that cannot be a blob.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Content was given that none of the writes names.
+    #[error("{name:?} is not named by any of the documents written")]
+    BlobNotNamed {
+        /// The blob.
+        name: BlobName,
+    },
     /// The code of a projection panicked on the document.
     #[error("the document could not be worked out (panic)")]
     Panicked,
@@ -108,6 +118,8 @@ impl Interrupts for WriteError {
             Self::Suspended(_)
             | Self::Refused(_)
             | Self::WrongKey
+            | Self::Blob(_)
+            | Self::BlobNotNamed { .. }
             | Self::Nothing { .. }
             | Self::Erased { .. }
             | Self::NoDocument { .. }

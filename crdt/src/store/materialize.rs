@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::blob::BlobName;
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::blob;
 use super::reading::{Range, changes_of, damaged};
 use super::standing::erasure;
 use crate::document::{DocumentView, Tainted};
@@ -28,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) rows: Vec<Row>,
     /// Tainted changes, and whether a person has looked at each.
     pub(super) tainted: Vec<(ChangeId, bool)>,
+    /// Blobs that it names, ascending.
+    pub(super) blobs: Vec<BlobName>,
 }
 
 /// Projector or document code panicked on a document.
@@ -79,6 +83,7 @@ pub(super) fn project(
             conflicted: u32::try_from(conflicted).unwrap_or(u32::MAX),
             rows: projector.rows(&view, authority),
             tainted: tainted.collect(),
+            blobs: blob::named(&view),
         }
     };
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
@@ -128,14 +133,17 @@ pub(super) fn adapt(
     if meta(connection, "projector")?.as_deref() == Some(version.as_slice()) {
         return Ok(());
     }
-    rebuild(connection, projector, authority)
+    // Which blobs a document names does not depend on the projector.
+    rebuild(connection, projector, authority, |_, _| Ok(()))
 }
 
-/// Drops the projection tables, makes them and fills them from the log.
+/// Drops the projection tables, makes them and fills them from the log; `refer` is told of the
+/// blobs of each document.
 pub(super) fn rebuild(
     connection: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
+    refer: impl Fn(&Home, &[BlobName]) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let old = meta(connection, "projections")?.unwrap_or_default();
     let old = String::from_utf8_lossy(&old).into_owned();
@@ -144,17 +152,19 @@ pub(super) fn rebuild(
         connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
     }
     connection.execute_batch(projector.schema())?;
-    fill(connection, connection, projector, authority)?;
+    fill(connection, connection, projector, authority, refer)?;
     set_meta(connection, "projections", projector.tables().join(" ").as_bytes())?;
     set_meta(connection, "projector", &projector.version().to_be_bytes())
 }
 
-/// Projects every document of the log in `source` into the tables of `target`.
+/// Projects every document of the log in `source` into the tables of `target`; `refer` is told of
+/// the blobs of each.
 pub(super) fn fill(
     source: &Connection,
     target: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
+    refer: impl Fn(&Home, &[BlobName]) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut after: Vec<u8> = Vec::new();
     let mut homes =
@@ -169,15 +179,19 @@ pub(super) fn fill(
             Ok((home, changes_of(source, &home)?))
         });
         let documents = documents.collect::<rusqlite::Result<Vec<_>>>()?;
-        let outcomes: Vec<Result<Outcome, Panicked>> = documents
+        let outcomes: Vec<(Home, Result<Outcome, Panicked>)> = documents
             .into_par_iter()
             .map(|(home, changes)| {
-                project(projector, authority, &history(authority, home, read(&changes)))
+                let history = history(authority, home, read(&changes));
+                (home, project(projector, authority, &history))
             })
             .collect();
-        for outcome in outcomes {
+        for (home, outcome) in outcomes {
             match outcome {
-                Ok(outcome) => insert_rows(target, outcome.rows)?,
+                Ok(outcome) => {
+                    insert_rows(target, outcome.rows)?;
+                    refer(&home, &outcome.blobs)?;
+                }
                 Err(error) => tracing::error!(%error, "a document is missing in the tables"),
             }
         }

@@ -297,6 +297,7 @@ pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite:
     }
     if known != *ancestors {
         adapt_rows(connection, &known, ancestors)?;
+        super::blob::adapt(connection, ancestors)?;
     }
     tally::rebuild(connection)?;
     super::materialize::set_meta(connection, COUNTED, &[])?;

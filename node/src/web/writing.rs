@@ -33,6 +33,9 @@ impl From<WriteError> for Failure {
                 Self::TooLarge
             }
             WriteError::ReservedField | WriteError::Reason => Self::malformed(error.to_string()),
+            WriteError::Blob(_) | WriteError::BlobNotNamed { .. } => {
+                Self::malformed(error.to_string())
+            }
             WriteError::WrongKey | WriteError::Panicked => Self::Internal(error.to_string()),
         }
     }

@@ -60,7 +60,7 @@ pub enum BlobMessage {
 /// What a session asks of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobRequest {
-    /// Blobs that are not whole here and that a document in `scope` names, newest first.
+    /// Blobs that are not whole here and that a document in `scope` names, in key order.
     Missing {
         /// What both sides may read.
         scope: Scope,
@@ -68,7 +68,7 @@ pub enum BlobRequest {
         from: PublicKey,
         /// Whether what comes from this peer is limited in sum.
         limited: bool,
-        /// Numbers of blobs that are not looked for.
+        /// Numbers of blobs that are not looked for, ascending.
         without: Vec<i64>,
     },
     /// The outline of a blob, if it is whole here and the document names it.
@@ -100,15 +100,14 @@ pub enum BlobRequest {
         /// Whether what comes from this peer is limited in sum.
         limited: bool,
     },
-    /// Whole blobs that a document in `scope` names and that no peer of this tier is known to
-    /// hold, after a number.
+    /// Whole blobs that a document in `scope` names and that a tier above is not known to hold.
     Unreached {
         /// What both sides may read.
         scope: Scope,
-        /// Tier bit.
+        /// Tier bits, one of which is not known to hold them.
         tier: u8,
-        /// Number to start after.
-        after: i64,
+        /// Document and blob to start after.
+        after: Option<(KeyPrefix, BlobName)>,
     },
     /// Which of these are whole here and named by the document, and at which tiers.
     Held {
@@ -153,7 +152,7 @@ pub enum Kept {
     Part,
     /// Durable, and with it the blob is whole.
     Whole,
-    /// No document names the blob any more, or the peer has given too much: not kept.
+    /// No document names the blob any more, or the peer has given as much as it may: not kept.
     Unwanted,
 }
 
@@ -168,14 +167,12 @@ pub enum BlobReply {
     Read(Option<Vec<u8>>),
     /// What became of the chunk.
     Keep(Kept),
-    /// At most [`limits::BLOB_NAMES`], by ascending number, and where to go on.
+    /// At most [`limits::BLOB_NAMES`], and where to go on.
     Unreached {
         /// A document that names it, and the blob.
         blobs: Vec<(KeyPrefix, BlobName)>,
-        /// Number to go on after; `None` at the end.
-        rest: Option<i64>,
-        /// The greatest number looked at.
-        through: i64,
+        /// Where to go on after; `None` at the end.
+        rest: Option<(KeyPrefix, BlobName)>,
     },
     /// Those that are whole, with the tiers (bits).
     Held(Vec<(BlobName, u8)>),

@@ -1,0 +1,381 @@
+//! Blobs: photos and files that documents name, in the same file as the documents.
+//!
+//! A blob is in the store exactly as long as some document names it: its row is made with the
+//! first *reference*, and goes with the last one, in the transaction that changes the document.
+//! So what is erased, purged or taken back takes its photos along, and a peer can fill nothing
+//! with what nobody asked for. References follow from the documents, as projections do.
+//!
+//! ```text
+//!  Store::write_with_blobs ─► change, document, reference ─┐
+//!                             chunks, outline              ├─ one transaction
+//!  batch of a peer ─────────► change, document, reference ─┘
+//!  chunk of a peer ─────────► chunk, if still referenced ─── one transaction each
+//! ```
+//!
+//! | table | one row for each |
+//! |---|---|
+//! | `blob` | content that is named: id and length, `missing` chunks, tiers that hold it, key of the peer it came from, outline when known |
+//! | `blob_chunk` | chunk of 64 KiB that is here |
+//! | `blob_reference` | document and blob it names; `lacking` while the blob is not whole, then `awaited` as tier bits, as in `outbox` |
+
+use cunlian_protocol::blob::{BlobError, BlobName, BlobReference, Outline};
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::{BlobId, ChangeId};
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::outbox::Ancestors;
+use super::writer::Batch;
+use super::{Fault, Inner, Store, WriteError, local, suspension};
+use crate::document::{Author, DocumentView, Write};
+
+mod exchange;
+mod verify;
+
+pub(super) use exchange::serve;
+pub(super) use verify::{expect, verify};
+
+/// What there is of a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobContent {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// Some document names it, and its content has not arrived.
+    OnItsWay {
+        /// Bytes that are here.
+        here: u64,
+    },
+}
+
+/// How far a blob has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobStanding {
+    /// Whether all of it is here.
+    pub whole: bool,
+    /// Bytes that are here.
+    pub here: u64,
+    /// Tiers above (bits) that hold all of it.
+    pub reached: u8,
+    /// Tiers above (bits) that may read a document that names it, and are not known to hold it.
+    pub awaited: u8,
+}
+
+/// Blobs of a store in sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlobTotals {
+    /// Blobs that are named and not whole here.
+    pub missing: u64,
+    /// Their bytes, those that are here already included.
+    pub missing_bytes: u64,
+    /// Blobs that some tier above is not known to hold.
+    pub awaited: u64,
+    /// Their bytes.
+    pub awaited_bytes: u64,
+}
+
+impl Store {
+    /// As [`Store::write`], with the content of blobs that the writes name: changes and blobs are
+    /// durable together, or nothing is. Content that is here already is not kept twice.
+    pub fn write_with_blobs(
+        &self,
+        author: &Author,
+        writes: Vec<Write>,
+        contents: Vec<Vec<u8>>,
+        now_ms: i64,
+    ) -> Result<Vec<ChangeId>, WriteError> {
+        suspension::check(&self.inner.shared)?;
+        local::check(&self.authority(), author, &writes)?;
+        let outline = |content: Vec<u8>| Ok((Outline::of(&content)?, content));
+        let blobs = contents.into_iter().map(outline).collect::<Result<Vec<_>, BlobError>>()?;
+        let author = author.clone();
+        self.inner.writer.submit(move |batch| {
+            let ids = batch.write(&author, writes, now_ms)?;
+            for (outline, content) in &blobs {
+                if !fill(batch.connection, &batch.shared.ancestors, outline, content)? {
+                    return Err(WriteError::BlobNotNamed { name: outline.name() });
+                }
+            }
+            Ok(ids)
+        })
+    }
+
+    /// The content of a blob; `None` when no document here names it.
+    pub fn blob(&self, name: &BlobName) -> Result<Option<BlobContent>, Fault> {
+        self.inner.readers.with(|connection| {
+            let Some(entry) = entry(connection, name)? else { return Ok(None) };
+            if entry.missing > 0 {
+                let here = bytes_here(connection, entry.number)?;
+                return Ok(Some(BlobContent::OnItsWay { here }));
+            }
+            Ok(Some(BlobContent::Whole(content(connection, &entry)?)))
+        })
+    }
+
+    /// How far a blob has got; `None` when no document here names it.
+    pub fn blob_standing(&self, name: &BlobName) -> Result<Option<BlobStanding>, Fault> {
+        self.inner.readers.with(|connection| {
+            let Some(entry) = entry(connection, name)? else { return Ok(None) };
+            let ancestors = &self.inner.shared.ancestors;
+            let documents = documents_of(connection, entry.number)?;
+            let covering =
+                documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
+            Ok(Some(BlobStanding {
+                whole: entry.missing == 0,
+                here: bytes_here(connection, entry.number)?,
+                reached: entry.reached,
+                awaited: covering & !entry.reached,
+            }))
+        })
+    }
+
+    /// What is not whole here, and what is not known to be above.
+    pub fn blob_totals(&self) -> Result<BlobTotals, Fault> {
+        let sum = |connection: &Connection, which: &str| {
+            let sql = format!(
+                "SELECT count(*), coalesce(sum(bytes), 0) FROM blob WHERE number IN \
+                 (SELECT blob FROM blob_reference WHERE {which} > 0)"
+            );
+            connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        };
+        self.inner.readers.with(|connection| {
+            let (missing, missing_bytes) = sum(connection, "lacking")?;
+            let (awaited, awaited_bytes) = sum(connection, "awaited")?;
+            Ok(BlobTotals { missing, missing_bytes, awaited, awaited_bytes })
+        })
+    }
+}
+
+/// The blobs that the fields of a document name, concurrent values included, ascending: at most
+/// [`limits::BLOBS_OF_DOCUMENT`], those of the first fields.
+pub(super) fn named(view: &DocumentView) -> Vec<BlobName> {
+    let values = view.fields.values().flat_map(|field| {
+        core::iter::once(&field.current).chain(&field.others).map(|value| value.text.as_str())
+    });
+    let names = values.filter_map(|text| Some(text.parse::<BlobReference>().ok()?.name));
+    let mut names: Vec<BlobName> = names.take(limits::BLOBS_OF_DOCUMENT).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+impl Batch<'_> {
+    /// Notes which blobs a document names now; what nothing names any more goes.
+    pub(super) fn refer(&self, home: &Home, names: &[BlobName]) -> rusqlite::Result<()> {
+        refer(self.connection, &self.shared.ancestors, &KeyPrefix::document(home), names)
+    }
+
+    /// Whether the document with this prefix names a blob that is whole here and at none of the
+    /// tiers above that should hold it.
+    pub(super) fn has_unsent_blob(&self, document: &[u8]) -> rusqlite::Result<bool> {
+        let covering = self.shared.ancestors.covering(document);
+        let mut select = self.connection.prepare_cached(
+            "SELECT 1 FROM blob_reference WHERE document = ?1 AND lacking = 0 AND awaited = ?2",
+        )?;
+        select.exists((document, covering))
+    }
+}
+
+/// Notes which blobs a document names now; what nothing names any more goes.
+pub(super) fn refer(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    document: &KeyPrefix,
+    names: &[BlobName],
+) -> rusqlite::Result<()> {
+    let before = references_of(connection, document.as_bytes())?;
+    if before.is_empty() && names.is_empty() {
+        return Ok(());
+    }
+    for name in names.iter().filter(|name| !before.iter().any(|(_, known)| known == *name)) {
+        insert_reference(connection, ancestors, document, name)?;
+    }
+    for (number, _) in before.iter().filter(|(_, known)| !names.contains(known)) {
+        connection
+            .prepare_cached("DELETE FROM blob_reference WHERE document = ?1 AND blob = ?2")?
+            .execute((document.as_bytes(), number))?;
+        drop_unnamed(connection, *number)?;
+    }
+    Ok(())
+}
+
+/// Takes out the references of documents that are not there, for when all are made anew.
+pub(super) fn sweep(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute(
+        "DELETE FROM blob_reference WHERE document NOT IN (SELECT prefix FROM document)",
+        [],
+    )?;
+    let mut select = connection
+        .prepare("SELECT number FROM blob WHERE number NOT IN (SELECT blob FROM blob_reference)")?;
+    let unnamed = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    unnamed.into_iter().try_for_each(|number| drop_unnamed(connection, number))
+}
+
+/// Fits what is awaited to the ancestors of this run of the node.
+pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite::Result<()> {
+    let mut select = connection.prepare(
+        "SELECT document, blob, awaited, reached FROM blob_reference \
+         JOIN blob ON number = blob WHERE lacking = 0",
+    )?;
+    let mut update = connection
+        .prepare("UPDATE blob_reference SET awaited = ?3 WHERE document = ?1 AND blob = ?2")?;
+    let mut rows = select.query([])?;
+    let mut changed = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (document, blob): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
+        let (awaited, reached): (u8, u8) = (row.get(2)?, row.get(3)?);
+        let expected = ancestors.covering(&document) & !reached;
+        if awaited != expected {
+            changed.push((document, blob, expected));
+        }
+    }
+    for change in changed {
+        update.execute(change)?;
+    }
+    Ok(())
+}
+
+/// What table `blob` says of a blob.
+struct Entry {
+    number: i64,
+    name: BlobName,
+    missing: u32,
+    reached: u8,
+}
+
+fn name_of(row: &Row<'_>, id: usize, bytes: usize) -> rusqlite::Result<BlobName> {
+    Ok(BlobName { id: BlobId(row.get(id)?), bytes: row.get(bytes)? })
+}
+
+fn entry(connection: &Connection, name: &BlobName) -> rusqlite::Result<Option<Entry>> {
+    let mut select = connection
+        .prepare_cached("SELECT number, missing, reached FROM blob WHERE id = ?1 AND bytes = ?2")?;
+    let entry = select.query_row((name.id.0, name.bytes), |row| {
+        let (number, missing, reached) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Entry { number, name: *name, missing, reached })
+    });
+    entry.optional()
+}
+
+fn content(connection: &Connection, entry: &Entry) -> rusqlite::Result<Vec<u8>> {
+    let mut content = Vec::with_capacity(entry.name.bytes as usize);
+    let mut select =
+        connection.prepare_cached("SELECT bytes FROM blob_chunk WHERE blob = ?1 ORDER BY place")?;
+    let mut rows = select.query([entry.number])?;
+    while let Some(row) = rows.next()? {
+        content.extend_from_slice(row.get_ref(0)?.as_blob()?);
+    }
+    Ok(content)
+}
+
+fn bytes_here(connection: &Connection, number: i64) -> rusqlite::Result<u64> {
+    let mut select = connection
+        .prepare_cached("SELECT coalesce(sum(length(bytes)), 0) FROM blob_chunk WHERE blob = ?1")?;
+    select.query_row([number], |row| row.get(0))
+}
+
+fn documents_of(connection: &Connection, number: i64) -> rusqlite::Result<Vec<Vec<u8>>> {
+    let mut select =
+        connection.prepare_cached("SELECT document FROM blob_reference WHERE blob = ?1")?;
+    select.query_map([number], |row| row.get(0))?.collect()
+}
+
+/// Numbers and names of the blobs that a document names.
+fn references_of(
+    connection: &Connection,
+    document: &[u8],
+) -> rusqlite::Result<Vec<(i64, BlobName)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT number, id, bytes FROM blob_reference JOIN blob ON number = blob \
+         WHERE document = ?1",
+    )?;
+    let references = select.query_map([document], |row| Ok((row.get(0)?, name_of(row, 1, 2)?)))?;
+    references.collect()
+}
+
+fn insert_reference(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    document: &KeyPrefix,
+    name: &BlobName,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO blob (id, bytes, missing) VALUES (?1, ?2, ?3)")?
+        .execute((name.id.0, name.bytes, name.chunks()))?;
+    let Some(Entry { number, missing, reached, .. }) = entry(connection, name)? else {
+        return Ok(());
+    };
+    let awaited = ancestors.covering(document.as_bytes()) & !reached;
+    connection.prepare_cached("INSERT INTO blob_reference VALUES (?1, ?2, ?3, ?4)")?.execute((
+        document.as_bytes(),
+        number,
+        missing > 0,
+        if missing > 0 { 0 } else { awaited },
+    ))?;
+    Ok(())
+}
+
+fn drop_unnamed(connection: &Connection, number: i64) -> rusqlite::Result<()> {
+    let mut named = connection.prepare_cached("SELECT 1 FROM blob_reference WHERE blob = ?1")?;
+    if named.exists([number])? {
+        return Ok(());
+    }
+    connection.prepare_cached("DELETE FROM blob_chunk WHERE blob = ?1")?.execute([number])?;
+    connection.prepare_cached("DELETE FROM blob WHERE number = ?1")?.execute([number])?;
+    Ok(())
+}
+
+/// Keeps the whole content of a blob; `false` when no document names it.
+fn fill(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    outline: &Outline,
+    content: &[u8],
+) -> rusqlite::Result<bool> {
+    let Some(Entry { number, missing, reached, .. }) = entry(connection, &outline.name())? else {
+        return Ok(false);
+    };
+    if missing == 0 {
+        return Ok(true);
+    }
+    let mut insert =
+        connection.prepare_cached("INSERT OR IGNORE INTO blob_chunk VALUES (?1, ?2, ?3)")?;
+    for (place, chunk) in (0_u32..).zip(content.chunks(limits::BLOB_CHUNK_BYTES as usize)) {
+        insert.execute((number, place, chunk))?;
+    }
+    // It is this node's own now, whoever began to send it.
+    connection
+        .prepare_cached(
+            "UPDATE blob SET missing = 0, origin = NULL, outline = ?2 WHERE number = ?1",
+        )?
+        .execute((number, outline.values().as_flattened()))?;
+    note_whole(connection, ancestors, number, reached)?;
+    Ok(true)
+}
+
+/// A blob has become whole: nothing lacks it any more, and tiers above should get it.
+fn note_whole(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    number: i64,
+    reached: u8,
+) -> rusqlite::Result<()> {
+    for document in documents_of(connection, number)? {
+        let awaited = ancestors.covering(&document) & !reached;
+        connection
+            .prepare_cached(
+                "UPDATE blob_reference SET lacking = 0, awaited = ?3 \
+                 WHERE document = ?1 AND blob = ?2",
+            )?
+            .execute((document, number, awaited))?;
+    }
+    Ok(())
+}
+
+/// Room that a peer has left, in bytes of blobs.
+fn room(inner: &Inner, connection: &Connection, from: &[u8]) -> rusqlite::Result<u64> {
+    let mut select =
+        connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM blob WHERE origin = ?1")?;
+    let given: u64 = select.query_row([from], |row| row.get(0))?;
+    Ok(inner.options.blob_bytes_of_peer.saturating_sub(given))
+}

@@ -1,0 +1,423 @@
+//! Blobs in a session: after the changes, whoever lacks one asks for it.
+//!
+//! ```text
+//! who lacks                                   who has
+//!   Missing ─▶ store
+//!   WantOutline, Want, Want … ────────────▶   scope? does the document name it? ─▶ store
+//!           ◀──────────────────────────────── Outline, Part, Part … or None, in that order
+//!   chunk whole? hash? ─▶ store: Keep (durable)
+//!   Held ─────────────────────────────────▶   whole at the other side
+//! ```
+//!
+//! Both sides do both. Asking begins when a comparison has ended in agreement, and only then is
+//! more than one small piece on its way: what is on its way cannot be taken back, and an alert
+//! would wait behind it. A chunk is checked before it is kept, and is durable before the next
+//! questions; a cut costs the chunks on their way, and whoever is asked next gives the rest.
+//!
+//! A peer that gives wrong bytes is asked no more in this session, and nothing of them is kept.
+//! It is not shut out: its changes are judged by their own signatures.
+//!
+//! Asking is here; answering, and who holds what, is in [`serving`].
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Effect, Fault, FaultCode, Message, Outcome, Purpose as Of, Relation, Session};
+use crate::blob::{BlobMessage, BlobName, BlobReply, BlobRequest, Kept, MissingBlob, Outline};
+use crate::id::PublicKey;
+use crate::key::KeyPrefix;
+use crate::limits;
+use crate::sync::{StoreReply, StoreRequest};
+use crate::wire::Bounded;
+
+mod serving;
+mod window;
+
+use serving::Serving;
+use window::Window;
+
+/// Changes under way that do not count as waiting: the trickle of a day's work.
+const FEW_CHANGES: u64 = 64;
+/// Largest piece while changes are under way.
+const SMALL_PIECE_BYTES: u32 = 16 << 10;
+/// Chunks given to the store and not yet durable, beyond which no more are asked for.
+const KEEPING: usize = 4;
+/// Blobs that this peer is known not to have, beyond which it is asked for no more.
+const DECLINED: usize = 4_096;
+
+/// State of blobs in one session.
+#[derive(Debug, Default)]
+pub(super) struct Blobs {
+    asking: Asking,
+    serving: Serving,
+}
+
+/// State of asking.
+#[derive(Debug, Default)]
+struct Asking {
+    stage: Stage,
+    /// There may be more to ask for than is in progress.
+    dirty: bool,
+    looking: bool,
+    transfers: VecDeque<Transfer>,
+    last_transfer: u64,
+    /// Questions that are not answered, in order.
+    asked: VecDeque<Asked>,
+    in_flight_bytes: u32,
+    keeping: usize,
+    window: Window,
+    /// What the peer does not have, with the number in the store.
+    declined: BTreeMap<BlobName, i64>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Until a comparison ends in agreement, it is not known what documents name.
+    #[default]
+    Waiting,
+    /// Sides that refuse each other's changes never agree; the next quiet moment will do.
+    Impatient,
+    Open,
+    /// The peer has given something that is not what it was asked for.
+    Ended,
+}
+
+/// A blob in progress.
+#[derive(Debug)]
+struct Transfer {
+    /// Counted in this session: a blob may be begun again while answers of before are on their way.
+    id: u64,
+    number: i64,
+    name: BlobName,
+    document: KeyPrefix,
+    outline: Option<Arc<Outline>>,
+    outline_asked: bool,
+    /// Places that are not yet asked for in full.
+    places: VecDeque<u32>,
+    /// Bytes asked for of the first of them.
+    asked_bytes: u32,
+    /// Chunks that are not yet durable.
+    unkept: usize,
+    /// What has come of the chunk that is coming.
+    gathered: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    transfer: u64,
+    name: BlobName,
+    what: What,
+    bytes: u32,
+    at_ms: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Outline,
+    Part { place: u32 },
+}
+
+/// Why the store was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// What is missing here.
+    Missing,
+    /// A chunk is to be kept.
+    Keep { transfer: u64, name: BlobName },
+    /// For a question of the peer.
+    Answer(serving::Purpose),
+}
+
+impl Blobs {
+    /// Something has become durable: a document that names a blob, or a blob.
+    pub(super) fn note_committed(&mut self) {
+        self.asking.dirty = true;
+        self.serving.note_committed();
+    }
+
+    /// From time to time everything is asked for again.
+    pub(super) fn look_again(&mut self) {
+        if self.asking.stage == Stage::Waiting {
+            self.asking.stage = Stage::Impatient;
+        }
+        self.asking.dirty = true;
+        self.asking.declined.clear();
+        self.serving.look_again();
+    }
+}
+
+impl Transfer {
+    fn new(id: u64, blob: MissingBlob) -> Self {
+        let MissingBlob { number, name, document, outline, places } = blob;
+        Self {
+            id,
+            number,
+            name,
+            document,
+            outline: outline.map(Arc::new),
+            outline_asked: false,
+            unkept: places.len(),
+            places: places.into(),
+            asked_bytes: 0,
+            gathered: Vec::new(),
+        }
+    }
+
+    /// The next question, with about so many bytes to answer it.
+    fn next_question(&mut self, piece_bytes: u32) -> Option<(What, u32, BlobMessage)> {
+        let (document, blob) = (self.document.clone(), self.name);
+        if self.outline.is_none() && !self.outline_asked {
+            self.outline_asked = true;
+            let bytes = 32 * blob.chunks();
+            return Some((What::Outline, bytes, BlobMessage::WantOutline { document, blob }));
+        }
+        let place = *self.places.front()?;
+        let left = blob.chunk_bytes(place).saturating_sub(self.asked_bytes);
+        let length = piece_bytes.min(left);
+        let from = place * limits::BLOB_CHUNK_BYTES + self.asked_bytes;
+        self.asked_bytes += length;
+        if length == left {
+            self.places.pop_front();
+            self.asked_bytes = 0;
+        }
+        let message = BlobMessage::Want { document, blob, from, length };
+        Some((What::Part { place }, length, message))
+    }
+}
+
+impl Session {
+    /// Goes on with everything about blobs that can go on.
+    pub(super) fn pump_blobs(&mut self) {
+        let quiet = self.is_quiet();
+        let asking = &mut self.blobs.asking;
+        let settled = match asking.stage {
+            Stage::Waiting => self.compare.agreed(),
+            Stage::Impatient => true,
+            Stage::Open | Stage::Ended => false,
+        };
+        if quiet && settled {
+            asking.stage = Stage::Open;
+            asking.dirty = true;
+            self.blobs.serving.look_again();
+        }
+        self.pump_answers();
+        if self.figures.renewing || self.blobs.asking.stage != Stage::Open {
+            return;
+        }
+        if quiet {
+            self.ask_who_holds();
+        }
+        while self.ask_one() {}
+        self.look_for_missing();
+    }
+
+    /// Asks for one more piece, if there is room for it.
+    fn ask_one(&mut self) -> bool {
+        let quiet = self.is_quiet();
+        let few = self.compare.is_done(self.is_dialler())
+            && self.outgoing.unacknowledged() + self.incoming.expected() <= FEW_CHANGES;
+        let asking = &mut self.blobs.asking;
+        let window_bytes = asking.window.bytes();
+        let (piece_bytes, most_bytes) = match (quiet, few) {
+            (true, _) => (window_bytes.min(limits::BLOB_CHUNK_BYTES), window_bytes),
+            (false, true) => (window_bytes.min(SMALL_PIECE_BYTES), 0),
+            (false, false) => return false,
+        };
+        let full = asking.in_flight_bytes > 0 && asking.in_flight_bytes + piece_bytes > most_bytes;
+        let many = asking.asked.len() >= limits::BLOB_QUESTIONS || asking.keeping >= KEEPING;
+        if full || many {
+            return false;
+        }
+        let question = asking.transfers.iter_mut().find_map(|transfer| {
+            let question = transfer.next_question(piece_bytes)?;
+            Some((transfer.id, transfer.name, question))
+        });
+        let Some((transfer, name, (what, bytes, message))) = question else { return false };
+        asking.in_flight_bytes += bytes;
+        asking.asked.push_back(Asked { transfer, name, what, bytes, at_ms: self.now_ms });
+        self.send(&Message::Blob(message));
+        true
+    }
+
+    /// Looks for more to ask for when everything in progress has been asked for.
+    fn look_for_missing(&mut self) {
+        let quiet = self.is_quiet();
+        let asking = &mut self.blobs.asking;
+        let all_asked = asking.transfers.iter().all(|transfer| transfer.places.is_empty());
+        let room =
+            asking.transfers.len() < limits::BLOBS_AT_ONCE && asking.declined.len() < DECLINED;
+        let wanted = asking.dirty && !asking.looking;
+        if !(quiet && all_asked && room && wanted) {
+            return;
+        }
+        asking.dirty = false;
+        asking.looking = true;
+        let active = asking.transfers.iter().map(|transfer| transfer.number);
+        let mut without: Vec<i64> = asking.declined.values().copied().chain(active).collect();
+        without.sort_unstable();
+        let scope = self.open_peer().scope.clone();
+        let (from, limited) = self.giver();
+        let request = BlobRequest::Missing { scope, from, limited, without };
+        self.store_blob(Purpose::Missing, request);
+    }
+
+    /// The key of the peer, and whether what it gives is limited in sum.
+    fn giver(&self) -> (PublicKey, bool) {
+        let peer = self.open_peer();
+        (peer.certificate.body().subject, peer.relation != Relation::Ancestor)
+    }
+
+    fn store_blob(&mut self, purpose: Purpose, request: BlobRequest) {
+        self.store(Of::Blob(purpose), StoreRequest::Blob(request));
+    }
+
+    pub(super) fn on_blob_stored(&mut self, purpose: Purpose, reply: StoreReply) {
+        match (purpose, reply) {
+            (Purpose::Missing, StoreReply::Blob(BlobReply::Missing(found))) => {
+                let asking = &mut self.blobs.asking;
+                asking.looking = false;
+                // There may be more than one answer holds.
+                asking.dirty |= !found.is_empty();
+                for blob in found.into_iter().take(limits::BLOBS_AT_ONCE) {
+                    asking.last_transfer += 1;
+                    asking.transfers.push_back(Transfer::new(asking.last_transfer, blob));
+                }
+            }
+            (Purpose::Keep { transfer, name }, StoreReply::Blob(BlobReply::Keep(kept))) => {
+                self.on_kept(transfer, name, kept);
+            }
+            (Purpose::Answer(purpose), StoreReply::Blob(reply)) => {
+                self.on_answer_stored(purpose, reply);
+            }
+            (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
+        }
+    }
+
+    fn on_kept(&mut self, transfer: u64, name: BlobName, kept: Kept) {
+        let asking = &mut self.blobs.asking;
+        asking.keeping -= 1;
+        match kept {
+            Kept::Part => asking.note_kept(transfer),
+            Kept::Unwanted => asking.decline(name),
+            Kept::Whole => {
+                asking.transfers.retain(|transfer| transfer.name != name);
+                let held = vec![(name, self.identity.tier_bit())];
+                self.send(&Message::Blob(BlobMessage::Held(Bounded(held))));
+            }
+        }
+    }
+
+    pub(super) fn on_blob(&mut self, message: BlobMessage) -> Outcome {
+        match message {
+            BlobMessage::Outline { values } => self.on_outline(values.0),
+            BlobMessage::Part { bytes } => self.on_part(bytes.0),
+            BlobMessage::None => {
+                let Asked { name, .. } = self.blobs.asking.answered(self.now_ms)?;
+                self.blobs.asking.decline(name);
+                Ok(())
+            }
+            BlobMessage::WantOutline { document, blob } => self.on_want_blob(document, blob, None),
+            BlobMessage::Want { document, blob, from, length } => {
+                self.on_want_blob(document, blob, Some((from, length)))
+            }
+            BlobMessage::AskHeld(asked) => {
+                self.on_ask_blobs_held(asked.0);
+                Ok(())
+            }
+            BlobMessage::Held(held) => {
+                self.on_blobs_held(held.0);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_outline(&mut self, values: Vec<[u8; 32]>) -> Outcome {
+        let Asked { transfer, name, what, .. } = self.blobs.asking.answered(self.now_ms)?;
+        if what != What::Outline {
+            return Err(not_asked());
+        }
+        let Some(transfer) = self.blobs.asking.transfer(transfer) else { return Ok(()) };
+        match Outline::check(name, values) {
+            Ok(outline) => transfer.outline = Some(Arc::new(outline)),
+            Err(error) => self.distrust(&error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn on_part(&mut self, bytes: Vec<u8>) -> Outcome {
+        let answered = self.blobs.asking.answered(self.now_ms)?;
+        let Asked { transfer, name, what, bytes: asked, .. } = answered;
+        let What::Part { place } = what else { return Err(not_asked()) };
+        if bytes.len() != asked as usize {
+            return Err(not_asked());
+        }
+        // What nobody wants any more, or the outline of which did not come, is let go.
+        let Some(transfer) = self.blobs.asking.transfer(transfer) else { return Ok(()) };
+        let id = transfer.id;
+        let Some(outline) = transfer.outline.clone() else {
+            self.blobs.asking.decline(name);
+            return Ok(());
+        };
+        transfer.gathered.extend(bytes);
+        if transfer.gathered.len() < name.chunk_bytes(place) as usize {
+            return Ok(());
+        }
+        match outline.verify(place, std::mem::take(&mut transfer.gathered)) {
+            Ok(chunk) => {
+                self.blobs.asking.keeping += 1;
+                let (from, limited) = self.giver();
+                let request = BlobRequest::Keep { outline, chunk, from, limited };
+                self.store_blob(Purpose::Keep { transfer: id, name }, request);
+            }
+            Err(error) => self.distrust(&error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Nothing more is asked of this peer.
+    fn distrust(&mut self, reason: &str) {
+        let asking = &mut self.blobs.asking;
+        asking.stage = Stage::Ended;
+        asking.transfers.clear();
+        let text = format!("the peer gives wrong bytes and is asked for no more blobs: {reason}");
+        self.effects.push(Effect::Notice(text));
+    }
+}
+
+impl Asking {
+    /// The question that the answer that has come belongs to.
+    fn answered(&mut self, now_ms: i64) -> Result<Asked, Fault> {
+        let asked = self.asked.pop_front().ok_or_else(not_asked)?;
+        self.in_flight_bytes -= asked.bytes;
+        self.window.note_answer(now_ms - asked.at_ms);
+        Ok(asked)
+    }
+
+    fn transfer(&mut self, id: u64) -> Option<&mut Transfer> {
+        self.transfers.iter_mut().find(|transfer| transfer.id == id)
+    }
+
+    /// A chunk is durable. With the last one the blob is whole, unless it was dropped and named
+    /// again meanwhile; then it is looked for again.
+    fn note_kept(&mut self, id: u64) {
+        let Some(transfer) = self.transfer(id) else { return };
+        transfer.unkept -= 1;
+        if transfer.unkept == 0 {
+            self.transfers.retain(|transfer| transfer.id != id);
+            self.dirty = true;
+        }
+    }
+
+    /// A blob is not to be had from this peer now.
+    fn decline(&mut self, name: BlobName) {
+        if let Some(transfer) = self.transfers.iter().find(|transfer| transfer.name == name) {
+            self.declined.insert(name, transfer.number);
+            self.transfers.retain(|transfer| transfer.name != name);
+            self.dirty = true;
+        }
+    }
+}
+
+fn not_asked() -> Fault {
+    Fault::new(FaultCode::Unexpected, "bytes of a blob that were not asked for")
+}
