@@ -13,19 +13,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cunlian_protocol::wire::FaultCode;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Traffic};
+use crate::status::{Clock, Health, NodeStatus};
 
 pub use self::refusal::RefusalClass;
 pub use self::repeats::{Again, Repeats, Say};
 
+mod link;
 mod refusal;
 mod repeats;
 
@@ -39,8 +39,6 @@ const TOKEN_BYTES_MIN: usize = 32;
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Counted<const N: usize> = Family<Labels<N>, Counter>;
-type PeerLabels = [(&'static str, String); 3];
-type Measured<S> = Family<S, Gauge>;
 
 /// Why nobody was logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +142,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("cunlian");
         self.register(&mut registry);
         register_node(&mut registry, status, figures);
-        register_peers(&mut registry, &status.peers);
+        link::register(&mut registry, &status.peers);
         let mut text = String::new();
         encode(&mut text, &registry).expect("writing to a string does not fail");
         text
@@ -236,70 +234,6 @@ fn register_node(registry: &mut Registry, status: &NodeStatus, figures: StoreFig
     }
 }
 
-fn register_peers(registry: &mut Registry, peers: &[PeerStatus]) {
-    let mut up = Vec::new();
-    let mut last = Vec::new();
-    let mut pending = Vec::new();
-    let mut passed: Vec<(PeerLabels, Traffic)> = Vec::new();
-    for (place, peer) in peers.iter().enumerate() {
-        let labels = labels(place, peer);
-        up.push((labels.clone(), u64::from(peer.state.is_up())));
-        pending.push((labels.clone(), peer.pending_changes));
-        if let Some(at_ms) = peer.last_success_ms {
-            last.push((labels.clone(), u64::try_from(at_ms / 1_000).unwrap_or(0)));
-        }
-        passed.extend(peer.traffic.map(|traffic| (labels, traffic)));
-    }
-    registry.register("link_up", "Whether bytes can pass to the peer", measured(up));
-    let help = "When both last held the same, since 1970";
-    registry.register("link_in_step_seconds", help, measured(last));
-    let help = "Changes that the peer has not acknowledged";
-    registry.register("link_pending_changes", help, measured(pending));
-    let mut traffic = |name: &str, help: &str, of: fn(&Traffic) -> u64| {
-        let values = passed.iter().map(|(labels, traffic)| (labels.clone(), of(traffic)));
-        registry.register(name, help, counted(values));
-    };
-    traffic("link_changes_sent", "Changes the peer acknowledged", |t| t.sent);
-    traffic("link_changes_received", "Changes of the peer made durable", |t| t.received);
-    traffic("link_changes_refused", "Changes of the peer that were refused", |t| t.refused);
-    traffic("link_rounds", "Questions of reconciliation asked", |t| t.rounds);
-    traffic("link_sent_bytes", "Frame bytes sent", |t| t.bytes_out);
-    traffic("link_received_bytes", "Frame bytes received", |t| t.bytes_in);
-}
-
-/// Name, address code and direction of a peer. One that never proved who it is has only its place
-/// in the configuration: no address, and no name of its own choosing.
-fn labels(place: usize, peer: &PeerStatus) -> PeerLabels {
-    let role = match peer.role {
-        PeerRole::Parent => "parent",
-        PeerRole::Child => "child",
-        PeerRole::Other => "other",
-    };
-    let (name, region) = match (peer.tier, peer.region) {
-        (Some(_), Some(region)) => (peer.name.clone(), region.as_str().to_owned()),
-        _ => (format!("peer {}", place + 1), String::new()),
-    };
-    [("peer", name), ("region", region), ("role", role.to_owned())]
-}
-
-fn measured<S: EncodeLabelSet + Clone + std::hash::Hash + Eq>(
-    values: impl IntoIterator<Item = (S, u64)>,
-) -> Measured<S> {
-    let family = Measured::<S>::default();
-    for (labels, value) in values {
-        family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
-    }
-    family
-}
-
-fn counted(values: impl IntoIterator<Item = (PeerLabels, u64)>) -> Family<PeerLabels, Counter> {
-    let family = Family::<PeerLabels, Counter>::default();
-    for (labels, value) in values {
-        family.get_or_create(&labels).inc_by(value);
-    }
-    family
-}
-
 /// The code as a word.
 const fn code_name(code: FaultCode) -> &'static str {
     match code {
@@ -324,16 +258,16 @@ const fn code_name(code: FaultCode) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use cunlian_protocol::address::AddressCode;
     use cunlian_protocol::certificate::Tier;
 
     use super::*;
-    use crate::status::LinkState;
+    use crate::status::PeerStatus;
 
-    fn status(peers: Vec<PeerStatus>) -> NodeStatus {
+    pub(super) fn status(peers: Vec<PeerStatus>) -> NodeStatus {
         NodeStatus {
             name: "高\"城\"镇".to_owned(),
             tier: Tier::Town,
@@ -349,23 +283,6 @@ mod tests {
             documents: 7,
             changes: 9,
             waiting: 2,
-        }
-    }
-
-    fn peer(name: &str, region: Option<&str>) -> PeerStatus {
-        PeerStatus {
-            name: name.to_owned(),
-            tier: region.map(|_| Tier::Village),
-            region: region.map(|code| AddressCode::parse(code).unwrap()),
-            serial: None,
-            clock_ahead_ms: None,
-            role: PeerRole::Child,
-            state: LinkState::Live,
-            last_success_ms: Some(4_000),
-            pending_changes: 3,
-            pending_bytes: 4,
-            error: Some("王建国 could not be reached".to_owned()),
-            traffic: None,
         }
     }
 
@@ -413,19 +330,5 @@ mod tests {
         assert!(metrics.opens(token) && !metrics.opens("") && !metrics.opens(&token[1..]));
         write(&token.replace('0', "1"));
         assert!(!metrics.opens(token));
-    }
-
-    /// Shows that a peer appears by name and code once it has proved who it is, that one that
-    /// has not appears without its address, and that quotation marks cannot break out of a label.
-    #[test]
-    fn peers_appear_by_what_they_proved() {
-        let peers = vec![peer("苑兴村", Some("370322102310")), peer("192.0.2.7:7320", None)];
-        let text =
-            Metrics::new(Path::new("/nowhere")).text(&status(peers), StoreFigures::default());
-        let village = "cunlian_link_up{peer=\"苑兴村\",region=\"370322102310\",role=\"child\"} 1\n";
-        assert!(text.contains(village), "{text}");
-        assert!(text.contains("cunlian_link_up{peer=\"peer 2\",region=\"\",role=\"child\"} 1\n"));
-        assert!(!text.contains("192.0.2.7") && !text.contains("王建国"), "{text}");
-        assert!(text.contains("name=\"高\\\"城\\\"镇\""), "{text}");
     }
 }

@@ -6,9 +6,14 @@
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::session;
 use serde::Serialize;
 
 use crate::clock::Doubt;
+
+pub use self::rate::{Meter, Passed, Rate};
+
+mod rate;
 
 /// State of a node at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -138,16 +143,100 @@ pub struct PeerStatus {
     pub role: PeerRole,
     /// What the link is doing.
     pub state: LinkState,
+    /// What the session is doing; `None` without one.
+    pub activity: Option<Activity>,
+    /// When the peer was last heard: everything here is as of then, milliseconds since 1970-01-01
+    /// UTC.
+    pub as_of_ms: Option<i64>,
     /// When both last agreed to hold the same, milliseconds since 1970-01-01 UTC.
     pub last_success_ms: Option<i64>,
-    /// Changes of this node's scope the peer has not acknowledged.
+    /// When the next attempt to connect is made, milliseconds since 1970-01-01 UTC.
+    pub next_attempt_ms: Option<i64>,
+    /// Changes the peer is to have and has not acknowledged: for a parent all that wait for its
+    /// tier, for others what this session has queued.
     pub pending_changes: u64,
-    /// Their size in bytes.
+    /// Their size in bytes; estimated for others than parents.
     pub pending_bytes: u64,
+    /// When that of them was recorded which has waited longest, milliseconds since 1970-01-01 UTC;
+    /// known for parents.
+    pub pending_since_ms: Option<i64>,
+    /// Changes that the peer announced and that have not come.
+    pub expected_changes: u64,
+    /// Their size in bytes, estimated.
+    pub expected_bytes: u64,
+    /// Since when some have been expected, milliseconds since 1970-01-01 UTC.
+    pub expected_since_ms: Option<i64>,
+    /// How fast changes pass, when some have passed in the last ten seconds.
+    pub rate: Option<Rate>,
+    /// How long all that is pending and expected takes at this rate, seconds.
+    pub remaining_s: Option<u64>,
+    /// Changes that one of both has refused, which therefore stay different.
+    pub disputed: u64,
+    /// Why the peer has postponed changes, in its words.
+    pub postponed: Option<String>,
     /// Why the last attempt failed, in words.
     pub error: Option<String>,
     /// What has passed over the current connection, or the last one.
     pub traffic: Option<Traffic>,
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// Waiting for the first message of the peer.
+    Greeting,
+    /// Finding out what the other lacks.
+    Comparing,
+    /// Changes are coming.
+    Receiving,
+    /// Changes are on their way to the peer.
+    Sending,
+    /// Both hold the same, but for what one of them has refused.
+    Agreed,
+    /// Handing up what waits, for a new certificate.
+    HandingOver,
+    /// The peer has not been heard for longer than two comparisons are apart.
+    Silent,
+}
+
+impl Activity {
+    /// Every activity.
+    pub const ALL: [Self; 7] = [
+        Self::Greeting,
+        Self::Comparing,
+        Self::Receiving,
+        Self::Sending,
+        Self::Agreed,
+        Self::HandingOver,
+        Self::Silent,
+    ];
+
+    /// The activity's name, as in metrics and in the keys of texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Comparing => "comparing",
+            Self::Receiving => "receiving",
+            Self::Sending => "sending",
+            Self::Agreed => "agreed",
+            Self::HandingOver => "handing-over",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+impl From<session::Activity> for Activity {
+    fn from(activity: session::Activity) -> Self {
+        match activity {
+            session::Activity::Greeting => Self::Greeting,
+            session::Activity::Comparing => Self::Comparing,
+            session::Activity::Receiving => Self::Receiving,
+            session::Activity::Sending => Self::Sending,
+            session::Activity::Agreed => Self::Agreed,
+            session::Activity::HandingOver => Self::HandingOver,
+        }
+    }
 }
 
 /// What has passed over one connection, counted in frames before TLS.

@@ -1,20 +1,25 @@
 //! Keeps the node's status true: put together from the hub's reports and the store, published
 //! when something changes and at least every second.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cunlian_crdt::store::{self, Store};
-use cunlian_protocol::authority::Authority;
 use cunlian_protocol::hub::PeerReport;
-use cunlian_protocol::session::{Identity, Relation};
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::session::Identity;
 use tokio::sync::watch;
 
 use crate::clock::{self, Judgement};
 use crate::config::Config;
 use crate::network::gate::Gate;
-use crate::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus, Traffic};
+use crate::status::{Clock, Health, LinkState, Meter, NodeStatus, Passed, PeerRole};
+
+use self::peer::peer_status;
+
+mod peer;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Changes come in bursts; the status need not follow each.
@@ -37,6 +42,15 @@ struct Watcher {
     clock: clock::Clock,
     known: NodeStatus,
     addresses: Vec<String>,
+    /// By certificate.
+    watched: BTreeMap<Serial, Watched>,
+}
+
+/// What is remembered of a peer from one look to the next.
+#[derive(Debug, Clone, Default)]
+struct Watched {
+    meter: Meter,
+    expected_since_ms: Option<i64>,
 }
 
 /// Starts watching; the first status is there at once.
@@ -80,6 +94,7 @@ pub(super) fn start(
         clock,
         known,
         addresses,
+        watched: BTreeMap::new(),
     };
     let task = tokio::spawn(async move {
         loop {
@@ -122,11 +137,12 @@ impl Watcher {
         let authority = self.store.authority();
         let cut: Vec<String> = self.gate.cut_links().iter().map(ToString::to_string).collect();
         let backlog = self.store.outbox_totals().unwrap_or_default();
+        let now_ms = self.clock.now_ms();
         self.known.waiting = backlog.values().map(|tier| tier.changes).sum();
         self.known.peers = reports
             .iter()
             .map(|report| {
-                let mut peer = peer_status(report, &authority, &self.addresses);
+                let mut peer = peer_status(report, &authority, &self.addresses, now_ms);
                 let address = report.target.and_then(|target| self.addresses.get(target.0));
                 if address.is_some_and(|address| cut.contains(address)) {
                     peer.state = LinkState::Down;
@@ -135,15 +151,37 @@ impl Watcher {
                 if let (PeerRole::Parent, Some(waiting)) = (peer.role, waiting) {
                     peer.pending_changes = waiting.changes;
                     peer.pending_bytes = waiting.bytes;
+                    peer.pending_since_ms = waiting.oldest_recorded_at_ms;
                 }
                 peer
             })
             .collect();
+        self.measure(now_ms);
         self.known.clock = judged(&self.clock);
         self.known.cut_links = self.gate.cut_links();
         self.known.suspended = self.store.suspension();
-        self.known.as_of_ms = self.clock.now_ms();
+        self.known.as_of_ms = now_ms;
         self.known.clone()
+    }
+
+    /// How fast changes pass each link, how long the rest takes, and since when some are expected.
+    fn measure(&mut self, now_ms: i64) {
+        let mut before = std::mem::take(&mut self.watched);
+        for peer in &mut self.known.peers {
+            let (Some(serial), Some(traffic)) = (peer.serial, peer.traffic) else { continue };
+            let Watched { mut meter, expected_since_ms } =
+                before.remove(&serial).unwrap_or_default();
+            let changes = traffic.sent + traffic.received;
+            let bytes = traffic.bytes_out + traffic.bytes_in;
+            peer.rate = meter.look(now_ms, Passed { changes, bytes });
+            let left = peer.pending_changes + peer.expected_changes;
+            let rate = peer.rate.filter(|_| left > 0 && peer.state.is_up());
+            peer.remaining_s = rate.and_then(|rate| rate.seconds_for(left));
+            let since_ms = expected_since_ms.unwrap_or(now_ms);
+            peer.expected_since_ms = (peer.expected_changes > 0).then_some(since_ms);
+            let expected_since_ms = peer.expected_since_ms;
+            self.watched.insert(serial, Watched { meter, expected_since_ms });
+        }
     }
 
     /// Tries whether a large change could be stored again; the store notes the outcome. Nobody has to
@@ -183,52 +221,5 @@ fn judged(clock: &clock::Clock) -> Clock {
         Judgement::Unknown => Clock::Unknown,
         Judgement::Sound => Clock::Ok,
         Judgement::Wrong { doubt, ahead_ms } => Clock::Off { ahead_ms, doubt },
-    }
-}
-
-fn peer_status(report: &PeerReport, authority: &Authority, addresses: &[String]) -> PeerStatus {
-    let session = report.session.as_ref();
-    let serial = session.and_then(|session| session.peer);
-    let certificate = serial.and_then(|serial| authority.get(&serial));
-    let address = report.target.and_then(|target| addresses.get(target.0)).cloned();
-    let relation = session.and_then(|session| session.relation);
-    let role = match relation {
-        Some(Relation::Ancestor) => PeerRole::Parent,
-        Some(Relation::Descendant) => PeerRole::Child,
-        None if report.target.is_some() => PeerRole::Parent,
-        Some(Relation::Other) | None => PeerRole::Other,
-    };
-    let state = match (report.connected, session) {
-        (true, Some(session)) if session.synced => LinkState::Live,
-        (true, _) => LinkState::Syncing,
-        (false, _) if report.refused => LinkState::Refused,
-        (false, _) if report.target.is_some() && report.next_dial_ms.is_none() => {
-            LinkState::Connecting
-        }
-        (false, _) => LinkState::Down,
-    };
-    PeerStatus {
-        name: report.name.clone().or(address).unwrap_or_default(),
-        tier: certificate.map(|certificate| certificate.body().tier),
-        region: certificate.map(super::own_region),
-        serial,
-        clock_ahead_ms: session.map(|session| session.clock_offset_ms),
-        role,
-        state,
-        last_success_ms: session.and_then(|session| session.synced_at_ms),
-        pending_changes: session.map_or(0, |session| session.to_send),
-        pending_bytes: 0,
-        error: report.problem.clone(),
-        traffic: session.map(|session| Traffic {
-            to_receive: session.to_receive,
-            sent: session.sent,
-            received: session.received,
-            refused: session.refused,
-            rounds: session.rounds,
-            bytes_out: session.bytes_out,
-            bytes_in: session.bytes_in,
-            frames_out: session.frames_out,
-            frames_in: session.frames_in,
-        }),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Hub, TargetId};
-use crate::id::PublicKey;
+use crate::certificate::Certificate;
+use crate::id::{PublicKey, Serial};
 use crate::session::{Report, Session};
 
 /// Where things stand with one peer.
@@ -11,6 +12,8 @@ use crate::session::{Report, Session};
 pub struct PeerReport {
     /// The dialled target, when this node dials the peer.
     pub target: Option<TargetId>,
+    /// Its certificate, once known, by an earlier connection or because it certified this node.
+    pub peer: Option<Serial>,
     /// Name in the certificate, once known.
     pub name: Option<String>,
     /// Whether a session is open.
@@ -43,6 +46,7 @@ impl Hub {
             shown.insert(peer.body().subject);
             reports.push(PeerReport {
                 target: None,
+                peer: Some(peer.serial()),
                 name: Some(peer.body().name.clone()),
                 connected: true,
                 problem: None,
@@ -54,6 +58,7 @@ impl Hub {
         let gone = self.past.iter().filter(|(key, _)| !shown.contains(key));
         reports.extend(gone.map(|(_, past)| PeerReport {
             target: None,
+            peer: past.report.peer,
             name: past.report.peer.map(|serial| self.authority.name(&serial)),
             connected: false,
             problem: past.problem.clone(),
@@ -80,6 +85,7 @@ impl Hub {
         let open = session.is_some_and(|session| session.peer().is_some());
         PeerReport {
             target: Some(target),
+            peer: certificate.map(Certificate::serial),
             name: certificate.map(|certificate| certificate.body().name.clone()),
             connected: open,
             problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
