@@ -248,6 +248,14 @@ pub enum Request {
     },
     /// Notes that tiers hold a range; as much of it as is done quickly.
     Mark(Mark),
+    /// Notes that a tier does not hold changes, although it said so before: it came back from an
+    /// older state.
+    Lost {
+        /// The changes.
+        keys: Vec<SetKey>,
+        /// The tier (bit).
+        tier: u8,
+    },
 }
 
 /// What the store answers; each variant to the request of the same name.
@@ -271,4 +279,6 @@ pub enum Reply {
         /// Key after which to go on; `None` at the end.
         rest: Option<Vec<u8>>,
     },
+    /// Noted.
+    Lost,
 }

@@ -17,7 +17,7 @@ use cunlian_protocol::sync::tiers;
 use cunlian_protocol::wire::Bounded;
 use rusqlite::Connection;
 
-use super::outbox::{Ancestors, awaited, keep_receipt, mark_reached};
+use super::outbox::{Ancestors, awaited, keep_receipt, lose, mark_reached};
 use super::reading::{Range, key_of, last_row, row_of};
 use super::tally::{waiting, waiting_under};
 use super::{Fault, Inner, summary};
@@ -47,6 +47,12 @@ pub(super) fn serve(inner: &Inner, request: Request) -> Result<Reply, Fault> {
             Ok(Reply::Answer(answering.answer(&questions)?))
         }),
         Request::Mark(mark) => mark_range(inner, mark),
+        Request::Lost { keys, tier } => inner.writer.submit(move |batch| {
+            for key in &keys {
+                lose(batch, key, tier)?;
+            }
+            Ok(Reply::Lost)
+        }),
     }
 }
 

@@ -154,6 +154,28 @@ pub(super) fn mark_reached(batch: &mut Batch<'_>, row: i64, bits: u8) -> rusqlit
     Ok(news)
 }
 
+/// A tier that was known to hold a change does not: it waits for it again.
+pub(super) fn lose(batch: &mut Batch<'_>, key: &SetKey, tier: u8) -> rusqlite::Result<()> {
+    let bytes = key.to_bytes();
+    let tier = tier & batch.shared.ancestors.covering(&bytes);
+    let Some(row) = row_of(batch.connection, key)?.filter(|_| tier != 0) else { return Ok(()) };
+    if let Some(Entry { awaited, bytes: size, .. }) = entry(batch.connection, row)? {
+        batch.tally.note(&bytes, awaited, -1, -size);
+        batch.tally.note(&bytes, awaited | tier, 1, size);
+        batch
+            .connection
+            .prepare_cached("UPDATE outbox SET awaited = ?2 WHERE row = ?1")?
+            .execute((row, awaited | tier))?;
+        return Ok(());
+    }
+    let mut select = batch.connection.prepare_cached("SELECT bytes FROM change WHERE row = ?1")?;
+    let change = SignedChange::from_log(select.query_row([row], |row| row.get(0))?);
+    let change = change.map_err(|error| damaged(Box::new(error)))?;
+    let recorded_at_ms = change.header().recorded_at_ms;
+    let waits = Waits { awaited: tier, recorded_at_ms, bytes: change.bytes().len() };
+    enter(batch, row, key, waits)
+}
+
 /// A change is about to leave the log: nothing of it waits any more.
 pub(super) fn leave(batch: &mut Batch<'_>, row: i64) -> rusqlite::Result<()> {
     let Some(Entry { key, awaited, bytes }) = entry(batch.connection, row)? else { return Ok(()) };

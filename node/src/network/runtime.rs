@@ -405,7 +405,7 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Successions { .. }
         | StoreRequest::Admit { .. }
         | StoreRequest::MarkReached { .. }
-        | StoreRequest::Custody(custody::Request::Mark(_))
+        | StoreRequest::Custody(custody::Request::Mark(_) | custody::Request::Lost { .. })
         | StoreRequest::MarkRefused { .. } => true,
         StoreRequest::Blob(request) => request.is_write(),
         StoreRequest::Overview { .. }

@@ -24,6 +24,7 @@ use crate::custody::{
 };
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
+use crate::sync::Stored;
 use crate::wire::Bounded;
 
 /// How often everything that waits is asked for in one session.
@@ -75,6 +76,7 @@ pub(super) enum Purpose {
     Walk,
     Answer { questions: Questions },
     Reached,
+    Lost,
 }
 
 impl Session {
@@ -136,7 +138,22 @@ impl Session {
                 all.add(news);
                 self.tell_the_hub(all);
             }
+            (Purpose::Lost, StoreReply::Custody(Reply::Lost)) => {}
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
+        }
+    }
+
+    /// These are about to be sent because a comparison found that the peer lacks them. Of some of
+    /// them it, being above, may have said before that it holds them: it has lost them since.
+    pub(super) fn note_lost(&mut self, changes: &[Stored]) {
+        let peer = self.open_peer();
+        let tier = peer.certificate.body().tier.bit();
+        let ancestor = peer.relation == Relation::Ancestor;
+        let said = |stored: &&Stored| ancestor && stored.carried.reached & tier != 0;
+        let keys: Vec<SetKey> = changes.iter().filter(said).map(|s| s.key.clone()).collect();
+        if !keys.is_empty() {
+            let request = Request::Lost { keys, tier };
+            self.store(Of::Custody(Purpose::Lost), StoreRequest::Custody(request));
         }
     }
 

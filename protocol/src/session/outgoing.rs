@@ -254,6 +254,7 @@ impl Session {
                 self.send_batch(changes);
             }
             Reading::Job { order } => {
+                self.note_lost(&changes);
                 self.gather(changes);
                 self.job_read(order, count, rest);
             }
