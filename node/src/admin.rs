@@ -23,6 +23,7 @@ use crate::operator::Operators;
 use crate::service::{ControlError, Restart, StartError, open_store, send_request};
 
 pub mod backup;
+pub mod bundle;
 pub mod certificate;
 pub mod erasure;
 pub mod invitation;

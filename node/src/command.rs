@@ -18,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 mod backup;
 mod bench;
+mod bundle;
 mod cert;
 mod demo;
 mod erase;
@@ -74,6 +75,8 @@ enum Command {
     Cert(cert::Cert),
     /// Copy the node, running or not, or check such a copy.
     Backup(backup::Backup),
+    /// Carry data in a file where no line goes: export, import, show.
+    Bundle(bundle::Bundle),
     /// Make a data directory from a backup.
     Restore(restore::Restore),
     /// Let a restored node without a parent save changes again.
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Verify(command) => command.run(),
         Command::Cert(command) => command.run(),
         Command::Backup(command) => command.run(),
+        Command::Bundle(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Node(command) => command.run(),

@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::admin::Administration;
+use crate::admin::{Administration, bundle};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
@@ -46,7 +46,7 @@ mod lines;
 mod upkeep;
 mod watching;
 
-pub use control::{ControlError, ask_status, send_request};
+pub use control::{ControlError, ask_status, begin_bundle, send_request};
 pub use life::{Places, Restart, live};
 
 use life::Lasting;
@@ -316,7 +316,8 @@ fn connect(
         note.notify_one();
     });
     let keeper = journal::Keeper::new(store.clone(), Arc::clone(identity), clock.clone());
-    (network, vec![upkeep, tokio::spawn(keeper.run(noted))])
+    let arrivals = tokio::spawn(bundle::keep_arrivals(administration.clone()));
+    (network, vec![upkeep, tokio::spawn(keeper.run(noted)), arrivals])
 }
 
 fn telling(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {

@@ -110,11 +110,6 @@ impl<'a> Writer<'a> {
         Ok((self.head.part, self.before + self.written))
     }
 
-    /// Bytes of all parts so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.before + self.written
-    }
-
     fn begin_part(&mut self) -> io::Result<()> {
         (self.output)(Output::Part(self.head.part))?;
         self.hasher.reset();

@@ -206,6 +206,8 @@ pub(super) fn in_words(error: WriteError) -> AdminError {
         | WriteError::ReservedField
         | WriteError::ChangeTooLarge { .. }
         | WriteError::DocumentTooLarge { .. }
+        | WriteError::Blob(_)
+        | WriteError::BlobNotNamed { .. }
         | WriteError::Panicked
         | WriteError::Storage(_) => None,
     };

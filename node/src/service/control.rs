@@ -2,13 +2,16 @@
 //!
 //! Whoever connects sends one line of JSON, `"status"` or `{"request": …}` with a
 //! [`crate::admin::Request`], and is sent one JSON object, `{"done": …}` or `{"failed":
-//! {"message", "hint"}}`; then the connection is closed. The socket is for the owner of the data
+//! {"message", "hint"}}`; then the connection is closed. After `{"bundle": …}` with a
+//! [`crate::admin::bundle::Wish`] records pass instead ([`crate::admin::bundle::line`]). The socket is for the owner of the data
 //! directory only (mode 0600), who may do everything the node may.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use crate::admin::bundle::Wish;
 use crate::admin::{AdminError, Administration, Request};
 use crate::status::NodeStatus;
 
@@ -63,12 +67,14 @@ pub(super) fn start(
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let stopping = Stopping::default();
     Ok(tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let status = status.clone();
             let administration = administration.clone();
+            let stop = Arc::clone(&stopping.0);
             tokio::spawn(async move {
-                if let Err(error) = answer(stream, &status, administration).await {
+                if let Err(error) = answer(stream, &status, administration, stop).await {
                     tracing::debug!(%error, "a command went away");
                 }
             });
@@ -76,10 +82,21 @@ pub(super) fn start(
     }))
 }
 
+/// Tells threads of a generation that it is over: set when the task that owns it is dropped.
+#[derive(Default)]
+struct Stopping(Arc<AtomicBool>);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 async fn answer(
     stream: tokio::net::UnixStream,
     status: &watch::Receiver<NodeStatus>,
     administration: Administration,
+    stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
@@ -97,6 +114,14 @@ async fn answer(
                 Err(error) => Reply::Failed { message: error.to_string(), hint: None },
             }
         }
+        Ok(Asked::Bundle(wish)) => {
+            let read = read.into_inner().into_inner();
+            let stream = read.reunite(write).map_err(io::Error::other)?.into_std()?;
+            stream.set_nonblocking(false)?;
+            // A thread of its own: it may go on for long, and ends by itself when the node stops.
+            std::thread::spawn(move || administration.bundle(&wish, stream, stop));
+            return Ok(());
+        }
         Err(error) => Reply::Failed {
             message: format!("this node does not know the request: {error}"),
             hint: Some("use the command of the version that runs".to_owned()),
@@ -113,6 +138,7 @@ async fn answer(
 enum Asked {
     Status,
     Request(Request),
+    Bundle(Wish),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -144,14 +170,25 @@ pub fn send_request(
     })
 }
 
-fn exchange(data_dir: &Path, asked: &Asked, patience: Duration) -> Result<Reply, ControlError> {
+/// Begins to pass a bundle; records follow on the socket.
+pub fn begin_bundle(data_dir: &Path, wish: &Wish) -> Result<UnixStream, ControlError> {
+    ask(data_dir, &Asked::Bundle(wish.clone()))
+}
+
+fn ask(data_dir: &Path, asked: &Asked) -> Result<UnixStream, ControlError> {
     let not_running = || ControlError::NotRunning { path: data_dir.to_owned() };
     let failed = |source| ControlError::Io { path: data_dir.to_owned(), source };
     let mut stream = UnixStream::connect(path(data_dir)).map_err(|_| not_running())?;
-    stream.set_read_timeout(Some(patience)).map_err(failed)?;
     let mut line = serde_json::to_vec(asked).expect("a request has only JSON types");
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;
+    Ok(stream)
+}
+
+fn exchange(data_dir: &Path, asked: &Asked, patience: Duration) -> Result<Reply, ControlError> {
+    let failed = |source| ControlError::Io { path: data_dir.to_owned(), source };
+    let mut stream = ask(data_dir, asked)?;
+    stream.set_read_timeout(Some(patience)).map_err(failed)?;
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(failed)?;
     serde_json::from_str(&text).map_err(|error| failed(io::Error::other(error)))
