@@ -225,7 +225,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let author = author.clone();
-        self.inner.writer.submit(move |batch| batch.write(&author, writes, now_ms))
+        self.inner.writer.submit_local(move |batch| batch.write(&author, writes, now_ms))
     }
 
     /// Carries out one request of a session.
@@ -299,7 +299,7 @@ impl Store {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.inner.writer.submit(move |batch| Ok(work(batch.connection)?))
+        self.inner.writer.submit_local(move |batch| Ok(work(batch.connection)?))
     }
 
     /// Calls `listener` after every transaction, in the writer thread: it must be quick, must not

@@ -45,7 +45,7 @@ impl Store {
             return Err(WriteError::Reason);
         }
         let (author, homes, reason) = (author.clone(), homes.to_vec(), reason.to_owned());
-        let ids = self.inner.writer.submit(move |batch| {
+        let ids = self.inner.writer.submit_local(move |batch| {
             let mut ids = BTreeMap::new();
             for home in &homes {
                 if !ids.contains_key(home) {

@@ -29,9 +29,13 @@ use super::health::Fault;
 use super::materialize::{Base, Outcome, base, history, project, read};
 use super::reading::{changes_of, row_of};
 use super::standing::{Entry, Source, settle};
-use super::writer::Batch;
+use super::writer::{Batch, Part};
 use super::{Inner, erasure, outbox, quarantine, quota};
 use crate::projector::Projector;
+
+/// A job that brings a batch into the log adds so many changes at least before it lets a person go
+/// first.
+const PART_CHANGES: u64 = 32;
 
 /// The candidates of one document, worked out on top of `base`.
 #[derive(Debug)]
@@ -82,19 +86,30 @@ pub(super) fn ingest(
     if prepared.is_empty() && fates.refused.is_empty() && held.is_empty() {
         return Ok(finish(&ids, fates));
     }
-    let (fates, wiped) = inner.writer.submit(move |batch| {
-        for (row, bits) in held {
+    let mut held = held.into_iter();
+    let mut documents = prepared.into_iter();
+    let mut wiped = false;
+    let (fates, wiped) = inner.writer.submit_in_parts(move |batch| {
+        for (row, bits) in held.by_ref() {
             outbox::mark_reached(batch, row, bits)?;
         }
-        for document in prepared {
+        for document in documents.by_ref() {
             batch.take_in(document, &authority, &from, &mut fates)?;
+            if batch.added >= PART_CHANGES && batch.is_local_waiting() {
+                break;
+            }
+        }
+        wiped |= batch.wiped;
+        if documents.len() > 0 {
+            return Ok(Part::Paused);
         }
         quota::count(batch.connection, &authority, &sender, &carried, &fates.each)?;
         quarantine::keep(batch.connection, &from, &fates.refused, &carried, &ids)?;
         if fates.withheld {
             quarantine::bound(batch.connection)?;
         }
-        Ok::<_, Fault>((finish(&ids, fates), batch.wiped))
+        let fates = std::mem::replace(&mut fates, Fates::new(0));
+        Ok::<_, Fault>(Part::Done((finish(&ids, fates), wiped)))
     })?;
     if wiped {
         erasure::compact(inner);

@@ -4,10 +4,11 @@
 //! are there (group commit), so that many small writers share one fsync. Each job has its own
 //! savepoint: a job that gives up leaves nothing behind and does not disturb the others. A fault
 //! of the disk fails all jobs of the transaction, none of which has been told "durable" before.
+//!
+//! What people at this node write goes before what comes from peers ([`group`]).
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -15,39 +16,32 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::Shared;
 use super::health::Fault;
 use super::reading::last_row;
 use super::summary::Additions;
 use super::tally::Tally;
-use super::{CommitNotice, Shared};
+use queue::{Job, Queue, Ran, Shareable};
 
-/// Most jobs in one transaction.
-const GROUP_JOBS: usize = 64;
-/// No further job joins a transaction that has added this many changes.
-const GROUP_CHANGES: u64 = 8_000;
-
-/// What a job does inside the transaction; `false` takes all it did back.
-type Work = Box<dyn FnOnce(&mut Batch<'_>) -> Result<bool, Fault> + Send>;
-
-/// What can only be done outside of a transaction.
-type Upkeep = Box<dyn FnOnce(&Connection) -> Result<(), Fault> + Send>;
-
-enum Job {
-    Shared(Shareable),
-    Alone { work: Upkeep, done: SyncSender<Result<(), Fault>> },
-}
-
-/// A job that shares a transaction with others.
-struct Shareable {
-    work: Work,
-    done: SyncSender<Result<(), Fault>>,
-}
+mod group;
+mod queue;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests;
 
 /// Handle of the writer thread; dropping it lets the queue run dry and waits for the end.
-#[derive(Debug)]
 pub(super) struct Writer {
-    queue: Mutex<Option<Sender<Job>>>,
+    queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a part of a job came to.
+#[derive(Debug)]
+pub(super) enum Part<T> {
+    /// It is to be called again, perhaps in a later transaction; what it did is kept.
+    Paused,
+    /// All is done.
+    Done(T),
 }
 
 /// What the writer remembers of the store between transactions; forgotten after any rollback.
@@ -64,6 +58,7 @@ pub(super) struct Batch<'a> {
     pub(super) connection: &'a Connection,
     pub(super) shared: &'a Shared,
     pub(super) memory: &'a mut Memory,
+    queue: &'a Queue,
     /// Authority as it will be after this transaction.
     pub(super) authority: Arc<Authority>,
     pub(super) summaries: Additions,
@@ -80,14 +75,24 @@ pub(super) struct Batch<'a> {
 impl Writer {
     /// Starts the thread on a connection that may write.
     pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::channel();
+        let queue = Arc::new(Queue::default());
+        let jobs = Arc::clone(&queue);
         let builder = thread::Builder::new().name("store-writer".to_owned());
-        let thread = builder.spawn(move || run(&connection, &shared, &jobs))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        let thread = builder.spawn(move || {
+            // Nobody waits forever if a listener panics.
+            let _end = End(Arc::clone(&jobs));
+            group::run(&connection, &shared, &jobs);
+            // Leaves one file behind on a clean end; a failure only means that it is done at next
+            // open.
+            if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+                tracing::warn!(%error, "the write-ahead log could not be folded in");
+            }
+        })?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs `work` in the next transaction and waits until it is durable. An error of `work` is
-    /// given back, and takes back all it did.
+    /// Runs `work` in one of the next transactions and waits until it is durable. An error of
+    /// `work` is given back, and takes back all it did.
     pub(super) fn submit<T, E>(
         &self,
         work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
@@ -96,23 +101,32 @@ impl Writer {
         T: Send + 'static,
         E: From<Fault> + Interrupts + Send + 'static,
     {
-        let slot = Arc::new(Mutex::new(None));
-        let result = Arc::clone(&slot);
-        let work: Work = Box::new(move |batch| {
-            let outcome = work(batch);
-            let fault = outcome.as_ref().err().and_then(Interrupts::fault);
-            let fault = fault.filter(|fault| ends_transaction(fault)).cloned();
-            let kept = outcome.is_ok();
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-            fault.map_or(Ok(kept), Err)
-        });
-        let (done, committed) = mpsc::sync_channel(1);
-        if !self.send(Job::Shared(Shareable { work, done })) {
-            return Err(Fault::Stopped.into());
-        }
-        committed.recv().unwrap_or(Err(Fault::Stopped))?;
-        let outcome = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        outcome.unwrap_or_else(|| Err(Fault::Stopped.into()))
+        self.submit_in_parts(at_once(work))
+    }
+
+    /// The same before all that comes from peers: for what a person waits for.
+    pub(super) fn submit_local<T, E>(
+        &self,
+        work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Interrupts + Send + 'static,
+    {
+        wait(at_once(work), |job| self.queue.push_local(job))
+    }
+
+    /// As [`Writer::submit`], for work that may pause. An error takes back only what was done since
+    /// the last pause.
+    pub(super) fn submit_in_parts<T, E>(
+        &self,
+        work: impl FnMut(&mut Batch<'_>) -> Result<Part<T>, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Interrupts + Send + 'static,
+    {
+        wait(work, |job| self.queue.push(Job::Shared(job)))
     }
 
     /// Runs `work` between two transactions; others wait meanwhile.
@@ -121,21 +135,74 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
     ) -> Result<(), Fault> {
         let (done, ended) = mpsc::sync_channel(1);
-        if !self.send(Job::Alone { work: Box::new(work), done }) {
+        if !self.queue.push(Job::Alone { work: Box::new(work), done }) {
             return Err(Fault::Stopped);
         }
         ended.recv().unwrap_or(Err(Fault::Stopped))
     }
+}
 
-    fn send(&self, job: Job) -> bool {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        queue.is_some_and(|queue| queue.send(job).is_ok())
+/// Leaves nobody waiting when the thread ends.
+struct End(Arc<Queue>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Work that never pauses.
+fn at_once<T, E: From<Fault>>(
+    work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+) -> impl FnMut(&mut Batch<'_>) -> Result<Part<T>, E> + Send + 'static {
+    let mut work = Some(work);
+    move |batch| {
+        let work = work.take().ok_or(Fault::Stopped)?;
+        work(batch).map(Part::Done)
+    }
+}
+
+/// Queues a job and waits for its transaction.
+fn wait<T, E>(
+    mut work: impl FnMut(&mut Batch<'_>) -> Result<Part<T>, E> + Send + 'static,
+    push: impl FnOnce(Shareable) -> bool,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Fault> + Interrupts + Send + 'static,
+{
+    let slot = Arc::new(Mutex::new(None));
+    let result = Arc::clone(&slot);
+    let work = Box::new(move |batch: &mut Batch<'_>| {
+        let outcome = match work(batch) {
+            Ok(Part::Paused) => return Ok(Ran::Paused),
+            Ok(Part::Done(done)) => Ok(done),
+            Err(error) => Err(error),
+        };
+        let fault = outcome.as_ref().err().and_then(Interrupts::fault);
+        let fault = fault.filter(|fault| ends_transaction(fault)).cloned();
+        let ran = if outcome.is_ok() { Ran::Done } else { Ran::Undone };
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        fault.map_or(Ok(ran), Err)
+    });
+    let (done, committed) = mpsc::sync_channel(1);
+    if !push(Shareable { work, done }) {
+        return Err(Fault::Stopped.into());
+    }
+    committed.recv().unwrap_or(Err(Fault::Stopped))?;
+    let outcome = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+    outcome.unwrap_or_else(|| Err(Fault::Stopped.into()))
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Writer").finish_non_exhaustive()
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A listener may hold the last handle of the store, and runs in the thread itself.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id())
@@ -166,117 +233,6 @@ fn ends_transaction(fault: &Fault) -> bool {
     }
 }
 
-fn run(connection: &Connection, shared: &Shared, jobs: &Receiver<Job>) {
-    let mut memory = Memory::default();
-    let mut put_back = None;
-    while let Some(job) = put_back.take().or_else(|| jobs.recv().ok()) {
-        let first = match job {
-            Job::Shared(first) => first,
-            Job::Alone { work, done } => {
-                let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)));
-                let _ = done.send(outcome.unwrap_or(Err(Fault::Stopped)));
-                continue;
-            }
-        };
-        let mut group = Group { waiting: Vec::new(), added: 0, authority: None, put_back: None };
-        let result = transaction(connection, shared, &mut memory, &mut group, first, jobs);
-        if result.is_err() {
-            memory = Memory::default();
-            if !connection.is_autocommit()
-                && let Err(error) = connection.execute_batch("ROLLBACK")
-            {
-                tracing::error!(%error, "rolling back failed");
-            }
-        }
-        put_back = group.put_back;
-        let fault = result.as_ref().err().cloned();
-        if let Ok(last_row) = &result {
-            if let Some(authority) = group.authority {
-                shared.set_authority(authority);
-            }
-            shared.notify(CommitNotice { last_row: *last_row, added: group.added });
-        }
-        shared.condition.set(fault.clone());
-        for done in group.waiting {
-            // Whoever waited may have gone; the work is durable all the same.
-            let _ = done.send(fault.clone().map_or(Ok(()), Err));
-        }
-    }
-    // Leaves one file behind on a clean end; a failure only means that it is done at next open.
-    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-        tracing::warn!(%error, "the write-ahead log could not be folded in");
-    }
-}
-
-struct Group {
-    waiting: Vec<SyncSender<Result<(), Fault>>>,
-    added: u64,
-    authority: Option<Arc<Authority>>,
-    /// A job that was next and cannot share the transaction.
-    put_back: Option<Job>,
-}
-
-/// One transaction with the jobs that are there; gives the last row of the store.
-fn transaction(
-    connection: &Connection,
-    shared: &Shared,
-    memory: &mut Memory,
-    group: &mut Group,
-    first: Shareable,
-    jobs: &Receiver<Job>,
-) -> Result<i64, Fault> {
-    let mut summaries = Additions::default();
-    let mut tally = Tally::default();
-    let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from);
-    let mut next = Some(first);
-    while let Some(Shareable { work, done }) = next.take() {
-        group.waiting.push(done);
-        begun.clone()?;
-        connection.execute_batch("SAVEPOINT job")?;
-        let authority = group.authority.clone().unwrap_or_else(|| shared.authority());
-        let mut batch = Batch {
-            connection,
-            shared,
-            memory,
-            authority: Arc::clone(&authority),
-            summaries: Additions::default(),
-            tally: Tally::default(),
-            added: 0,
-            leaving: Vec::new(),
-            wiped: false,
-        };
-        let kept = catch_unwind(AssertUnwindSafe(|| work(&mut batch)));
-        match kept {
-            Ok(Ok(true)) => {
-                group.added += batch.added;
-                if !Arc::ptr_eq(&authority, &batch.authority) {
-                    group.authority = Some(batch.authority);
-                }
-                summaries.merge(batch.summaries);
-                tally.merge(batch.tally);
-                connection.execute_batch("RELEASE job")?;
-            }
-            Ok(Ok(false)) | Err(_) => {
-                *memory = Memory::default();
-                connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
-            }
-            Ok(Err(fault)) => return Err(fault),
-        }
-        if group.waiting.len() < GROUP_JOBS && group.added < GROUP_CHANGES {
-            match jobs.try_recv() {
-                Ok(Job::Shared(job)) => next = Some(job),
-                Ok(alone) => group.put_back = Some(alone),
-                Err(_) => {}
-            }
-        }
-    }
-    summaries.save(connection)?;
-    tally.save(connection)?;
-    let last_row = memory.last_row(connection)?;
-    connection.execute_batch("COMMIT")?;
-    Ok(last_row)
-}
-
 impl Memory {
     fn last_row(&mut self, connection: &Connection) -> rusqlite::Result<i64> {
         let known = self.last_row.map_or_else(|| last_row(connection), Ok)?;
@@ -286,6 +242,11 @@ impl Memory {
 }
 
 impl Batch<'_> {
+    /// Whether somebody at this node waits, so that a job of a peer should pause.
+    pub(super) fn is_local_waiting(&self) -> bool {
+        self.queue.is_local_waiting()
+    }
+
     /// The next row of the log.
     pub(super) fn next_row(&mut self) -> rusqlite::Result<i64> {
         let next = self.memory.last_row(self.connection)? + 1;
