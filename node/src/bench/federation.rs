@@ -56,8 +56,18 @@ impl Drop for Scratch {
     }
 }
 
-/// Makes keys, certificates and configuration of the three nodes on free ports of the loopback.
+/// Makes keys, certificates and configuration of the three nodes on free ports of the loopback;
+/// the county does not run, so the town does not look for it.
 pub(super) fn found(dir: &Path) -> Result<Layout, Failure> {
+    let layout = found_whole(dir)?;
+    let town = &layout.town().dir;
+    let config = Config { peers: Vec::new(), ..Config::load(town)? };
+    config.save(town)?;
+    Ok(layout)
+}
+
+/// The same with the town below the county.
+pub(super) fn found_whole(dir: &Path) -> Result<Layout, Failure> {
     let demo = Layout::new(dir, 1, 1)?;
     let village = demo.find(STORY_VILLAGE);
     let village = village.ok_or_else(|| Failure::new(format!("{STORY_VILLAGE} has no node")))?;
@@ -80,9 +90,5 @@ pub(super) fn found(dir: &Path) -> Result<Layout, Failure> {
     drop(held);
     let layout = Layout { nodes, villages: demo.villages };
     provision(&layout, |_, _| None)?;
-    // The county does not run, so the town must not look for it.
-    let town = &layout.town().dir;
-    let config = Config { peers: Vec::new(), ..Config::load(town)? };
-    config.save(town)?;
     Ok(layout)
 }

@@ -237,18 +237,18 @@ fn as_float(count: u64) -> f64 {
     count as f64
 }
 
-fn node(layout: &Layout, index: usize) -> Result<Node, Failure> {
+pub(super) fn node(layout: &Layout, index: usize) -> Result<Node, Failure> {
     let found = layout.nodes.get(index).cloned();
     found.ok_or_else(|| Failure::new(format!("there is no node {index}")))
 }
 
 /// The source first, so that the first dial of the destination finds it.
-fn start(fleet: &mut Fleet) -> Result<(), Failure> {
+pub(super) fn start(fleet: &mut Fleet) -> Result<(), Failure> {
     fleet.start(SOURCE)?;
     fleet.start(DESTINATION)
 }
 
-fn process(fleet: &Fleet, index: usize) -> Result<Process, Failure> {
+pub(super) fn process(fleet: &Fleet, index: usize) -> Result<Process, Failure> {
     let pid = fleet.pid(index);
     let figures = pid.and_then(peak_rss_mib).zip(pid.and_then(cpu_seconds));
     let (rss_mib, cpu_seconds) =

@@ -12,6 +12,8 @@ use crate::bench::identity::revocation::Revocation;
 use crate::bench::sync::{self, Report, Stage};
 use crate::bench::{Machine, identity};
 
+mod history;
+mod line;
 mod reconcile;
 
 /// Exit code when the two stores differ at the end.
@@ -30,6 +32,14 @@ enum What {
     Sync(Sync),
     /// Find out what differs between two stores of millions of changes, over a slow line
     Reconcile(reconcile::Reconcile),
+    /// Let all terminals of a town come back at once after an outage
+    Storm(line::Storm),
+    /// Time what a village saves until the county sees it
+    Propagate(line::Propagate),
+    /// Copy a library over a bad line
+    Degraded(line::Degraded),
+    /// Make documents and a store years old
+    History(history::History),
     /// Check chains of certificates, let new machines join, revoke the work of a person
     Identity(Identity),
 }
@@ -74,6 +84,10 @@ impl Bench {
         match self.what {
             What::Sync(options) => options.run(),
             What::Reconcile(options) => options.run(),
+            What::Storm(options) => options.run(),
+            What::Propagate(options) => options.run(),
+            What::Degraded(options) => options.run(),
+            What::History(options) => options.run(),
             What::Identity(options) => options.run(),
         }
     }
