@@ -12,6 +12,15 @@
 //! [[peer]]
 //! address = "192.0.2.1:7320"
 //! key = "…64 hexadecimal digits…"
+//!
+//! # how much is taken from one node below, in all and in one day; what is more waits there.
+//! # What is left out has the value it has here. `cunlian node quota` sets other bounds for one
+//! # child, and those without a restart
+//! [quota]
+//! changes = 20000000
+//! bytes = 17179869184
+//! day_changes = 5000000
+//! day_bytes = 4294967296
 //! ```
 
 use std::fs;
@@ -19,6 +28,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use cunlian_crdt::store::Quota;
 use cunlian_protocol::id::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +51,9 @@ pub struct Config {
     /// Nodes to dial, the parent first.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
+    /// How much is taken from one node below.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub quota: Quota,
 }
 
 /// A node to dial.
@@ -82,9 +95,19 @@ fn http_default() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
+fn is_default(quota: &Quota) -> bool {
+    *quota == Quota::default()
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: listen_default(), http: http_default(), public_url: None, peers: Vec::new() }
+        Self {
+            listen: listen_default(),
+            http: http_default(),
+            public_url: None,
+            peers: Vec::new(),
+            quota: Quota::default(),
+        }
     }
 }
 
@@ -96,6 +119,16 @@ impl Config {
             .map_err(|source| ConfigError::Io { path: path.clone(), source })?;
         toml::from_str(&text)
             .map_err(|error| ConfigError::Malformed { path, reason: error.to_string() })
+    }
+
+    /// As [`Config::load`], or what holds where nothing is configured yet.
+    pub fn load_or_default(data_dir: &Path) -> Result<Self, ConfigError> {
+        match Self::load(data_dir) {
+            Err(ConfigError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            outcome => outcome,
+        }
     }
 
     /// Writes the configuration of a data directory.

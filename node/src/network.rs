@@ -9,6 +9,7 @@ mod door;
 pub mod enrol;
 pub mod gate;
 mod lane;
+mod reader;
 mod refusals;
 pub mod reset;
 pub mod runtime;

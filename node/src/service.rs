@@ -166,9 +166,11 @@ fn open_with(
     keystore: &Keystore,
     identity: StoreIdentity,
 ) -> Result<Store, StartError> {
+    let quota = Config::load_or_default(data_dir)?.quota;
     let open = |identity| {
         let projector = Arc::new(GovernanceProjector);
-        Store::open(data_dir, projector, identity, StoreOptions::default())
+        let options = StoreOptions { quota, ..StoreOptions::default() };
+        Store::open(data_dir, projector, identity, options)
     };
     match open(identity.clone()) {
         Err(OpenError::Chain(_)) => {

@@ -62,6 +62,13 @@ pub struct QuotaUse {
 }
 
 impl QuotaUse {
+    /// Whether a bound is reached, or nearly so.
+    pub fn is_beyond(&self, quota: &Quota) -> bool {
+        let mut with = *self;
+        with.add(1, quota.bytes.min(quota.day_bytes) / 256);
+        with.exceeds(quota).is_some()
+    }
+
     /// As it stands at this time: on a new day nothing has been taken yet.
     fn at(self, at_ms: i64) -> Self {
         let day = at_ms.saturating_add(ZONE_MS).div_euclid(DAY_MS);

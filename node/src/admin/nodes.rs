@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use cunlian_crdt::store::{Quota, QuotaUse};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, Tier};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::revocation::{Revocation, RevocationId};
@@ -31,6 +32,28 @@ pub enum NodesAction {
     },
     /// Has this machine's own clock believed.
     BelieveClock,
+    /// Gives a child bounds of its own on what is taken from it, or the usual ones again.
+    Quota {
+        /// Its name, or the beginning of its serial.
+        name: String,
+        /// What to change.
+        bounds: Bounds,
+    },
+}
+
+/// Bounds on what is taken from a child, as far as they are to be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Begin with the usual ones.
+    pub usual: bool,
+    /// Changes in all.
+    pub changes: Option<u64>,
+    /// Bytes in all.
+    pub bytes: Option<u64>,
+    /// Changes in one day.
+    pub day_changes: Option<u64>,
+    /// Bytes in one day.
+    pub day_bytes: Option<u64>,
 }
 
 /// One child.
@@ -60,6 +83,10 @@ pub struct Child {
     pub purges_that_differ: usize,
     /// Alarms in its journal: two changes with one number, two machines with one identity.
     pub alarms: Vec<Entry>,
+    /// What has been taken from it, in all and today.
+    pub taken: QuotaUse,
+    /// The bounds on that.
+    pub bounds: Quota,
 }
 
 impl Administration {
@@ -72,6 +99,7 @@ impl Administration {
                 self.clock.believe_system();
                 to_json(self.clock.check() == Judgement::Unknown)
             }
+            NodesAction::Quota { name, bounds } => to_json(self.bound_child(name, bounds)?),
         }
     }
 
@@ -85,6 +113,7 @@ impl Administration {
         for certificate in self.latest().into_values() {
             let journal = journal::journal_of(&self.store, &certificate)?;
             let body = certificate.body();
+            let (taken, bounds) = self.store.quota(&body.subject, now_ms)?;
             let held = |id: &RevocationId| journal.revocations.contains_key(id);
             let lacks = authority.revocations().map(Revocation::id).filter(|id| !held(id));
             children.push(Child {
@@ -100,6 +129,8 @@ impl Administration {
                 purges: journal.purges.len(),
                 purges_that_differ: journal.purges.iter().filter(|p| !p.differs.is_empty()).count(),
                 alarms: journal.alarms.into_iter().map(|(_, alarm)| alarm).collect(),
+                taken,
+                bounds,
             });
         }
         children.sort_by(|one, other| (&one.region, &one.name).cmp(&(&other.region, &other.name)));
@@ -139,20 +170,39 @@ impl Administration {
         latest
     }
 
+    fn bound_child(&self, name: &str, change: &Bounds) -> Result<Child, AdminError> {
+        let children = self.children()?;
+        let named: Vec<&Child> = children.iter().filter(|child| child.is_named(name)).collect();
+        let [child] = named.as_slice() else { return Err(not_one(named.len(), name)) };
+        let authority = self.store.authority();
+        let Some(subject) = authority.get(&child.serial).map(|c| c.body().subject) else {
+            return Err(not_one(0, name));
+        };
+        let now_ms = (self.now_ms)();
+        if change.usual {
+            self.store.set_quota(&subject, None)?;
+        }
+        let (_, mut bounds) = self.store.quota(&subject, now_ms)?;
+        let before = bounds;
+        bounds.changes = change.changes.unwrap_or(bounds.changes);
+        bounds.bytes = change.bytes.unwrap_or(bounds.bytes);
+        bounds.day_changes = change.day_changes.unwrap_or(bounds.day_changes);
+        bounds.day_bytes = change.day_bytes.unwrap_or(bounds.day_bytes);
+        if bounds != before {
+            self.store.set_quota(&subject, Some(bounds))?;
+        }
+        let (taken, bounds) = self.store.quota(&subject, now_ms)?;
+        Ok(Child { taken, bounds, ..(*child).clone() })
+    }
+
     fn release_child(&self, name: &str) -> Result<Child, AdminError> {
         let children = self.children()?;
-        let is_named = |child: &&Child| {
-            child.name == name || (name.len() >= 4 && child.serial.to_string().starts_with(name))
-        };
-        let mut named: Vec<&Child> = children.iter().filter(is_named).collect();
+        let mut named: Vec<&Child> = children.iter().filter(|child| child.is_named(name)).collect();
         // Machines that joined anew leave others of their name behind.
         if named.iter().any(|child| child.forked) {
             named.retain(|child| child.forked);
         }
-        let [child] = named.as_slice() else {
-            return Err(AdminError::new(format!("{} children are named {name}", named.len()))
-                .hint("cunlian node list shows names and serials"));
-        };
+        let [child] = named.as_slice() else { return Err(not_one(named.len(), name)) };
         let subject = self.store.authority().get(&child.serial).map(|c| c.body().subject);
         let released = match subject {
             Some(subject) => self.store.release(&subject)?,
@@ -174,6 +224,17 @@ impl Administration {
         })?;
         Ok(subjects)
     }
+}
+
+impl Child {
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name || (name.len() >= 4 && self.serial.to_string().starts_with(name))
+    }
+}
+
+fn not_one(count: usize, name: &str) -> AdminError {
+    AdminError::new(format!("{count} children are named {name}"))
+        .hint("cunlian node list shows names and serials")
 }
 
 fn to_json(value: impl Serialize) -> Result<Value, AdminError> {

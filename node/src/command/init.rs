@@ -77,7 +77,7 @@ impl Init {
             listen: self.listen,
             http: self.http,
             public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
-            peers: Vec::new(),
+            ..Config::default()
         };
         config.save(directory)?;
         println!("data directory: {}", directory.display());

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 
 use super::membership::failure;
 use super::{DataDir, Outcome, print_json};
-use crate::admin::nodes::{Child, NodesAction};
+use crate::admin::nodes::{Bounds, Child, NodesAction};
 use crate::admin::{Request, ask};
 use crate::service::ask_status;
 use crate::web::clock::full;
+
+const MIB: u64 = 1 << 20;
 
 /// Arguments of `node`.
 #[derive(Debug, Args)]
@@ -23,6 +25,8 @@ enum Action {
     List(Simple),
     /// Let a node in again whose identity two machines used: the one that comes next stays
     Release(Release),
+    /// Show or change how much is taken from a node below, in all and in one day
+    Quota(Quota),
     /// Say that this machine's clock is right, where no node above can
     BelieveClock(Simple),
 }
@@ -47,11 +51,38 @@ struct Release {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct Quota {
+    /// Name of the node, or the beginning of the serial of its certificate
+    name: String,
+    /// Most changes in all
+    #[arg(long)]
+    changes: Option<u64>,
+    /// Most MiB of changes in all
+    #[arg(long)]
+    mib: Option<u64>,
+    /// Most changes in one day
+    #[arg(long)]
+    day_changes: Option<u64>,
+    /// Most MiB of changes in one day
+    #[arg(long)]
+    day_mib: Option<u64>,
+    /// Back to the bounds of cunlian.toml, but for what is given besides
+    #[arg(long)]
+    usual: bool,
+    #[command(flatten)]
+    data: DataDir,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 impl Node {
     pub(super) fn run(self) -> Outcome {
         match self.action {
             Action::List(simple) => simple.list(),
             Action::Release(release) => release.run(),
+            Action::Quota(quota) => quota.run(),
             Action::BelieveClock(simple) => simple.believe_clock(),
         }
     }
@@ -114,6 +145,37 @@ impl Release {
     }
 }
 
+impl Quota {
+    fn run(self) -> Outcome {
+        // Larger numbers than this do not fit the store, and mean "without bound".
+        let most = u64::try_from(i64::MAX).unwrap_or(u64::MAX);
+        let number = |given: Option<u64>| given.map(|number| number.min(most));
+        let mib = |given: Option<u64>| given.map(|mib| mib.saturating_mul(MIB).min(most));
+        let bounds = Bounds {
+            usual: self.usual,
+            changes: number(self.changes),
+            bytes: mib(self.mib),
+            day_changes: number(self.day_changes),
+            day_bytes: mib(self.day_mib),
+        };
+        let request = Request::Nodes { action: NodesAction::Quota { name: self.name, bounds } };
+        let child = ask(&self.data.data_dir, &request).map_err(failure)?;
+        if self.json {
+            return print_json(&child);
+        }
+        let child: Child = serde_json::from_value(child)?;
+        println!("{}", child.name);
+        let Child { taken, bounds, .. } = &child;
+        let line = |what, changes, most_changes, bytes: u64, most_bytes: u64| {
+            let (bytes, most_bytes) = (bytes.div_ceil(MIB), most_bytes / MIB);
+            println!("{what}: {changes} of {most_changes} changes, {bytes} of {most_bytes} MiB");
+        };
+        line("in all", taken.changes, bounds.changes, taken.bytes, bounds.bytes);
+        line("today", taken.day_changes, bounds.day_changes, taken.day_bytes, bounds.day_bytes);
+        Ok(())
+    }
+}
+
 /// What the running node says about its sessions with a child; null when it does not run.
 fn session_of(status: &Value, child: &Child) -> Value {
     let peers = status.get("peers").and_then(Value::as_array);
@@ -154,6 +216,9 @@ fn print(child: &Child, session: &Value) {
     }
     if let Some(refusal) = &child.refusal {
         println!("    {refusal}");
+    }
+    if child.taken.is_beyond(&child.bounds) {
+        println!("    it has sent as much as it may: cunlian node quota {}", child.name);
     }
     if child.waiting {
         println!("    another certificate waits for it");

@@ -61,7 +61,8 @@ pub fn provision(
         let keystore = Keystore::new(&node.dir);
         keystore.create_key(NODE_KEY, &mut rand::rng())?;
         let public_url = Some(format!("http://{}", node.http));
-        let config = Config { listen: node.listen, http: node.http, public_url, peers: Vec::new() };
+        let (listen, http) = (node.listen, node.http);
+        let config = Config { listen, http, public_url, ..Config::default() };
         config.save(&node.dir)?;
         match layout.parent(node) {
             Some(parent) => join(parent, node)?,

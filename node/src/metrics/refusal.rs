@@ -29,13 +29,15 @@ pub enum RefusalClass {
     Payload,
     /// The document was erased.
     Erased,
+    /// More than is taken from one child; it may come again later.
+    Quota,
     /// Anything else.
     Other,
 }
 
 impl RefusalClass {
     /// All classes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Scope,
         Self::Right,
         Self::Author,
@@ -47,6 +49,7 @@ impl RefusalClass {
         Self::Layout,
         Self::Payload,
         Self::Erased,
+        Self::Quota,
         Self::Other,
     ];
 
@@ -56,6 +59,7 @@ impl RefusalClass {
         let plain: String = reason.split('"').step_by(2).collect();
         let has = |words: &str| plain.contains(words);
         match () {
+            () if has("may send here is reached") => Self::Quota,
             () if has("outside of what this peer may send") => Self::Scope,
             () if has("has no right to") => Self::Right,
             () if has("author") && has("is unknown") => Self::Author,
@@ -85,6 +89,7 @@ impl RefusalClass {
             Self::Layout => "layout",
             Self::Payload => "payload",
             Self::Erased => "erased",
+            Self::Quota => "quota",
             Self::Other => "other",
         }
     }

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! The hub's task never waits: what it hands out is bounded by the limits of the sessions. A reader
-//! waits while its session has enough to do, so a peer that sends faster than the disk can write
-//! is slowed down by QUIC flow control. Each connection has two lanes to the store, each in order:
-//! what changes the store in one, so that certificates precede the changes they cover, and what
+//! waits while its session, or the node as a whole, has enough to do, so a peer that sends faster
+//! than the disk can write is slowed down by QUIC flow control; a few readers at a time, in the order
+//! they came, hand the hub a frame ([`reader`]). Each connection has two lanes to the store, each in
+//! order: what changes the store in one, so that certificates precede the changes they cover, and what
 //! only reads it in the other.
 
 use std::collections::BTreeMap;
@@ -25,12 +26,13 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::sync::StoreRequest;
-use cunlian_protocol::wire::{self, FaultCode, LineToken};
+use cunlian_protocol::wire::{FaultCode, LineToken};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::enrol::Enrolment;
+use super::reader::{self, Allowance, Flow};
 use super::refusals::Refusals;
 use super::{door, lane, tls};
 use crate::clock::Clock;
@@ -44,8 +46,10 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long what was sent before may take; a peer that does not read is not waited for.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
-/// Reports are published at most this often.
+/// Reports are published at most this often: while there is work, and at rest. With hundreds of
+/// children each takes a while to put together.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+const PUBLISH_EVERY_AT_REST: Duration = Duration::from_millis(10);
 
 /// A smaller difference is the rounding of two clocks.
 const CLOCK_STEP_MS: u64 = 50;
@@ -139,7 +143,7 @@ pub struct Network {
 struct Link {
     connection: Connection,
     outgoing: mpsc::UnboundedSender<Outgoing>,
-    flowing: watch::Sender<bool>,
+    flow: watch::Sender<Flow>,
     changing: mpsc::UnboundedSender<(u64, StoreRequest)>,
     reading: mpsc::UnboundedSender<(u64, StoreRequest)>,
     /// The peer, once it has sent changes.
@@ -159,6 +163,7 @@ pub(super) struct Shared {
     store: Store,
     events: mpsc::Sender<Event>,
     next_connection: Arc<AtomicU64>,
+    allowance: Allowance,
     links: mpsc::UnboundedSender<(ConnectionId, Link)>,
 }
 
@@ -173,8 +178,11 @@ struct Driver {
     targets: Vec<SocketAddr>,
     links: BTreeMap<ConnectionId, Link>,
     authority: Arc<Authority>,
+    crowded: watch::Sender<bool>,
     reports: watch::Sender<Vec<PeerReport>>,
     published: Instant,
+    /// Whether something happened since.
+    stale: bool,
 }
 
 impl Network {
@@ -190,6 +198,7 @@ impl Network {
         let (events, inbox) = mpsc::channel(EVENTS);
         let (links, new_links) = mpsc::unbounded_channel();
         let (publish, reports) = watch::channel(Vec::new());
+        let (crowded, allowance) = Allowance::new();
         let shared = Shared {
             endpoint: endpoint.clone(),
             refusals: Refusals::new(ties.metrics, clock),
@@ -197,6 +206,7 @@ impl Network {
             store: store.clone(),
             events: events.clone(),
             next_connection: Arc::new(AtomicU64::new(1)),
+            allowance,
             links,
         };
         tokio::spawn(door::accept(shared.clone()));
@@ -211,8 +221,10 @@ impl Network {
             targets,
             links: BTreeMap::new(),
             authority,
+            crowded,
             reports: publish,
             published: Instant::now(),
+            stale: false,
         };
         let committed = Arc::new(Notify::new());
         let task = tokio::spawn(driver.run(inbox, new_links, Arc::clone(&committed)));
@@ -256,6 +268,8 @@ impl Driver {
         loop {
             let deadline = self.hub.next_deadline_ms().map(|at| self.clock.instant(at));
             let deadline = deadline.unwrap_or_else(|| Instant::now() + FAREWELL);
+            let deadline =
+                if self.stale { deadline.min(self.published + PUBLISH_EVERY) } else { deadline };
             tokio::select! {
                 biased;
                 Some((connection, link)) = new_links.recv() => {
@@ -275,6 +289,7 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        let (concerned, is_frame) = concerned(&event);
         let gone = match &event {
             Event::Gone { connection, .. } => Some(*connection),
             Event::Committed => {
@@ -303,10 +318,15 @@ impl Driver {
         if let Some(connection) = gone {
             self.links.remove(&connection);
         }
-        for (connection, link) in &self.links {
-            let wants = self.hub.wants_frames(*connection);
-            link.flowing.send_if_modified(|flowing| std::mem::replace(flowing, wants) != wants);
+        // Room is made by what concerns the connection itself.
+        if let Some((connection, link)) =
+            concerned.and_then(|connection| Some((connection, self.links.get(&connection)?)))
+        {
+            let room = self.hub.has_room(connection);
+            link.flow.send_if_modified(|flow| flow.note(room, is_frame));
         }
+        let crowded = self.hub.is_crowded();
+        self.crowded.send_if_modified(|known| std::mem::replace(known, crowded) != crowded);
     }
 
     /// Trusted time moves against the steady time of the hub when a node above has said the time,
@@ -384,7 +404,9 @@ impl Driver {
     }
 
     fn publish(&mut self, idle: bool) {
-        if idle || self.published.elapsed() >= PUBLISH_EVERY {
+        let pause = if idle { PUBLISH_EVERY_AT_REST } else { PUBLISH_EVERY };
+        self.stale = self.published.elapsed() < pause;
+        if !self.stale {
             self.published = Instant::now();
             let reports = self.hub.reports();
             self.reports.send_if_modified(|known| {
@@ -393,6 +415,25 @@ impl Driver {
                 news
             });
         }
+    }
+}
+
+/// The connection that an event is about, and whether it is a frame.
+fn concerned(event: &Event) -> (Option<ConnectionId>, bool) {
+    match event {
+        Event::Frame { connection, .. } => (Some(*connection), true),
+        Event::Stored { connection, .. }
+        | Event::Sent { connection, .. }
+        | Event::Unframed { connection, .. }
+        | Event::Issued { connection, .. }
+        | Event::Accepted { connection, .. }
+        | Event::Dialled { connection, .. } => (Some(*connection), false),
+        Event::Gone { .. }
+        | Event::DialFailed { .. }
+        | Event::Authority(_)
+        | Event::Clock { .. }
+        | Event::Committed
+        | Event::Tick => (None, false),
     }
 }
 
@@ -455,23 +496,23 @@ pub(super) async fn serve(
     };
     let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed));
     let (outgoing, frames) = mpsc::unbounded_channel();
-    let (flowing, may_read) = watch::channel(true);
+    let (flow, allowed) = watch::channel(Flow::default());
     let changing = lane::start(shared.store.clone(), shared.events.clone(), id);
     let reading = lane::start(shared.store.clone(), shared.events.clone(), id);
     let sends_as = None;
-    let link =
-        Link { connection: connection.clone(), outgoing, flowing, changing, reading, sends_as };
+    let link = Link { connection: connection.clone(), outgoing, flow, changing, reading, sends_as };
     let events = shared.events.clone();
     if shared.links.send((id, link)).is_err() || events.send(begin(id, channel)).await.is_err() {
         return;
     }
+    let handed = u64::from(first.is_some());
     if let Some(bytes) = first
         && events.send(Event::Frame { connection: id, bytes }).await.is_err()
     {
         return;
     }
     let reason = tokio::select! {
-        reason = read(receive, id, events.clone(), may_read) => reason,
+        reason = reader::read(receive, id, events.clone(), (allowed, handed), shared.allowance) => reason,
         reason = write(send, id, events.clone(), frames) => reason,
     };
     // The streams only know that the connection is lost; the connection knows how.
@@ -484,40 +525,6 @@ pub(super) async fn serve(
 async fn close_late(connection: Connection, code: FaultCode) {
     tokio::time::sleep(LAST_FRAMES).await;
     connection.close(VarInt::from_u32(code as u32), b"");
-}
-
-async fn read(
-    mut stream: RecvStream,
-    connection: ConnectionId,
-    events: mpsc::Sender<Event>,
-    mut may_read: watch::Receiver<bool>,
-) -> String {
-    loop {
-        if may_read.wait_for(|flowing| *flowing).await.is_err() {
-            return "this node closed the connection".to_owned();
-        }
-        let mut header = [0; 4];
-        if let Err(error) = stream.read_exact(&mut header).await {
-            return error.to_string();
-        }
-        let length = match wire::frame_length(header) {
-            Ok(length) => length,
-            Err(error) => {
-                if events.send(Event::Unframed { connection, error }).await.is_err() {
-                    return "this node stops".to_owned();
-                }
-                // The writer says goodbye and ends the connection.
-                return std::future::pending().await;
-            }
-        };
-        let mut bytes = vec![0; length];
-        if let Err(error) = stream.read_exact(&mut bytes).await {
-            return error.to_string();
-        }
-        if events.send(Event::Frame { connection, bytes }).await.is_err() {
-            return "this node stops".to_owned();
-        }
-    }
 }
 
 async fn write(

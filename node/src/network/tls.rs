@@ -34,8 +34,13 @@ const SPKI_PREFIX: [u8; 10] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0
 /// A peer that is silent for so long is gone; a line with 5 s of delay still answers within it.
 const IDLE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
-/// One stream, with as much unread data as two batches.
-const STREAM_WINDOW: u32 = 4 << 20;
+/// Bytes that whoever accepts a connection takes in advance: there may be hundreds of children,
+/// each with so much in memory that the node has no time for.
+const ACCEPTED_WINDOW: u32 = 256 << 10;
+/// Bytes that whoever dials takes in advance; it dials few.
+const DIALLED_WINDOW: u32 = 2 << 20;
+/// Bytes written and not acknowledged by the machine of the peer.
+const SEND_WINDOW: u64 = 1 << 20;
 
 /// TLS could not be set up from the node key.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +77,7 @@ pub(super) fn server(key: &SigningKey, protocols: &[&[u8]]) -> Result<ServerConf
     server.send_tls13_tickets = 0;
     let server = QuicServerConfig::try_from(server).map_err(|error| TlsError::new(&error))?;
     let mut server = ServerConfig::with_crypto(Arc::new(server));
-    server.transport_config(Arc::new(transport()?));
+    server.transport_config(Arc::new(transport(ACCEPTED_WINDOW)?));
     Ok(server)
 }
 
@@ -104,7 +109,7 @@ fn client(key: &SigningKey, protocol: &[u8]) -> Result<ClientConfig, TlsError> {
     client.resumption = rustls::client::Resumption::disabled();
     let client = QuicClientConfig::try_from(client).map_err(|error| TlsError::new(&error))?;
     let mut client = ClientConfig::new(Arc::new(client));
-    client.transport_config(Arc::new(transport()?));
+    client.transport_config(Arc::new(transport(DIALLED_WINDOW)?));
     Ok(client)
 }
 
@@ -118,7 +123,7 @@ pub fn channel(connection: &quinn::Connection) -> Option<Channel> {
     Some(Channel { exporter, peer_key: public_key(certificate)? })
 }
 
-fn transport() -> Result<TransportConfig, TlsError> {
+fn transport(window: u32) -> Result<TransportConfig, TlsError> {
     let mut transport = TransportConfig::default();
     let idle = IdleTimeout::try_from(IDLE).map_err(|error| TlsError::new(&error))?;
     transport
@@ -127,8 +132,9 @@ fn transport() -> Result<TransportConfig, TlsError> {
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-        .receive_window(VarInt::from_u32(STREAM_WINDOW));
+        .send_window(SEND_WINDOW)
+        .stream_receive_window(VarInt::from_u32(window))
+        .receive_window(VarInt::from_u32(window));
     Ok(transport)
 }
 
