@@ -1,5 +1,6 @@
 //! Changes as a machine makes them that has a key and a certificate and asks nobody.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Author, Edit, Write};
@@ -16,19 +17,28 @@ use crate::hostile::Stolen;
 /// call is a new session that knows nothing of others, as on a machine that was set back.
 pub fn authored(author: &Stolen, texts: &[(Home, &str)]) -> Vec<Vec<u8>> {
     let dir = tempfile::tempdir().expect("a directory");
+    authored_in(dir.path(), author, (rand::rng().next_u64(), now_ms()), texts)
+}
+
+/// The same in a directory, in a session of this number, at a time.
+pub fn authored_in(
+    dir: &Path,
+    author: &Stolen,
+    (session, now_ms): (u64, i64),
+    texts: &[(Home, &str)],
+) -> Vec<Vec<u8>> {
     let chain = author.hostile.chain.clone();
     let serial = author.certificate.serial();
     let identity = StoreIdentity { root: author.root, own: Some(serial), chain };
     let projector = Arc::new(GovernanceProjector);
-    let store = Store::open(dir.path(), projector, identity, StoreOptions::default());
+    let store = Store::open(dir, projector, identity, StoreOptions::default());
     let store = store.expect("a new store opens");
-    let signer =
-        Author { serial, key: author.hostile.key.clone(), session: rand::rng().next_u64() };
+    let signer = Author { serial, key: author.hostile.key.clone(), session };
     for (home, text) in texts {
         let edit = Edit::Put { field: "note".to_owned(), text: (*text).to_owned() };
         let (source, task) = ("test".to_owned(), String::new());
         let write = Write { home: *home, edits: vec![edit], source, task };
-        store.write(&signer, vec![write], now_ms()).expect("the author may write");
+        store.write(&signer, vec![write], now_ms).expect("the author may write");
     }
     let bytes = |row: &rusqlite::Row<'_>| row.get(0);
     let read = store.read(|connection| {

@@ -164,10 +164,15 @@ impl Hostile {
 
     /// The hello an honest node with this key and chain would say on this connection.
     pub fn hello(&self, line: &Line) -> Hello {
+        self.greeting(&line.channel, clock::now_ms())
+    }
+
+    /// The same on any connection, at any time.
+    pub fn greeting(&self, channel: &Channel, clock_ms: i64) -> Hello {
         let hello = Hello {
             versions: Bounded(VERSIONS.to_vec()),
             chain: Bounded(self.chain.iter().cloned().map(Bounded).collect()),
-            clock_ms: clock::now_ms(),
+            clock_ms,
             revocations: [0; 32],
             successions: Bounded(Vec::new()),
             line: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
@@ -175,7 +180,12 @@ impl Hostile {
             software: wire::bounded_text("hostile"),
             signature: Signature([0; 64]),
         };
-        self.sign(hello, &line.channel)
+        self.sign(hello, channel)
+    }
+
+    /// Keeps the line token that it was given, to present it the next time.
+    pub fn keep(&self, line: LineToken) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
     /// Signs a hello for a connection, whatever it says.

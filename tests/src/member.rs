@@ -5,10 +5,12 @@ use cunlian_crdt::document::Author;
 use cunlian_crdt::store::StoreIdentity;
 use cunlian_node::preset;
 use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
+use cunlian_protocol::succession::SuccessionBody;
 
 /// Seed of the key of the federation root.
 const ROOT: u8 = 1;
@@ -92,6 +94,29 @@ impl Member {
         Author { serial: self.serial(), key: self.identity.key.clone(), session }
     }
 
+    /// The same node with the chain its issuer gave it, for the key it has or for its next one.
+    ///
+    /// # Panics
+    /// When the chain does not verify, or is for another key.
+    #[must_use]
+    pub fn renewed(&self, authority: &Authority, chain: &[Vec<u8>]) -> Self {
+        let certificate = authority.verify_chain(chain).expect("an issuer gives a sound chain");
+        let Identity { key, next_key, software, mut successions, .. } = self.identity.clone();
+        let subject = certificate.body().subject;
+        let key = match next_key.filter(|_| subject != public_key(&key)) {
+            Some(next) => {
+                let (old, new) = (public_key(&key), public_key(&next));
+                let body = SuccessionBody { old, new, stands: Vec::new() };
+                successions.push(body.sign(&key, &next));
+                next
+            }
+            None => key,
+        };
+        assert_eq!(subject, public_key(&key), "the chain is for this node");
+        let (chain, next_key) = (chain.to_vec(), None);
+        Self { identity: Identity { certificate, chain, key, next_key, software, successions } }
+    }
+
     /// Serial of its certificate.
     pub fn serial(&self) -> Serial {
         self.identity.certificate.serial()
@@ -116,7 +141,7 @@ impl Member {
     }
 
     fn holding(seed: u8, chain: Vec<Vec<u8>>) -> Self {
-        let authority = cunlian_protocol::authority::Authority::new(root());
+        let authority = Authority::new(root());
         let certificate = authority.verify_chain(&chain).expect("presets fit into each other");
         let software = "cunlian tests".to_owned();
         let (next_key, successions) = (None, Vec::new());

@@ -21,8 +21,6 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::{Channel, Identity, Report};
-use cunlian_protocol::signing::public_key;
-use cunlian_protocol::succession::SuccessionBody;
 use cunlian_protocol::wire::{FaultCode, LineToken};
 use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
@@ -170,6 +168,14 @@ impl World {
         copy
     }
 
+    /// The machine of a node is lost, and another one with its identity and line tokens and an empty
+    /// store stands in its place.
+    pub(crate) fn replace(&mut self, at: usize) -> usize {
+        let new = self.copy(at);
+        self.addresses.insert(self.nodes[at].member.public_key(), new);
+        new
+    }
+
     /// Time goes by without anything happening.
     pub(crate) fn pass(&mut self, ms: i64) {
         self.set_now(self.now_ms + ms);
@@ -225,6 +231,17 @@ impl World {
             for at in 0..self.nodes.len() {
                 self.handle(at, Event::Tick);
             }
+        }
+    }
+
+    /// Lets so many of the events happen that wait, or all if they are fewer.
+    pub(crate) fn run_events(&mut self, count: usize) {
+        for at in 0..self.nodes.len() {
+            self.handle(at, Event::Tick);
+        }
+        for _ in 0..count {
+            let Some((at, event)) = self.queue.pop_front() else { return };
+            self.handle(at, event);
         }
     }
 
@@ -340,7 +357,7 @@ impl World {
                 self.queue.push_back((at, Event::Issued { connection, outcome }));
                 self.after_store(at);
             }
-            Effect::Issued(chain) => self.take_over(at, chain),
+            Effect::Issued(chain) => self.take_over(at, &chain),
             Effect::Suspend { .. } => {
                 let node = &mut self.nodes[at];
                 if !node.suspended {
@@ -354,30 +371,10 @@ impl World {
     }
 
     /// A node takes over the chain its issuer gave it.
-    fn take_over(&mut self, at: usize, chain: Vec<Vec<u8>>) {
+    fn take_over(&mut self, at: usize, chain: &[Vec<u8>]) {
         let node = &self.nodes[at];
-        let before = node.member.identity.clone();
-        let certificate = node.store.authority().verify_chain(&chain).unwrap();
-        let mut successions = before.successions.clone();
-        let mut key = before.key.clone();
-        if let Some(next) =
-            before.next_key.filter(|_| certificate.body().subject != public_key(&key))
-        {
-            let (old, new) = (public_key(&key), public_key(&next));
-            let body = SuccessionBody { old, new, stands: Vec::new() };
-            successions.push(body.sign(&key, &next));
-            key = next;
-        }
-        assert_eq!(certificate.body().subject, public_key(&key));
-        let identity = Identity {
-            certificate,
-            chain,
-            key,
-            next_key: None,
-            software: before.software,
-            successions,
-        };
-        self.become_other(at, identity);
+        let member = node.member.renewed(&node.store.authority(), chain);
+        self.become_other(at, member.identity);
     }
 
     /// Tells the hub how trusted time and its own differ.

@@ -1,0 +1,169 @@
+//! A county in one process: real hubs, real stores on files, and nothing real between them.
+//!
+//! One seed decides everything: what people do, what goes wrong and when, how long each thing
+//! takes, and what the product asks of randomness. Time is virtual. There is no socket and no
+//! thread but those inside of a store, whose calls are waited for. So a run can be repeated event
+//! by event: two runs of one seed have the same trace hash, and a failure comes with the command
+//! that replays it.
+//!
+//! ```text
+//!  plan ─ work, faults ─┐
+//!                       ▼                          ┌─ store requests ─▶ store (files)
+//!  queue by (time, number) ─ event ─▶ Hub ─ effect ┼─ frames ─▶ network ─▶ queue
+//!                       ▲                          └─ duties: tokens, beacons, renewals
+//!                       └── answers, frames, ends of connections, deadlines
+//! ```
+//!
+//! A run has two phases. In the *safety* phase people work and things break; what must never be is
+//! checked at every frame and commit ([`check`]). Then everything is healed, and in the *liveness*
+//! phase the county must come to rest: each node connected, each set equal, everything shown as
+//! held where it is to be. At rest everything is looked at once more.
+//!
+//! | module | is |
+//! |---|---|
+//! | `chance` | streams of numbers from the seed |
+//! | `county` | who there is |
+//! | `node`, `process` | machines with disks, and the processes on them |
+//! | `network`, `transport` | lines, and bytes on them |
+//! | `world` | the queue, and what follows from each event |
+//! | `work` | what people do |
+//! | `mischief`, `thief` | what goes wrong by itself, and what somebody does |
+//! | `model`, `check`, `reading` | what must be true |
+//! | `fault`, `trace` | proof that something happened |
+//!
+//! What it is not: a test of the runtime (tokio, quinn, real disks); the suites `federation` and
+//! `power_cut` have these.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+mod chance;
+mod check;
+mod county;
+mod fault;
+mod mischief;
+mod model;
+mod network;
+mod node;
+mod process;
+mod reading;
+mod thief;
+mod trace;
+mod transport;
+mod work;
+mod world;
+
+pub use fault::{Fault, Fired};
+
+use trace::Trace;
+use world::World;
+
+/// When every run begins, milliseconds since 1970-01-01 UTC.
+const START_MS: i64 = 1_795_000_000_000;
+/// Virtual milliseconds in which the healed county must come to rest.
+const LIVENESS_MS: i64 = 1_800_000;
+/// How often it is looked whether it has.
+const LOOK_MS: i64 = 5_000;
+/// More events than a run of a minute needs.
+const EVENTS_A_MINUTE: u64 = 400_000;
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// Virtual minutes of the safety phase.
+    pub minutes: u32,
+}
+
+/// Of each seed that `./check` runs.
+pub const SHORT: Length = Length { minutes: 2 };
+
+/// A run that went well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// Hash of everything that happened.
+    pub hash: [u8; 32],
+    /// How many events there were.
+    pub events: u64,
+    /// Virtual time until everything was at rest, in seconds.
+    pub seconds: f64,
+    /// What went wrong, and had an effect.
+    pub fired: Fired,
+}
+
+/// A run that did not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
+    /// How long it was to be.
+    pub length: Length,
+    /// Virtual time of the failure, in seconds.
+    pub seconds: f64,
+    /// What is wrong.
+    pub reason: String,
+    /// The last events, oldest first.
+    pub last: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for line in &self.last {
+            writeln!(out, "  {line}")?;
+        }
+        let Self { seed, length, seconds, reason, .. } = self;
+        let (end, minutes) = (seed + 1, length.minutes);
+        writeln!(out, "seed {seed} failed at {seconds:.3} s of virtual time: {reason}")?;
+        write!(
+            out,
+            "replay: cargo run -p cunlian-tests --bin simulate -- --seeds {seed}..{end} \
+             --minutes {minutes}"
+        )
+    }
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
+    let trace = Arc::new(Mutex::new(Trace::default()));
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let dir = dir.expect("a directory for the stores");
+    let outcome = catch_unwind(AssertUnwindSafe(|| go(seed, length, dir.path(), &trace)));
+    let trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+    match outcome {
+        Ok(fired) => {
+            let (hash, events, seconds) = (trace.hash(), trace.events(), trace.seconds());
+            Ok(Report { seed, hash, events, seconds, fired })
+        }
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            let reason = text.unwrap_or_else(|| "a panic without words".to_owned());
+            let last = trace.last().map(str::to_owned).collect();
+            Err(Failure { seed, length, seconds: trace.seconds(), reason, last })
+        }
+    }
+}
+
+fn go(seed: u64, length: Length, dir: &Path, trace: &Arc<Mutex<Trace>>) -> Fired {
+    let mut world = World::new(seed, dir, trace);
+    let safety_ms = i64::from(length.minutes) * 60_000;
+    let until_ms = START_MS + safety_ms;
+    world.plan_work(u64::from(length.minutes) * 30, until_ms);
+    world.plan_mischief(until_ms);
+    world.most_events = EVENTS_A_MINUTE * (u64::from(length.minutes) + 30);
+    world.run_until(until_ms);
+    world.heal();
+    let patience_ms = world.now_ms + LIVENESS_MS;
+    loop {
+        let next_ms = world.now_ms + LOOK_MS;
+        world.run_until(next_ms);
+        let Some(reason) = world.unsettled() else { break };
+        assert!(world.now_ms < patience_ms, "the county does not come to rest: {reason}");
+    }
+    world.check_roll_backs();
+    world.check_at_rest();
+    world.fired
+}

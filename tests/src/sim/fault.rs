@@ -1,0 +1,128 @@
+//! The faults of the simulator, and proof that each happened.
+
+use std::collections::BTreeMap;
+
+/// One kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// A line breaks, and both ends are told at once or find out when nothing comes any more.
+    Cut,
+    /// Nothing passes in one direction.
+    OneWayPartition,
+    /// Up to 5 s in one direction.
+    Delay,
+    /// Down to 8 kB/s in one direction.
+    Bandwidth,
+    /// A line breaks when a part of a frame has arrived.
+    MidFrameCut,
+    /// Who dials is not let in by the network.
+    DialRefusal,
+    /// A process dies between two effects; hub and store come back from the files.
+    Crash,
+    /// A machine goes back to an older copy of its files.
+    RollBack,
+    /// A system clock says 1970, ten years more, or something near.
+    ClockScramble,
+    /// A change whose signature does not hold.
+    BadSignature,
+    /// A change for a place that its sender has no right to.
+    OutOfScopeWrite,
+    /// A question about a place that its sender has no right to.
+    OutOfScopeRead,
+    /// Frames and greetings of an earlier connection are said again.
+    Replay,
+    /// Frames, changes and batches that are too large.
+    Oversize,
+    /// Two changes of one author under one number.
+    Equivocation,
+    /// A certificate is revoked while its holder's changes are under way.
+    Revocation,
+    /// A node takes no frames for a while, or a hostile one never reads what it asked for.
+    Stall,
+    /// A store takes its time with every answer.
+    SlowStore,
+    /// A peer that speaks only a version nobody speaks here.
+    OldVersion,
+    /// No space is left for a store.
+    DiskFull,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Cut,
+        Self::OneWayPartition,
+        Self::Delay,
+        Self::Bandwidth,
+        Self::MidFrameCut,
+        Self::DialRefusal,
+        Self::Crash,
+        Self::RollBack,
+        Self::ClockScramble,
+        Self::BadSignature,
+        Self::OutOfScopeWrite,
+        Self::OutOfScopeRead,
+        Self::Replay,
+        Self::Oversize,
+        Self::Equivocation,
+        Self::Revocation,
+        Self::Stall,
+        Self::SlowStore,
+        Self::OldVersion,
+        Self::DiskFull,
+    ];
+
+    /// Whether it is something a hostile node does.
+    pub fn is_hostile(self) -> bool {
+        match self {
+            Self::BadSignature
+            | Self::OutOfScopeWrite
+            | Self::OutOfScopeRead
+            | Self::Replay
+            | Self::Oversize
+            | Self::Equivocation
+            | Self::OldVersion => true,
+            Self::Cut
+            | Self::OneWayPartition
+            | Self::Delay
+            | Self::Bandwidth
+            | Self::MidFrameCut
+            | Self::DialRefusal
+            | Self::Crash
+            | Self::RollBack
+            | Self::ClockScramble
+            | Self::Revocation
+            | Self::Stall
+            | Self::SlowStore
+            | Self::DiskFull => false,
+        }
+    }
+}
+
+/// How often each fault had an effect. It counts when the effect is seen, not when it is planned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fired(BTreeMap<Fault, u64>);
+
+impl Fired {
+    /// One more.
+    pub(super) fn count(&mut self, fault: Fault) {
+        *self.0.entry(fault).or_default() += 1;
+    }
+
+    /// Adds what another run counted.
+    pub fn add(&mut self, other: &Self) {
+        for (fault, times) in &other.0 {
+            *self.0.entry(*fault).or_default() += times;
+        }
+    }
+
+    /// How often a fault had an effect.
+    pub fn times(&self, fault: Fault) -> u64 {
+        self.0.get(&fault).copied().unwrap_or(0)
+    }
+
+    /// Those that had none.
+    pub fn missing(&self) -> Vec<Fault> {
+        Fault::ALL.into_iter().filter(|fault| self.times(*fault) == 0).collect()
+    }
+}

@@ -1,0 +1,75 @@
+//! What a frame says, for traces and checks.
+
+use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::wire::{self, Frame, Message, Prefixed, Told};
+
+/// The name of the message in a frame (length included), and what else is short to say.
+pub(super) fn kind(frame: &[u8]) -> String {
+    match decode(frame) {
+        Some(Frame::Batch { batch, changes }) => {
+            format!("batch {batch} of {} changes", changes.len())
+        }
+        Some(Frame::Message(Message::Goodbye { reason, .. })) => {
+            format!("goodbye: {}", String::from_utf8_lossy(&reason.0))
+        }
+        Some(Frame::Message(message)) => {
+            let text = format!("{message:?}");
+            let name = text.split(|c: char| !c.is_alphanumeric()).next();
+            name.unwrap_or_default().to_owned()
+        }
+        None => "no frame".to_owned(),
+    }
+}
+
+/// The frame in these bytes, length included, if it is one.
+pub(super) fn decode(frame: &[u8]) -> Option<Frame> {
+    wire::decode(frame.get(4..)?).ok()
+}
+
+/// What a frame means for the checks.
+pub(super) enum Meaning {
+    /// Changes, and the number of their batch.
+    Batch(u64, Vec<SignedChange>),
+    /// A batch of the other side is durable, except for the changes at these places.
+    Ack(u64, Vec<usize>),
+    /// Names parts of the set.
+    Prefixes(Vec<KeyPrefix>),
+    /// May name changes and documents.
+    Other,
+    /// Names certificates only.
+    Certificates,
+}
+
+/// What a frame of an honest node means.
+pub(super) fn meaning(frame: &[u8]) -> Meaning {
+    match decode(frame) {
+        Some(Frame::Batch { batch, changes }) => {
+            let decoded = changes.into_iter().map(|carried| SignedChange::decode(carried.bytes));
+            let changes = decoded.collect::<Result<_, _>>();
+            Meaning::Batch(batch, changes.expect("an honest node sends changes"))
+        }
+        Some(Frame::Message(Message::Ack { batch, refused, .. })) => {
+            Meaning::Ack(batch, refused.0.iter().map(|(at, _)| *at as usize).collect())
+        }
+        Some(Frame::Message(
+            Message::Hello(_) | Message::Welcome(_) | Message::Certificates(_) | Message::Issued(_),
+        )) => Meaning::Certificates,
+        Some(Frame::Message(Message::Tops(page))) => prefixes(page.items),
+        Some(Frame::Message(Message::Query(items))) => prefixes(items),
+        Some(Frame::Message(Message::Want { items, .. })) => prefixes(items),
+        Some(Frame::Message(Message::Answer(items))) => {
+            let pages = items.0.into_iter().filter_map(|(_, told)| match told {
+                Told::Frontier(page) => Some(page.items.0),
+                Told::Symbols { .. } | Told::Shorts(_) | Told::TooMany => None,
+            });
+            Meaning::Prefixes(pages.flatten().map(|(prefix, _)| prefix).collect())
+        }
+        Some(Frame::Message(_)) => Meaning::Other,
+        None => panic!("an honest node sends frames"),
+    }
+}
+
+fn prefixes<T, const N: usize>(items: Prefixed<T, N>) -> Meaning {
+    Meaning::Prefixes(items.0.into_iter().map(|(prefix, _)| prefix).collect())
+}

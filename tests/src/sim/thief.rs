@@ -1,0 +1,263 @@
+//! Somebody with a valid certificate of a village who breaks the rules of the protocol.
+//!
+//! Each visit is one connection to the town that certified him, and one attempt. What the town
+//! answers is looked at: an attempt counts when the town did what it must.
+
+use std::path::PathBuf;
+
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
+use cunlian_protocol::hub::{ConnectionId, Event};
+use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
+use cunlian_protocol::session::Channel;
+use cunlian_protocol::signing::public_key;
+use cunlian_protocol::sync::Carried;
+use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Hello, Message, Prefixed, Wanted};
+
+use super::fault::Fault;
+use super::network::Place;
+use super::reading::decode;
+use super::world::{Happening, World};
+use crate::authored::authored_in;
+use crate::hostile::Stolen;
+
+/// The town that certified him.
+const TOWN: usize = 1;
+/// How long he waits for an answer.
+const PATIENCE_MS: i64 = 20_000;
+const OWN_VILLAGE: &str = "370322102310";
+const OTHER_VILLAGE: &str = "370322102311";
+const POPULATION: Category = Category::library(0, 0);
+
+/// The thief.
+pub(super) struct Thief {
+    pub(super) stolen: Stolen,
+    /// The node whose batches he has on tape.
+    pub(super) robbed: usize,
+    /// What he has on tape.
+    pub(super) tape: Vec<Vec<u8>>,
+    /// A greeting of his own that was good once.
+    greeting: Option<Vec<u8>>,
+    dir: PathBuf,
+    stores: u32,
+    visit: Option<Visit>,
+}
+
+struct Visit {
+    connection: ConnectionId,
+    attempt: Fault,
+}
+
+impl Thief {
+    pub(super) fn new(stolen: Stolen, dir: PathBuf) -> Self {
+        let (robbed, tape, greeting, visit) = (3, Vec::new(), None, None);
+        Self { stolen, robbed, tape, greeting, dir, stores: 0, visit }
+    }
+}
+
+impl World {
+    /// He connects and greets.
+    pub(super) fn thief_comes(&mut self, attempt: Fault) {
+        let town = self.machines.get(TOWN).filter(|town| town.process.is_some());
+        let Some(town) = town.filter(|_| self.faulty && self.thief.visit.is_none()) else { return };
+        let peer_key = town.disk.member.public_key();
+        self.note("thief", "comes for", &attempt);
+        let (own, other) = self.network.connect(Place::Thief, Place::Node(TOWN));
+        let exporter = self.luck.bytes();
+        let key = public_key(&self.thief.stolen.hostile.key);
+        let accepted =
+            Event::Accepted { connection: other, channel: Channel { exporter, peer_key: key } };
+        self.thief.visit = Some(Visit { connection: own, attempt });
+        self.after(PATIENCE_MS, Happening::Lost { end: own, reason: "the thief leaves" });
+        self.after(PATIENCE_MS, Happening::Lost { end: other, reason: "the thief leaves" });
+        self.handle(TOWN, accepted);
+        let channel = Channel { exporter, peer_key };
+        let who = &self.thief.stolen.hostile;
+        let hello = who.greeting(&channel, self.now_ms);
+        let frame = match (attempt, &self.thief.greeting) {
+            (Fault::OldVersion, _) => {
+                let hello = Hello { versions: Bounded(vec![u16::MAX]), ..hello };
+                wire::encode(&Message::Hello(who.sign(hello, &channel)))
+            }
+            (Fault::Replay, Some(greeting)) if self.plan.one_in(2) => greeting.clone(),
+            _ => wire::encode(&Message::Hello(hello)),
+        };
+        if attempt != Fault::OldVersion {
+            self.thief.greeting = Some(frame.clone());
+        }
+        self.send(own, frame);
+    }
+
+    /// He is thrown out of the simulation.
+    pub(super) fn thief_leaves(&mut self) {
+        if let Some(Visit { connection, .. }) = &self.thief.visit {
+            let own = *connection;
+            let other = self.network.ends.get(&own).map(|end| end.peer);
+            self.lost(own, "the thief leaves");
+            if let Some(other) = other {
+                self.lost(other, "the thief leaves");
+            }
+        }
+    }
+
+    pub(super) fn thief_is_out(&mut self, connection: ConnectionId) {
+        if self.thief.visit.as_ref().is_some_and(|visit| visit.connection == connection) {
+            self.thief.visit = None;
+        }
+    }
+
+    pub(super) fn thief_hears(&mut self, connection: ConnectionId, frame: &[u8]) {
+        let visit = self.thief.visit.as_ref();
+        let Some(visit) = visit.filter(|visit| visit.connection == connection) else { return };
+        let attempt = visit.attempt;
+        self.trace().note_bytes(self.now_ms, "thief", "hears", frame);
+        match decode(frame) {
+            Some(Frame::Message(Message::Welcome(hello))) => {
+                self.thief.stolen.hostile.keep(hello.line);
+                assert_ne!(attempt, Fault::OldVersion, "nobody speaks that version");
+                if !hello.renewing {
+                    self.attempt(connection, attempt);
+                }
+            }
+            Some(Frame::Message(Message::Goodbye { code, .. })) => {
+                let code = FaultCode::from_number(code);
+                let expected = match attempt {
+                    Fault::OldVersion => code == FaultCode::Version,
+                    Fault::OutOfScopeRead => code == FaultCode::OutOfScope,
+                    Fault::Replay => code == FaultCode::Signature,
+                    Fault::Oversize => {
+                        matches!(code, FaultCode::TooLarge | FaultCode::Malformed)
+                    }
+                    _ => false,
+                };
+                if expected {
+                    self.fired.count(attempt);
+                }
+            }
+            Some(Frame::Message(Message::Ack { refused, .. })) => {
+                let reasons = refused.0.iter().map(|(_, why)| String::from_utf8_lossy(&why.0));
+                let reasons: Vec<String> = reasons.map(std::borrow::Cow::into_owned).collect();
+                self.judge_answer(attempt, &reasons);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the town says to the changes he sent.
+    fn judge_answer(&mut self, attempt: Fault, reasons: &[String]) {
+        let has = |text: &str| reasons.iter().any(|reason| reason.contains(text));
+        let revoked = has("revoked");
+        let (done, must) = match attempt {
+            Fault::BadSignature => (has("signature does not hold"), true),
+            Fault::OutOfScopeWrite => (has("outside of what") && has("no right"), true),
+            Fault::Oversize => (has("at most"), true),
+            Fault::Replay => (reasons.is_empty(), false),
+            _ => (false, false),
+        };
+        if done {
+            self.fired.count(attempt);
+        }
+        assert!(done || !must || revoked, "{attempt:?} is answered with {reasons:?}");
+    }
+
+    fn attempt(&mut self, connection: ConnectionId, attempt: Fault) {
+        let frame = match attempt {
+            Fault::BadSignature => {
+                let mut change = self.forged(POPULATION, OWN_VILLAGE);
+                if let Some(last) = change.last_mut() {
+                    *last ^= 1;
+                }
+                batch(vec![change])
+            }
+            Fault::OutOfScopeWrite => batch(vec![
+                self.forged(POPULATION, OTHER_VILLAGE),
+                self.forged(Category::CATALOGUE, "370322"),
+            ]),
+            Fault::OutOfScopeRead => {
+                let home = home(POPULATION, OTHER_VILLAGE, DocumentId([0; 16]));
+                let prefix = KeyPrefix::document(&home);
+                let items = Prefixed(vec![(prefix, Wanted::All)]);
+                wire::encode(&Message::Want { number: 1, items })
+            }
+            Fault::Oversize => self.oversize(),
+            Fault::Replay => {
+                match self.plan.pick(&(0..self.thief.tape.len()).collect::<Vec<_>>()) {
+                    Some(at) => match self.thief.tape.get(at).and_then(|frame| decode(frame)) {
+                        Some(Frame::Batch { changes, .. }) => wire::encode_batch(1, &changes),
+                        _ => return,
+                    },
+                    None => return,
+                }
+            }
+            Fault::Equivocation => {
+                let pair = [self.authored("一"), self.authored("二")];
+                batch(pair.into_iter().flatten().collect())
+            }
+            _ => return,
+        };
+        self.send(connection, frame);
+    }
+
+    /// A change that nothing is wrong with but what it says and where.
+    fn forged(&mut self, category: Category, address: &str) -> Vec<u8> {
+        let document = DocumentId(self.plan.bytes());
+        let header = Header {
+            version: VERSION,
+            kind: ChangeKind::EDIT,
+            home: home(category, address, document),
+            author: self.thief.stolen.certificate.serial(),
+            session: self.plan.any(),
+            seq: 1 << 40,
+            recorded_at_ms: self.now_ms,
+        };
+        let key = &self.thief.stolen.hostile.key;
+        let signed = SignedChange::sign(&header, b"forged", key).expect("it is not too large");
+        signed.bytes().to_vec()
+    }
+
+    /// A sound change, the first of a machine that was set back.
+    fn authored(&mut self, text: &str) -> Vec<Vec<u8>> {
+        self.thief.stores += 1;
+        let dir = self.thief.dir.join(self.thief.stores.to_string());
+        let session = self.plan.any();
+        let home = home(POPULATION, OWN_VILLAGE, DocumentId(self.plan.bytes()));
+        let changes =
+            authored_in(&dir, &self.thief.stolen, (session, self.now_ms), &[(home, text)]);
+        for bytes in &changes {
+            let change = SignedChange::decode(bytes.clone()).expect("a store makes sound changes");
+            self.model.make(change.id(), change.header());
+        }
+        changes
+    }
+
+    fn oversize(&mut self) -> Vec<u8> {
+        match self.plan.below(3) {
+            0 => (1_u32 << 30).to_be_bytes().to_vec(),
+            1 => {
+                let raw = u32::try_from(limits::BATCH_BYTES + limits::CHANGE_BYTES).unwrap_or(0);
+                let packed = zstd::bulk::compress(&vec![0; 8 << 20], 1).expect("memory is there");
+                let mut body = vec![2];
+                body.extend_from_slice(&1_u64.to_be_bytes());
+                body.extend_from_slice(&1_u32.to_be_bytes());
+                body.extend_from_slice(&raw.to_be_bytes());
+                body.extend_from_slice(&packed);
+                let length = u32::try_from(body.len()).unwrap_or_default();
+                [length.to_be_bytes().as_slice(), &body].concat()
+            }
+            _ => batch(vec![vec![1; limits::CHANGE_BYTES + 1]]),
+        }
+    }
+}
+
+fn batch(changes: Vec<Vec<u8>>) -> Vec<u8> {
+    let carried = changes.into_iter().map(|bytes| Carried { bytes, reached: 0 });
+    wire::encode_batch(1, &carried.collect::<Vec<_>>())
+}
+
+fn home(category: Category, address: &str, document: DocumentId) -> Home {
+    let address = AddressCode::parse(address).expect("a real code");
+    Home { category, address, document }
+}
