@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use cunlian_crdt::store::Store;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
-use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sketch::ShortKey;
 use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 use tempfile::tempdir;
