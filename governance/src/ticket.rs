@@ -23,7 +23,7 @@
 //! |---|---|---|
 //! | base | `TICKET` | the actions; no name, phone or identity number of a villager |
 //! | part | `TICKET_CONTACT` | fields `name`, `phone`, and `text` where numbers were masked |
-//! | photos | `TICKET_PHOTO` | named by id in `Report` and `Feedback` |
+//! | photos | `TICKET_PHOTO` | named by id in `Report` and `Feedback`; each names a blob |
 //!
 //! Who may: `Assign` asks for [`Rights::ASSIGN`], `SignOff` for [`Rights::SIGN_OFF`], everything
 //! else for [`Rights::WRITE`], all on the home of the ticket.
@@ -37,6 +37,7 @@ mod calendar;
 mod command;
 mod fold;
 mod limit;
+mod photo;
 mod receipt;
 
 use cunlian_protocol::category::Category;
@@ -52,6 +53,7 @@ pub use calendar::{Calendar, CalendarError, day_start_ms, local_date, local_date
 pub use command::{NewTicket, TEXT_CHARACTERS, TITLE_CHARACTERS, TicketError, report};
 pub use fold::{Judge, fold, fold_with};
 pub use limit::{Card, Clock, Goal, Limit, Rules, Span, Yellow};
+pub use photo::{Picture, photo_home, photo_write, picture};
 pub use receipt::{Receipt, ReceiptError};
 
 /// Where a ticket stands.

@@ -17,6 +17,7 @@ mod browser {
     mod guards;
     mod interface;
     mod moves;
+    mod photos;
     pub mod plain;
     mod process;
     mod readable;

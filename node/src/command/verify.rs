@@ -29,7 +29,9 @@ impl Verify {
             ("bad_changes", &found.bad_changes),
             ("wrong_standing", &found.wrong_standing),
             ("wrong_summaries", &found.wrong_summaries),
+            ("wrong_counts", &found.wrong_counts),
             ("wrong_projections", &found.wrong_projections),
+            ("bad_blobs", &found.bad_blobs),
         ];
         if self.json {
             let mut report = json!({

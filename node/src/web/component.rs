@@ -378,6 +378,10 @@ impl HtmlSafe for Trace {}
 pub(crate) struct Photo {
     pub(crate) href: String,
     pub(crate) alt: String,
+    /// Why there is no picture to be shown.
+    pub(crate) note: Option<String>,
+    /// How far the picture has got.
+    pub(crate) sync: Option<SyncBadge>,
 }
 
 /// Photos side by side.

@@ -1,13 +1,16 @@
 //! Photos from phones: decoded, turned upright, made smaller and encoded anew.
 //!
 //! Encoding anew is what removes EXIF: position, device and time of the phone never reach the
-//! store. The size on disk is bounded because a photo travels as one field of a document.
+//! store. A photo travels as a blob, after all other data; it is kept so small that a village on a
+//! line of 8 kB/s hands it up within a minute.
 
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits};
+
+pub(crate) mod stored;
 
 /// Most bytes of an upload.
 pub(crate) const UPLOAD_BYTES_MAX: usize = 12 << 20;
@@ -17,8 +20,8 @@ const SIDE_MAX: u32 = 1600;
 const SIDE_DECODED_MAX: u32 = 12_000;
 /// Most bytes one decoding may allocate: 48 megapixels of three bytes, and room to turn them.
 const DECODE_BYTES_MAX: u64 = 192 << 20;
-/// Most bytes of the result: in base64 with its envelope it must fit one change of 256 KiB.
-pub(crate) const STORED_BYTES_MAX: usize = 180 << 10;
+/// Most bytes of the result.
+pub(crate) const STORED_BYTES_MAX: usize = 400 << 10;
 
 /// Why a photo is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +133,7 @@ mod tests {
 
     /// Shows that even noise, which compresses worst, comes out within the bound and readable.
     #[test]
-    fn the_worst_picture_fits_one_change() {
+    fn the_worst_picture_fits() {
         let mut png = Vec::new();
         noise(1500, 1100).write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
         let jpeg = prepare(&png).unwrap();

@@ -72,18 +72,24 @@ pub(crate) const fn domain_language(l: Text) -> catalogue::Language {
 /// How far up a document is known to be durable.
 pub(crate) fn height(store: &Store, home: &Home) -> Result<Height, Failure> {
     let reached = store.reached(home)?;
-    let has = |tiers: &[Tier]| tiers.iter().any(|tier| reached.reached & tier.bit() != 0);
-    Ok(if reached.refused.is_some() {
-        Height::Refused
-    } else if has(&[Tier::County, Tier::City, Tier::Province]) {
+    if reached.refused.is_some() {
+        return Ok(Height::Refused);
+    }
+    Ok(height_of(reached.reached, reached.awaited))
+}
+
+/// The height of something that tiers (bits) hold and others are awaited to.
+pub(crate) fn height_of(reached: u8, awaited: u8) -> Height {
+    let has = |tiers: &[Tier]| tiers.iter().any(|tier| reached & tier.bit() != 0);
+    if has(&[Tier::County, Tier::City, Tier::Province]) {
         Height::County
     } else if has(&[Tier::Town, Tier::Village]) {
         Height::Town
-    } else if reached.awaited != 0 {
+    } else if awaited != 0 {
         Height::Local
     } else {
         Height::Home
-    })
+    }
 }
 
 /// Names from the county down to `code`, separated by blanks; the printed code if none is known.

@@ -3,12 +3,10 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use cunlian_crdt::document::{DocumentView, Edit, Write};
+use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
 use cunlian_governance::ticket::{
     self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb,
@@ -24,11 +22,12 @@ use serde::Deserialize;
 use super::WebState;
 use super::clock::{full, machine};
 use super::component::{
-    Choice, ClockBadge, Fact, Notice, Photo, Photos, SyncBadge, TicketItem, TicketStateBadge,
-    Trace, TraceRow,
+    Choice, ClockBadge, Fact, Notice, Photos, SyncBadge, TicketItem, TicketStateBadge, Trace,
+    TraceRow,
 };
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
+use super::photo::stored::{self, Reader};
 use super::posted::Posted;
 use super::reading::{ask, height, place_name, similar_tickets};
 use super::visit::Staff;
@@ -105,6 +104,7 @@ struct Loaded {
     ticket: Ticket,
     sync: SyncBadge,
     place: String,
+    photos: [Photos; 2],
     contact: Option<DocumentView>,
     similar: Vec<TicketItem>,
     assignees: Vec<Choice>,
@@ -152,7 +152,10 @@ fn load(
     let similar = similar_tickets(store, reader, home, l, now_ms)?;
     let sync = SyncBadge::of(l, height(store, home)?);
     let place = place_name(store, &home.address)?;
-    Ok(Loaded { ticket, sync, place, contact, similar, assignees, may })
+    let href = |id: &DocumentId| format!("/photo/{}/{id}", home.address);
+    let photos = |ids: &[DocumentId]| stored::photos(store, l, Reader::Staff, home, ids, href);
+    let photos = [photos(&ticket.photos)?, photos(&ticket.result_photos)?];
+    Ok(Loaded { ticket, sync, place, photos, contact, similar, assignees, may })
 }
 
 /// Units of a town that have no certificate of their own yet, as its duty list names them.
@@ -212,6 +215,7 @@ async fn ticket_page(
         None => ticket.title.clone(),
     };
     let actions = forms(l, ticket, &loaded.may, &loaded.assignees, again.as_ref());
+    let [photos, result_photos] = loaded.photos;
     let facts = facts(l, ticket, &loaded.place, clock.map(|clock| clock.due_ms));
     Ok(TicketPage {
         l,
@@ -226,10 +230,10 @@ async fn ticket_page(
             .as_ref()
             .map(|erased| erased_words(l, &erased.handler, erased.at_ms, &erased.reason)),
         text: ticket.text.clone(),
-        photos: photos(l, &home, &ticket.photos),
+        photos,
         asked: ticket.asked.clone(),
         result: ticket.result.clone(),
-        result_photos: photos(l, &home, &ticket.result_photos),
+        result_photos,
         rating: rating_words(l, ticket),
         sign_offs: ticket.sign_offs.iter().map(|sign_off| notice_of(l, sign_off)).collect(),
         signed: ticket.sign_off().map(|sign_off| signed_name(sign_off.standing.stands())),
@@ -248,14 +252,6 @@ pub(crate) fn rating_words(l: Text, ticket: &Ticket) -> Option<String> {
     let rating = ticket.rating.as_ref()?;
     let stars = l.of("stars", &rating.stars.to_string());
     Some(l.t2("ticket-rated", ("stars", stars), ("text", &rating.text)))
-}
-
-fn photos(l: Text, home: &Home, ids: &[DocumentId]) -> Photos {
-    let photo = |id: &DocumentId| Photo {
-        href: format!("/photo/{}/{id}", home.address),
-        alt: l.t("photo-alt"),
-    };
-    Photos { photos: ids.iter().map(photo).collect() }
 }
 
 fn facts(l: Text, ticket: &Ticket, place: &str, due_ms: Option<i64>) -> Vec<Fact> {
@@ -393,36 +389,13 @@ async fn photo(
     let ticket = ticket_home(&address, &document)?;
     let home = Home { category: Category::TICKET_PHOTO, ..ticket };
     let reader = staff.person.author.serial;
-    let jpeg = ask(&state, move |store| {
+    ask(&state, move |store| {
         if store.authority().may(&reader, Rights::READ, &home).is_err() {
             return Err(Failure::NotFound);
         }
-        load_photo(store, &home)
+        stored::load(store, &home)
     })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
-}
-
-/// The JPEG of a photo document.
-pub(crate) fn load_photo(store: &Store, home: &Home) -> Result<Vec<u8>, Failure> {
-    let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    let field = view.fields.get("jpeg").ok_or(Failure::NotFound)?;
-    BASE64.decode(&field.current.text).map_err(|error| Failure::Internal(error.to_string()))
-}
-
-/// The write that keeps `jpeg` as the photo document `document` of a ticket.
-///
-/// A photo is a document of [`Category::TICKET_PHOTO`] at the address of its ticket, with the
-/// fields `jpeg` (base64) and `ticket` (document id), so that it travels and is read as the
-/// permissions on photos say.
-pub(crate) fn photo_write(ticket: &Home, document: DocumentId, jpeg: &[u8], source: &str) -> Write {
-    let put = |field: &str, text: String| Edit::Put { field: field.to_owned(), text };
-    Write {
-        home: Home { category: Category::TICKET_PHOTO, address: ticket.address, document },
-        edits: vec![put("jpeg", BASE64.encode(jpeg)), put("ticket", ticket.document.to_string())],
-        source: source.to_owned(),
-        task: String::new(),
-    }
+    .await
 }
 
 /// Channels a clerk may choose; the plate is for villagers alone.

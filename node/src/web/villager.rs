@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::DocumentView;
@@ -20,6 +20,7 @@ use cunlian_governance::ticket::{
     TraceStep, Verb,
 };
 use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
@@ -27,17 +28,18 @@ use serde::Deserialize;
 
 use super::WebState;
 use super::clock::{full, machine, span};
-use super::component::{FieldInput, Photo, Photos, SyncBadge, Trace, TraceRow};
+use super::component::{FieldInput, Photos, SyncBadge, Trace, TraceRow};
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
+use super::photo::stored::{self, Reader};
 use super::photo::{self, UPLOAD_BYTES_MAX};
 use super::plate::code_of;
 use super::posted::{Posted, PostedPhoto};
 use super::reading::{ask, contacts, domain_language, height, name_of};
-use super::ticket::{action_of, action_words, load_photo, photo_write, rating_words};
+use super::ticket::{action_of, action_words, rating_words};
 use super::village::field_of;
 use super::visit::Visit;
-use super::writing::{new_document, save};
+use super::writing::{new_document, save, save_with_blobs};
 use crate::text::Text;
 
 /// Where reports of villagers come from.
@@ -258,7 +260,7 @@ async fn take(
         let error = Some(l.t1("report-too-many", "wait", span(l, wait_ms + 59_999)));
         (StatusCode::TOO_MANY_REQUESTS, Wrong { error, ..Wrong::default() })
     })?;
-    let mut writes = Vec::new();
+    let (mut writes, mut contents) = (Vec::new(), Vec::new());
     if let Some(upload) = photo {
         let prepared = tokio::task::spawn_blocking(move || photo::prepare(&upload)).await;
         let prepared = prepared.map_err(|error| failed(Failure::Internal(error.to_string())))?;
@@ -268,12 +270,15 @@ async fn take(
         })?;
         let id = new_document();
         new.photos.push(id);
-        writes.push(photo_write(&home, id, &jpeg, SOURCE));
+        let picture = BlobReference::of(&jpeg, "image/jpeg")
+            .map_err(|error| failed(Failure::Internal(error.to_string())))?;
+        writes.push(domain::photo_write(&home, id, &picture, SOURCE));
+        contents.push(jpeg);
     }
     let (receipt, report) = domain::report(&new, home.document, now_ms).map_err(refused)?;
     writes.extend(report);
     let author = state.0.config.node.clone();
-    save(state, author, writes, now_ms).await.map_err(failed)?;
+    save_with_blobs(state, author, writes, contents, now_ms).await.map_err(failed)?;
     Ok(receipt)
 }
 
@@ -362,12 +367,17 @@ struct Fresh {
     new: String,
 }
 
+/// A ticket as who has its receipt may see it.
+struct Found {
+    ticket: Ticket,
+    sync: SyncBadge,
+    village: String,
+    photos: Photos,
+    result_photos: Photos,
+}
+
 /// The ticket behind a receipt. Guessing receipts is slowed down per client.
-async fn by_receipt(
-    state: &WebState,
-    visit: &Visit,
-    receipt: &str,
-) -> Result<(Ticket, SyncBadge, String), Failure> {
+async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Found, Failure> {
     let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
     let limit = &state.0.lookup_per_client;
     limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
@@ -377,8 +387,14 @@ async fn by_receipt(
         let home = row.ok_or(Failure::NotFound)?.home;
         let view = store.view(&home)?.ok_or(Failure::NotFound)?;
         let ticket = domain::fold(&view, &store.authority());
-        let name = store.read(|connection| Ok(name_of(connection, &home.address, 1)))?;
-        Ok::<_, Failure>((ticket, SyncBadge::for_villager(l, height(store, &home)?), name))
+        let village = store.read(|connection| Ok(name_of(connection, &home.address, 1)))?;
+        let height = height(store, &home)?;
+        let sync = SyncBadge::for_villager(l, height);
+        let href = |id: &DocumentId| format!("/t/{receipt}/photo/{id}");
+        let photos =
+            |ids: &[DocumentId]| stored::photos(store, l, Reader::Villager(height), &home, ids, href);
+        let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
+        Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })
     })
     .await
 }
@@ -397,20 +413,15 @@ async fn progress(
 fn progress_page(
     state: &WebState,
     visit: &Visit,
-    (ticket, sync, village): (Ticket, SyncBadge, String),
+    found: Found,
     fresh: bool,
     error: Option<String>,
     words: String,
 ) -> ProgressPage {
     let l = visit.l;
+    let Found { ticket, sync, village, photos, result_photos } = found;
     let receipt = ticket.receipt.as_ref().map(ToString::to_string).unwrap_or_default();
     let home = format!("/p/{}", ticket.home.address);
-    let photos = |ids: &[DocumentId]| Photos {
-        photos: ids
-            .iter()
-            .map(|id| Photo { href: format!("/t/{receipt}/photo/{id}"), alt: l.t("photo-alt") })
-            .collect(),
-    };
     let star = |value: u8| Star { value, label: l.of("stars", &value.to_string()) };
     let rejected = ticket.state == TicketState::Rejected;
     let taken = ticket.trace.iter().filter(|step| step.outcome == domain::Outcome::Taken);
@@ -421,13 +432,13 @@ fn progress_page(
         sync,
         title: if ticket.title.is_empty() { l.t("ticket-untitled") } else { ticket.title.clone() },
         text: ticket.text.clone(),
-        photos: photos(&ticket.photos),
+        photos,
         steps: steps(l, ticket.state),
         promise: promise(l, &ticket),
         asked: ticket.asked.clone(),
         result: ticket.result.clone(),
         result_title: if rejected { l.t("villager-rejected") } else { l.t("ticket-result") },
-        result_photos: photos(&ticket.result_photos),
+        result_photos,
         rating: rating_words(l, &ticket),
         may_rate: ticket.allows(Verb::Rate),
         error,
@@ -509,7 +520,7 @@ async fn rate(
     fields.insert("text".to_owned(), words);
     let action = action_of(Verb::Rate, &fields).map_err(|_| l.t("rate-choose"));
     let write = action.and_then(|action| {
-        found.0.act(&action, SOURCE).map_err(|error| error.message(domain_language(l)))
+        found.ticket.act(&action, SOURCE).map_err(|error| error.message(domain_language(l)))
     });
     let outcome = match write {
         Ok(write) => {
@@ -535,12 +546,11 @@ async fn ticket_photo(
     visit: Visit,
     Path((receipt, document)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
-    let (ticket, _, _) = by_receipt(&state, &visit, &receipt).await?;
+    let Found { ticket, .. } = by_receipt(&state, &visit, &receipt).await?;
     let document: DocumentId = document.parse().map_err(|_| Failure::NotFound)?;
     if !ticket.photos.contains(&document) && !ticket.result_photos.contains(&document) {
         return Err(Failure::NotFound);
     }
-    let home = Home { category: Category::TICKET_PHOTO, document, ..ticket.home };
-    let jpeg = ask(&state, move |store| load_photo(store, &home)).await?;
-    Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+    let home = domain::photo_home(&ticket.home, document);
+    ask(&state, move |store| stored::load(store, &home)).await
 }

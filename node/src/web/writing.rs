@@ -19,6 +19,17 @@ pub(crate) async fn save(
     ask(state, move |store| store.write(&author, writes, now_ms)).await
 }
 
+/// As [`save`], with the content of what the writes name as blobs.
+pub(crate) async fn save_with_blobs(
+    state: &WebState,
+    author: Author,
+    writes: Vec<Write>,
+    contents: Vec<Vec<u8>>,
+    now_ms: i64,
+) -> Result<Vec<ChangeId>, Failure> {
+    ask(state, move |store| store.write_with_blobs(&author, writes, contents, now_ms)).await
+}
+
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         match error {

@@ -179,10 +179,9 @@ fn changes(store: &Store) -> Vec<Carried> {
     let prefix = cunlian_protocol::key::KeyPrefix::category(PHOTO);
     let selection = Selection::Prefix { prefix, after: Vec::new() };
     let bytes = limits::BATCH_BYTES;
-    match store.serve(StoreRequest::Read { selection, bytes }).unwrap() {
-        StoreReply::Read { changes, .. } => changes.into_iter().map(|c| c.carried).collect(),
-        other => panic!("{other:?}"),
-    }
+    let reply = store.serve(StoreRequest::Read { selection, bytes }).unwrap();
+    let StoreReply::Read { changes, .. } = reply else { panic!("{reply:?}") };
+    changes.into_iter().map(|stored| stored.carried).collect()
 }
 
 /// Shows that what one child can make its parent keep is limited, what is in progress counted in
@@ -211,10 +210,9 @@ fn what_one_peer_gives_is_limited() {
     let missing = |limited: bool| {
         let scope = Scope::everything();
         let request = BlobRequest::Missing { scope, from, limited, without: Vec::new() };
-        match store.serve(StoreRequest::Blob(request)).unwrap() {
-            StoreReply::Blob(BlobReply::Missing(found)) => found,
-            other => panic!("{other:?}"),
-        }
+        let reply = store.serve(StoreRequest::Blob(request)).unwrap();
+        let StoreReply::Blob(BlobReply::Missing(found)) = reply else { panic!("{reply:?}") };
+        found
     };
     assert_eq!(missing(false).len(), 4);
     assert_eq!(missing(true).len(), 2, "only as many as there is room for");

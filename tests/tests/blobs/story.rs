@@ -91,9 +91,9 @@ pub(crate) fn said(world: &World) -> Vec<(usize, BlobMessage)> {
 
 /// Bytes of contents that a node has sent.
 pub(crate) fn bytes_sent(world: &World, from: usize) -> usize {
-    let parts = said(world).into_iter().map(|(sender, message)| match message {
-        BlobMessage::Part { bytes } if sender == from => bytes.0.len(),
-        _ => 0,
+    let parts = said(world).into_iter().map(|(sender, message)| {
+        let BlobMessage::Part { bytes } = message else { return 0 };
+        if sender == from { bytes.0.len() } else { 0 }
     });
     parts.sum()
 }

@@ -40,6 +40,12 @@ impl Plain {
         (response.status(), response.body_mut().read_to_vec().unwrap())
     }
 
+    /// The media type that a path is answered with.
+    pub fn content_type(&self, path: &str) -> String {
+        let response = self.agent.get(format!("{}{path}", self.base)).call().unwrap();
+        response.headers()["content-type"].to_str().unwrap().to_owned()
+    }
+
     /// Opens `page`, fills in the form whose action is `action`, and sends it.
     pub fn submit(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(action, &fill(&self.get(page).text, action, fields))

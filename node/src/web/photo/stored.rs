@@ -1,0 +1,115 @@
+//! Photos in the store: what a page shows of one, and the picture itself.
+//!
+//! A picture comes after the report that it belongs to, so a page may have one without the other,
+//! and says so.
+
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use cunlian_crdt::store::{BlobContent, Store};
+use cunlian_governance::ticket::{Picture, photo_home, picture};
+use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+
+use crate::text::Text;
+use crate::web::component::{Height, Photo, Photos, SyncBadge};
+use crate::web::failure::Failure;
+use crate::web::reading::{height, height_of};
+
+/// What this program writes and a browser may show as a picture. Anything else is a download:
+/// whoever may write a photo must not be able to put a page of theirs under this address.
+const SHOWN: [&str; 2] = ["image/jpeg", "image/png"];
+
+/// For whom a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Staff,
+    /// Who is told how far the report has got, and of a photo only what is different.
+    Villager(Height),
+}
+
+/// The photos of a ticket as a page shows them; `href` gives the address of one.
+pub(crate) fn photos(
+    store: &Store,
+    l: Text,
+    reader: Reader,
+    ticket: &Home,
+    ids: &[DocumentId],
+    href: impl Fn(&DocumentId) -> String,
+) -> Result<Photos, Failure> {
+    let photo = |id: &DocumentId| {
+        let (note, sync) = match look(store, &photo_home(ticket, *id))? {
+            Shown::Here(height) => (None, badge(l, reader, height)),
+            Shown::OnItsWay { percent: 0 } => (Some(l.t("photo-on-its-way")), None),
+            Shown::OnItsWay { percent } => (Some(l.t1("photo-partly-here", "n", percent)), None),
+            Shown::Erased => (Some(l.t("photo-erased")), None),
+        };
+        Ok(Photo { href: href(id), alt: l.t("photo-alt"), note, sync })
+    };
+    Ok(Photos { photos: ids.iter().map(photo).collect::<Result<_, Failure>>()? })
+}
+
+fn badge(l: Text, reader: Reader, height: Height) -> Option<SyncBadge> {
+    match reader {
+        Reader::Staff => Some(SyncBadge::of(l, height)),
+        Reader::Villager(report) if report == height => None,
+        Reader::Villager(_) => Some(SyncBadge::for_villager(l, height)),
+    }
+}
+
+/// The picture of a photo document, as the answer to a request for it.
+pub(crate) fn load(store: &Store, home: &Home) -> Result<Response, Failure> {
+    let view = store.view(home)?.ok_or(Failure::NotFound)?;
+    match picture(&view).ok_or(Failure::NotFound)? {
+        Picture::Inline(jpeg) => {
+            let jpeg = BASE64.decode(jpeg).map_err(|error| Failure::Internal(error.to_string()))?;
+            Ok(([(CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+        }
+        Picture::Blob(BlobReference { name, media_type }) => match store.blob(&name)? {
+            Some(BlobContent::Whole(content)) => Ok(answer(&media_type, content)),
+            Some(BlobContent::OnItsWay { .. }) | None => Err(Failure::NotFound),
+        },
+    }
+}
+
+fn answer(media_type: &str, content: Vec<u8>) -> Response {
+    match SHOWN.into_iter().find(|shown| *shown == media_type) {
+        Some(shown) => ([(CONTENT_TYPE, shown)], content).into_response(),
+        None => {
+            let headers =
+                [(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment")];
+            (headers, content).into_response()
+        }
+    }
+}
+
+/// What there is to be shown of a photo.
+enum Shown {
+    Here(Height),
+    OnItsWay { percent: u64 },
+    Erased,
+}
+
+fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
+    // The ticket may come before the photo documents that it names.
+    let Some(view) = store.view(home)? else { return Ok(Shown::OnItsWay { percent: 0 }) };
+    if view.erased.is_some() {
+        return Ok(Shown::Erased);
+    }
+    let name = match picture(&view) {
+        None => return Ok(Shown::OnItsWay { percent: 0 }),
+        Some(Picture::Inline(_)) => return Ok(Shown::Here(height(store, home)?)),
+        Some(Picture::Blob(reference)) => reference.name,
+    };
+    match store.blob_standing(&name)? {
+        Some(standing) if standing.whole => {
+            Ok(Shown::Here(height_of(standing.reached, standing.awaited)))
+        }
+        standing => {
+            let here = standing.map_or(0, |standing| standing.here);
+            Ok(Shown::OnItsWay { percent: 100 * here / u64::from(name.bytes.max(1)) })
+        }
+    }
+}
