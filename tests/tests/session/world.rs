@@ -234,8 +234,15 @@ impl World {
         }
     }
 
-    /// Lets so many of the events happen that wait, or all if they are fewer.
+    /// Lets so many of the events happen that wait, or all if they are fewer; if none does, time goes
+    /// on to the next deadline.
     pub(crate) fn run_events(&mut self, count: usize) {
+        if self.queue.is_empty() {
+            let deadlines = self.nodes.iter().filter_map(|node| node.hub.next_deadline_ms());
+            if let Some(next) = deadlines.min() {
+                self.set_now(self.now_ms.max(next));
+            }
+        }
         for at in 0..self.nodes.len() {
             self.handle(at, Event::Tick);
         }
