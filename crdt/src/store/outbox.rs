@@ -148,7 +148,10 @@ pub(super) fn mark_reached(batch: &mut Batch<'_>, row: i64, bits: u8) -> rusqlit
         batch.tally.note(&key, left, 1, bytes);
         batch
             .connection
-            .prepare_cached("UPDATE outbox SET awaited = ?2 WHERE row = ?1")?
+            .prepare_cached(
+                // Whoever refused it, or put it off, may be who has it now.
+                "UPDATE outbox SET awaited = ?2, refusal = NULL, refused_by = NULL WHERE row = ?1",
+            )?
             .execute((row, left))?;
     }
     Ok(news)
