@@ -304,3 +304,39 @@ impl NodeStatus {
         parents.find(|peer| peer.state.is_up()).or(first)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    /// A village that is being sent something, for tests of what is made of a status.
+    pub(crate) fn peer(name: &str, region: Option<&str>) -> PeerStatus {
+        PeerStatus {
+            name: name.to_owned(),
+            tier: region.map(|_| Tier::Village),
+            region: region.map(|code| AddressCode::parse(code).unwrap()),
+            serial: None,
+            clock_ahead_ms: None,
+            role: PeerRole::Child,
+            state: LinkState::Syncing,
+            activity: Some(Activity::Sending),
+            as_of_ms: Some(5_000),
+            last_success_ms: Some(4_000),
+            next_attempt_ms: None,
+            pending_changes: 3,
+            pending_bytes: 4,
+            pending_since_ms: None,
+            expected_changes: 5,
+            expected_bytes: 6,
+            expected_since_ms: Some(1_000),
+            rate: Some(Rate { milli_changes: 2_500, bytes: 700 }),
+            remaining_s: Some(4),
+            disputed: 0,
+            postponed: None,
+            error: Some("王建国 could not be reached".to_owned()),
+            traffic: None,
+        }
+    }
+}

@@ -60,6 +60,7 @@ mod county;
 mod failure;
 mod health;
 mod layout;
+mod link;
 mod login;
 mod metrics;
 mod photo;

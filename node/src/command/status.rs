@@ -44,19 +44,72 @@ fn print(status: &Value) {
     if let Some(reason) = status.get("suspended").and_then(Value::as_str) {
         println!("suspended ({reason}): nothing can be saved until the node is confirmed");
     }
+    let now_ms = status.get("as_of_ms").and_then(Value::as_i64).unwrap_or_default();
     for peer in status.get("peers").and_then(Value::as_array).into_iter().flatten() {
-        let of = |key: &str| text(peer.get(key).unwrap_or(&Value::Null));
-        print!(
-            "{:<7} {:<16} {:<8} waiting {}",
-            of("role"),
-            of("name"),
-            of("state"),
-            of("pending_changes")
-        );
-        match peer.get("error").and_then(Value::as_str) {
-            Some(error) => println!("  ({error})"),
-            None => println!(),
+        for line in link(peer, now_ms) {
+            println!("{line}");
         }
+    }
+}
+
+/// What a link is doing, what has not passed yet, and how long it takes.
+fn link(peer: &Value, now_ms: i64) -> Vec<String> {
+    let text = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
+    let number = |key: &str| peer.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let time = |key: &str| peer.get(key).and_then(Value::as_i64);
+    let doing = if text("activity").is_empty() { text("state") } else { text("activity") };
+    let mut first = format!("{:<7} {:<16} {doing:<12}", text("role"), text("name"));
+    if let Some(at_ms) = time("as_of_ms") {
+        first.push_str(&format!(" heard {} ago", span_ms(now_ms - at_ms)));
+    }
+    match time("last_success_ms") {
+        Some(at_ms) => first.push_str(&format!(", in step {} ago", span_ms(now_ms - at_ms))),
+        None => first.push_str(", not in step yet"),
+    }
+    if let Some(at_ms) = time("next_attempt_ms") {
+        first.push_str(&format!(", next attempt in {}", span_ms(at_ms - now_ms)));
+    }
+    let mut lines = vec![first];
+    let mut more = |line: String| lines.push(format!("        {line}"));
+    let mut waiting =
+        format!("waiting {}, {} bytes", number("pending_changes"), number("pending_bytes"));
+    if let Some(at_ms) = time("pending_since_ms") {
+        waiting.push_str(&format!(", the oldest recorded {} ago", span_ms(now_ms - at_ms)));
+    }
+    more(waiting);
+    if number("expected_changes") > 0 {
+        let since = time("expected_since_ms").map_or(0, |at_ms| now_ms - at_ms);
+        let (changes, bytes) = (number("expected_changes"), number("expected_bytes"));
+        more(format!("expected {changes}, about {bytes} bytes, for {}", span_ms(since)));
+    }
+    if let Some(rate) = peer.get("rate").filter(|rate| !rate.is_null()) {
+        let of = |key: &str| rate.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let milli = of("milli_changes");
+        let mut line =
+            format!("rate {}.{}/s, {} bytes/s", milli / 1_000, milli % 1_000 / 100, of("bytes"));
+        if let Some(seconds) = peer.get("remaining_s").and_then(Value::as_i64) {
+            line.push_str(&format!(", {} left", span_ms(seconds.saturating_mul(1_000))));
+        }
+        more(line);
+    }
+    if number("disputed") > 0 {
+        more(format!("refused by one side: {}", number("disputed")));
+    }
+    for (key, words) in [("postponed", "postponed by the peer"), ("error", "last problem")] {
+        if !text(key).is_empty() {
+            more(format!("{words}: {}", text(key)));
+        }
+    }
+    lines
+}
+
+/// A span of time, in one unit.
+fn span_ms(ms: i64) -> String {
+    match ms.max(0) / 1_000 {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

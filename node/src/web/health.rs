@@ -10,9 +10,11 @@ use axum::routing::get;
 use super::WebState;
 use super::clock::{full, span};
 use super::component::{Fact, LinkBadge, Notice, PeerBadge, last_success};
+use super::county::grouped;
 use super::layout::{Page, health_notice, html};
+use super::link::{self, bytes};
 use super::visit::Visit;
-use crate::status::{Clock, Health, NodeStatus, PeerRole};
+use crate::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus};
 use crate::text::Text;
 
 pub(crate) fn routes() -> Router<WebState> {
@@ -47,9 +49,11 @@ struct PeerView {
     name: String,
     role: String,
     link: PeerBadge,
+    doing: String,
     error: Option<String>,
     last: String,
     pending: String,
+    left: Vec<String>,
 }
 
 async fn status(State(state): State<WebState>, visit: Visit) -> Response {
@@ -89,12 +93,9 @@ fn list(state: &WebState, l: Text) -> StatusList {
             link: PeerBadge::of(l, peer.state),
             error: peer.error.clone(),
             last: last_success(l, peer, now_ms),
-            pending: if peer.pending_changes == 0 {
-                l.t("pending-none")
-            } else {
-                let bytes = ("size", bytes(peer.pending_bytes));
-                l.t2("pending-some", ("n", peer.pending_changes), bytes)
-            },
+            doing: link::doing(l, peer, now_ms),
+            pending: pending(l, peer),
+            left: link::left(l, peer, now_ms),
         })
         .collect();
     StatusList { l, notices, facts: facts(l, &status, now_ms), peers }
@@ -118,13 +119,13 @@ fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
     facts
 }
 
-/// A size for people: whole units of 1024.
-fn bytes(count: u64) -> String {
-    match count {
-        0..1024 => format!("{count} B"),
-        1024..1_048_576 => format!("{} KiB", count >> 10),
-        1_048_576..1_073_741_824 => format!("{} MiB", count >> 20),
-        _ => format!("{} GiB", count >> 30),
+/// How much the peer has not acknowledged. What is to be had by a node below that is not connected
+/// comes out when it connects.
+fn pending(l: Text, peer: &PeerStatus) -> String {
+    match link::pending_size(peer) {
+        Some(size) => l.t2("pending-some", ("n", grouped(peer.pending_changes)), ("size", size)),
+        None if peer.role != PeerRole::Parent && !peer.state.is_up() => l.t("pending-unknown"),
+        None => l.t("pending-none"),
     }
 }
 

@@ -12,6 +12,7 @@ use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
+use super::super::link;
 use super::super::posted::Posted;
 use super::{Admin, Candidate, act, candidates, note, problem, words};
 use crate::admin::certificate::Desk;
@@ -19,6 +20,7 @@ use crate::admin::nodes::{Child, NodesAction};
 use crate::admin::revocation::{Listed, Revoked, Wish};
 use crate::admin::{AdminError, Administration};
 use crate::service::journal::Entry;
+use crate::status::PeerStatus;
 use crate::text::Text;
 
 pub(super) fn routes() -> Router<WebState> {
@@ -56,6 +58,8 @@ struct Row {
     class: &'static str,
     until: String,
     notes: Vec<String>,
+    /// What its link is doing.
+    link: Vec<String>,
     forked: bool,
 }
 
@@ -111,10 +115,12 @@ async fn show(
 ) -> Result<Response, Failure> {
     let l = admin.0.visit.l;
     let who = typed.text("who").to_owned();
+    let (status, now_ms) = (state.status(), state.now_ms());
+    let links = Links { peers: status.peers, now_ms };
     let read = act(state, move |administration| {
         let desk = administration.desk()?;
         let rows = administration.children()?;
-        let rows: Vec<Row> = rows.iter().map(|child| row(&desk, l, child)).collect();
+        let rows: Vec<Row> = rows.iter().map(|child| row(&desk, l, child, &links)).collect();
         let revocations = administration.revocations()?;
         let revocations = revocations.iter().map(|listed| revocation_row(&desk, l, listed));
         let meant = desk.find(&who).ok();
@@ -143,7 +149,28 @@ async fn show(
     }))
 }
 
-fn row(desk: &Desk<'_>, l: Text, child: &Child) -> Row {
+/// The links of this node at one moment.
+struct Links {
+    peers: Vec<PeerStatus>,
+    now_ms: i64,
+}
+
+impl Links {
+    /// The link to a child in words: what it is doing, and what has not passed yet.
+    fn of(&self, l: Text, child: &Child) -> Vec<String> {
+        let found = self.peers.iter().find(|peer| peer.serial == Some(child.serial));
+        let Some(peer) = found else { return vec![l.t("node-not-seen")] };
+        let mut lines = vec![l.of("peer", peer.state.name())];
+        let doing = link::doing(l, peer, self.now_ms);
+        if !doing.is_empty() {
+            lines = vec![doing];
+        }
+        lines.extend(link::left(l, peer, self.now_ms));
+        lines
+    }
+}
+
+fn row(desk: &Desk<'_>, l: Text, child: &Child, links: &Links) -> Row {
     let refusal = child.refusal.as_ref().and_then(|_| words::refusal(desk, l, &child.serial));
     let (class, state) = match (refusal, child.forked) {
         (_, true) => ("bad", l.t("node-forked")),
@@ -171,6 +198,7 @@ fn row(desk: &Desk<'_>, l: Text, child: &Child) -> Row {
         class,
         until: full(child.not_after_ms),
         notes,
+        link: links.of(l, child),
         forked: child.forked,
     }
 }
