@@ -19,5 +19,11 @@ mod custody;
 mod dialling;
 #[path = "session/greeting.rs"]
 mod greeting;
+#[path = "session/quotas.rs"]
+mod quotas;
+#[path = "session/ranges.rs"]
+mod ranges;
 #[path = "session/renewing.rs"]
 mod renewing;
+#[path = "session/sketches.rs"]
+mod sketches;

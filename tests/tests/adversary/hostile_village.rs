@@ -3,12 +3,12 @@
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::SignedChange;
-use cunlian_protocol::id::ChangeId;
+use cunlian_protocol::custody::{Answer, Question, Questions};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::limits;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::sync::Carried;
-use cunlian_protocol::wire::{self, Bounded, FaultCode, Message, Wanted};
+use cunlian_protocol::wire::{self, Ask, Bounded, FaultCode, Message, Prefixed, Wanted};
 use cunlian_tests::federation::well;
 use cunlian_tests::hostile::attempt::{Closed, Found};
 use cunlian_tests::hostile::{forgery, snooping};
@@ -31,10 +31,13 @@ fn names_ranges(message: &Message) -> bool {
         | Message::AskHeld(_)
         | Message::Held(_)
         | Message::Tops(_)
-        | Message::Answer(_) => true,
+        | Message::Answer(_)
+        | Message::Blob(_) => true,
         Message::Hello(_)
         | Message::Welcome(_)
         | Message::Goodbye { .. }
+        | Message::Speaks(_)
+        | Message::Remark(_)
         | Message::Root { .. }
         | Message::Equal
         | Message::Delivered { .. }
@@ -45,7 +48,9 @@ fn names_ranges(message: &Message) -> bool {
         | Message::Ack { .. }
         | Message::Renew { .. }
         | Message::Issued { .. }
-        | Message::NotIssued { .. } => false,
+        | Message::NotIssued { .. }
+        | Message::Holding { .. }
+        | Message::AskAgain => false,
     }
 }
 
@@ -68,15 +73,24 @@ fn no_message_widens_its_range() {
         let theirs = KeyPrefix::document(&home(stage.other(), Category::TICKET));
         let key = key_of(&stage, Category::TICKET);
         let whole_key = KeyPrefix::from_bytes(&key.to_bytes()).unwrap();
-        let ids = Bounded(vec![key.change]);
-        let by_id = |prefix| Wanted { prefix, ids: Some(ids.clone()) };
-        let all = |prefix| Wanted { prefix, ids: None };
-        let want = |items| Message::Want { number: 1, items: Bounded(items) };
+        let shorts = Wanted::Shorts(Bounded(vec![[7; 8]]));
+        let by_id = |prefix| (prefix, shorts.clone());
+        let all = |prefix| (prefix, Wanted::All);
+        let want = |mut items: Vec<(KeyPrefix, Wanted)>| {
+            items.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            Message::Want { number: 1, items: Prefixed(items) }
+        };
+        let mut question = vec![(own.clone(), Ask::Frontier), (whole_key.clone(), Ask::Shorts)];
+        question.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let range =
+            Question::Range { prefix: theirs.clone(), summary: cunlian_protocol::summary::Summary::default() };
+        let about_theirs = Bounded(vec![range]);
         let widening = [
             ("one of them by id", want(vec![by_id(theirs.clone())])),
             ("one of them by its key", want(vec![all(whole_key.clone())])),
             ("both", want(vec![all(own.clone()), all(theirs.clone())])),
-            ("both, in a question", Message::Query(Bounded(vec![(own, true), (whole_key, false)]))),
+            ("who holds them", Message::AskHeld(Questions { tiers: u8::MAX, list: about_theirs })),
+            ("both, in a question", Message::Query(Prefixed(question))),
         ];
         for (name, message) in widening {
             assert!(names_ranges(&message));
@@ -136,7 +150,7 @@ fn a_prefix_between_two_levels_is_refused() {
 /// its length and bytes put in.
 fn raw_query(prefix: &[u8]) -> Vec<u8> {
     let template = KeyPrefix::category(Category::TICKET);
-    let frame = wire::encode(&Message::Query(Bounded(vec![(template.clone(), true)])));
+    let frame = wire::encode(&Message::Query(Prefixed(vec![(template.clone(), Ask::Frontier)])));
     with_prefix(&frame, &template, prefix)
 }
 
@@ -170,7 +184,7 @@ fn nothing_of_a_neighbour_is_in_frames_stores_logs_indexes_or_backups() {
     runtime.block_on(async {
         let mut line = scene.thief.enter(scene.town).await;
         // Whoever has compared is told what comes later.
-        line.say(&Message::Root { digest: [0; 32] }).await;
+        line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
         line.until(|message| matches!(message, Message::Tops(_)).then_some(())).await;
         for category in &all {
             read(&mut line, own, *category).await;
@@ -303,7 +317,6 @@ fn a_village_cannot_say_that_something_reached_the_county() {
     Runtime::new().unwrap().block_on(async {
         let mut line = scene.thief.enter(scene.town).await;
         let change = own_change(&stage);
-        let id = change.id();
         let key = change.key();
         line.say(&Message::Certificates(certificates(&stage))).await;
         let carried = Carried { bytes: change.bytes().to_vec(), reached: u8::MAX };

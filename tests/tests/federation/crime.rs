@@ -10,6 +10,7 @@ use cunlian_node::demo::layout::Node;
 use cunlian_protocol::authority::read_scope;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::custody::{Answer, Question, Questions};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::region::Region;
@@ -81,10 +82,10 @@ async fn listen_to_pushes(scene: &Scene, town: &Node, own: &Node, other: &Node) 
         assert!(scope.allows(prefix.as_bytes()), "{prefix:?}");
     }
     let keys = [key_of(own), key_of(other)];
-    line.say(&Message::AskHeld(Bounded(keys.to_vec()))).await;
+    let list = Bounded(keys.map(Question::Change).to_vec());
+    line.say(&Message::AskHeld(Questions { tiers: u8::MAX, list })).await;
     let held = line.until(held).await;
-    let told: Vec<&SetKey> = held.iter().map(|(key, _)| key).collect();
-    assert_eq!(told, [&keys[0]]);
+    assert!(matches!(held.as_slice(), [Answer::Change { held: 1.. }, Answer::Change { held: 0 }]));
     let secretary = well(Client::log_in(other, "secretary"));
     let dispatcher = well(Client::log_in(town, "dispatcher"));
     let fields = json!({"name": "金丝雀", "sex": "女", "birth": "1949-12-31", "household": "H001",
@@ -108,8 +109,8 @@ fn tops(message: Message) -> Option<Page> {
     if let Message::Tops(tops) = message { Some(tops) } else { None }
 }
 
-fn held(message: Message) -> Option<Vec<(SetKey, u8)>> {
-    if let Message::Held(held) = message { Some(held.0) } else { None }
+fn held(message: Message) -> Option<Vec<Answer>> {
+    if let Message::Holding { answers, .. } = message { Some(answers.0) } else { None }
 }
 
 fn was_heard(line: &Line, id: &ChangeId) -> bool {

@@ -3,9 +3,11 @@
 use cunlian_crdt::store::{Reached, Store, StoreIdentity, StoreOptions};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::custody::{self, Answer, Question, Questions};
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
+use cunlian_protocol::wire::Bounded;
 use tempfile::tempdir;
 
 use crate::world::*;
@@ -30,9 +32,20 @@ fn mark(store: &Store, reached: Vec<(SetKey, u8)>) -> Vec<(SetKey, u8)> {
     }
 }
 
-fn held(store: &Store, keys: Vec<SetKey>, own: u8) -> Vec<(SetKey, u8)> {
-    match store.serve(StoreRequest::Held { keys, own }).unwrap() {
-        StoreReply::Held(held) => held,
+fn held(store: &Store, keys: &[SetKey], own: u8) -> Vec<u8> {
+    let list = keys.iter().cloned().map(Question::Change).collect();
+    let questions = Questions { tiers: u8::MAX, list: Bounded(list) };
+    let answers = answers(store, questions, own).into_iter().map(|answer| match answer {
+        Answer::Change { held } => held,
+        other => panic!("{other:?} is of another kind"),
+    });
+    answers.collect()
+}
+
+fn answers(store: &Store, questions: Questions, own: u8) -> Vec<Answer> {
+    let request = custody::Request::Answer { questions, own };
+    match store.serve(StoreRequest::Custody(request)).unwrap() {
+        StoreReply::Custody(custody::Reply::Answer(answers)) => answers,
         other => panic!("{other:?} is of another kind"),
     }
 }
@@ -70,8 +83,7 @@ fn a_change_waits_for_the_tiers_that_may_read_it() {
     assert_eq!(store.reached(&ticket).unwrap().reached, BOTH);
     assert_eq!(waiting(&store), []);
     let own = Tier::Village.bit();
-    let answer = held(&store, vec![ticket_key.clone(), private_key.clone()], own);
-    assert_eq!(answer, [(ticket_key, own | BOTH), (private_key, own | town)]);
+    assert_eq!(held(&store, &[ticket_key, private_key], own), [own | BOTH, own | town]);
     assert!(store.outbox_totals().unwrap().is_empty());
 }
 

@@ -1,0 +1,118 @@
+//! What a node says about its links: the page, the command and the figures say the same, and a
+//! link that is dead is not said to be in step.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::collections::BTreeMap;
+
+use cunlian_node::demo::client::Client;
+use cunlian_node::demo::layout::Node;
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::program::{run_well, wait_for};
+use serde_json::Value;
+use tempfile::tempdir;
+
+fn get(node: &Node, path: &str) -> String {
+    let url = format!("http://{}{path}", node.http);
+    let request = ureq::get(&url).header("accept-language", "en");
+    request.call().unwrap().body_mut().read_to_string().unwrap()
+}
+
+fn command(node: &Node, json: bool) -> String {
+    let dir = node.dir.display().to_string();
+    let mut arguments = vec!["status", "--data-dir", dir.as_str()];
+    if json {
+        arguments.push("--json");
+    }
+    run_well(arguments)
+}
+
+/// The link of a node to a peer, as the command tells it in JSON.
+fn link(node: &Node, peer: &str) -> Value {
+    let status: Value = serde_json::from_str(&command(node, true)).unwrap();
+    let peers = status["peers"].as_array().unwrap();
+    let found = peers.iter().find(|found| found["name"] == peer);
+    found.unwrap_or_else(|| panic!("{peer} is not in {status:#}")).clone()
+}
+
+/// Figures about a peer, by name.
+fn figures(node: &Node, peer: &str) -> BTreeMap<String, u64> {
+    let label = format!("{{peer=\"{peer}\",");
+    let text = get(node, "/metrics");
+    let about = text.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(&label)?;
+        let value = rest.rsplit_once(' ')?.1.parse().ok()?;
+        Some((name.strip_prefix("cunlian_")?.to_owned(), value))
+    });
+    about.collect()
+}
+
+/// What the figures, the text and the page say at about one moment.
+struct Said {
+    figures: BTreeMap<String, u64>,
+    text: String,
+    page: String,
+}
+
+impl Said {
+    fn of(node: &Node, peer: &str) -> Self {
+        let (text, page) = (command(node, false), get(node, "/status"));
+        Self { figures: figures(node, peer), text, page }
+    }
+
+    fn assert_says(&self, told: &Value) {
+        let Self { figures, text, page } = self;
+        let number = |key: &str| told[key].as_u64().unwrap();
+        let (changes, bytes) = (number("pending_changes"), number("pending_bytes"));
+        assert!(bytes > 100 * changes, "{told:#}");
+        assert_eq!(figures["link_pending_changes"], changes);
+        assert_eq!(figures["link_pending_bytes"], bytes);
+        assert_eq!(figures["link_pending_since_seconds"], number("pending_since_ms") / 1_000);
+        assert_eq!(figures["link_in_step_seconds"], number("last_success_ms") / 1_000);
+        assert_eq!(figures["link_heard_seconds"], number("as_of_ms") / 1_000);
+        assert_eq!((figures["link_up"], figures["link_expected_changes"]), (0, 0));
+        assert!(text.contains(&format!("waiting {changes}, {bytes} bytes")), "{text}");
+        let line = format!("{changes} still to be reported, the oldest from ");
+        assert!(page.contains(&line), "{line} is not in {page}");
+        assert!(page.contains(&format!("{changes} ({} KiB)", bytes >> 10)), "{page}");
+    }
+}
+
+/// Shows that with a cut line the command, its JSON, the page and the figures give the same
+/// numbers of what waits, how many bytes and since when, that these are those of the store, and
+/// that with the line healed all of them come down to nothing and say that both are in step.
+#[test]
+fn page_command_and_figures_say_the_same() {
+    let dir = tempdir().unwrap();
+    let mut fleet = fleet(lay_out(dir.path(), &[COUNTY, TOWN, VILLAGE]));
+    well(fleet.start_all());
+    let layout = fleet.layout().clone();
+    let (town, village) = (&layout.nodes[1], &layout.nodes[2]);
+    wait_for("the link", || link(village, &town.name)["state"] == "live");
+    well(fleet.cut(2));
+    wait_for("the cut", || link(village, &town.name)["state"] == "down");
+    let secretary = well(Client::log_in(village, "secretary"));
+    for _ in 0..7 {
+        well(secretary.report(VILLAGE, "visit", "路灯坏了"));
+    }
+    let waits = || link(village, &town.name)["pending_changes"].as_u64().unwrap();
+    wait_for("what waits", || waits() >= 7);
+    // The numbers are compared at one state: again, if something moved meanwhile.
+    wait_for("a quiet moment", || {
+        let before = link(village, &town.name);
+        let said = Said::of(village, &town.name);
+        let quiet = before["pending_bytes"] == link(village, &town.name)["pending_bytes"];
+        if quiet {
+            said.assert_says(&before);
+        }
+        quiet
+    });
+
+    well(fleet.heal(2));
+    wait_for("the report", || waits() == 0 && link(village, &town.name)["activity"] == "agreed");
+    let told = link(village, &town.name);
+    let changes = 7;
+    assert!(told["traffic"]["sent"].as_u64().unwrap() >= changes, "{told:#}");
+    assert!(figures(village, &town.name)["link_changes_sent_total"] >= changes);
+    wait_for("the page", || get(village, "/status").contains("in step, as of"));
+    drop(fleet);
+}
