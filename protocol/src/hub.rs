@@ -11,6 +11,7 @@ use rand_core::Rng;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
+use crate::dialect::Dialect;
 use crate::custody::News;
 use crate::id::{PublicKey, Serial};
 use crate::limits;
@@ -222,6 +223,7 @@ pub struct Hub {
     sessions: BTreeMap<ConnectionId, Session>,
     /// By key: a peer that was certified anew is the same peer.
     past: BTreeMap<PublicKey, Past>,
+    dialect: Arc<Dialect>,
     lines: BTreeMap<PublicKey, LineToken>,
     renewing: bool,
     clock_offset_ms: i64,
@@ -251,6 +253,7 @@ impl Hub {
             refused: BTreeSet::new(),
             sessions: BTreeMap::new(),
             past: BTreeMap::new(),
+            dialect: Arc::default(),
             lines: BTreeMap::new(),
             renewing: false,
             clock_offset_ms: 0,
@@ -266,6 +269,13 @@ impl Hub {
     pub fn with_lines(mut self, lines: BTreeMap<PublicKey, LineToken>, renewing: bool) -> Self {
         self.lines = lines;
         self.renewing = renewing;
+        self
+    }
+
+    /// Speaking other versions of the protocol than the released ones.
+    #[must_use]
+    pub fn speaking(mut self, dialect: Dialect) -> Self {
+        self.dialect = Arc::new(dialect);
         self
     }
 
@@ -371,7 +381,8 @@ impl Hub {
         let authority = Arc::clone(&self.authority);
         let peer_key = channel.peer_key;
         let session =
-            Session::new(identity, authority, role, channel, now_ms, self.clock_offset_ms);
+            Session::new(identity, authority, role, channel, now_ms, self.clock_offset_ms)
+                .speaking(Arc::clone(&self.dialect));
         let full = self.sessions.len() >= limits::SESSIONS;
         let early = match role {
             Role::Listener => self.arrivals.note(now_ms, peer_key).err(),
@@ -476,6 +487,7 @@ impl Hub {
                         effects.push(Effect::Suspend { reason: reason.clone() });
                     }
                     self.note_problem(connection, code, &reason);
+                    self.note_skew(connection, code, &reason);
                     effects.push(Effect::Close { connection, code, reason });
                 }
             }
@@ -487,6 +499,7 @@ impl Hub {
         let Some(subject) = self.subject(connection) else { return };
         if let Some(past) = self.past.get_mut(&subject) {
             past.problem = None;
+            past.report.skew = None;
         }
         if let Some(target) = self.target_of(connection) {
             self.target_problems.remove(&target);

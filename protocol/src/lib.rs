@@ -19,6 +19,7 @@ pub mod category;
 pub mod certificate;
 pub mod change;
 pub mod custody;
+pub mod dialect;
 pub mod enrolment;
 mod hexadecimal;
 pub mod hub;

@@ -20,6 +20,10 @@ pub const REVOCATION_BYTES: usize = 256 << 10;
 pub const REVOCATION_TAGS: usize = 16_384;
 /// Most revocations kept of one certificate.
 pub const REVOCATIONS_OF_ONE: usize = 16;
+/// Most versions of the protocol in a list.
+pub const VERSIONS: usize = 16;
+/// Most bytes that a later version adds to a hello.
+pub const HELLO_MORE_BYTES: usize = 4 << 10;
 /// Largest succession.
 pub const SUCCESSION_BYTES: usize = 2 << 10;
 /// Most successions told in one hello.

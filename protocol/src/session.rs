@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
+use crate::dialect::Dialect;
 use crate::custody::News;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
@@ -45,6 +46,7 @@ mod pace;
 mod renewing;
 mod revoking;
 mod surface;
+mod versions;
 
 use compare::{Answering, Compare};
 use incoming::Incoming;
@@ -105,6 +107,9 @@ pub struct Session {
     channel: Channel,
     phase: Phase,
     peer: Option<Peer>,
+    dialect: Arc<Dialect>,
+    /// Who was turned away for want of a version.
+    away: Option<Certificate>,
     /// The hello of a dialler that is not answered yet.
     greeting: Option<wire::Hello>,
     now_ms: i64,
@@ -145,6 +150,8 @@ impl Session {
             channel,
             phase: Phase::Greeting,
             peer: None,
+            dialect: Arc::default(),
+            away: None,
             greeting: None,
             now_ms,
             deadline_ms: now_ms + ANSWER_MS,
@@ -288,7 +295,8 @@ impl Session {
         let checks = [self.compare.next_check_ms(), self.next_custody_ms()];
         let check = checks.into_iter().flatten().min();
         let check = check.filter(|_| self.is_dialler() && self.is_quiet());
-        let deadline = check.map_or(self.deadline_ms, |check| check.min(self.deadline_ms));
+        let checks = check.into_iter().chain(self.next_blobs_ms());
+        let deadline = checks.fold(self.deadline_ms, i64::min);
         (self.phase != Phase::Closed).then_some(deadline)
     }
 
@@ -384,6 +392,7 @@ impl Session {
             }
             (_, Frame::Message(message)) => message,
         };
+        self.check_since(&message)?;
         match (self.phase, self.role, message) {
             (_, _, Message::Goodbye { code, reason }) => {
                 self.phase = Phase::Closed;
@@ -391,6 +400,10 @@ impl Session {
                 let code = FaultCode::from_number(code);
                 self.effects
                     .push(Effect::Close { code, reason: format!("the peer says: {reason}") });
+                Ok(())
+            }
+            (_, _, Message::Speaks(versions)) => {
+                self.on_speaks(&versions.0);
                 Ok(())
             }
             (Phase::Greeting, Role::Listener, Message::Hello(hello)) => self.on_hello(&hello),
@@ -423,6 +436,7 @@ impl Session {
             (_, Message::Announce { changes, .. }) => self.incoming.announced(changes),
             (_, Message::Certificates(list)) => self.on_certificates(list.0),
             (_, Message::Revocations(list)) => self.on_revocations(list.0),
+            (_, Message::Remark(words)) => self.on_remark(&words.0),
             (_, Message::Ack { batch, refused, postponed, until, receipt }) => {
                 return self.on_ack(batch, refused.0, (postponed.0, &until.0), receipt.0);
             }
@@ -486,6 +500,7 @@ impl Session {
 
     fn end(&mut self, fault: &Fault) {
         let Fault { code, reason } = fault.clone();
+        self.say_versions(code);
         self.send(&Message::Goodbye { code: code as u16, reason: wire::bounded_text(&reason) });
         self.phase = Phase::Closed;
         self.effects.push(Effect::Close { code, reason });
@@ -562,5 +577,7 @@ fn name(message: &Message) -> &'static str {
         Message::Issued(_) => "Issued",
         Message::NotIssued { .. } => "NotIssued",
         Message::Blob(_) => "Blob",
+        Message::Speaks(_) => "Speaks",
+        Message::Remark(_) => "Remark",
     }
 }

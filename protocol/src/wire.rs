@@ -94,7 +94,7 @@ pub type LineToken = [u8; 16];
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// Protocol versions spoken, best first.
-    pub versions: Bounded<u16, 16>,
+    pub versions: Bounded<u16, { limits::VERSIONS }>,
     /// Certificates from the root side down to the speaker's own.
     pub chain: Bounded<CertificateBytes, { limits::CHAIN_CERTIFICATES }>,
     /// The speaker's time, milliseconds since 1970-01-01 UTC.
@@ -110,6 +110,8 @@ pub struct Hello {
     pub renewing: bool,
     /// Software version, for people.
     pub software: Bounded<u8, 40>,
+    /// What versions after 1 add; passed over by who does not know it.
+    pub more: Bounded<u8, { limits::HELLO_MORE_BYTES }>,
     /// Over the exporter of this TLS connection, the speaker's role and the fields above.
     pub signature: Signature,
 }
@@ -274,6 +276,10 @@ pub enum Message {
     AskAgain,
     /// About blobs.
     Blob(BlobMessage),
+    /// No version is spoken by both; the speaker speaks these. A goodbye follows.
+    Speaks(Bounded<u16, { limits::VERSIONS }>),
+    /// From version 2: words for the administrator of the peer.
+    Remark(Bounded<u8, { limits::REASON_BYTES }>),
 }
 
 /// Why a connection ends, as a number on the wire.

@@ -178,6 +178,7 @@ impl Hostile {
             line: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
             renewing: false,
             software: wire::bounded_text("hostile"),
+            more: Bounded(Vec::new()),
             signature: Signature([0; 64]),
         };
         self.sign(hello, channel)

@@ -15,6 +15,7 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
+use cunlian_protocol::custody::{Answer, Attestation, Open, Question, Questions};
 use cunlian_protocol::enrolment::{
     self, InvitationId, JoinReply, JoinRequest, RefusalCode, Secret, Token,
 };
@@ -232,6 +233,37 @@ fn key_summary_receipt() {
     assert_eq!(Receipt::verify(&committed, &public_key(&key(4))), Some(receipt));
 }
 
+fn questions(key: &SetKey) -> Questions {
+    let prefix = KeyPrefix::document(&key.home);
+    let mut summary = Summary::default();
+    summary.add(&key.change);
+    let list = vec![Question::Range { prefix, summary }, Question::Change(key.clone())];
+    Questions { tiers: 6, list: Bounded(list) }
+}
+
+fn answers() -> Vec<Answer> {
+    let open = Open { tier: 2, waiting: 1, ids: Bounded(vec![ChangeId([0xc0; 32])]) };
+    vec![
+        Answer::Same { held: 12, in_parts: 1, open: Bounded(vec![open]) },
+        Answer::Change { held: 8 },
+        Answer::Differs,
+    ]
+}
+
+/// Shows that the signed word about who holds what is written and read as it was, and that it
+/// counts what its holder holds itself.
+#[test]
+fn attestation() {
+    let key_of_one = SetKey { home: home(), change: ChangeId([0xc0; 32]) };
+    let holder = (Serial([5; 16]), 8);
+    let at_ms = 1_790_000_000_000;
+    let made = Attestation::new(holder, at_ms, &questions(&key_of_one), &answers());
+    assert_eq!(made.count, 2);
+    let committed = assert_pinned("attestation-1", &made.sign(&key(4)));
+    assert_eq!(Attestation::verify(&committed, &public_key(&key(4))), Some(made));
+    assert_eq!(Attestation::verify(&committed, &public_key(&key(5))), None);
+}
+
 /// Shows that every message of the wire is written and read as it was.
 #[test]
 fn messages() {
@@ -244,6 +276,7 @@ fn messages() {
         line: [6; 16],
         renewing: true,
         software: wire::bounded_text("cunlian 0.1.0"),
+        more: Bounded(vec![9, 9]),
         signature: Signature([8; 64]),
     };
     let prefix = KeyPrefix::region(
@@ -289,12 +322,19 @@ fn messages() {
                 receipt: Bounded(vec![6; 8]),
             },
         ),
-        ("ask-held", Message::AskHeld(Bounded(vec![set_key.clone()]))),
+        ("ask-held", Message::AskHeld(questions(&set_key))),
         ("held", Message::Held(Bounded(vec![(set_key, 5)]))),
+        (
+            "holding",
+            Message::Holding { answers: Bounded(answers()), receipt: Bounded(vec![9; 8]) },
+        ),
+        ("ask-again", Message::AskAgain),
         ("known-revocations", Message::KnownRevocations(Bounded(vec![[1; 8], [2; 8]]))),
         ("renew", Message::Renew { request: Bounded(vec![3; 8]) }),
         ("issued", Message::Issued(Bounded(vec![Bounded(vec![1, 2, 3])]))),
         ("not-issued", Message::NotIssued { reason: wire::bounded_text("no") }),
+        ("speaks", Message::Speaks(Bounded(vec![2, 1]))),
+        ("remark", Message::Remark(wire::bounded_text("update soon"))),
     ];
     for (name, message) in messages {
         let committed = assert_pinned(&format!("message-1-{name}"), &wire::encode(&message));

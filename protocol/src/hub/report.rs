@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Hub, TargetId};
+use super::{ConnectionId, Hub, TargetId};
 use crate::certificate::Certificate;
 use crate::id::{PublicKey, Serial};
 use crate::session::{Report, Session};
+use crate::wire::FaultCode;
 
 /// Where things stand with one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Hub {
             name: past.report.peer.map(|serial| self.authority.name(&serial)),
             connected: false,
             problem: past.problem.clone(),
-            refused: false,
+            refused: past.report.skew.is_some(),
             next_dial_ms: None,
             session: Some(past.report.clone()),
         }));
@@ -94,9 +95,31 @@ impl Hub {
                 .filter(|e| e.connection.is_none() && !e.dialling)
                 .map(|e| e.next_dial_ms.saturating_add(self.clock_offset_ms)),
             session: session
+                .filter(|_| open || past.is_none())
                 .map(|session| self.total(session))
                 .or_else(|| past.map(|past| past.report.clone())),
         }
+    }
+
+    /// Remembers of a peer with which there is no common version which versions it speaks. Only
+    /// who proved to be certified, or is dialled, is remembered.
+    pub(super) fn note_skew(&mut self, connection: ConnectionId, code: FaultCode, reason: &str) {
+        let Some(session) = self.sessions.get(&connection) else { return };
+        let mut report = session.report();
+        if code != FaultCode::Version || report.skew.is_none() {
+            return;
+        }
+        let away = session.turned_away();
+        let target = self.target_of(connection).and_then(|target| self.targets.get(target.0));
+        let key = away.map(|away| away.body().subject).or(target.map(|target| target.key));
+        let Some(key) = key else { return };
+        report.peer = away.map(Certificate::serial).or(report.peer);
+        if let Some(past) = self.past.get(&key) {
+            report.peer = report.peer.or(past.report.peer);
+            report.relation = report.relation.or(past.report.relation);
+            report = report.after(&past.report);
+        }
+        self.past.insert(key, Past { report, problem: Some(reason.to_owned()) });
     }
 
     /// Figures of a session, with what passed over earlier connections to the same peer.

@@ -11,7 +11,7 @@ use crate::scope::Scope;
 use crate::signing::{self, Context};
 use crate::succession::{self, Succession};
 use crate::sync::{Certified, Verdict};
-use crate::wire::{Bounded, Hello, LineToken, VERSIONS};
+use crate::wire::{Bounded, Hello, LineToken};
 
 /// A peer whose hello holds.
 struct Greeted {
@@ -29,7 +29,7 @@ impl Session {
         let successions = self.authority.successions().iter().map(|s| s.bytes().to_vec());
         let successions = successions.chain(self.identity.successions.iter().cloned());
         let mut hello = Hello {
-            versions: Bounded(VERSIONS.to_vec()),
+            versions: self.dialect.told(),
             chain: Bounded(self.identity.chain.iter().cloned().map(Bounded).collect()),
             clock_ms: self.wall_ms(),
             revocations: revoking::digest(&self.authority),
@@ -37,6 +37,7 @@ impl Session {
             line,
             renewing,
             software: wire::bounded_text(&self.identity.software),
+            more: Bounded(self.dialect.more.clone()),
             signature: Signature([0; 64]),
         };
         let dialler = self.is_dialler();
@@ -96,6 +97,7 @@ impl Session {
         self.open(&hello, renewing);
         let welcome = self.own_hello();
         self.send(&Message::Welcome(welcome));
+        self.remark();
         self.compare_revocations(&hello);
     }
 
@@ -115,6 +117,7 @@ impl Session {
                 self.effects.push(Effect::Line(hello.line));
             }
         }
+        self.remark();
         self.compare_revocations(hello);
         if self.figures.renewing {
             self.begin_handover();
@@ -150,11 +153,12 @@ impl Session {
     }
 
     fn check_hello(&mut self, hello: &Hello) -> Result<Greeted, Fault> {
-        if !hello.versions.0.iter().any(|version| VERSIONS.contains(version)) {
-            let theirs = &hello.versions.0;
-            let text = format!("the peer speaks versions {theirs:?}, this node {VERSIONS:?}");
-            return Err(Fault::new(FaultCode::Version, text));
-        }
+        let greeted = self.identify(hello);
+        self.take_version(hello, greeted.as_ref().map(|greeted| &greeted.peer))?;
+        greeted
+    }
+
+    fn identify(&mut self, hello: &Hello) -> Result<Greeted, Fault> {
         let successions = self.take_successions(hello)?;
         let chain: Vec<Vec<u8>> = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
         let certificate = self.authority.verify_chain(&chain).map_err(|error| {

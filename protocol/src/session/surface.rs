@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::certificate::Certificate;
+use crate::dialect::Skew;
 use crate::custody::News;
 use crate::id::{PublicKey, Serial};
 use crate::renewal::Renewal;
@@ -243,6 +244,12 @@ pub struct Report {
     pub send_rate: u64,
     /// Why the peer has postponed changes, in its words; `None` when it takes them all.
     pub postponed: Option<String>,
+    /// Version of the protocol that both agreed on.
+    pub version: Option<u16>,
+    /// Versions of both, when none of them is the same.
+    pub skew: Option<Skew>,
+    /// The program that the peer says it is.
+    pub software: String,
 }
 
 impl Report {
