@@ -38,6 +38,8 @@ use window::Window;
 
 /// Changes under way that do not count as waiting: the trickle of a day's work.
 const FEW_CHANGES: u64 = 64;
+/// Pause between two looks into the store that find nothing.
+const PAUSE_MS: i64 = 500;
 /// Largest piece while changes are under way.
 const SMALL_PIECE_BYTES: u32 = 16 << 10;
 /// Chunks given to the store and not yet durable, beyond which no more are asked for.
@@ -59,6 +61,8 @@ struct Asking {
     /// There may be more to ask for than is in progress.
     dirty: bool,
     looking: bool,
+    /// Not before this time, after nothing was found: commits are many, and photos few.
+    next_look_ms: i64,
     transfers: VecDeque<Transfer>,
     last_transfer: u64,
     /// Questions that are not answered, in order.
@@ -239,17 +243,33 @@ impl Session {
         true
     }
 
-    /// Looks for more to ask for when everything in progress has been asked for.
-    fn look_for_missing(&mut self) {
-        let quiet = self.is_quiet();
-        let asking = &mut self.blobs.asking;
+    /// When something can be looked for that only waits for its time.
+    pub(super) fn next_blobs_ms(&self) -> Option<i64> {
+        let missing = self.may_look().then_some(self.blobs.asking.next_look_ms);
+        let owed = self.is_owing().then(|| self.blobs.serving.next_look_ms());
+        missing.into_iter().chain(owed).min()
+    }
+
+    /// Whether there may be more to ask for, and all that is in progress has been asked for.
+    fn may_look(&self) -> bool {
+        let asking = &self.blobs.asking;
         let all_asked = asking.transfers.iter().all(|transfer| transfer.places.is_empty());
         let room =
             asking.transfers.len() < limits::BLOBS_AT_ONCE && asking.declined.len() < DECLINED;
-        let wanted = asking.dirty && !asking.looking;
-        if !(quiet && all_asked && room && wanted) {
+        asking.stage == Stage::Open
+            && asking.dirty
+            && !asking.looking
+            && all_asked
+            && room
+            && !self.figures.renewing
+            && self.is_quiet()
+    }
+
+    fn look_for_missing(&mut self) {
+        if !self.may_look() || self.now_ms < self.blobs.asking.next_look_ms {
             return;
         }
+        let asking = &mut self.blobs.asking;
         asking.dirty = false;
         asking.looking = true;
         let active = asking.transfers.iter().map(|transfer| transfer.number);
@@ -276,6 +296,9 @@ impl Session {
             (Purpose::Missing, StoreReply::Blob(BlobReply::Missing(found))) => {
                 let asking = &mut self.blobs.asking;
                 asking.looking = false;
+                if found.is_empty() {
+                    asking.next_look_ms = self.now_ms + PAUSE_MS;
+                }
                 // There may be more than one answer holds.
                 asking.dirty |= !found.is_empty();
                 for blob in found.into_iter().take(limits::BLOBS_AT_ONCE) {

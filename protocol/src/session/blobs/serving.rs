@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{FEW_CHANGES, Purpose as Because};
+use super::{FEW_CHANGES, PAUSE_MS, Purpose as Because};
 use crate::blob::{BlobMessage, BlobName, BlobReply, BlobRequest};
 use crate::key::KeyPrefix;
 use crate::limits;
@@ -41,6 +41,7 @@ struct Owed {
     /// Something has become durable since it was looked for.
     dirty: bool,
     looking: bool,
+    next_look_ms: i64,
 }
 
 #[derive(Debug)]
@@ -73,6 +74,10 @@ impl Serving {
 
     pub(super) fn look_again(&mut self) {
         self.due = true;
+    }
+
+    pub(super) fn next_look_ms(&self) -> i64 {
+        self.owed.next_look_ms
     }
 
     fn owe(&mut self, blob: BlobName, document: KeyPrefix) {
@@ -125,15 +130,21 @@ impl Session {
             };
             self.store_blob(Because::Answer(purpose), request);
         }
-        let quiet = self.is_quiet();
-        let owed = &mut self.blobs.serving.owed;
-        if quiet && owed.dirty && !owed.blobs.is_empty() && !owed.looking {
+        if self.is_owing() && self.now_ms >= self.blobs.serving.owed.next_look_ms {
+            let owed = &mut self.blobs.serving.owed;
+            owed.next_look_ms = self.now_ms + PAUSE_MS;
             owed.dirty = false;
             owed.looking = true;
             let asked = owed.blobs.iter().map(|(name, document)| (document.clone(), *name));
             let (asked, own) = (asked.collect(), self.identity.tier_bit());
             self.store_blob(Because::Answer(Purpose::Owed), BlobRequest::Held { asked, own });
         }
+    }
+
+    /// Whether something that the peer was owed may have come.
+    pub(super) fn is_owing(&self) -> bool {
+        let owed = &self.blobs.serving.owed;
+        owed.dirty && !owed.looking && !owed.blobs.is_empty() && self.is_quiet()
     }
 
     /// Changes go first: while some are under way only one small piece is, while many are, none.
@@ -159,6 +170,7 @@ impl Session {
         for (name, _) in &held {
             if self.blobs.asking.declined.remove(name).is_some() {
                 self.blobs.asking.dirty = true;
+                self.blobs.asking.next_look_ms = self.now_ms;
             }
         }
         let peer = self.open_peer();
