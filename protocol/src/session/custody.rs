@@ -328,6 +328,10 @@ impl Session {
         }
         held.retain(|(_, tiers)| *tiers != 0);
         self.mark_reached(held, None);
+        // A batch that waits for its turn at the store is overtaken by this news, which is lost if
+        // it is about changes of the batch.
+        let overtakes = |purpose: &Of| matches!(purpose, Of::Ingest { .. });
+        self.custody.told |= self.requests.values().any(overtakes);
     }
 
     /// The peer says that tiers above hold more than can be told one by one.
