@@ -68,15 +68,17 @@ const LOOK_MS: i64 = 5_000;
 /// More events than a run of a minute needs.
 const EVENTS_A_MINUTE: u64 = 400_000;
 
-/// How long a run is.
+/// How long a run is, and what is told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Length {
     /// Virtual minutes of the safety phase.
     pub minutes: u32,
+    /// How many of the last events a failure tells.
+    pub last: usize,
 }
 
 /// Of each seed that `./check` runs.
-pub const SHORT: Length = Length { minutes: 2 };
+pub const SHORT: Length = Length { minutes: 2, last: 40 };
 
 /// A run that went well.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,7 +128,7 @@ impl std::fmt::Display for Failure {
 
 /// Runs one seed.
 pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
-    let trace = Arc::new(Mutex::new(Trace::default()));
+    let trace = Arc::new(Mutex::new(Trace::new(length.last)));
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let dir = dir.expect("a directory for the stores");

@@ -1,8 +1,8 @@
 //! Runs seeds of the simulator for as long as somebody likes.
 //!
-//! `simulate [--seeds FROM..TO] [--minutes N] [--twice]`: the seeds from FROM up to, and without,
+//! `simulate [--seeds FROM..TO] [--minutes N] [--last N] [--twice]`: the seeds from FROM up to, and without,
 //! TO, each with a safety phase of N virtual minutes. One line for each seed goes to stdout; a
-//! failure ends with the last events, the reason and the command that replays it, and with exit
+//! failure ends with the last N events, the reason and the command that replays it, and with exit
 //! code 1. `--twice` runs each seed again and compares the hashes.
 
 use std::ops::Range;
@@ -18,7 +18,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Some(Arguments { seeds, length, twice }) = arguments() else {
-        eprintln!("usage: simulate [--seeds FROM..TO] [--minutes N] [--twice]");
+        eprintln!("usage: simulate [--seeds FROM..TO] [--minutes N] [--last N] [--twice]");
         return ExitCode::from(2);
     };
     let mut fired = Fired::default();
@@ -37,10 +37,10 @@ fn main() -> ExitCode {
                 failed += 1;
             }
             (Ok(report), _) => {
-                let hash: String =
-                    report.hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                let [a, b, c, d, ..] = report.hash;
+                let hash = u32::from_be_bytes([a, b, c, d]);
                 println!(
-                    "seed {seed}: {} events, at rest after {:.0} s, {} faults, {hash}, {} ms",
+                    "seed {seed}: {} events, at rest after {:.0} s, {} faults, {hash:08x}, {} ms",
                     report.events,
                     report.seconds,
                     Fault::ALL.iter().filter(|fault| report.fired.times(**fault) > 0).count(),
@@ -66,7 +66,8 @@ fn arguments() -> Option<Arguments> {
                 let (from, to) = value.split_once("..")?;
                 found.seeds = from.parse().ok()?..to.parse().ok()?;
             }
-            "--minutes" => found.length = Length { minutes: given.next()?.parse().ok()? },
+            "--minutes" => found.length.minutes = given.next()?.parse().ok()?,
+            "--last" => found.length.last = given.next()?.parse().ok()?,
             "--twice" => found.twice = true,
             _ => return None,
         }

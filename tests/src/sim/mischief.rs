@@ -154,10 +154,11 @@ impl World {
         let end = |mischief| Happening::Mischief(mischief);
         match fault {
             Fault::Cut => {
-                if self.plan.one_in(2) && self.break_lines(low, high, false) > 0 {
+                if !self.network.ends_at(low, Some(high)).is_empty() {
                     self.fired.count(Fault::Cut);
-                } else if !self.network.ends_at(low, Some(high)).is_empty() {
-                    self.fired.count(Fault::Cut);
+                }
+                if self.plan.one_in(2) {
+                    self.break_lines(low, high, false);
                 }
                 self.block(low, high);
                 self.block(high, low);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::change::{Header, Home};
+use cunlian_protocol::change::{ChangeKind, Header, Home};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::scope::Scope;
@@ -22,6 +22,8 @@ pub(super) struct Held {
 pub(super) struct Model {
     /// Every change that may be in a store.
     made: BTreeMap<ChangeId, Header>,
+    /// Every erasure, by its document.
+    erasures: BTreeMap<Home, Vec<ChangeId>>,
     /// By the first bytes of ids of changes and documents: what they are.
     beginnings: HashMap<[u8; 8], Vec<Name>>,
     /// What each node holds.
@@ -86,6 +88,9 @@ impl Model {
     /// Somebody made a change that may spread.
     pub(super) fn make(&mut self, id: ChangeId, header: &Header) {
         if self.made.insert(id, *header).is_none() {
+            if header.kind == ChangeKind::ERASE {
+                self.erasures.entry(header.home).or_default().push(id);
+            }
             let key = SetKey { home: header.home, change: id }.to_bytes();
             self.name(id.0.to_vec(), key);
             let document = header.home.document.0.to_vec();
@@ -171,12 +176,22 @@ impl Model {
             return;
         };
         for id in promised.iter().filter(|id| !held.changes.contains_key(*id)) {
-            let stands = self
-                .made
-                .get(id)
-                .is_some_and(|made| authority.stands(&made.author, made.seq, Some(id)).is_ok());
-            assert!(!stands, "{name} has acknowledged {id} and does not hold it");
+            let made = self.made.get(id);
+            let must = self.must_be_there(id, authority);
+            assert!(!must, "{name} has acknowledged {id} and does not hold it: {made:?}");
         }
+    }
+
+    /// Whether who has taken in a change must still have it, by what is known there: unless its
+    /// author was revoked for it, or it was a stub, whose erasure was.
+    fn must_be_there(&self, id: &ChangeId, authority: &Authority) -> bool {
+        let stands = |id: &ChangeId| {
+            let header = self.made.get(id);
+            header.is_some_and(|h| authority.stands(&h.author, h.seq, Some(id)).is_ok())
+        };
+        let home = self.made.get(id).map(|header| header.home);
+        let erasures = home.and_then(|home| self.erasures.get(&home));
+        stands(id) && erasures.into_iter().flatten().all(stands)
     }
 
     /// A disk goes back to a copy in which these were: the rest is lost, and may be believed to
@@ -198,11 +213,7 @@ impl Model {
     fn holds(&self, at: usize, id: &ChangeId, authority: &Authority) -> bool {
         let held = self.held.get(at).is_some_and(|held| held.changes.contains_key(id));
         let forgiven = || self.forgiven.get(at).is_some_and(|forgiven| forgiven.contains(id));
-        held || forgiven()
-            || self
-                .made
-                .get(id)
-                .is_none_or(|made| authority.stands(&made.author, made.seq, Some(id)).is_err())
+        held || forgiven() || !self.must_be_there(id, authority)
     }
 
     /// Fails when bytes that go to who may read `scope` name something outside of it.
@@ -210,12 +221,12 @@ impl Model {
         for (at, window) in bytes.windows(8).enumerate() {
             let Ok(window) = <[u8; 8]>::try_from(window) else { continue };
             let Some(names) = self.beginnings.get(&window) else { continue };
-            let named =
+            let is_here =
                 |name: &&Name| bytes.get(at..).is_some_and(|rest| rest.starts_with(&name.bytes));
-            let mut named = names.iter().filter(named).peekable();
-            let Some(first) = named.peek().map(|name| name.key.clone()) else { continue };
+            let mut here = names.iter().filter(is_here).peekable();
+            let Some(first) = here.peek().map(|name| name.key.clone()) else { continue };
             // One id may be the name of several documents.
-            assert!(named.any(|name| scope.allows(&name.key)), "{to} is told of {first:x?}");
+            assert!(here.any(|name| scope.allows(&name.key)), "{to} is told of {first:x?}");
         }
     }
 

@@ -3,27 +3,25 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Debug, Write as _};
 
-/// Events kept in words.
-const KEPT: usize = 60;
 /// Characters of one event in words.
-const WIDTH: usize = 150;
+const WIDTH: usize = 240;
 
 /// Everything that happened so far in one run.
 pub(super) struct Trace {
     hasher: blake3::Hasher,
     last: VecDeque<String>,
+    keep: usize,
     events: u64,
     now_ms: i64,
 }
 
-impl Default for Trace {
-    fn default() -> Self {
-        let hasher = blake3::Hasher::new_derive_key("cunlian simulator 2026-11 trace");
-        Self { hasher, last: VecDeque::new(), events: 0, now_ms: 0 }
-    }
-}
-
 impl Trace {
+    /// Of nothing, with the last so many events in words.
+    pub(super) fn new(keep: usize) -> Self {
+        let hasher = blake3::Hasher::new_derive_key("cunlian simulator 2026-11 trace");
+        Self { hasher, last: VecDeque::new(), keep, events: 0, now_ms: super::START_MS }
+    }
+
     /// Notes an event. All of `what` counts for the hash, bytes included.
     pub(super) fn note(&mut self, now_ms: i64, who: &str, verb: &str, what: &dyn Debug) {
         self.now_ms = now_ms;
@@ -70,7 +68,7 @@ impl Trace {
     }
 
     fn keep(&mut self, line: String) {
-        if self.last.len() == KEPT {
+        if self.last.len() == self.keep {
             self.last.pop_front();
         }
         self.last.push_back(line);

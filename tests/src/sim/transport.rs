@@ -105,7 +105,7 @@ impl World {
 
     /// The connections between two places end; of each direction the frame that is under way
     /// arrives in part, if `torn` says so.
-    pub(super) fn break_lines(&mut self, one: Place, other: Place, torn: bool) -> usize {
+    pub(super) fn break_lines(&mut self, one: Place, other: Place, torn: bool) {
         let ends = self.network.ends_at(one, Some(other));
         for end in &ends {
             let Some(peer) = self.network.ends.get(end).map(|end| end.peer) else { continue };
@@ -122,7 +122,6 @@ impl World {
                 self.lost(connection, "the line was cut");
             }
         }
-        ends.len()
     }
 
     /// A connection has ended, as seen from one end.
