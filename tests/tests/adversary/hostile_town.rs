@@ -38,7 +38,7 @@ fn a_town_reaches_no_further_than_its_region() {
     let mut found = Found::default();
     Runtime::new().unwrap().block_on(async {
         let mut line = honest.hostile.enter(county.listen).await;
-        line.say(&Message::Root { digest: [0; 32] }).await;
+        line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
         line.until(|message| matches!(message, Message::Tops(_)).then_some(())).await;
         for region in [Region::subtree(neighbour), Region::subtree(county.region)] {
             let mut line = town.hostile.enter(county.listen).await;

@@ -82,8 +82,10 @@ fn no_message_widens_its_range() {
         };
         let mut question = vec![(own.clone(), Ask::Frontier), (whole_key.clone(), Ask::Shorts)];
         question.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let range =
-            Question::Range { prefix: theirs.clone(), summary: cunlian_protocol::summary::Summary::default() };
+        let range = Question::Range {
+            prefix: theirs.clone(),
+            summary: cunlian_protocol::summary::Summary::default(),
+        };
         let about_theirs = Bounded(vec![range]);
         let widening = [
             ("one of them by id", want(vec![by_id(theirs.clone())])),

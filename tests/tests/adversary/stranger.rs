@@ -74,7 +74,7 @@ fn who_does_not_greet_is_not_answered() {
         line.send(&[0, 0, 0, 3, 1, 0xff, 0xff]).await;
         assert_eq!(line.ending().await.code, FaultCode::Malformed);
         let mut line = stranger.dial(town).await;
-        line.say(&Message::Root { digest: [0; 32] }).await;
+        line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
         assert_eq!(line.ending().await.code, FaultCode::Unexpected);
         let mut line = stranger.dial(town).await;
         let hello = stranger.hello(&line);
