@@ -68,8 +68,6 @@ pub const WANTED: usize = 131_072;
 pub const PAGE_SUMMARIES: usize = 4_000;
 /// Most widest prefixes of a common scope: each category in each of a few regions.
 pub const TOPS: usize = 262_144;
-/// A prefix with at most this many changes on both sides is answered by their ids.
-pub const LEAF_IDS: u64 = 96;
 /// Most changes under one prefix that are told apart by a sketch.
 pub const SKETCH_ITEMS: usize = 32_768;
 /// Most symbols in one answer.
@@ -129,4 +127,3 @@ const _: () = assert!(BLOB_CHUNKS * 32 * 2 < FRAME_BYTES, "an outline must fit a
 const _: () = assert!((BLOB_CHUNK_BYTES as usize) * 2 < FRAME_BYTES);
 const _: () = assert!(BLOB_NAMES * 128 < FRAME_BYTES, "a list of blobs must fit a frame");
 const _: () = assert!(BLOB_BYTES as u64 * BLOBS_AT_ONCE as u64 <= BLOB_BYTES_OF_PEER);
-const _: () = assert!(LEAF_IDS <= LIST_IDS as u64, "the ids of a leaf must fit a list");
