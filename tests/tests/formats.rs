@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use cunlian_node::keystore::{hex, unhex};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference, Outline};
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
@@ -19,7 +20,7 @@ use cunlian_protocol::custody::{Answer, Attestation, Open, Question, Questions};
 use cunlian_protocol::enrolment::{
     self, InvitationId, JoinReply, JoinRequest, RefusalCode, Secret, Token,
 };
-use cunlian_protocol::id::{ChangeId, DocumentId, Serial, Signature};
+use cunlian_protocol::id::{BlobId, ChangeId, DocumentId, Serial, Signature};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::receipt::Receipt;
 use cunlian_protocol::region::{Depth, Region};
@@ -324,10 +325,7 @@ fn messages() {
         ),
         ("ask-held", Message::AskHeld(questions(&set_key))),
         ("held", Message::Held(Bounded(vec![(set_key, 5)]))),
-        (
-            "holding",
-            Message::Holding { answers: Bounded(answers()), receipt: Bounded(vec![9; 8]) },
-        ),
+        ("holding", Message::Holding { answers: Bounded(answers()), receipt: Bounded(vec![9; 8]) }),
         ("ask-again", Message::AskAgain),
         ("known-revocations", Message::KnownRevocations(Bounded(vec![[1; 8], [2; 8]]))),
         ("renew", Message::Renew { request: Bounded(vec![3; 8]) }),
@@ -340,6 +338,44 @@ fn messages() {
         let committed = assert_pinned(&format!("message-1-{name}"), &wire::encode(&message));
         let (length, frame) = committed.split_first_chunk().unwrap();
         assert_eq!(wire::frame_length(*length), Ok(frame.len()));
+        assert_eq!(wire::decode(frame), Ok(Frame::Message(message)), "{name}");
+    }
+}
+
+/// Shows that a blob is named by the same text, and has the same outline, as it had.
+#[test]
+fn blob_name_and_outline() {
+    let content: Vec<u8> = (0_u32..40_000).flat_map(u32::to_le_bytes).collect();
+    let reference = BlobReference::of(&content, "image/jpeg").unwrap();
+    let committed = assert_pinned("blob-reference-1", reference.to_string().as_bytes());
+    assert_eq!(String::from_utf8(committed).unwrap().parse(), Ok(reference.clone()));
+    let outline = Outline::of(&content).unwrap();
+    let committed = assert_pinned("blob-outline-1", outline.values().as_flattened());
+    let values = committed.as_chunks().0.to_vec();
+    assert_eq!(Outline::check(reference.name, values), Ok(outline));
+}
+
+/// Shows that every message about blobs is written and read as it was.
+#[test]
+fn blob_messages() {
+    let document = KeyPrefix::document(&home());
+    let blob = BlobName { id: BlobId([7; 32]), bytes: 200_000 };
+    let messages = [
+        ("want-outline", BlobMessage::WantOutline { document: document.clone(), blob }),
+        (
+            "want",
+            BlobMessage::Want { document: document.clone(), blob, from: 65_536, length: 16_384 },
+        ),
+        ("outline", BlobMessage::Outline { values: Bounded(vec![[1; 32], [2; 32]]) }),
+        ("part", BlobMessage::Part { bytes: Bounded(vec![3; 8]) }),
+        ("none", BlobMessage::None),
+        ("ask-held", BlobMessage::AskHeld(Bounded(vec![(document, blob)]))),
+        ("held", BlobMessage::Held(Bounded(vec![(blob, 0b11)]))),
+    ];
+    for (name, message) in messages {
+        let message = Message::Blob(message);
+        let committed = assert_pinned(&format!("blob-message-1-{name}"), &wire::encode(&message));
+        let (_, frame) = committed.split_first_chunk::<4>().unwrap();
         assert_eq!(wire::decode(frame), Ok(Frame::Message(message)), "{name}");
     }
 }
