@@ -75,14 +75,11 @@ pub(crate) fn load(store: &Store, home: &Home) -> Result<Response, Failure> {
 }
 
 fn answer(media_type: &str, content: Vec<u8>) -> Response {
-    match SHOWN.into_iter().find(|shown| *shown == media_type) {
-        Some(shown) => ([(CONTENT_TYPE, shown)], content).into_response(),
-        None => {
-            let headers =
-                [(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment")];
-            (headers, content).into_response()
-        }
+    if let Some(shown) = SHOWN.into_iter().find(|shown| *shown == media_type) {
+        return ([(CONTENT_TYPE, shown)], content).into_response();
     }
+    let headers = [(CONTENT_TYPE, "application/octet-stream"), (CONTENT_DISPOSITION, "attachment")];
+    (headers, content).into_response()
 }
 
 /// What there is to be shown of a photo.
