@@ -123,11 +123,12 @@ fn travel(
     });
     let identity = crate::keystore::Keystore::new(village).identity()?;
     let author = node_author(&identity);
-    let above = county.authority();
     let region = crate::service::own_region(&identity.certificate);
-    let chain = above.chain(&identity.certificate.serial());
-    let seen_by = chain.first().map_or(identity.certificate.serial(), |top| top.serial());
-    let allowed = |home: &_| here.authority().may(&seen_by, Rights::READ, home).is_ok();
+    let authority = here.authority();
+    let chain = authority.chain(&identity.certificate.serial());
+    let top = chain.first().map(|top| top.serial()).ok_or_else(no_nodes)?;
+    // A village has much that its county may not read.
+    let allowed = |home: &_| authority.may(&top, Rights::READ, home).is_ok();
     let writes = Generator::new(options.seed).records(region, usize::MAX).flatten();
     let writes = writes.filter(|write| allowed(&write.home));
     let mut way = Vec::with_capacity(options.records);

@@ -143,7 +143,7 @@ pub fn run(
     let scratch = Scratch::new(options.dir.as_deref())?;
     let pair = Pair::new(scratch.path())?;
     let all = options.differences == Differences::All;
-    pair.fill(options, |done| progress(Stage::Fill, done, options.items))?;
+    pair.fill(options, |done| progress(Stage::Fill, done, 2 * options.items))?;
     let here_and_there = match options.differences {
         Differences::Some(differences) => {
             let there = differences.div_ceil(2);

@@ -1,6 +1,5 @@
 //! The two nodes of the comparison: a city, which listens, and its county, which dials.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,16 +74,12 @@ impl Pair {
         mut progress: impl FnMut(u64),
     ) -> Result<(), Failure> {
         let Options { items, differences, seed, .. } = options;
-        let [(listener, there), (dialler, here)] = self.sides();
-        fill::fill(&self.open_one(listener, there)?, *items, *seed, &mut progress)?;
-        if *differences == Differences::All {
-            return fill::fill(&self.open_one(dialler, here)?, *items, seed + 1, progress);
-        }
-        // The file is whole: the store has been closed.
-        fs::create_dir_all(here)?;
-        for entry in fs::read_dir(there)? {
-            let entry = entry?;
-            fs::copy(entry.path(), here.join(entry.file_name()))?;
+        let all = *differences == Differences::All;
+        for (number, (identity, dir)) in (0..).zip(self.sides()) {
+            // One that is filled by whom it belongs to has nothing that waits for those above.
+            let store = self.open_one(identity, dir)?;
+            let seed = if all { seed.wrapping_add(number) } else { *seed };
+            fill::fill(&store, *items, seed, |done| progress(number * items + done))?;
         }
         Ok(())
     }
