@@ -194,6 +194,7 @@ pub fn run(options: &Options, mut progress: impl FnMut(u64, u64)) -> Result<Repo
     {
         let (there, _) = open_store(&town.dir)?;
         let (here, identity) = open_store(&village.dir)?;
+        there.add_certificates(&identity.chain)?;
         let meeting = Meeting { here: &here, there: &there, identity: &identity };
         for (number, kind) in (0..).zip(&KINDS) {
             let document = DocumentId([number; DocumentId::LENGTH]);
