@@ -25,6 +25,7 @@ use crate::limits;
 use crate::scope::Scope;
 use crate::signing::{self, Context, SigningKey};
 use crate::summary::Summary;
+use crate::sync::{Fate, StoreReply};
 use crate::wire::Bounded;
 
 /// One thing asked.
@@ -158,27 +159,44 @@ impl Attestation {
 pub struct News {
     /// Changes and the tiers (bits) that were not known before to hold them.
     pub changes: Vec<(SetKey, u8)>,
-    /// Whether there is more than is listed: whoever wants to know must ask.
+    /// Ranges with more than is listed: whoever wants to know must ask.
+    pub ranges: Vec<KeyPrefix>,
+    /// There is more, and it is not known where.
     pub more: bool,
 }
 
 impl News {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && !self.more
+        self.changes.is_empty() && self.ranges.is_empty() && !self.more
     }
 
-    /// Adds some; when there are too many to be told one by one they are only said to be there.
-    pub fn add(&mut self, news: impl IntoIterator<Item = (SetKey, u8)>) {
-        for item in news {
-            if self.changes.len() == limits::NEWS_KEYS {
-                self.more = true;
-                self.changes.clear();
-            }
-            if !self.more {
-                self.changes.push(item);
-            }
+    /// What an answer of the store tells. Of what came and was here already a peer above may have
+    /// said that it is held above.
+    pub fn of(reply: &StoreReply) -> Self {
+        if let StoreReply::MarkReached { news } = reply {
+            return Self { changes: news.clone(), ..Self::default() };
         }
+        if let StoreReply::Custody(Reply::Mark { news, .. }) = reply {
+            return news.clone();
+        }
+        if let StoreReply::Ingested { fates } = reply {
+            let more = fates.iter().any(|(_, fate)| *fate == Fate::Known);
+            return Self { more, ..Self::default() };
+        }
+        Self::default()
+    }
+
+    /// Whether there is more than is listed that somebody with this scope may know.
+    pub fn is_more_in(&self, scope: &Scope) -> bool {
+        self.more
+            || self.ranges.iter().any(|range| {
+                let tops = scope.tops([range.of_category()]);
+                let meets = |top: &KeyPrefix| {
+                    top.contains(range.as_bytes()) || range.contains(top.as_bytes())
+                };
+                tops.iter().any(meets)
+            })
     }
 }
 

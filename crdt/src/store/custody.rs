@@ -243,8 +243,12 @@ fn mark_range(inner: &Inner, mark: Mark) -> Result<Reply, Fault> {
             let bits = mark_reached(batch, row, mark.tiers)?;
             if bits != 0 {
                 marked += 1;
-                news.add([(key, bits)]);
+                news.changes.push((key, bits));
             }
+        }
+        if news.changes.len() > limits::NEWS_KEYS {
+            news.changes.clear();
+            news.ranges.push(mark.prefix);
         }
         if let Some(receipt) = mark.receipt.filter(|_| marked > 0) {
             keep_receipt(batch.connection, &receipt)?;

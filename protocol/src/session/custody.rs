@@ -13,24 +13,27 @@
 //! hold is asked for again soon; what waits for a tier further up, which may be a whole library
 //! while a link there is down, is asked for again but rarely.
 
-use std::collections::VecDeque;
-
 use super::{
     Effect, Fault, FaultCode, Message, Outcome, Purpose as Of, Relation, Role, Session, StoreReply,
     StoreRequest,
 };
-use crate::custody::{
-    Answer, Ask, Attestation, Mark, News, Open, Question, Questions, Reply, Request, Within,
-};
+use crate::custody::{Answer, Ask, Attestation, News, Question, Questions, Reply, Request, Within};
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
 use crate::sync::Stored;
 use crate::wire::Bounded;
 
+mod walk;
+
+use walk::{Said, Walk};
+
 /// How often everything that waits is asked for in one session.
 const ASK_ALL_AGAIN_MS: i64 = 3_600_000;
-/// Shortest pause between two walks.
+/// Pause after a walk, doubled after each that finds nothing: a library on its way up gives news
+/// all the time.
 const PAUSE_MS: i64 = 10_000;
+/// Longest such pause.
+const LONGEST_PAUSE_MS: i64 = 120_000;
 /// Ranges whose parts are looked up in one request.
 const PARTS_TOGETHER: usize = 64;
 
@@ -42,32 +45,17 @@ pub(super) struct Custody {
     asked_all_at_ms: Option<i64>,
     /// The peer says that there is news.
     told: bool,
+    pause_ms: i64,
     walk: Option<Walk>,
     /// The first questions of the last walk, if it found nothing.
     fruitless: Option<Vec<Question>>,
-    /// News for a descendant.
-    to_tell: News,
-    /// The descendant was told to ask, and has not asked since.
-    asked_to_ask: bool,
-}
-
-/// One way down from the widest ranges.
-#[derive(Debug, Default)]
-struct Walk {
-    tiers: u8,
-    /// Goes into every range of which a tier holds a part.
-    thorough: bool,
-    first: Option<Vec<Question>>,
-    /// Questions with the row up to which each counts.
-    to_ask: VecDeque<(Ask, i64)>,
-    asked: Vec<(Ask, i64)>,
-    questions: Option<Questions>,
-    /// Ranges to go into, with the tiers (bits) for which.
-    to_enter: VecDeque<(KeyPrefix, u8)>,
-    marks: VecDeque<Mark>,
-    /// A request to the store is under way.
-    busy: bool,
-    marked: u64,
+    /// News for a descendant, by name.
+    to_tell: Vec<(SetKey, u8)>,
+    /// There is more news for it than can be told by name.
+    more_to_tell: bool,
+    /// When the descendant was told to ask, if it has not asked since. It does not when it finds
+    /// that nothing waits there, so it is told again.
+    told_to_ask_ms: Option<i64>,
 }
 
 /// Why the store was asked.
@@ -87,13 +75,14 @@ impl Session {
         let due = |at: Option<i64>, pause_ms| at.is_none_or(|at| now_ms >= at + pause_ms);
         let custody = &mut self.custody;
         let soon = due(custody.asked_at_ms, super::COMPARE_AGAIN_MS)
-            || (custody.told && due(custody.asked_at_ms, PAUSE_MS));
+            || (custody.told && due(custody.asked_at_ms, custody.pause_ms));
         if !ancestor || self.role == Role::Listener || !soon || custody.walk.is_some() {
             return;
         }
         let all = custody.told || due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
         let thorough = custody.asked_all_at_ms.is_some_and(|at| now_ms >= at + ASK_ALL_AGAIN_MS);
         custody.asked_at_ms = Some(now_ms);
+        let answers = custody.told;
         if all {
             custody.told = false;
             custody.fruitless = None;
@@ -104,7 +93,7 @@ impl Session {
         let peer = self.open_peer();
         let tiers = if all { u8::MAX } else { peer.certificate.body().tier.bit() };
         let within = Within::Scope(peer.scope.clone());
-        self.custody.walk = Some(Walk { tiers, thorough, busy: true, ..Walk::default() });
+        self.custody.walk = Some(Walk { tiers, thorough, answers, busy: true, ..Walk::default() });
         let request = Request::Unsettled { within, tiers };
         self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
     }
@@ -112,8 +101,10 @@ impl Session {
     /// When the peer's news is to be asked for.
     pub(super) fn next_custody_ms(&self) -> Option<i64> {
         let custody = &self.custody;
-        let pause_ends = custody.asked_at_ms.unwrap_or(i64::MIN).saturating_add(PAUSE_MS);
-        (custody.told && custody.walk.is_none()).then_some(pause_ends)
+        let asked_at_ms = custody.asked_at_ms.unwrap_or(i64::MIN);
+        let pause_ends = asked_at_ms.saturating_add(custody.pause_ms);
+        let due = custody.told && custody.walk.is_none() && !self.figures.renewing;
+        due.then_some(pause_ends)
     }
 
     pub(super) fn mark_reached(&mut self, reached: Vec<(SetKey, u8)>, receipt: Option<Vec<u8>>) {
@@ -131,12 +122,10 @@ impl Session {
                 self.tell_the_hub(news);
             }
             (Purpose::Answer { questions }, StoreReply::Custody(Reply::Answer(answers))) => {
-                self.answer_held(&questions, answers)
+                self.answer_held(&questions, answers);
             }
             (Purpose::Reached, StoreReply::MarkReached { news }) => {
-                let mut all = News::default();
-                all.add(news);
-                self.tell_the_hub(all);
+                self.tell_the_hub(News { changes: news, ..News::default() });
             }
             (Purpose::Lost, StoreReply::Custody(Reply::Lost)) => {}
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
@@ -171,7 +160,7 @@ impl Session {
                 before = Some(prefix);
             }
         }
-        self.custody.asked_to_ask = false;
+        self.custody.told_to_ask_ms = None;
         let own = self.identity.tier_bit();
         // Of a change that is not the peer's to know, nothing is looked up.
         let scope = &self.open_peer().scope;
@@ -223,10 +212,10 @@ impl Session {
             match (ask.question.clone(), answer) {
                 (Question::Range { prefix, .. }, answer) => {
                     let said = Said { prefix, ask, through_row, believed, receipt: &receipt };
-                    walk.take(said, answer);
+                    walk.take(&said, answer);
                 }
                 (Question::Change(key), Answer::Change { held }) => {
-                    changes.push((key, held & believed));
+                    changes.push((key, held & believed & ask.tiers()));
                 }
                 (Question::Change(_), Answer::Same { .. } | Answer::Differs) => {}
             }
@@ -289,7 +278,8 @@ impl Session {
             self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
             return;
         }
-        if !walk.to_ask.is_empty() {
+        if !walk.to_ask.is_empty() || walk.answers {
+            walk.answers = false;
             let count = walk.to_ask.len().min(limits::HELD_QUESTIONS);
             walk.asked = walk.to_ask.drain(..count).collect();
             let list = walk.asked.iter().map(|(ask, _)| ask.question.clone()).collect();
@@ -311,6 +301,8 @@ impl Session {
 
     fn end_walk(&mut self) {
         if let Some(walk) = self.custody.walk.take() {
+            let longer = (2 * self.custody.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
+            self.custody.pause_ms = if walk.marked == 0 { longer } else { PAUSE_MS };
             self.custody.fruitless = walk.first.filter(|_| walk.marked == 0);
         }
     }
@@ -348,8 +340,13 @@ impl Session {
             return;
         };
         let inside = |(key, _): &&(SetKey, u8)| peer.scope.allows(&key.to_bytes());
-        self.custody.to_tell.add(news.changes.iter().filter(inside).cloned());
-        self.custody.to_tell.more |= news.more;
+        let custody = &mut self.custody;
+        custody.more_to_tell |= news.is_more_in(&peer.scope);
+        custody.to_tell.extend(news.changes.iter().filter(inside).cloned());
+        if custody.more_to_tell || custody.to_tell.len() > limits::NEWS_KEYS {
+            custody.more_to_tell = true;
+            custody.to_tell.clear();
+        }
     }
 
     /// Tells the news, after changes that were read before the store knew of it: told before them,
@@ -359,10 +356,14 @@ impl Session {
             return;
         }
         let news = std::mem::take(&mut self.custody.to_tell);
-        if !news.changes.is_empty() {
-            self.send(&Message::Held(Bounded(news.changes)));
+        if !news.is_empty() {
+            self.send(&Message::Held(Bounded(news)));
         }
-        if news.more && !std::mem::replace(&mut self.custody.asked_to_ask, true) {
+        let told_ms = self.custody.told_to_ask_ms;
+        let due = told_ms.is_none_or(|at_ms| self.now_ms >= at_ms + PAUSE_MS);
+        if self.custody.more_to_tell && due {
+            self.custody.told_to_ask_ms = Some(self.now_ms);
+            self.custody.more_to_tell = false;
             self.send(&Message::AskAgain);
         }
     }
@@ -370,71 +371,6 @@ impl Session {
     fn tell_the_hub(&mut self, news: News) {
         if !news.is_empty() {
             self.effects.push(Effect::News(news));
-        }
-    }
-}
-
-/// What an answer is about.
-struct Said<'a> {
-    prefix: KeyPrefix,
-    ask: Ask,
-    through_row: i64,
-    believed: u8,
-    receipt: &'a [u8],
-}
-
-impl Walk {
-    fn take(&mut self, said: Said<'_>, answer: Answer) {
-        match answer {
-            Answer::Differs => {
-                self.enter(&said.prefix, said.ask.tiers());
-            }
-            Answer::Same { held, in_parts, open } => {
-                let wanted = said.believed & said.ask.tiers();
-                self.mark(&said, held & wanted, Vec::new());
-                if in_parts & wanted != 0 {
-                    self.enter(&said.prefix, in_parts & wanted);
-                }
-                for open in open.0 {
-                    self.take_open(&said, open);
-                }
-            }
-            Answer::Change { .. } => {}
-        }
-    }
-
-    /// A tier holds a part, or nothing. To find out which part is worth it when it is at least
-    /// half of what is not known here: so a library on its way up costs a few walks, not many.
-    fn take_open(&mut self, said: &Said<'_>, open: Open) {
-        let Open { tier, waiting, .. } = open;
-        let mine = said.ask.waiting_for(tier);
-        if tier & said.believed == 0 || mine <= waiting {
-            return;
-        }
-        if open.is_complete() {
-            self.mark(said, tier, open.ids.0);
-        } else if self.thorough || waiting <= mine / 2 {
-            self.enter(&said.prefix, tier);
-        }
-    }
-
-    fn enter(&mut self, prefix: &KeyPrefix, tiers: u8) {
-        match self.to_enter.back_mut() {
-            Some((last, bits)) if last == prefix => *bits |= tiers,
-            _ => self.to_enter.push_back((prefix.clone(), tiers)),
-        }
-    }
-
-    fn mark(&mut self, said: &Said<'_>, tiers: u8, except: Vec<crate::id::ChangeId>) {
-        if tiers != 0 {
-            self.marks.push_back(Mark {
-                prefix: said.prefix.clone(),
-                tiers,
-                through_row: said.through_row,
-                except,
-                after: Vec::new(),
-                receipt: Some(said.receipt.to_vec()),
-            });
         }
     }
 }
