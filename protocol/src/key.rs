@@ -18,7 +18,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{AddressCode, Level};
+use crate::address::{AddressCode, Level, MAX_DIGITS};
 use crate::category::Category;
 use crate::change::Home;
 use crate::id::{ChangeId, DocumentId};
@@ -26,6 +26,8 @@ use crate::region::{Depth, Region};
 
 const ADDRESS_AT: usize = 2;
 const TAIL_BYTES: usize = DocumentId::LENGTH + ChangeId::LENGTH;
+/// Length of the longest key.
+const KEY_BYTES: usize = ADDRESS_AT + MAX_DIGITS + 1 + TAIL_BYTES;
 
 /// Bytes that are not a key or a prefix of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +49,8 @@ pub struct SetKey {
 impl SetKey {
     /// The bytes of the table above.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = KeyPrefix::document(&self.home).0;
+        let mut bytes = Vec::with_capacity(KEY_BYTES);
+        KeyPrefix::append_document(&mut bytes, &self.home);
         bytes.extend_from_slice(&self.change.0);
         bytes
     }
@@ -99,11 +102,16 @@ impl KeyPrefix {
 
     /// All changes of one document.
     pub fn document(home: &Home) -> Self {
-        let mut bytes = home.category.0.to_be_bytes().to_vec();
+        let mut bytes = Vec::with_capacity(KEY_BYTES);
+        Self::append_document(&mut bytes, home);
+        Self(bytes)
+    }
+
+    fn append_document(bytes: &mut Vec<u8>, home: &Home) {
+        bytes.extend_from_slice(&home.category.0.to_be_bytes());
         bytes.extend_from_slice(home.address.as_str().as_bytes());
         bytes.push(0);
         bytes.extend_from_slice(&home.document.0);
-        Self(bytes)
     }
 
     /// From a category and the rest of the bytes, as scopes keep them.

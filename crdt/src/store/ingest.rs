@@ -240,7 +240,7 @@ impl Batch<'_> {
         let Prepared { home, base: before, candidates, outcome } = prepared;
         let current = base(self.connection, &home)? == before
             && Arc::ptr_eq(seen, &self.authority)
-            && !quarantine::is_any_withheld(self.connection, &home)?;
+            && !self.is_any_withheld(&home)?;
         let Some(outcome) = outcome.filter(|_| current) else {
             return self.take_in_settled(home, candidates, from, fates);
         };

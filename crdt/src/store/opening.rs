@@ -17,9 +17,6 @@ use super::writer::Writer;
 use super::{Inner, Shared, StoreIdentity, StoreOptions, materialize, permission, purge, schema};
 use crate::projector::Projector;
 
-/// Pages of the write-ahead log after which it is folded into the database file.
-const CHECKPOINT_PAGES: u32 = 4_000;
-
 /// Size to which the write-ahead log is cut after a large transaction has enlarged it.
 const LOG_BYTES_KEPT: u32 = 32 << 20;
 
@@ -124,7 +121,6 @@ fn connect(path: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> 
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     // What is deleted is overwritten at once; compacting gets the copies that moved pages leave.
     connection.pragma_update(None, "secure_delete", true)?;

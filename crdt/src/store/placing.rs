@@ -171,6 +171,7 @@ impl Batch<'_> {
         let stub = wipes.then(|| change.stub());
         let bytes = stub.as_ref().unwrap_or(change).bytes();
         let (id, header) = (change.id(), change.header());
+        self.memory.nothing_withheld = false;
         match source {
             Source::Quarantine { row } => {
                 if wipes {

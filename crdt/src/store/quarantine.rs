@@ -126,6 +126,12 @@ pub(super) fn bound(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Whether anything is withheld.
+pub(super) fn is_anything_withheld(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM quarantine INDEXED BY quarantine_by_document WHERE withheld > 0";
+    connection.prepare_cached(sql)?.exists([])
+}
+
 /// Whether something of a document is withheld.
 pub(super) fn is_any_withheld(connection: &Connection, home: &Home) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM quarantine INDEXED BY quarantine_by_document \

@@ -13,14 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::Shared;
 use super::health::Fault;
 use super::reading::last_row;
 use super::summary::Additions;
 use super::tally::Tally;
+use super::{Shared, quarantine};
 use queue::{Job, Queue, Ran, Shareable};
 
 mod group;
@@ -50,6 +51,8 @@ pub(super) struct Memory {
     authors: HashMap<Serial, i64>,
     last_seq: HashMap<i64, u64>,
     last_row: Option<i64>,
+    /// Known that no change is withheld, which spares asking for each document.
+    pub(super) nothing_withheld: bool,
     pub(super) inserts: HashMap<(&'static str, usize), String>,
 }
 
@@ -245,6 +248,14 @@ impl Batch<'_> {
     /// Whether somebody at this node waits, so that a job of a peer should pause.
     pub(super) fn is_local_waiting(&self) -> bool {
         self.queue.is_local_waiting()
+    }
+
+    /// Whether something of a document is withheld.
+    pub(super) fn is_any_withheld(&mut self, home: &Home) -> rusqlite::Result<bool> {
+        if !self.memory.nothing_withheld {
+            self.memory.nothing_withheld = !quarantine::is_anything_withheld(self.connection)?;
+        }
+        Ok(!self.memory.nothing_withheld && quarantine::is_any_withheld(self.connection, home)?)
     }
 
     /// The next row of the log.

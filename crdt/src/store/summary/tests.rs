@@ -161,7 +161,9 @@ fn run(steps: &[Step]) -> (Connection, BTreeSet<SetKey>) {
         let (come, go) = effect(step, &set);
         commit(&connection, &come, &go);
         set.extend(come);
-        go.iter().for_each(|key| assert!(set.remove(key)));
+        for key in &go {
+            assert!(set.remove(key));
+        }
         assert_eq!(table(&connection), naive(&set), "after {step:?}");
     }
     (connection, set)

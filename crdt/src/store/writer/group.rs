@@ -24,12 +24,18 @@ use crate::store::{CommitNotice, Shared};
 
 /// Most jobs in one transaction.
 const GROUP_JOBS: usize = 64;
-/// No further job joins a transaction that has added this many changes.
-const GROUP_CHANGES: u64 = 8_000;
+/// No further job joins a transaction that has added this many changes. A person who writes now
+/// and then waits for one such commit at most.
+const GROUP_CHANGES: u64 = 2_000;
 /// The same for some time after a local job, so that the next one waits for a short commit.
 const SHORT_GROUP_CHANGES: u64 = 500;
 /// Transactions that are kept short after one with a local job.
 const SHORT_GROUPS: u32 = 64;
+/// Pages of the write-ahead log after which a commit folds it into the database file. Folding
+/// fewer at a time costs more in all, and each time less.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// The same while transactions are kept short.
+const SHORT_CHECKPOINT_PAGES: u32 = 1_000;
 
 /// Does jobs until the queue is closed and empty.
 pub(super) fn run(connection: &Connection, shared: &Shared, queue: &Queue) {
@@ -41,6 +47,7 @@ pub(super) fn run(connection: &Connection, shared: &Shared, queue: &Queue) {
         paused: None,
         short_groups: 0,
     };
+    thread.fold_after(CHECKPOINT_PAGES);
     loop {
         let first = match thread.paused.take() {
             Some(paused) => match queue.next_local() {
@@ -128,8 +135,18 @@ impl Thread<'_> {
             // Whoever waited may have gone; the work is durable all the same.
             let _ = done.send(fault.clone().map_or(Ok(()), Err));
         }
-        self.short_groups =
+        let short_groups =
             if group.local { SHORT_GROUPS } else { self.short_groups.saturating_sub(1) };
+        let was_short = std::mem::replace(&mut self.short_groups, short_groups) > 0;
+        if was_short != (short_groups > 0) {
+            self.fold_after(if was_short { CHECKPOINT_PAGES } else { SHORT_CHECKPOINT_PAGES });
+        }
+    }
+
+    fn fold_after(&self, pages: u32) {
+        if let Err(error) = self.connection.pragma_update(None, "wal_autocheckpoint", pages) {
+            tracing::warn!(%error, "the size of the write-ahead log could not be set");
+        }
     }
 
     /// One transaction with the jobs that are there; gives the last row of the store.
