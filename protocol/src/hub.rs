@@ -22,6 +22,7 @@ use crate::wire::{FaultCode, LineToken, WireError};
 
 mod arrivals;
 mod report;
+mod stored;
 mod turns;
 
 pub use report::PeerReport;
@@ -319,9 +320,7 @@ impl Hub {
                 }
             }
             Event::Stored { connection, number, reply } => {
-                self.intake.done(connection, number);
-                self.reads.done(connection, number);
-                self.with(now_ms, connection, effects, |s| s.handle_stored(now_ms, number, reply));
+                self.on_stored(now_ms, (connection, number), reply, effects);
             }
             Event::Committed => self.each(now_ms, effects, |s| s.handle_committed(now_ms)),
             Event::Authority(authority) => {

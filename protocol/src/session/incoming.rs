@@ -4,6 +4,7 @@ use super::{
     Effect, Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply,
     StoreRequest,
 };
+use crate::custody::News;
 use crate::id::ChangeId;
 use crate::limits;
 use crate::receipt::Receipt;
@@ -86,6 +87,11 @@ impl Session {
         (changes, bytes): (u64, usize),
         reply: StoreReply,
     ) {
+        // What was here already is now known to be held above: those below are waiting for that.
+        let news = News::of(&reply);
+        if self.open_peer().relation == Relation::Ancestor && !news.is_empty() {
+            self.effects.push(Effect::News(news));
+        }
         let StoreReply::Ingested { fates } = reply else {
             unreachable!("the store answered a batch with {reply:?}");
         };
