@@ -295,7 +295,8 @@ impl Session {
         let checks = [self.compare.next_check_ms(), self.next_custody_ms()];
         let check = checks.into_iter().flatten().min();
         let check = check.filter(|_| self.is_dialler() && self.is_quiet());
-        let checks = check.into_iter().chain(self.next_blobs_ms());
+        let wake = self.outgoing.wake_ms().filter(|at_ms| *at_ms > self.now_ms);
+        let checks = check.into_iter().chain(wake).chain(self.next_blobs_ms());
         let deadline = checks.fold(self.deadline_ms, i64::min);
         (self.phase != Phase::Closed).then_some(deadline)
     }

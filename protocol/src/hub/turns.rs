@@ -8,7 +8,7 @@
 //! What waits is counted in bytes. When there is too much of it, no session is to be read
 //! ([`Turns::is_crowded`]), so what waits is bounded whatever the peers send.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{ConnectionId, Effect, Hub, TargetId, WORTH_DIALLING_MS};
 use crate::id::PublicKey;
@@ -55,6 +55,10 @@ pub(super) struct Waiting {
 struct Line {
     peer: PublicKey,
     waiting: VecDeque<Waiting>,
+    /// Requests that the store is at work on.
+    at_work: usize,
+    /// Its place among those that may have a turn, while it is one of them.
+    place: Option<u64>,
 }
 
 /// Turns of one kind of work.
@@ -62,6 +66,8 @@ struct Line {
 pub(super) struct Turns {
     bounds: Bounds,
     lines: BTreeMap<ConnectionId, Line>,
+    /// Those that may have a turn: by the number of the last turn of the peer.
+    entitled: BTreeSet<(u64, ConnectionId)>,
     waiting_bytes: usize,
     /// Given to the store and not answered, with their bytes.
     at_work: BTreeMap<(ConnectionId, u64), usize>,
@@ -79,6 +85,7 @@ impl Turns {
         Self {
             bounds,
             lines: BTreeMap::new(),
+            entitled: BTreeSet::new(),
             waiting_bytes: 0,
             at_work: BTreeMap::new(),
             at_work_bytes: 0,
@@ -90,15 +97,19 @@ impl Turns {
     /// A session has work for the store.
     pub(super) fn wait(&mut self, connection: ConnectionId, peer: PublicKey, work: Waiting) {
         self.waiting_bytes += work.bytes;
-        let line = || Line { peer, waiting: VecDeque::new() };
+        let line = || Line { peer, waiting: VecDeque::new(), at_work: 0, place: None };
         self.lines.entry(connection).or_insert_with(line).waiting.push_back(work);
+        self.queue(connection);
     }
 
     /// The store has answered a request, which may be one of another kind.
     pub(super) fn done(&mut self, connection: ConnectionId, number: u64) {
-        if let Some(bytes) = self.at_work.remove(&(connection, number)) {
-            self.at_work_bytes -= bytes;
+        let Some(bytes) = self.at_work.remove(&(connection, number)) else { return };
+        self.at_work_bytes -= bytes;
+        if let Some(line) = self.lines.get_mut(&connection) {
+            line.at_work -= 1;
         }
+        self.queue(connection);
     }
 
     /// A connection is gone: what waits of it is let go. What the store is at work on still counts
@@ -106,6 +117,9 @@ impl Turns {
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         if let Some(line) = self.lines.remove(&connection) {
             self.waiting_bytes -= line.waiting.iter().map(|work| work.bytes).sum::<usize>();
+            if let Some(place) = line.place {
+                self.entitled.remove(&(place, connection));
+            }
         }
     }
 
@@ -114,25 +128,23 @@ impl Turns {
         if self.at_work.len() >= self.bounds.requests {
             return None;
         }
-        let entitled = self.lines.iter().filter(|(connection, _)| self.may_have_more(**connection));
-        let last_turn = |line: &Line| self.last_turn.get(&line.peer).copied().unwrap_or(0);
-        let (connection, _) = entitled.min_by_key(|(_, line)| last_turn(line))?;
-        let connection = *connection;
+        let (_, connection) = *self.entitled.first()?;
         let line = self.lines.get_mut(&connection)?;
         let bytes = line.waiting.front()?.bytes;
         // Others must not go before a large one for ever because they are small.
         if self.at_work_bytes + bytes > self.bounds.bytes && !self.at_work.is_empty() {
             return None;
         }
+        self.entitled.pop_first();
         let Waiting { number, request, bytes } = line.waiting.pop_front()?;
+        line.place = None;
+        line.at_work += 1;
         let peer = line.peer;
-        if line.waiting.is_empty() {
-            self.lines.remove(&connection);
-        }
         self.waiting_bytes -= bytes;
         self.at_work.insert((connection, number), bytes);
         self.at_work_bytes += bytes;
         self.note_turn(peer);
+        self.queue(connection);
         Some((connection, number, request))
     }
 
@@ -146,9 +158,17 @@ impl Turns {
         self.waiting_bytes + self.at_work_bytes
     }
 
-    fn may_have_more(&self, connection: ConnectionId) -> bool {
-        let own = self.at_work.range((connection, 0)..=(connection, u64::MAX));
-        own.count() < self.bounds.of_one
+    /// Gives a connection its place among those that may have a turn, if it may.
+    fn queue(&mut self, connection: ConnectionId) {
+        let Some(line) = self.lines.get_mut(&connection) else { return };
+        let may = !line.waiting.is_empty() && line.at_work < self.bounds.of_one;
+        if may && line.place.is_none() {
+            let place = self.last_turn.get(&line.peer).copied().unwrap_or(0);
+            line.place = Some(place);
+            self.entitled.insert((place, connection));
+        } else if line.waiting.is_empty() && line.at_work == 0 {
+            self.lines.remove(&connection);
+        }
     }
 
     fn note_turn(&mut self, peer: PublicKey) {

@@ -3,6 +3,10 @@
 //! By classes of urgency, each with the row up to which it was looked at, so that an alert passes a
 //! backlog of millions of other rows. Which changes these are the store finds
 //! ([`Selection::Live`]).
+//!
+//! Most of what a town takes in from one of five hundred children is for none of the others. A
+//! session that found nothing twice looks again only after a pause, which grows while it finds
+//! nothing.
 
 use super::surface::Peer;
 use crate::category::URGENCY;
@@ -17,7 +21,16 @@ pub(super) struct Live {
     clean: usize,
     /// Classes from this one on are not read: the peer has postponed them.
     held_from: Option<usize>,
+    /// Reads in a row that found nothing.
+    empty: u8,
+    /// Not to look again before then.
+    pause_until_ms: i64,
 }
+
+/// The pause after the second read that found nothing; it grows by as much with each.
+const PAUSE_MS: i64 = 20;
+/// The longest pause.
+const LONGEST_PAUSE_MS: i64 = 400;
 
 impl Live {
     /// A comparison sees all rows up to this one: later ones are passed on from now, and those of
@@ -50,10 +63,17 @@ impl Live {
         self.after.is_some() && self.clean < self.classes()
     }
 
-    /// What to read next of the first `classes` classes; `None` when they have nothing new.
-    pub(super) fn next(&self, classes: usize, peer: &Peer) -> Option<Selection> {
+    /// The end of the pause, if something may be new then.
+    pub(super) fn wake_ms(&self) -> Option<i64> {
+        self.is_waiting().then_some(self.pause_until_ms)
+    }
+
+    /// What to read next of the first `classes` classes; `None` when they have nothing new, or it
+    /// is too early to look.
+    pub(super) fn next(&self, now_ms: i64, classes: usize, peer: &Peer) -> Option<Selection> {
         let classes = classes.min(self.classes());
-        let after = self.after.filter(|_| self.clean < classes)?;
+        let due = self.clean < classes && now_ms >= self.pause_until_ms;
+        let after = self.after.filter(|_| due)?;
         let (scope, except) = (peer.scope.clone(), peer.certificate.serial());
         Some(Selection::Live { after, classes, scope, except })
     }
@@ -74,6 +94,13 @@ impl Live {
                 *row = through_row.max(*row);
             }
         }
+    }
+
+    /// Notes whether a read has found anything.
+    pub(super) fn note_found(&mut self, now_ms: i64, found: bool) {
+        self.empty = if found { 0 } else { self.empty.saturating_add(1) };
+        let pause_ms = PAUSE_MS * i64::from(self.empty.saturating_sub(1));
+        self.pause_until_ms = now_ms + pause_ms.min(LONGEST_PAUSE_MS);
     }
 
     fn classes(&self) -> usize {

@@ -87,6 +87,11 @@ impl Outgoing {
         self.live.note_committed();
     }
 
+    /// When to look for what is new, if that has been put off.
+    pub(super) fn wake_ms(&self) -> Option<i64> {
+        self.live.wake_ms()
+    }
+
     /// Why the peer takes no more of some classes, in its words.
     pub(super) fn held(&self) -> Option<&str> {
         self.held.as_deref()
@@ -137,13 +142,13 @@ impl Outgoing {
     }
 
     /// What to read next: what is new, unless a job is more urgent than what may be new.
-    fn next_read(&self, peer: &Peer) -> Option<(Reading, Selection)> {
+    fn next_read(&self, now_ms: i64, peer: &Peer) -> Option<(Reading, Selection)> {
         let job = self.jobs.first_key_value();
         let least = URGENCY.len() - 1;
         let urgent =
             |((category, _), _): &(&(u16, u64), &Job)| Category(*category).urgency() < least;
         let classes = if job.as_ref().is_some_and(urgent) { least } else { URGENCY.len() };
-        if let Some(selection) = self.live.next(classes, peer) {
+        if let Some(selection) = self.live.next(now_ms, classes, peer) {
             return Some((Reading::Live { classes }, selection));
         }
         job.map(|(order, job)| (Reading::Job { order: *order }, job.selection.clone()))
@@ -228,7 +233,10 @@ impl Session {
         if !self.outgoing.has_room() {
             return;
         }
-        let Some((reading, selection)) = self.outgoing.next_read(self.open_peer()) else { return };
+        let Some((reading, selection)) = self.outgoing.next_read(self.now_ms, self.open_peer())
+        else {
+            return;
+        };
         if let Reading::Live { classes } = reading {
             self.outgoing.live.begin(classes);
         }
@@ -246,6 +254,7 @@ impl Session {
         match reading {
             Reading::Live { classes } => {
                 self.outgoing.live.read(classes, rest.as_ref(), through_row);
+                self.outgoing.live.note_found(self.now_ms, rest.is_some() || !changes.is_empty());
                 let changes = self.outgoing.may_send(changes);
                 if !changes.is_empty() {
                     let (count, bytes) = (changes.len() as u64, raw_bytes(&changes) as u64);
