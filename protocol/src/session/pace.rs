@@ -95,9 +95,16 @@ impl Pace {
         self.acknowledged += departure.bytes as u64;
         self.acknowledged_at_ms = now_ms;
         if !taken {
-            let under_way = self.under_way;
-            *self =
-                Self { batch_bytes: SMALLEST_BYTES, asking: true, under_way, ..Self::default() };
+            // Batches that left before count on from what they saw then.
+            let Self { under_way, acknowledged, acknowledged_at_ms, .. } = *self;
+            *self = Self {
+                batch_bytes: SMALLEST_BYTES,
+                asking: true,
+                under_way,
+                acknowledged,
+                acknowledged_at_ms,
+                ..Self::default()
+            };
             return;
         }
         self.asking = false;
