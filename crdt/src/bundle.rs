@@ -17,6 +17,7 @@
 //! | 1, 2 | message, batch of changes, as on the wire: `Certificates`, `Revocations` and batches only |
 //! | 64 | [`Head`] in the postcard wire format; the first frame, and no other |
 //! | 65 | seal, see below |
+//! | 66, 67 | blob and chunk of it, see [`photos`] |
 //!
 //! | offset | bytes | field of a seal |
 //! |---|---|---|
@@ -33,7 +34,7 @@
 //! early everything up to the last seal is good.
 //!
 //! Order: certificates and revocations, then batches by the first hexadecimal digit of the
-//! category: catalogue and notices, alerts, cases, library.
+//! category: catalogue and notices, alerts, cases, library; then blobs.
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::id::{PublicKey, Serial, Signature};
@@ -47,6 +48,7 @@ use cunlian_protocol::signing::Context;
 mod arrival;
 mod exporting;
 mod importing;
+mod photos;
 mod reading;
 mod writing;
 

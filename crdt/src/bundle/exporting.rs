@@ -25,6 +25,7 @@ use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 use cunlian_protocol::wire::{self, Bounded};
 
 use super::arrival::row_before;
+use super::photos::{self, Chosen};
 use super::writing::Writer;
 use super::{Head, Output, PART_BYTES_MIN, Recipient};
 use crate::store::{Fault, Store};
@@ -58,6 +59,8 @@ pub struct Exported {
     pub parts: u32,
     /// Changes in all of them.
     pub changes: u64,
+    /// Photos and files in all of them.
+    pub blobs: u64,
     /// Bytes of all of them.
     pub bytes: u64,
 }
@@ -108,19 +111,21 @@ pub fn export(
     let writer = Writer::new(head, &identity.key, &authority, plan.part_bytes, output)?;
     let mut exporter =
         Exporter { store, writer, gathered: Vec::new(), gathered_bytes: 0, expected, progress };
+    let tier = tier_above(identity, plan).unwrap_or(0);
     match after {
         None => exporter.everything(&scope)?,
         Some(after) => {
-            if let Some(tier) = tier_above(identity, plan) {
+            if tier != 0 {
                 exporter.not_known_to_be_held(&scope, after, tier)?;
             }
             exporter.rows_after(&scope, after, identity)?;
         }
     }
     exporter.flush()?;
+    let blobs = exporter.blobs(Chosen { scope: &scope, after, tier })?;
     let changes = exporter.writer.total;
     let (parts, bytes) = exporter.writer.finish()?;
-    Ok(Exported { parts, changes, bytes })
+    Ok(Exported { parts, changes, blobs, bytes })
 }
 
 /// What this node may read, cut down to what the recipient may and to the regions.
@@ -252,6 +257,18 @@ impl Exporter<'_> {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Photos and files, after all changes: a document that names one must be there before it.
+    fn blobs(&mut self, chosen: Chosen<'_>) -> Result<u64, ExportError> {
+        let (store, writer) = (self.store, &mut self.writer);
+        let mut count = 0;
+        photos::each_blob(store, chosen, |found| {
+            let Some(outline) = photos::outline(store, found)? else { return Ok(()) };
+            count += 1;
+            writer.blob(&outline, |place| Ok::<_, ExportError>(photos::chunk(store, found, place)?))
+        })?;
+        Ok(count)
     }
 
     fn selection(&mut self, selection: Selection) -> Result<(), ExportError> {

@@ -22,6 +22,7 @@ use cunlian_protocol::succession::{self, Succession};
 use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 
+use super::photos::{Incoming, KIND_BLOB, KIND_CHUNK, Taken};
 use super::reading::{Flaw, Reader, Segment, Unreadable};
 use super::{Follows, Head};
 use crate::store::{Fault, Store};
@@ -51,6 +52,10 @@ pub struct Imported {
     pub new: u64,
     /// Of these, changes that were here already.
     pub known: u64,
+    /// Photos and files that became whole.
+    pub blobs: u64,
+    /// Changes that may come later: the exporter has sent as much as it may for now.
+    pub postponed: u64,
     /// Reasons of refusals, each with its number of changes; certificates and revocations count
     /// as one each. Of very many different ones the first are told.
     pub refused: BTreeMap<String, u64>,
@@ -105,13 +110,15 @@ pub fn import(
     progress: &mut dyn FnMut(&Imported, u64),
 ) -> Result<Imported, ImportError> {
     let mut reader = Reader::open(input)?;
-    let sender = Sender::check(store, owner, reader.head())?;
+    let mut sender = Sender::check(store, owner, reader.head())?;
     let mut imported = Imported {
         head: reader.head().clone(),
         exporter: reader.exporter().name.clone(),
         changes: 0,
         new: 0,
         known: 0,
+        blobs: 0,
+        postponed: 0,
         refused: BTreeMap::new(),
         total: 0,
         follows: Follows::More,
@@ -147,6 +154,7 @@ struct Sender<'a> {
     is_child: bool,
     created_at_ms: i64,
     now_ms: i64,
+    blobs: Incoming,
 }
 
 impl<'a> Sender<'a> {
@@ -177,6 +185,7 @@ impl<'a> Sender<'a> {
             is_child: issuer.is_some_and(|key| owner.identity.is_own_key(&key)),
             created_at_ms: head.created_at_ms,
             now_ms: owner.now_ms,
+            blobs: Incoming::default(),
             certificate,
         };
         sender.check_in_force()?;
@@ -196,12 +205,16 @@ impl<'a> Sender<'a> {
     }
 
     fn take_in(
-        &self,
+        &mut self,
         segment: Segment,
         imported: &mut Imported,
         progress: &mut dyn FnMut(&Imported),
     ) -> Result<(), ImportError> {
         for frame in segment.frames {
+            if let Some((kind @ (&KIND_BLOB | &KIND_CHUNK), body)) = frame.split_first() {
+                self.blob(*kind, body, imported)?;
+                continue;
+            }
             match wire::decode(&frame) {
                 Ok(Frame::Message(Message::Certificates(list))) => {
                     let list: Vec<_> = list.0.into_iter().map(|bytes| bytes.0).collect();
@@ -218,6 +231,26 @@ impl<'a> Sender<'a> {
                 Err(error) => imported.refuse([error.to_string()]),
             }
             progress(imported);
+        }
+        Ok(())
+    }
+
+    fn blob(&mut self, kind: u8, body: &[u8], imported: &mut Imported) -> Result<(), Fault> {
+        let taken = if kind == KIND_BLOB {
+            self.blobs.blob(self.store, body, self.tiers)?
+        } else {
+            let from = (self.certificate.body().subject, self.tiers == 0);
+            self.blobs.chunk(self.store, body, from)?
+        };
+        match taken {
+            Taken::Nothing => {}
+            Taken::Whole => imported.blobs += 1,
+            Taken::Unwanted => imported.refuse([
+                "a photo or file that no document here names, or more of them than may be sent; \
+                 of a bundle in parts take in the first part first"
+                    .to_owned(),
+            ]),
+            Taken::Unsound => imported.refuse(["a photo or file is not what it says".to_owned()]),
         }
         Ok(())
     }
@@ -239,7 +272,11 @@ impl<'a> Sender<'a> {
             match fate {
                 Fate::Accepted => imported.new += 1,
                 Fate::Known => imported.known += 1,
-                Fate::Refused { reason } | Fate::Postponed { reason } => imported.refuse([reason]),
+                Fate::Refused { reason } => imported.refuse([reason]),
+                Fate::Postponed { reason } => {
+                    imported.postponed += 1;
+                    imported.refuse([reason]);
+                }
             }
         }
         Ok(())
@@ -255,14 +292,14 @@ impl Imported {
         }
     }
 
-    /// Changes, certificates and revocations that were refused.
+    /// Changes, certificates, revocations, photos and files that were refused or postponed.
     pub fn refusals(&self) -> u64 {
         self.refused.values().sum()
     }
 
-    /// Whether the part was read to its end and nothing in it was refused.
+    /// Whether the part was read to its end, and nothing in it has to be taken in again later.
     pub fn is_whole(&self) -> bool {
-        self.flaw.is_none() && self.follows != Follows::More
+        self.flaw.is_none() && self.follows != Follows::More && self.postponed == 0
     }
 }
 

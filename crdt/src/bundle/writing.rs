@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::blob::Outline;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::limits;
 use cunlian_protocol::revocation::Revocation;
@@ -11,6 +12,7 @@ use cunlian_protocol::signing::{self, Context, SigningKey};
 use cunlian_protocol::sync::Stored;
 use cunlian_protocol::wire::{self, Bounded, Message};
 
+use super::photos::{KIND_BLOB, KIND_CHUNK, blob_body, chunk_body};
 use super::{
     Follows, Head, KIND_HEAD, KIND_SEAL, MAGIC, SEAL_FRAME_BYTES, SEGMENT_BYTES, Seal, VERSION,
 };
@@ -43,6 +45,8 @@ pub(super) struct Writer<'a> {
     before: u64,
     batch: u64,
     told: BTreeSet<Serial>,
+    /// Whether the part has something of its own.
+    filled: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -69,6 +73,7 @@ impl<'a> Writer<'a> {
             before: 0,
             batch: 0,
             told: BTreeSet::new(),
+            filled: false,
         };
         writer.begin_part()?;
         Ok(writer)
@@ -87,11 +92,8 @@ impl<'a> Writer<'a> {
         // All that goes with the batch must be in the part of the batch.
         let mut introduced = self.introduction(&authors);
         let together = |frames: &[Vec<u8>]| frames.iter().map(Vec::len).sum::<usize>();
-        if !self.fits(together(&introduced) + frame.len()) && self.changes > 0 {
-            self.seal(Follows::Part)?;
-            self.before += self.written;
-            self.head.part += 1;
-            self.begin_part()?;
+        if !self.fits(together(&introduced) + frame.len()) && self.filled {
+            self.next_part()?;
             introduced = self.introduction(&authors);
         }
         for certificates in introduced {
@@ -101,6 +103,31 @@ impl<'a> Writer<'a> {
         self.frame(&frame)?;
         self.changes += count;
         self.total += count;
+        self.filled = true;
+        Ok(())
+    }
+
+    /// Writes a blob of which `chunk` gives the chunks, until it gives none.
+    pub(super) fn blob<E: From<io::Error>>(
+        &mut self,
+        outline: &Outline,
+        mut chunk: impl FnMut(u32) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<(), E> {
+        let named = frame(KIND_BLOB, &blob_body(outline));
+        let mut in_part = 0;
+        for place in 0..outline.name().chunks() {
+            let Some(bytes) = chunk(place)? else { return Ok(()) };
+            let content = frame(KIND_CHUNK, &chunk_body(place, &bytes));
+            if !self.fits(named.len() + content.len()) && self.filled {
+                self.next_part()?;
+            }
+            if in_part != self.head.part {
+                self.frame(&named)?;
+                in_part = self.head.part;
+            }
+            self.frame(&content)?;
+            self.filled = true;
+        }
         Ok(())
     }
 
@@ -110,11 +137,19 @@ impl<'a> Writer<'a> {
         Ok((self.head.part, self.before + self.written))
     }
 
+    fn next_part(&mut self) -> io::Result<()> {
+        self.seal(Follows::Part)?;
+        self.before += self.written;
+        self.head.part += 1;
+        self.begin_part()
+    }
+
     fn begin_part(&mut self) -> io::Result<()> {
         (self.output)(Output::Part(self.head.part))?;
         self.hasher.reset();
         (self.written, self.unsealed, self.seals, self.changes) = (0, 0, 0, 0);
         self.batch = 0;
+        self.filled = false;
         self.told.clear();
         self.bytes_out(&[MAGIC.as_slice(), &VERSION.to_be_bytes()].concat())?;
         let head = postcard::to_allocvec(&self.head).expect("a head has only encodable types");
@@ -205,6 +240,6 @@ fn revoking(some: &[&Revocation]) -> Vec<u8> {
 }
 
 fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 1).expect("heads and seals are small");
+    let length = u32::try_from(body.len() + 1).expect("no body here comes near a frame");
     [length.to_be_bytes().as_slice(), &[kind], body].concat()
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::blob::BlobName;
-use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::change::{Home, VERSION, VerifiedChange};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use rayon::prelude::*;
@@ -123,16 +123,23 @@ pub(super) fn delete_rows(
     Ok(())
 }
 
-/// Makes the projection tables anew if they were made by another version of the projector.
+/// Which code made the projections: the projector, and the newest version of changes that is
+/// interpreted.
+fn made_by(projector: &dyn Projector) -> Vec<u8> {
+    [projector.version().to_be_bytes().as_slice(), &[VERSION]].concat()
+}
+
+/// Makes the projection tables anew if they were made by another version of the projector, or
+/// before changes were understood that are now.
 pub(super) fn adapt(
     connection: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
 ) -> rusqlite::Result<()> {
-    let version = projector.version().to_be_bytes();
-    if meta(connection, "projector")?.as_deref() == Some(version.as_slice()) {
+    if meta(connection, "projector")? == Some(made_by(projector)) {
         return Ok(());
     }
+    understand(connection, projector, authority)?;
     // Which blobs a document names does not depend on the projector.
     rebuild(connection, projector, authority, |_, _| Ok(()))
 }
@@ -154,7 +161,34 @@ pub(super) fn rebuild(
     connection.execute_batch(projector.schema())?;
     fill(connection, connection, projector, authority, refer)?;
     set_meta(connection, "projections", projector.tables().join(" ").as_bytes())?;
-    set_meta(connection, "projector", &projector.version().to_be_bytes())
+    set_meta(connection, "projector", &made_by(projector))
+}
+
+/// Looks again at every document of which a change waits: some may have waited only because an
+/// older program did not understand them.
+fn understand(
+    connection: &Connection,
+    projector: &dyn Projector,
+    authority: &Authority,
+) -> rusqlite::Result<()> {
+    let mut select = connection
+        .prepare("SELECT prefix FROM document INDEXED BY document_waiting WHERE waiting > 0")?;
+    let prefixes = select.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
+    let prefixes = prefixes.collect::<Result<Vec<_>, _>>()?;
+    let mut update = connection
+        .prepare("UPDATE document SET waiting = ?2, conflicted = ?3 WHERE prefix = ?1")?;
+    for prefix in prefixes {
+        let home = home_of(&prefix)?;
+        let changes = changes_of(connection, &home)?;
+        let history = history(authority, home, read(&changes));
+        match project(projector, authority, &history) {
+            Ok(outcome) => {
+                update.execute((prefix, outcome.waiting, outcome.conflicted))?;
+            }
+            Err(error) => tracing::error!(%error, "a document stays as it was read before"),
+        }
+    }
+    Ok(())
 }
 
 /// Projects every document of the log in `source` into the tables of `target`; `refer` is told of

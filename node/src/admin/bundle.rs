@@ -129,7 +129,8 @@ impl Administration {
             let _ = told.send(&Record::SoFar(json!({"done": done, "of": of})));
         };
         let made = bundle::export(&self.store, &self.identity, &plan, &mut output, &mut progress);
-        let Exported { parts, changes, bytes } = made.map_err(|error| cannot_export(&error))?;
+        let Exported { parts, changes, blobs, bytes } =
+            made.map_err(|error| cannot_export(&error))?;
         tracing::info!(changes, parts, "a bundle was exported");
         Ok(json!({
             "bundle": hex(&number),
@@ -140,6 +141,7 @@ impl Administration {
             "created_at_ms": now_ms,
             "parts": parts,
             "changes": changes,
+            "blobs": blobs,
             "bytes": bytes,
         }))
     }
@@ -242,7 +244,8 @@ fn cannot_import(error: &ImportError) -> AdminError {
 }
 
 fn taken_in(imported: &Imported) -> Value {
-    let Imported { head, exporter, changes, new, known, refused, total, follows, flaw } = imported;
+    let Imported { head, exporter, changes, new, known, refused, total, follows, flaw, .. } =
+        imported;
     let mut value = described(head);
     if let Some(value) = value.as_object_mut() {
         let more = json!({
@@ -251,6 +254,8 @@ fn taken_in(imported: &Imported) -> Value {
             "new": new,
             "known": known,
             "refused": imported.refusals(),
+            "blobs": imported.blobs,
+            "postponed": imported.postponed,
             "reasons": refused,
             "total": total,
             "follows": follows_word(*follows),

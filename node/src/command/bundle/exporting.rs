@@ -85,6 +85,7 @@ impl Export {
             println!("file:    {} ({bytes} bytes)", path.display());
         }
         println!("changes: {}", made.get("changes").unwrap_or(&Value::Null));
+        println!("photos:  {}", made.get("blobs").unwrap_or(&Value::Null));
         if let Some(since_ms) = made.get("since_ms").and_then(Value::as_i64) {
             println!("since:   {} (UTC+8)", time_words(since_ms));
         }

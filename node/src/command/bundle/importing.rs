@@ -56,6 +56,7 @@ impl Import {
                 "new": sum("new"),
                 "known": sum("known"),
                 "refused": sum("refused"),
+                "blobs": sum("blobs"),
                 "whole": whole,
                 "missing": missing,
                 "files": reports,
@@ -87,6 +88,10 @@ fn missing(reports: &[Value]) -> Vec<String> {
                 "{path}: {flaw}; {changes} changes of it could be used, of about {expected} in the \
                  bundle"
             ));
+        }
+        if number("postponed") > 0 {
+            let path = text("path").unwrap_or_default();
+            missing.push(format!("{path}: {} changes are taken later", number("postponed")));
         }
         let bundle = parts.entry(text("bundle").unwrap_or_default()).or_default();
         bundle.insert(number("part"), text("follows").unwrap_or_default());
@@ -189,6 +194,7 @@ fn print(path: &Path, report: &Value) {
         text("known"),
         text("refused")
     );
+    println!("photos:  {} new", text("blobs"));
     let reasons = report.get("reasons").and_then(Value::as_object);
     for (reason, count) in reasons.into_iter().flatten() {
         println!("refused: {count} because: {reason}");

@@ -1,0 +1,205 @@
+//! Blobs in bundles: written after all changes, taken in chunk by chunk.
+//!
+//! | kind | body |
+//! |---|---|
+//! | 66 | a blob: BLAKE3 of its content (32 bytes), its length (4, big-endian), then 32 bytes for each chunk if there are several: its outline |
+//! | 67 | a chunk of the blob named last in this part: its place (4, big-endian), its bytes |
+//!
+//! Nothing is believed: an outline must merge to the name of the blob and a chunk must have its
+//! value in the outline. A chunk is kept only if some document here names the blob.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Kept, Outline};
+use cunlian_protocol::id::{BlobId, PublicKey};
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
+use rusqlite::Connection;
+
+use crate::store::{Fault, Store};
+
+pub(super) const KIND_BLOB: u8 = 66;
+pub(super) const KIND_CHUNK: u8 = 67;
+/// References read at a time.
+const PAGE: usize = 500;
+
+/// Which blobs go into a bundle.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen<'a> {
+    pub(super) scope: &'a Scope,
+    /// Only those of documents with a change after this row, or that the tier (bit) above is not
+    /// known to hold.
+    pub(super) after: Option<i64>,
+    pub(super) tier: u8,
+}
+
+/// A blob that is whole here, and a document that names it.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    document: Vec<u8>,
+    number: i64,
+    name: BlobName,
+    awaited: u8,
+}
+
+/// Calls `each` for every blob that is chosen, once.
+pub(super) fn each_blob<E: From<Fault>>(
+    store: &Store,
+    chosen: Chosen<'_>,
+    mut each: impl FnMut(&Found) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut last: (Vec<u8>, i64) = (Vec::new(), 0);
+    let mut done: BTreeSet<i64> = BTreeSet::new();
+    loop {
+        let found = store.read(|connection| page(connection, &last))?;
+        let Some(end) = found.last() else { return Ok(()) };
+        last = (end.document.clone(), end.number);
+        for found in &found {
+            if !chosen.scope.allows(&found.document) || done.contains(&found.number) {
+                continue;
+            }
+            if let Some(after) = chosen.after
+                && found.awaited & chosen.tier == 0
+                && store.read(|connection| newest(connection, &found.document))? <= after
+            {
+                continue;
+            }
+            done.insert(found.number);
+            each(found)?;
+        }
+    }
+}
+
+fn page(connection: &Connection, after: &(Vec<u8>, i64)) -> rusqlite::Result<Vec<Found>> {
+    let mut select = connection.prepare_cached(
+        "SELECT document, blob.number, blob.id, blob.bytes, awaited FROM blob_reference \
+         JOIN blob ON blob.number = blob_reference.blob WHERE missing = 0 \
+         AND (document, blob.number) > (?1, ?2) ORDER BY document, blob.number LIMIT ?3",
+    )?;
+    let rows = select.query_map((&after.0, after.1, PAGE), |row| {
+        Ok(Found {
+            document: row.get(0)?,
+            number: row.get(1)?,
+            name: BlobName { id: BlobId(row.get(2)?), bytes: row.get(3)? },
+            awaited: row.get(4)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The greatest row of the changes of a document.
+fn newest(connection: &Connection, document: &[u8]) -> rusqlite::Result<i64> {
+    let end = KeyPrefix::from_bytes(document).ok().and_then(|prefix| prefix.end());
+    let sql = "SELECT coalesce(max(row), 0) FROM change WHERE key >= ?1 AND key < ?2";
+    let end = end.unwrap_or_else(|| vec![u8::MAX; 128]);
+    connection.prepare_cached(sql)?.query_row((document, end), |row| row.get(0))
+}
+
+/// The outline of a blob that was found; `None` when it has gone since.
+pub(super) fn outline(store: &Store, found: &Found) -> Result<Option<Outline>, Fault> {
+    let Ok(document) = KeyPrefix::from_bytes(&found.document) else { return Ok(None) };
+    let request = BlobRequest::Outline { document, blob: found.name };
+    match store.serve(StoreRequest::Blob(request))? {
+        StoreReply::Blob(BlobReply::Outline(outline)) => Ok(outline),
+        other => unreachable!("the store answered an outline with {other:?}"),
+    }
+}
+
+/// The bytes of a chunk; `None` when the blob has gone since.
+pub(super) fn chunk(store: &Store, found: &Found, place: u32) -> Result<Option<Vec<u8>>, Fault> {
+    let Ok(document) = KeyPrefix::from_bytes(&found.document) else { return Ok(None) };
+    let (from, length) = (place * limits::BLOB_CHUNK_BYTES, found.name.chunk_bytes(place));
+    let request = BlobRequest::Read { document, blob: found.name, from, length };
+    match store.serve(StoreRequest::Blob(request))? {
+        StoreReply::Blob(BlobReply::Read(bytes)) => Ok(bytes),
+        other => unreachable!("the store answered a chunk with {other:?}"),
+    }
+}
+
+/// Body of the frame that names a blob.
+pub(super) fn blob_body(outline: &Outline) -> Vec<u8> {
+    let name = outline.name();
+    let mut body = [name.id.0.as_slice(), &name.bytes.to_be_bytes()].concat();
+    body.extend(outline.values().iter().flatten());
+    body
+}
+
+/// Body of the frame of a chunk.
+pub(super) fn chunk_body(place: u32, bytes: &[u8]) -> Vec<u8> {
+    [place.to_be_bytes().as_slice(), bytes].concat()
+}
+
+/// Blobs on their way in.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    /// What chunks are checked by; `None` before a blob, and while one is passed over that is
+    /// whole here.
+    outline: Option<Arc<Outline>>,
+}
+
+/// What came of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Nothing that counts.
+    Nothing,
+    /// A blob became whole.
+    Whole,
+    /// No document here names the blob, or the exporter has given as much as it may.
+    Unwanted,
+    /// It is not what its name says.
+    Unsound,
+}
+
+impl Incoming {
+    /// A blob is named; `tiers` are those that hold it by the word of the exporter.
+    pub(super) fn blob(&mut self, store: &Store, body: &[u8], tiers: u8) -> Result<Taken, Fault> {
+        self.outline = None;
+        let Some(outline) = read_outline(body) else { return Ok(Taken::Unsound) };
+        let name = outline.name();
+        let Some(standing) = store.blob_standing(&name)? else { return Ok(Taken::Unwanted) };
+        if tiers != 0 {
+            let request = BlobRequest::MarkReached { reached: vec![(name, tiers)] };
+            store.serve(StoreRequest::Blob(request))?;
+        }
+        if !standing.whole {
+            self.outline = Some(Arc::new(outline));
+        }
+        Ok(Taken::Nothing)
+    }
+
+    /// A chunk of it.
+    pub(super) fn chunk(
+        &mut self,
+        store: &Store,
+        body: &[u8],
+        (from, limited): (PublicKey, bool),
+    ) -> Result<Taken, Fault> {
+        let Some(outline) = &self.outline else { return Ok(Taken::Nothing) };
+        let Some((place, bytes)) = body.split_first_chunk() else { return Ok(Taken::Unsound) };
+        let Ok(chunk) = outline.verify(u32::from_be_bytes(*place), bytes.to_vec()) else {
+            return Ok(Taken::Unsound);
+        };
+        let outline = Arc::clone(outline);
+        let request = BlobRequest::Keep { outline, chunk, from, limited };
+        match store.serve(StoreRequest::Blob(request))? {
+            StoreReply::Blob(BlobReply::Keep(Kept::Part)) => Ok(Taken::Nothing),
+            StoreReply::Blob(BlobReply::Keep(Kept::Whole)) => Ok(Taken::Whole),
+            StoreReply::Blob(BlobReply::Keep(Kept::Unwanted)) => {
+                self.outline = None;
+                Ok(Taken::Unwanted)
+            }
+            other => unreachable!("the store answered a chunk with {other:?}"),
+        }
+    }
+}
+
+fn read_outline(body: &[u8]) -> Option<Outline> {
+    let (id, rest) = body.split_first_chunk()?;
+    let (bytes, values) = rest.split_first_chunk()?;
+    let name = BlobName { id: BlobId(*id), bytes: u32::from_be_bytes(*bytes) };
+    let (values, []) = values.as_chunks() else { return None };
+    Outline::check(name, values.to_vec()).ok()
+}
