@@ -176,8 +176,45 @@ pub struct PeerStatus {
     pub postponed: Option<String>,
     /// Why the last attempt failed, in words.
     pub error: Option<String>,
+    /// Version of the protocol that both speak; `None` without a session.
+    pub version: Option<u16>,
+    /// Versions of both, when none of them is the same.
+    pub skew: Option<VersionSkew>,
+    /// The program that the peer says it is.
+    pub software: Option<String>,
     /// What has passed over the current connection, or the last one.
     pub traffic: Option<Traffic>,
+}
+
+/// Two nodes that have no version of the protocol in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionSkew {
+    /// Versions that this node speaks.
+    pub own: Vec<u16>,
+    /// Versions that the peer speaks.
+    pub peer: Vec<u16>,
+    /// Which of both has to be updated.
+    pub update: ToUpdate,
+}
+
+/// Which of two nodes has to be updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToUpdate {
+    /// This one.
+    This,
+    /// The peer.
+    Peer,
+}
+
+impl ToUpdate {
+    /// Its name, as in JSON and in the keys of texts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::This => "this",
+            Self::Peer => "peer",
+        }
+    }
 }
 
 /// What a session is doing.
@@ -336,6 +373,9 @@ pub(crate) mod tests {
             disputed: 0,
             postponed: None,
             error: Some("王建国 could not be reached".to_owned()),
+            version: Some(1),
+            skew: None,
+            software: None,
             traffic: None,
         }
     }

@@ -95,6 +95,11 @@ fn link(peer: &Value, now_ms: i64) -> Vec<String> {
     if number("disputed") > 0 {
         more(format!("refused by one side: {}", number("disputed")));
     }
+    if let Some(update) = peer.pointer("/skew/update").and_then(Value::as_str) {
+        let name = text("name");
+        let who = if update == "this" { "this node" } else { name };
+        more(format!("no common version of the protocol: update the program of {who}"));
+    }
     for (key, words) in [("postponed", "postponed by the peer"), ("error", "last problem")] {
         if !text(key).is_empty() {
             more(format!("{words}: {}", text(key)));

@@ -14,7 +14,7 @@ use super::county::grouped;
 use super::layout::{Page, health_notice, html};
 use super::link::{self, bytes};
 use super::visit::Visit;
-use crate::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus};
+use crate::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, VersionSkew};
 use crate::text::Text;
 
 pub(crate) fn routes() -> Router<WebState> {
@@ -91,7 +91,7 @@ fn list(state: &WebState, l: Text) -> StatusList {
                 PeerRole::Other => l.t("peer-other"),
             },
             link: PeerBadge::of(l, peer.state),
-            error: peer.error.clone(),
+            error: problem(l, peer),
             last: last_success(l, peer, now_ms),
             doing: link::doing(l, peer, now_ms),
             pending: pending(l, peer),
@@ -99,6 +99,19 @@ fn list(state: &WebState, l: Text) -> StatusList {
         })
         .collect();
     StatusList { l, notices, facts: facts(l, &status, now_ms), peers }
+}
+
+/// What went wrong last; of two programs that do not speak with each other, which is to be updated.
+fn problem(l: Text, peer: &PeerStatus) -> Option<String> {
+    let Some(VersionSkew { own, peer: theirs, update }) = &peer.skew else {
+        return peer.error.clone();
+    };
+    let list = |versions: &[u16]| {
+        let texts: Vec<String> = versions.iter().map(u16::to_string).collect();
+        texts.join(" / ")
+    };
+    let versions = l.t2("skew-versions", ("own", list(own)), ("peer", list(theirs)));
+    Some(format!("{} {versions}", l.t1(&format!("skew-{}", update.name()), "name", &peer.name)))
 }
 
 fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {

@@ -1,11 +1,12 @@
 //! The status of one peer, from the hub's report.
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::dialect::Skew;
 use cunlian_protocol::hub::PeerReport;
 use cunlian_protocol::session::{Relation, Report};
 
 use crate::service::own_region;
-use crate::status::{Activity, LinkState, PeerRole, PeerStatus, Traffic};
+use crate::status::{Activity, LinkState, PeerRole, PeerStatus, ToUpdate, Traffic, VersionSkew};
 
 /// After so long without a word the peer is not said to be in step any more. Sets are compared
 /// every minute; a line that is dead is noticed by the transport much earlier.
@@ -58,6 +59,9 @@ pub(super) fn peer_status(
         disputed: session.map_or(0, |session| session.disputed),
         postponed: open.and_then(|session| session.postponed.clone()),
         error: report.problem.clone(),
+        version: open.and_then(|session| session.version),
+        skew: session.and_then(|session| session.skew.as_ref()).map(skew),
+        software: session.map(|session| session.software.clone()).filter(|text| !text.is_empty()),
         traffic: session.map(|session| Traffic {
             to_receive: expected_changes,
             sent: session.sent,
@@ -70,6 +74,11 @@ pub(super) fn peer_status(
             frames_in: session.frames_in,
         }),
     }
+}
+
+fn skew(skew: &Skew) -> VersionSkew {
+    let update = if skew.is_own_older() { ToUpdate::This } else { ToUpdate::Peer };
+    VersionSkew { own: skew.own.clone(), peer: skew.peer.clone(), update }
 }
 
 fn role(report: &PeerReport) -> PeerRole {
