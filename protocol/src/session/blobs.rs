@@ -28,7 +28,6 @@ use crate::id::PublicKey;
 use crate::key::KeyPrefix;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
-use crate::wire::Bounded;
 
 mod serving;
 mod window;
@@ -246,8 +245,7 @@ impl Session {
     /// When something can be looked for that only waits for its time.
     pub(super) fn next_blobs_ms(&self) -> Option<i64> {
         let missing = self.may_look().then_some(self.blobs.asking.next_look_ms);
-        let owed = self.is_owing().then(|| self.blobs.serving.next_look_ms());
-        missing.into_iter().chain(owed).min()
+        missing.into_iter().chain(self.next_owed_ms()).min()
     }
 
     /// Whether there may be more to ask for, and all that is in progress has been asked for.
@@ -323,9 +321,10 @@ impl Session {
             Kept::Part => asking.note_kept(transfer),
             Kept::Unwanted => asking.decline(name),
             Kept::Whole => {
-                asking.transfers.retain(|transfer| transfer.name != name);
-                let held = vec![(name, self.identity.tier_bit())];
-                self.send(&Message::Blob(BlobMessage::Held(Bounded(held))));
+                let done = asking.transfers.iter().position(|transfer| transfer.name == name);
+                if let Some(done) = done.and_then(|place| asking.transfers.remove(place)) {
+                    self.tell_whole(done.document, name);
+                }
             }
         }
     }

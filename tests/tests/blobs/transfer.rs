@@ -40,7 +40,8 @@ fn a_photo_climbs_to_the_county() {
 }
 
 /// Shows that with all lines up a photo passes through the town within a second of its arrival
-/// there: the county, which had asked too early, is told when it can be had.
+/// there: the county, which had asked too early, is told when it can be had; and that the village
+/// is told soon after that the county has it, without asking again.
 #[test]
 fn who_asked_too_early_is_told() {
     let (mut world, [county, .., village]) = three_tiers();
@@ -51,6 +52,9 @@ fn who_asked_too_early_is_told() {
     assert!(is_whole(&world.nodes[county].store, &photo));
     let asked_too_early = said(&world).iter().any(|(_, m)| matches!(m, BlobMessage::None));
     assert!(asked_too_early, "the county asked before the town had the photo");
+    world.run(12_000);
+    let standing = world.nodes[village].store.blob_standing(&name_of(&photo)).unwrap().unwrap();
+    assert_eq!(standing.reached, Tier::Town.bit() | Tier::County.bit());
 }
 
 /// Shows that a cut after any frame costs at most the one chunk that was coming: the line breaks

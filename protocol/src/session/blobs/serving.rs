@@ -21,6 +21,8 @@ use crate::wire::Bounded;
 const UNSENT_BYTES: usize = 256 << 10;
 /// So many looks for what is held above by any tier, one is for the tier of the peer alone.
 const LOOKS_FOR_ALL: u32 = 10;
+/// Pause between two looks for how far what was told has got since.
+const TOLD_PAUSE_MS: i64 = 10_000;
 
 /// State of answering.
 #[derive(Debug, Default)]
@@ -33,15 +35,59 @@ pub(super) struct Serving {
     looks: u32,
 }
 
-/// What was asked for and is not here.
+/// What the peer is to be told when it becomes true.
 #[derive(Debug, Default)]
 struct Owed {
-    /// With the document named.
-    blobs: BTreeMap<BlobName, KeyPrefix>,
-    /// Something has become durable since it was looked for.
-    dirty: bool,
+    /// Asked for and not whole here, with the document named.
+    absent: BTreeMap<BlobName, KeyPrefix>,
+    /// Said to a descendant to be whole at these tiers, and not at all that are above.
+    told: BTreeMap<BlobName, (KeyPrefix, u8)>,
+    /// Something has become durable since they were looked for.
+    absent_dirty: bool,
+    told_dirty: bool,
     looking: bool,
-    next_look_ms: i64,
+    next_absent_ms: i64,
+    next_told_ms: i64,
+}
+
+impl Owed {
+    /// When there is something to look for next.
+    fn next_ms(&self) -> Option<i64> {
+        let absent = self.absent_dirty && !self.absent.is_empty();
+        let told = self.told_dirty && !self.told.is_empty();
+        let absent = absent.then_some(self.next_absent_ms);
+        let told = told.then_some(self.next_told_ms);
+        absent.into_iter().chain(told).min().filter(|_| !self.looking)
+    }
+
+    /// What is to be looked for now.
+    fn due(&mut self, now_ms: i64) -> Vec<(KeyPrefix, BlobName)> {
+        let mut due = Vec::new();
+        if self.absent_dirty && now_ms >= self.next_absent_ms {
+            self.absent_dirty = false;
+            self.next_absent_ms = now_ms + PAUSE_MS;
+            due.extend(self.absent.iter().map(|(name, document)| (document.clone(), *name)));
+        }
+        if self.told_dirty && now_ms >= self.next_told_ms {
+            self.told_dirty = false;
+            self.next_told_ms = now_ms + TOLD_PAUSE_MS;
+            due.extend(self.told.iter().map(|(name, (document, _))| (document.clone(), *name)));
+        }
+        due
+    }
+
+    /// Keeps in mind what a descendant was told; gives whether it is news.
+    fn tell(&mut self, document: KeyPrefix, name: BlobName, tiers: u8, above: u8) -> bool {
+        self.absent.remove(&name);
+        let before = self.told.remove(&name).map_or(0, |(_, tiers)| tiers);
+        if above & !tiers != 0 {
+            self.told.insert(name, (document, tiers));
+            if self.told.len() > limits::BLOB_NAMES {
+                self.told.pop_first();
+            }
+        }
+        before != tiers
+    }
 }
 
 #[derive(Debug)]
@@ -59,8 +105,8 @@ pub(in crate::session) enum Purpose {
     Bytes(KeyPrefix, BlobName),
     /// For the question which of these are held.
     Held(Vec<(KeyPrefix, BlobName)>),
-    /// Whether something that is owed has come.
-    Owed,
+    /// How far these, which are owed, have got.
+    Owed(Vec<(KeyPrefix, BlobName)>),
     /// What is to be asked of an ancestor, for these tiers.
     Unreached(u8),
     /// Nothing waits for it.
@@ -69,20 +115,17 @@ pub(in crate::session) enum Purpose {
 
 impl Serving {
     pub(super) fn note_committed(&mut self) {
-        self.owed.dirty = true;
+        self.owed.absent_dirty = true;
+        self.owed.told_dirty = true;
     }
 
     pub(super) fn look_again(&mut self) {
         self.due = true;
     }
 
-    pub(super) fn next_look_ms(&self) -> i64 {
-        self.owed.next_look_ms
-    }
-
     fn owe(&mut self, blob: BlobName, document: KeyPrefix) {
-        if self.owed.blobs.len() < limits::BLOB_NAMES {
-            self.owed.blobs.insert(blob, document);
+        if self.owed.absent.len() < limits::BLOB_NAMES {
+            self.owed.absent.insert(blob, document);
         }
     }
 }
@@ -130,21 +173,18 @@ impl Session {
             };
             self.store_blob(Because::Answer(purpose), request);
         }
-        if self.is_owing() && self.now_ms >= self.blobs.serving.owed.next_look_ms {
-            let owed = &mut self.blobs.serving.owed;
-            owed.next_look_ms = self.now_ms + PAUSE_MS;
-            owed.dirty = false;
-            owed.looking = true;
-            let asked = owed.blobs.iter().map(|(name, document)| (document.clone(), *name));
-            let (asked, own) = (asked.collect(), self.identity.tier_bit());
-            self.store_blob(Because::Answer(Purpose::Owed), BlobRequest::Held { asked, own });
+        if self.next_owed_ms().is_some_and(|at_ms| self.now_ms >= at_ms) {
+            let asked = self.blobs.serving.owed.due(self.now_ms);
+            self.blobs.serving.owed.looking = true;
+            let own = self.identity.tier_bit();
+            let purpose = Because::Answer(Purpose::Owed(asked.clone()));
+            self.store_blob(purpose, BlobRequest::Held { asked, own });
         }
     }
 
-    /// Whether something that the peer was owed may have come.
-    pub(super) fn is_owing(&self) -> bool {
-        let owed = &self.blobs.serving.owed;
-        owed.dirty && !owed.looking && !owed.blobs.is_empty() && self.is_quiet()
+    /// When it is time to see how far what the peer is owed has got.
+    pub(super) fn next_owed_ms(&self) -> Option<i64> {
+        self.blobs.serving.owed.next_ms().filter(|_| self.is_quiet())
     }
 
     /// Changes go first: while some are under way only one small piece is, while many are, none.
@@ -213,20 +253,10 @@ impl Session {
     pub(super) fn on_answer_stored(&mut self, purpose: Purpose, reply: BlobReply) {
         match (purpose, reply) {
             (Purpose::Bytes(document, blob), reply) => self.answer_bytes(document, blob, reply),
-            (Purpose::Held(asked), BlobReply::Held(held)) => {
-                for (document, name) in asked {
-                    if !held.iter().any(|(found, _)| *found == name) {
-                        self.blobs.serving.owe(name, document);
-                    }
-                }
-                self.tell_held(held);
-            }
-            (Purpose::Owed, BlobReply::Held(held)) => {
+            (Purpose::Held(asked), BlobReply::Held(held)) => self.tell_held(asked, &held, true),
+            (Purpose::Owed(asked), BlobReply::Held(held)) => {
                 self.blobs.serving.owed.looking = false;
-                for (name, _) in &held {
-                    self.blobs.serving.owed.blobs.remove(name);
-                }
-                self.tell_held(held);
+                self.tell_held(asked, &held, false);
             }
             (Purpose::Unreached(tier), BlobReply::Unreached { blobs, rest }) => {
                 if !blobs.is_empty() {
@@ -263,9 +293,38 @@ impl Session {
         self.send(&Message::Blob(message));
     }
 
-    fn tell_held(&mut self, held: Vec<(BlobName, u8)>) {
-        if !held.is_empty() {
-            self.send(&Message::Blob(BlobMessage::Held(Bounded(held))));
+    /// A blob that a document names has become whole here.
+    pub(super) fn tell_whole(&mut self, document: KeyPrefix, name: BlobName) {
+        let held = [(name, self.identity.tier_bit())];
+        self.tell_held(vec![(document, name)], &held, true);
+    }
+
+    /// Says what is held of what was asked for, the rest being owed; `all` also what was said
+    /// before.
+    fn tell_held(&mut self, asked: Vec<(KeyPrefix, BlobName)>, held: &[(BlobName, u8)], all: bool) {
+        let descendant = self.open_peer().relation == Relation::Descendant;
+        let above = if descendant { self.tiers_above() } else { 0 };
+        let mut news = Vec::new();
+        for (document, name) in asked {
+            match held.iter().find(|(found, _)| *found == name) {
+                Some((_, tiers)) => {
+                    let new = self.blobs.serving.owed.tell(document, name, *tiers, above);
+                    if new || all {
+                        news.push((name, *tiers));
+                    }
+                }
+                None => self.blobs.serving.owe(name, document),
+            }
         }
+        for part in news.chunks(limits::BLOB_NAMES) {
+            self.send(&Message::Blob(BlobMessage::Held(Bounded(part.to_vec()))));
+        }
+    }
+
+    /// Tier bits of the nodes above this one.
+    fn tiers_above(&self) -> u8 {
+        let above = self.authority.chain(&self.identity.certificate.serial());
+        let bits = above.iter().fold(0, |bits, above| bits | above.body().tier.bit());
+        bits & !self.identity.tier_bit()
     }
 }
