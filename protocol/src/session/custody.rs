@@ -31,7 +31,7 @@ use walk::{Said, Walk};
 const ASK_ALL_AGAIN_MS: i64 = 3_600_000;
 /// Pause after a walk, doubled after each that finds nothing: a library on its way up gives news
 /// all the time.
-const PAUSE_MS: i64 = 10_000;
+const PAUSE_MS: i64 = 2_000;
 /// Longest such pause.
 const LONGEST_PAUSE_MS: i64 = 120_000;
 /// Ranges whose parts are looked up in one request.

@@ -115,7 +115,7 @@ fn what_waits_for_the_county_is_not_asked_for_all_the_time() {
     let bytes: usize = world.tape.iter().map(|(_, frame)| frame.len()).sum();
     assert!((100..8_000).contains(&bytes), "{bytes} bytes in half an hour");
     world.heal(county, town);
-    world.run(40_000);
+    world.run(60_000);
     let waiting = |world: &World| {
         let totals = world.nodes[village].store.outbox_totals().unwrap();
         totals.values().map(|tier| tier.changes).sum::<u64>()

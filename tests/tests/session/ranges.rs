@@ -129,18 +129,16 @@ fn a_part_that_reached_the_county_is_told_from_the_rest() {
     world.run(1);
     // The copy to the county ends before all of it is there.
     world.heal(county, town);
-    while claims(&world, county).len() < 3_500 {
-        world.run_events(10);
+    while waiting(&world, town) > 2_000 {
+        world.run_events(1);
     }
     world.cut(county, town);
     world.run(1_000);
-    let at_county = claims(&world, county).len();
-    assert!((3_500..RECORDS as usize).contains(&at_county), "{at_county} at the county");
+    let not_known = waiting(&world, town);
+    assert!((1..=2_000).contains(&not_known), "{not_known} are not known to be at the county");
     world.heal(town, village);
     world.run(300_000);
-    let left = waiting(&world, village);
-    let at_county = u64::try_from(at_county).unwrap();
-    assert_eq!(left, u64::from(RECORDS) - at_county, "what the county has is known below");
+    assert_eq!(waiting(&world, village), not_known, "what the town knows is known below");
     assert_true(&world, village, &[(town, Tier::Town.bit()), (county, Tier::County.bit())]);
     assert_sound(&world);
 }
@@ -187,20 +185,20 @@ fn what_a_town_has_lost_waits_for_it_again() {
 /// where it is.
 #[test]
 fn at_no_moment_too_much_is_claimed() {
-    for seed in 0..30 {
+    for seed in 0..6 {
         let mut rng = StdRng::seed_from_u64(seed);
         let (mut world, [county, town, village]) = three_tiers();
         let tiers = [(town, Tier::Town.bit()), (county, Tier::County.bit())];
         let mut document = 0;
-        for _ in 0..60 {
+        for _ in 0..50 {
             let at = [county, town, village][rng.random_range(0..3)];
             match rng.random_range(0..10) {
                 0..4 => {
                     let author = world.nodes[at].member.author(u64::from(document) + 1);
-                    let count = if rng.random_bool(0.2) { 400 } else { 3 };
+                    let count = if rng.random_bool(0.2) { 200 } else { 3 };
                     let writes = (0..count).map(|_| {
                         document += 1;
-                        put(POPULATION, VILLAGE, document % 1_500, "王建国")
+                        put(POPULATION, VILLAGE, document % 900, "王建国")
                     });
                     world.write(at, &author, writes.collect());
                 }
