@@ -239,6 +239,12 @@ mod tests {
         turns.wait(ConnectionId(connection), peer, Waiting { number, request, bytes });
     }
 
+    fn wait_all(turns: &mut Turns, connection: u64, numbers: std::ops::Range<u64>, bytes: usize) {
+        for number in numbers {
+            wait(turns, connection, number, bytes);
+        }
+    }
+
     fn next(turns: &mut Turns) -> Option<(u64, u64)> {
         turns.next().map(|(connection, number, _)| (connection.0, number))
     }
@@ -248,13 +254,15 @@ mod tests {
     #[test]
     fn who_was_served_last_waits_for_the_others() {
         let mut turns = Turns::new(BOUNDS);
-        (0..10).for_each(|number| wait(&mut turns, 1, number, 30));
+        wait_all(&mut turns, 1, 0..10, 30);
         assert_eq!(next(&mut turns), Some((1, 0)));
-        (2..6).for_each(|connection| wait(&mut turns, connection, 0, 1));
+        for connection in 2..6 {
+            wait(&mut turns, connection, 0, 1);
+        }
         let mut served = Vec::new();
         turns.forget(ConnectionId(1));
         // The same peer by another connection.
-        (0..10).for_each(|number| wait(&mut turns, 101, number, 30));
+        wait_all(&mut turns, 101, 0..10, 30);
         for _ in 0..6 {
             let turn = next(&mut turns);
             served.extend(turn);
@@ -277,7 +285,7 @@ mod tests {
         assert_eq!(next(&mut turns), None, "the second does not fit, the third waits for it");
         turns.done(ConnectionId(1), 0);
         assert_eq!((next(&mut turns), next(&mut turns)), (Some((2, 0)), Some((3, 0))));
-        (1..9).for_each(|number| wait(&mut turns, 4, number, 1));
+        wait_all(&mut turns, 4, 1..9, 1);
         assert_eq!((next(&mut turns), next(&mut turns)), (Some((4, 1)), None));
         turns.done(ConnectionId(2), 0);
         turns.done(ConnectionId(3), 0);
@@ -288,7 +296,7 @@ mod tests {
     #[test]
     fn what_waits_is_counted() {
         let mut turns = Turns::new(BOUNDS);
-        (0..10).for_each(|number| wait(&mut turns, 1, number, 60));
+        wait_all(&mut turns, 1, 0..10, 60);
         assert!(turns.is_crowded());
         assert_eq!(next(&mut turns), Some((1, 0)));
         turns.forget(ConnectionId(1));

@@ -174,8 +174,8 @@ mod tests {
         while now_ms < for_ms {
             while pace.has_room() && on_the_line.len() < limits::IN_FLIGHT_BATCHES {
                 let departure = pace.depart(now_ms, pace.batch_bytes());
-                let takes_ms = 1_000 * departure.bytes as i64 / bytes_per_second as i64;
-                free_at_ms = free_at_ms.max(now_ms) + takes_ms;
+                let takes_ms = 1_000 * departure.bytes as u64 / bytes_per_second;
+                free_at_ms = free_at_ms.max(now_ms) + i64::try_from(takes_ms).unwrap_or(i64::MAX);
                 on_the_line.push_back((free_at_ms + 2 * delay_ms, departure));
             }
             let Some((at_ms, departure)) = on_the_line.pop_front() else { break };
