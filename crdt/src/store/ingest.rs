@@ -27,7 +27,7 @@ use super::checking::{Candidate, Fates, Sender, check, decode, known};
 use super::commit::{Addition, New};
 use super::health::Fault;
 use super::materialize::{Base, Outcome, base, history, project, read};
-use super::reading::{changes_of, row_of};
+use super::reading::{Reader, changes_of, row_of};
 use super::standing::{Entry, Source, settle};
 use super::writer::{Batch, Part};
 use super::{Inner, erasure, outbox, quarantine, quota};
@@ -65,7 +65,7 @@ pub(super) fn ingest(
     };
     // One snapshot for what is known and what the documents are: a change that another batch
     // adds in between would be neither known here nor seen as a difference by the writer.
-    let (prepared, held) = inner.readers.with(|connection| {
+    let (prepared, held) = inner.readers.with_for(Reader::Batch, |connection| {
         let known = known(connection, &decoded)?;
         let (old, new): (Vec<_>, Vec<_>) =
             decoded.into_iter().partition(|(_, change)| known.contains_key(&change.id()));

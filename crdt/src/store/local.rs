@@ -29,6 +29,10 @@ use crate::history::payload::{Payload, PayloadError};
 use crate::history::{EditError, History};
 use crate::projector::Projector;
 
+/// Documents from which on the work is spread over the cores. A few are sooner done here than the
+/// cores are free when they check the batches of peers.
+const SPREAD: usize = 64;
+
 /// Why a write was not done. None of the writes of the call was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -184,7 +188,7 @@ impl Batch<'_> {
             authority: Arc::clone(&self.authority),
             projector: &*self.shared.projector,
         };
-        let made: Vec<_> = if tasks.len() > 1 {
+        let made: Vec<_> = if tasks.len() >= SPREAD {
             tasks.into_par_iter().map(|task| maker.make(task)).collect::<Result<_, _>>()?
         } else {
             tasks.into_iter().map(|task| maker.make(task)).collect::<Result<_, _>>()?

@@ -10,20 +10,38 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::health::Fault;
 use super::{Shared, StoreOptions};
 
-/// Read-only connections, opened as they are needed, up to a number.
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests;
+
+/// Read-only connections, opened as they are needed, up to a number. Whoever has less of a hurry
+/// leaves some of them to others, so that no page waits for the batches of peers.
 pub(super) struct Readers {
     path: PathBuf,
     cache_kib: u32,
     shared: Arc<Shared>,
+    most: usize,
     state: Mutex<(Vec<Connection>, usize)>,
     returned: Condvar,
 }
 
+/// On whose behalf something is read, and how many connections are left to those with more hurry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// A person.
+    Local = 0,
+    /// A peer.
+    Peer = 1,
+    /// A batch of a peer that is checked, which takes long.
+    Batch = 2,
+}
+
 impl Readers {
     pub(super) fn new(path: &Path, options: &StoreOptions, shared: Arc<Shared>) -> Self {
-        let state = Mutex::new((Vec::new(), options.readers.max(1)));
+        let most = options.readers.max(1);
+        let state = Mutex::new((Vec::new(), most));
         let cache_kib = options.reader_cache_kib;
-        Self { path: path.to_owned(), cache_kib, shared, state, returned: Condvar::new() }
+        Self { path: path.to_owned(), cache_kib, shared, most, state, returned: Condvar::new() }
     }
 
     /// Runs `work` in one read transaction, so that all it sees is one state of the store.
@@ -31,7 +49,16 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let result = self.on_snapshot(work);
+        self.with_for(Reader::Local, work)
+    }
+
+    /// The same for somebody else.
+    pub(super) fn with_for<T>(
+        &self,
+        reader: Reader,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let result = self.on_snapshot(reader, work);
         if let Err(fault) = &result {
             self.shared.condition.note_damage(fault);
         }
@@ -40,9 +67,10 @@ impl Readers {
 
     fn on_snapshot<T>(
         &self,
+        reader: Reader,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let lease = self.lease()?;
+        let lease = self.lease(reader)?;
         let Some(connection) = &lease.connection else { return Err(not_open().into()) };
         let transaction = connection.unchecked_transaction()?;
         let result = work(&transaction);
@@ -50,21 +78,19 @@ impl Readers {
         result
     }
 
-    fn lease(&self) -> rusqlite::Result<Lease<'_>> {
+    fn lease(&self, reader: Reader) -> rusqlite::Result<Lease<'_>> {
+        let left_to_others = (reader as usize).min(self.most - 1);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(connection) = state.0.pop() {
-                return Ok(Lease { readers: self, connection: Some(connection) });
-            }
-            if state.1 > 0 {
-                state.1 -= 1;
-                drop(state);
-                let mut lease = Lease { readers: self, connection: None };
-                lease.connection = Some(self.open()?);
-                return Ok(lease);
-            }
+        while state.0.len() + state.1 <= left_to_others {
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let mut lease = Lease { readers: self, connection: state.0.pop() };
+        if lease.connection.is_none() {
+            state.1 -= 1;
+            drop(state);
+            lease.connection = Some(self.open()?);
+        }
+        Ok(lease)
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
@@ -90,7 +116,8 @@ impl Drop for Lease<'_> {
             Some(connection) => state.0.push(connection),
             None => state.1 += 1,
         }
-        self.readers.returned.notify_one();
+        // Not each of those who wait may have it.
+        self.readers.returned.notify_all();
     }
 }
 

@@ -4,6 +4,7 @@ use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use super::checking::Sender;
 use super::line::{self, Presented};
+use super::reading::Reader;
 use super::{
     Fault, Inner, blob, custody, ingest, outbox, permission, reading, reconcile, selection, summary,
 };
@@ -11,26 +12,34 @@ use super::{
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
     let ancestors = &inner.shared.ancestors;
     match request {
-        StoreRequest::Overview { scope } => inner.readers.with(|connection| {
+        StoreRequest::Overview { scope } => inner.readers.with_for(Reader::Peer, |connection| {
             let last_row = reading::last_row(connection)?;
             let tops = summary::overview(connection, &scope)?;
             Ok(StoreReply::Overview { tops, last_row })
         }),
-        StoreRequest::Frontier { prefixes, nodes } => inner.readers.with(|connection| {
-            Ok(StoreReply::Frontier(reconcile::frontier(connection, prefixes, nodes)?))
-        }),
-        StoreRequest::Against { within, theirs } => inner.readers.with(|connection| {
-            let (mine, alone) = reconcile::against(connection, &within, &theirs)?;
-            Ok(StoreReply::Against { mine, alone })
-        }),
-        StoreRequest::Shorts { prefix, key } => inner.readers.with(|connection| {
-            Ok(StoreReply::Shorts(reconcile::shorts(connection, &prefix, &key)?))
-        }),
-        StoreRequest::Read { selection, bytes } => inner.readers.with(|connection| {
-            let (changes, rest, through_row) =
-                selection::select(connection, selection, bytes, ancestors)?;
-            Ok(StoreReply::Read { changes, rest, through_row })
-        }),
+        StoreRequest::Frontier { prefixes, nodes } => {
+            inner.readers.with_for(Reader::Peer, |connection| {
+                Ok(StoreReply::Frontier(reconcile::frontier(connection, prefixes, nodes)?))
+            })
+        }
+        StoreRequest::Against { within, theirs } => {
+            inner.readers.with_for(Reader::Peer, |connection| {
+                let (mine, alone) = reconcile::against(connection, &within, &theirs)?;
+                Ok(StoreReply::Against { mine, alone })
+            })
+        }
+        StoreRequest::Shorts { prefix, key } => {
+            inner.readers.with_for(Reader::Peer, |connection| {
+                Ok(StoreReply::Shorts(reconcile::shorts(connection, &prefix, &key)?))
+            })
+        }
+        StoreRequest::Read { selection, bytes } => {
+            inner.readers.with_for(Reader::Peer, |connection| {
+                let (changes, rest, through_row) =
+                    selection::select(connection, selection, bytes, ancestors)?;
+                Ok(StoreReply::Read { changes, rest, through_row })
+            })
+        }
         StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms } => {
             let sender = Sender { serial: from, scope, tiers: sender_tiers, at_ms };
             let fates = ingest::ingest(inner, sender, changes)?;
@@ -54,7 +63,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let refused = permission::add_revocations(inner, revocations)?;
             Ok(StoreReply::Revocations { refused })
         }
-        StoreRequest::Waiting { after } => inner.readers.with(|connection| {
+        StoreRequest::Waiting { after } => inner.readers.with_for(Reader::Peer, |connection| {
             let (waiting, rest) = outbox::waiting(connection, after)?;
             Ok(StoreReply::Waiting { waiting, rest })
         }),

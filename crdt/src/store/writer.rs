@@ -28,7 +28,7 @@ mod group;
 mod queue;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-mod tests;
+pub(super) mod tests;
 
 /// Handle of the writer thread; dropping it lets the queue run dry and waits for the end.
 pub(super) struct Writer {

@@ -32,7 +32,7 @@ impl Projector for Nothing {
     }
 }
 
-fn open(dir: &std::path::Path) -> Store {
+pub(in crate::store) fn open(dir: &std::path::Path) -> Store {
     let root = signing::public_key(&SigningKey::from_bytes(&[1; 32]));
     let identity = StoreIdentity { root, own: None, chain: Vec::new() };
     Store::open(dir, Arc::new(Nothing), identity, StoreOptions::default()).unwrap()
