@@ -236,23 +236,25 @@ impl Meeting<'_> {
         mut progress: impl FnMut(),
     ) -> Result<Document, Failure> {
         let mut ages: Vec<Age> = Vec::with_capacity(years);
-        let mut made = 0;
+        let (each_year, mut made) = (kind.changes_per_year, 0);
+        // The last changes of a year are those that are timed.
+        let samples = SAMPLES.min(each_year);
         for year in 1..=years {
-            let until = kind.changes_per_year * year;
-            let more = (until - made) as u64;
+            let until = each_year * year;
             let room = ages.last().is_none_or(|age| {
                 let of_each = age.bytes / age.changes.max(1) + 1;
-                age.bytes + of_each * (more + 2 * SAMPLES as u64) < limits::DOCUMENT_BYTES as u64
+                age.bytes + of_each * (each_year as u64) < limits::DOCUMENT_BYTES as u64
             });
             if room {
                 let at_ms = now_ms() - YEAR_MS * i64::try_from(years - year)?;
-                while made < until {
-                    let next = (made + BY_ONE_LOGIN).min(until);
+                while made + samples < until {
+                    let next = (made + BY_ONE_LOGIN).min(until - samples);
                     self.write(kind, home, made..next, at_ms)?;
                     made = next;
                 }
                 self.bring(&home)?;
-                ages.push(self.measure(kind, home, year, made)?);
+                ages.push(self.measure(kind, home, year, made..until)?);
+                made = until;
             }
             progress();
         }
@@ -302,13 +304,16 @@ impl Meeting<'_> {
         Ok(())
     }
 
-    /// One more change after the other, at both.
-    fn measure(&self, kind: &Kind, home: Home, year: usize, made: usize) -> Result<Age, Failure> {
+    /// Changes with these numbers, one after the other, at both.
+    fn measure(
+        &self,
+        kind: &Kind,
+        home: Home,
+        year: usize,
+        numbers: std::ops::Range<usize>,
+    ) -> Result<Age, Failure> {
         let (mut save, mut take, mut view) = (Vec::new(), Vec::new(), Vec::new());
-        let all = self.here.changes_of(&home)?;
-        let bytes = all.iter().map(|change| change.bytes().len() as u64).sum();
-        for number in 0..SAMPLES {
-            let number = made + number;
+        for number in numbers {
             let begun = Instant::now();
             self.write(kind, home, number..number + 1, now_ms())?;
             save.push(milliseconds(begun));
@@ -317,6 +322,8 @@ impl Meeting<'_> {
             self.here.view(&home)?;
             view.push(milliseconds(begun));
         }
+        let all = self.here.changes_of(&home)?;
+        let bytes = all.iter().map(|change| change.bytes().len() as u64).sum();
         let middle = |milliseconds| spread(milliseconds).p50_ms;
         let (save_ms, ingest_ms, view_ms) = (middle(save), middle(take), middle(view));
         let changes = all.len() as u64;

@@ -45,9 +45,10 @@ impl Pair {
             [above, &[own]].concat()
         };
         let authority = Authority::new(public_key(&root));
-        let city_chain = chain(&[], &body(&CITY, Tier::City, "3703", None)?, &root);
+        let now = now_ms();
+        let city_chain = chain(&[], &body(&CITY, Tier::City, "3703", None, now)?, &root);
         let above = authority.verify_chain(&city_chain)?;
-        let county = body(&COUNTY, Tier::County, "370322", Some(&above))?;
+        let county = body(&COUNTY, Tier::County, "370322", Some(&above), now)?;
         let county_chain = chain(&city_chain, &county, &city);
         let certificate = authority.verify_chain(&county_chain)?;
         let identity = |certificate, chain, key| Identity {
@@ -128,9 +129,9 @@ fn body(
     tier: Tier,
     region: &str,
     issuer: Option<&Certificate>,
+    now: i64,
 ) -> Result<CertificateBody, Failure> {
     let region = AddressCode::parse(region)?;
-    let now = now_ms();
     Ok(CertificateBody {
         subject: public_key(&SigningKey::from_bytes(key)),
         name: region.to_string(),
