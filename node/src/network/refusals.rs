@@ -103,7 +103,9 @@ impl Refusals {
         let mut by_reason: BTreeMap<&str, Vec<&ChangeId>> = BTreeMap::new();
         for (id, fate) in fates {
             match fate {
-                Fate::Refused { reason } | Fate::Postponed { reason } => by_reason.entry(reason).or_default().push(id),
+                Fate::Refused { reason } | Fate::Postponed { reason } => {
+                    by_reason.entry(reason).or_default().push(id);
+                }
                 Fate::Accepted | Fate::Known => {}
             }
         }

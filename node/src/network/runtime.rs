@@ -511,8 +511,10 @@ pub(super) async fn serve(
     {
         return;
     }
+    let reading =
+        reader::read(receive, id, events.clone(), (allowed, handed), shared.allowance.clone());
     let reason = tokio::select! {
-        reason = reader::read(receive, id, events.clone(), (allowed, handed), shared.allowance) => reason,
+        reason = reading => reason,
         reason = write(send, id, events.clone(), frames) => reason,
     };
     // The streams only know that the connection is lost; the connection knows how.
