@@ -1,0 +1,14 @@
+//! Bundles: what is carried in a file comes in as over a line, and under the same checks.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+#[path = "bundle/world.rs"]
+mod world;
+
+#[path = "bundle/adversary.rs"]
+mod adversary;
+#[path = "bundle/carried.rs"]
+mod carried;
+#[path = "bundle/exchange.rs"]
+mod exchange;
+#[path = "bundle/layout.rs"]
+mod layout;

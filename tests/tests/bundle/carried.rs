@@ -1,0 +1,235 @@
+//! Real nodes, real files, and a stick that somebody carries.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use cunlian_node::demo::client::{Client, random_document};
+use cunlian_node::demo::fleet::Fleet;
+use cunlian_node::demo::layout::{Layout, Node};
+use cunlian_node::keystore::Keystore;
+use cunlian_node::service::{node_author, open_store};
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::program::{command, files, run, run_refused, run_well, wait_for};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::world::{NOW_MS, home, put};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+const POPULATION: Category = Category::library(0, 0);
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs `bundle export` at a node; gives what it says.
+fn export(node: &Node, out: &Path, more: &[&str]) -> Value {
+    let fixed = ["bundle", "export", "--data-dir", text(&node.dir), "--out", text(out), "--json"];
+    let ran = run([&fixed, more].concat(), "");
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("personal data"), "{}", ran.stderr);
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+/// Runs `bundle import` at a node; gives what it says.
+fn import(node: &Node, file: &Path) -> Value {
+    let arguments = ["bundle", "import", text(file), "--data-dir", text(&node.dir), "--json"];
+    serde_json::from_str(&run_well(arguments)).unwrap()
+}
+
+fn register(client: &Client, name: &str) -> Home {
+    let fields = json!({"name": name, "sex": "男", "birth": "1968-05-12", "household": "H001"});
+    let address = format!("{VILLAGE}001");
+    let done = client.register("population", &address, random_document(), &fields);
+    done.unwrap_or_else(|failure| panic!("{failure:?}")).home
+}
+
+/// What a record says of how far it has come, as the person at the node sees it.
+fn reached(client: &Client, home: &Home) -> Value {
+    client.record(home).unwrap()["reached"].clone()
+}
+
+/// Writes documents straight into the store of a node that does not run.
+fn load(node: &Node, documents: u16) {
+    let (store, identity) = open_store(&node.dir).unwrap();
+    let writes = (0..documents).map(|n| put(home(POPULATION, VILLAGE, n), "王建国"));
+    store.write(&node_author(&identity), writes.collect(), NOW_MS).unwrap();
+}
+
+fn changes(node: &Node) -> u64 {
+    let (store, _) = open_store(&node.dir).unwrap();
+    store.counts().unwrap().total.changes
+}
+
+fn nodes(layout: &Layout) -> (Node, Node) {
+    (layout.nodes[0].clone(), layout.nodes[1].clone())
+}
+
+/// The traffic of a village with its town in this run.
+fn traffic(fleet: &Fleet, index: usize) -> Value {
+    fleet.parent_link(index)["traffic"].clone()
+}
+
+/// Shows a village off line for a week: what it wrote is carried to the town in a file, by
+/// commands at nodes that run, and is there; the village says of nothing that it is at the town
+/// before a file comes back. When the line stands again, no change passes.
+#[test]
+fn a_week_on_a_stick() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[TOWN, VILLAGE]);
+    let (town, village) = nodes(&layout);
+    let mut fleet = fleet(layout);
+    well(fleet.start_all());
+    let client = well(Client::log_in(&village, "secretary"));
+    let before = register(&client, "王建国");
+    well(fleet.converge(PATIENCE, |_| {}));
+    well(fleet.cut(1));
+    wait_for("the line is dead", || fleet.parent_link(1)["state"] != "live");
+    let week: Vec<Home> = (0..12).map(|_| register(&client, "李四")).collect();
+    assert_ne!(reached(&client, &week[0]), reached(&client, &before));
+
+    let file = dir.path().join("week.bundle");
+    let made = export(&village, &file, &["--for", TOWN, "--since", "7d"]);
+    assert!(made["changes"].as_u64().unwrap() >= 12, "{made}");
+    let shown: Value =
+        serde_json::from_str(&run_well(["bundle", "show", text(&file), "--json"])).unwrap();
+    assert_eq!((&shown["whole"], &shown["for"]), (&json!(true), &json!("高城镇")), "{shown}");
+    let again = ["bundle", "export", "--data-dir", text(&village.dir), "--for", TOWN, "--out"];
+    let refused = run_refused([&again[..], &[text(&file)]].concat());
+    assert!(refused.contains("exists already"), "{refused}");
+
+    let taken = import(&town, &file);
+    assert_eq!((&taken["whole"], &taken["refused"]), (&json!(true), &json!(0)), "{taken}");
+    let dispatcher = well(Client::log_in(&town, "dispatcher"));
+    assert!(week.iter().all(|home| dispatcher.record(home).is_some()));
+    assert_ne!(reached(&client, &week[0]), reached(&client, &before), "the town has not said so");
+    assert_eq!(import(&town, &file)["new"], 0);
+
+    let back = dir.path().join("back.bundle");
+    export(&town, &back, &["--for", VILLAGE, "--since", "7d"]);
+    assert_eq!(import(&village, &back)["whole"], true);
+    wait_for("the village knows that the town has it", || {
+        reached(&client, &week[0]) == reached(&client, &before)
+    });
+
+    fleet.stop_all();
+    well(fleet.start_all());
+    well(fleet.heal(1));
+    well(fleet.converge(PATIENCE, |_| {}));
+    let traffic = traffic(&fleet, 1);
+    assert_eq!((&traffic["sent"], &traffic["received"]), (&json!(0), &json!(0)), "{traffic}");
+}
+
+/// Kills an import at later and later moments until one comes to its end; gives how often it was
+/// killed with a part of the bundle taken in.
+fn kill_until_done(town: &Node, file: &Path) -> u32 {
+    let all = 6_000;
+    let mut halfway = 0;
+    for pause_ms in std::iter::successors(Some(4_u64), |pause| Some(pause * 5 / 4 + 2)) {
+        let arguments = ["bundle", "import", text(file), "--data-dir", text(&town.dir)];
+        let mut command = command(arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Not waiting for anything: the moment of the kill is what is varied.
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            return halfway;
+        }
+        halfway += u32::from((1..all).contains(&changes(town)));
+    }
+    unreachable!("the pauses grow without end")
+}
+
+/// Shows that an import killed with its store at any moment leaves a sound store with what was
+/// durable, that the next run goes on, and that of a file whose end is missing the good part is
+/// taken in, the rest is named, and the exit code says so.
+#[test]
+fn a_killed_import_is_done_again() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[TOWN, VILLAGE]);
+    let (town, village) = nodes(&layout);
+    load(&village, 6_000);
+    let file = dir.path().join("all.bundle");
+    export(&village, &file, &["--for", TOWN]);
+
+    let cut = dir.path().join("cut.bundle");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() - 10]).unwrap();
+    let ran = run(["bundle", "import", text(&cut), "--data-dir", text(&town.dir), "--json"], "");
+    assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("ends early") && ran.stderr.contains("hint: "), "{}", ran.stderr);
+    let said: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(said["whole"], false, "{said}");
+    assert_eq!(run(["bundle", "show", text(&cut)], "").code, Some(3));
+
+    kill_until_done(&town, &file);
+    let done = import(&town, &file);
+    assert_eq!((&done["new"], &done["known"]), (&json!(0), &json!(6_000)), "{done}");
+    let (store, _) = open_store(&town.dir).unwrap();
+    assert!(store.verify().unwrap().is_sound());
+    assert_eq!(store.counts().unwrap().total.changes, 6_000);
+}
+
+/// Shows that an export killed at any moment leaves no file with the name of a bundle, and that
+/// the next one takes nothing over from it and leaves nothing beside its file.
+#[test]
+fn a_killed_export_leaves_no_bundle() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[TOWN, VILLAGE]);
+    let (_, village) = nodes(&layout);
+    load(&village, 3_000);
+    let stick = dir.path().join("stick");
+    std::fs::create_dir(&stick).unwrap();
+    let file = stick.join("all.bundle");
+    let fixed = ["bundle", "export", "--data-dir", text(&village.dir), "--for", TOWN, "--out"];
+    let arguments = [&fixed[..], &[text(&file)]].concat();
+    for pause_ms in std::iter::successors(Some(4_u64), |pause| Some(pause * 5 / 4 + 2)) {
+        let mut command = command(&arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Not waiting for anything: the moment of the kill is what is varied.
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        child.kill().unwrap();
+        let done = child.wait().unwrap().success();
+        if file.exists() {
+            run_well(["bundle", "show", text(&file)]);
+        }
+        if done {
+            break;
+        }
+        // A kill between the renaming and the end leaves a whole bundle.
+        let _ = std::fs::remove_file(&file);
+    }
+    let names: Vec<PathBuf> = files(&stick).into_keys().collect();
+    assert_eq!(names, [file]);
+}
+
+/// Shows that a town whose first copy came in files uses the line for nothing: the county exports
+/// for it what it has, cut into parts, and the first session finds them equal.
+#[test]
+fn a_first_copy_without_the_line() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[COUNTY, TOWN]);
+    let (county, town) = nodes(&layout);
+    let (store, identity) = open_store(&county.dir).unwrap();
+    let writes = (0..2_000).map(|n| put(home(Category::TICKET, VILLAGE, n), "路灯不亮"));
+    store.write(&node_author(&identity), writes.collect(), NOW_MS).unwrap();
+    // As `issue` has it when the node does it itself.
+    let chain = Keystore::new(&town.dir).identity().unwrap().chain;
+    assert_eq!(store.add_certificates(&chain).unwrap(), Vec::<String>::new());
+    drop((store, identity));
+    let mut fleet = fleet(layout);
+    well(fleet.start(0));
+    let out = dir.path().join("first");
+    let made = export(&county, &out, &["--for", "高城镇", "--split", "700M"]);
+    assert_eq!((&made["parts"], &made["changes"]), (&json!(1), &json!(2_000)), "{made}");
+    let part = PathBuf::from(made["files"][0]["path"].as_str().unwrap());
+    assert!(text(&part).ends_with("first.001"), "{made}");
+    assert_eq!(import(&town, &part)["new"], 2_000);
+    well(fleet.start(1));
+    well(fleet.converge(PATIENCE, |_| {}));
+    let traffic = traffic(&fleet, 1);
+    assert_eq!((&traffic["sent"], &traffic["received"]), (&json!(0), &json!(0)), "{traffic}");
+}
