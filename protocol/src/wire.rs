@@ -367,6 +367,7 @@ pub enum WireError {
 
 /// A decoded frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a frame is taken apart as soon as it is read")]
 pub enum Frame {
     /// A message.
     Message(Message),
