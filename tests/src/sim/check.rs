@@ -157,6 +157,9 @@ impl World {
         reply: &Result<StoreReply, cunlian_crdt::store::Fault>,
     ) {
         let Ok(StoreReply::Ingested { fates }) = reply else { return };
+        if fates.iter().any(|(_, fate)| matches!(fate, Fate::Postponed { .. })) {
+            self.fired.count(Fault::Quota);
+        }
         let revoked = fates.iter().any(|(_, fate)| match fate {
             Fate::Refused { reason } => reason.contains("revoked"),
             Fate::Accepted | Fate::Known | Fate::Postponed { .. } => false,

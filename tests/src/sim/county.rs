@@ -10,7 +10,7 @@ use crate::member::{Member, key, root};
 
 const DAY_MS: i64 = 86_400_000;
 /// Of every certificate below the county.
-const VALID: std::ops::Range<i64> = START_MS - 100 * DAY_MS..START_MS + 265 * DAY_MS;
+pub(super) const VALID: std::ops::Range<i64> = START_MS - 100 * DAY_MS..START_MS + 265 * DAY_MS;
 
 /// One node before it starts.
 pub(super) struct Seat {

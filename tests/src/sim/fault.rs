@@ -45,11 +45,13 @@ pub enum Fault {
     OldVersion,
     /// No space is left for a store.
     DiskFull,
+    /// A parent takes no more of a child for a while.
+    Quota,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Cut,
         Self::OneWayPartition,
         Self::Delay,
@@ -70,6 +72,7 @@ impl Fault {
         Self::SlowStore,
         Self::OldVersion,
         Self::DiskFull,
+        Self::Quota,
     ];
 
     /// Whether it is something a hostile node does.
@@ -94,7 +97,8 @@ impl Fault {
             | Self::Revocation
             | Self::Stall
             | Self::SlowStore
-            | Self::DiskFull => false,
+            | Self::DiskFull
+            | Self::Quota => false,
         }
     }
 }

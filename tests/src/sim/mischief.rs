@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use cunlian_crdt::store::Suspension;
+use cunlian_crdt::store::{Quota, Suspension};
 use cunlian_node::clock::Judgement;
+use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::hub::ConnectionId;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 
-use super::START_MS;
 use super::fault::{Fault, Fired};
 use super::network::Place;
 use super::world::{Happening, World};
+use super::{START_MS, county};
 
 const DAY_MS: i64 = 86_400_000;
 /// How often administrators look.
@@ -36,6 +37,8 @@ pub(super) enum Mischief {
     RollBack(usize),
     /// There is room on a disk again.
     Room(usize),
+    /// A parent takes as much of a child as before.
+    Raise(usize),
 }
 
 /// What is under way.
@@ -51,6 +54,8 @@ pub(super) struct Schemes {
     rolled_back: BTreeSet<usize>,
     /// Whose certificate was revoked.
     revoked: BTreeSet<usize>,
+    /// How many joined again.
+    enrolled: u8,
 }
 
 impl Schemes {
@@ -143,6 +148,7 @@ impl World {
             }
             Mischief::RollBack(at) => self.roll_back(at),
             Mischief::Room(at) => self.make_room(at),
+            Mischief::Raise(child) => self.set_quota(child, false),
         }
     }
 
@@ -153,18 +159,7 @@ impl World {
         let ms = self.plan.ms(1_000, 30_000);
         let end = |mischief| Happening::Mischief(mischief);
         match fault {
-            Fault::Cut => {
-                if !self.network.ends_at(low, Some(high)).is_empty() {
-                    self.fired.count(Fault::Cut);
-                }
-                if self.plan.one_in(2) {
-                    self.break_lines(low, high, false);
-                }
-                self.block(low, high);
-                self.block(high, low);
-                self.after(ms, end(Mischief::Unblock(low, high)));
-                self.after(ms, end(Mischief::Unblock(high, low)));
-            }
+            Fault::Cut => self.cut(low, high, ms),
             Fault::OneWayPartition => {
                 self.block(from, to);
                 self.after(ms, end(Mischief::Unblock(from, to)));
@@ -208,6 +203,11 @@ impl World {
                 self.fill_disk(at);
                 self.after(ms, end(Mischief::Room(at)));
             }
+            Fault::Quota => {
+                let child = 1 + self.plan.place(self.machines.len() - 1);
+                self.set_quota(child, true);
+                self.after(ms, end(Mischief::Raise(child)));
+            }
             Fault::BadSignature
             | Fault::OutOfScopeWrite
             | Fault::OutOfScopeRead
@@ -215,6 +215,20 @@ impl World {
             | Fault::Oversize
             | Fault::Equivocation
             | Fault::OldVersion => {}
+        }
+    }
+
+    /// Nothing passes between two places for a while; they are told at once, or are not.
+    fn cut(&mut self, one: Place, other: Place, ms: i64) {
+        if !self.network.ends_at(one, Some(other)).is_empty() {
+            self.fired.count(Fault::Cut);
+        }
+        if self.plan.one_in(2) {
+            self.break_lines(one, other, false);
+        }
+        for (from, to) in [(one, other), (other, one)] {
+            self.block(from, to);
+            self.after(ms, Happening::Mischief(Mischief::Unblock(from, to)));
         }
     }
 
@@ -340,6 +354,63 @@ impl World {
         }
     }
 
+    /// A village whose town forgot that it had certified it, because the town was set back, is
+    /// let in by nobody: a person invites it again, and it joins with another key.
+    fn enrol_again(&mut self, at: usize) {
+        let Some(machine) = self.machines.get(at) else { return };
+        let Some(parent) = machine.parent.and_then(|parent| self.machines.get(parent)) else {
+            return;
+        };
+        let own = &machine.disk.member.identity.certificate;
+        let Some(process) = parent.process.as_ref().filter(|_| parent.disk.suspended.is_none())
+        else {
+            return;
+        };
+        let (authority, now_ms) = (process.store.authority(), process.clock.now_ms());
+        let outcome = authority.valid_at(own, now_ms);
+        if machine.disk.suspended.is_none() || !matches!(outcome, Err(Refusal::Revoked { .. })) {
+            return;
+        }
+        let body = own.body();
+        let region = body.grants.first().map(|grant| grant.region.prefix);
+        let region = region.expect("a node has a region");
+        self.schemes.enrolled += 1;
+        let seed = 100 + self.schemes.enrolled;
+        let named = (region.as_str(), machine.name);
+        let member = parent.disk.member.certify_for(seed, body.tier, named, county::VALID);
+        self.note(self.name(at), "joins again", &member.serial());
+        self.move_in(member.public_key(), at);
+        self.stop(at, false);
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.disk.member = member;
+            machine.disk.suspended = None;
+            machine.disk.lines.clear();
+        }
+        self.after(500, Happening::Start { at });
+    }
+
+    /// The parent of a node takes hardly more of it than it has, or as much as ever.
+    fn set_quota(&mut self, child: usize, bounded: bool) {
+        let spare = self.plan.below(3);
+        let Some(machine) = self.machines.get(child) else { return };
+        let (key, Some(parent)) = (machine.disk.member.public_key(), machine.parent) else {
+            return;
+        };
+        let now_ms = self.now_ms;
+        let Some(process) = self.process(parent) else { return };
+        let (_, known) = process.store.quota(&key, now_ms).expect("a store can be read");
+        if !bounded && known == Quota::default() {
+            return;
+        }
+        let quota = bounded.then(|| {
+            let (used, _) = process.store.quota(&key, now_ms).expect("a store can be read");
+            Quota { changes: used.changes + spare, ..Quota::default() }
+        });
+        // On a full disk nothing is set, which is no fault of the quota.
+        let _ = process.store.set_quota(&key, quota);
+        self.after_store(parent);
+    }
+
     fn make_room(&mut self, at: usize) {
         let full = self.machines.get_mut(at).map(|machine| std::mem::take(&mut machine.full));
         if full == Some(true) {
@@ -347,7 +418,7 @@ impl World {
         }
     }
 
-    fn limit_pages(&mut self, at: usize, limit: impl Fn(u32) -> u32 + Send + 'static) {
+    pub(super) fn limit_pages(&mut self, at: usize, limit: impl Fn(u32) -> u32 + Send + 'static) {
         let Some(process) = self.process(at) else { return };
         let done = process.store.write_reference(move |connection| {
             let pages = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -371,6 +442,10 @@ impl World {
                 self.fired.count(Fault::ClockScramble);
             }
             self.follow_clock(at);
+            if !self.faulty {
+                self.set_quota(at, false);
+                self.enrol_again(at);
+            }
             for key in forked.iter().filter(|_| release) {
                 let Some(process) = self.process(at) else { continue };
                 // A full disk is tried again later.

@@ -42,6 +42,14 @@ struct Name {
 }
 
 impl Held {
+    /// How many changes a store has.
+    fn count(store: &Store) -> usize {
+        let count = store.read(|connection| {
+            connection.query_row("SELECT count(*) FROM change", [], |row| row.get(0))
+        });
+        count.expect("a store can be read")
+    }
+
     /// Reads what was added; everything when `anew`, because something may have left.
     pub(super) fn follow(&mut self, store: &Store, anew: bool) -> Vec<(ChangeId, Home)> {
         let after = if anew { 0 } else { self.last_row };
@@ -116,8 +124,14 @@ impl Model {
         anew: bool,
     ) -> bool {
         let held = self.held.get_mut(at).expect("every node is known");
-        let before = if anew { held.changes.clone() } else { BTreeMap::new() };
-        let added = held.follow(store, anew);
+        let mut before = if anew { held.changes.clone() } else { BTreeMap::new() };
+        let mut added = held.follow(store, anew);
+        // One change may also leave because another has come.
+        let anew = anew || held.changes.len() != Held::count(store);
+        if anew && before.is_empty() {
+            before.clone_from(&held.changes);
+            added = held.follow(store, true);
+        }
         let left = before.keys().any(|id| !held.changes.contains_key(id));
         for (id, home) in &added {
             assert!(self.made.contains_key(id), "{name} holds {id}, which nobody may have made");
@@ -200,8 +214,10 @@ impl Model {
         let before = std::mem::replace(self.held.get_mut(at).expect("every node is known"), copy);
         let held = &self.held.get(at).expect("every node is known").changes;
         let lost = before.changes.into_keys().filter(|id| !held.contains_key(id));
-        let lost: Vec<ChangeId> = lost.collect();
+        let mut lost: Vec<ChangeId> = lost.collect();
         if let Some(promised) = self.promised.get_mut(at) {
+            // Also what had gone by a revocation that is lost as well.
+            lost.extend(promised.iter().filter(|id| !held.contains_key(*id)));
             promised.retain(|id| held.contains_key(id));
         }
         if let Some(forgiven) = self.forgiven.get_mut(at) {

@@ -12,6 +12,7 @@ use cunlian_crdt::store::{Store, StoreOptions, Suspension};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_node::clock::{Clock, Source};
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::dialect::Dialect;
 use cunlian_protocol::hub::{ConnectionId, Hub};
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::sync::StoreRequest;
@@ -50,6 +51,8 @@ pub(super) struct Machine {
     pub(super) parent: Option<usize>,
     pub(super) operator: Author,
     pub(super) operator_chain: Vec<Vec<u8>>,
+    /// The versions of the protocol that its program speaks.
+    pub(super) dialect: Dialect,
     pub(super) disk: Disk,
     pub(super) dir: PathBuf,
     pub(super) process: Option<Process>,
@@ -101,6 +104,7 @@ impl Machine {
             parent,
             operator,
             operator_chain,
+            dialect: Dialect::default(),
             disk: Disk { member, lines, targets, suspended: None },
             dir,
             process: None,
@@ -137,7 +141,8 @@ impl Machine {
         let authority = store.authority();
         let identity = self.disk.member.identity.clone();
         let hub = Hub::new(identity, Arc::clone(&authority), self.disk.targets.clone())
-            .with_lines(self.disk.lines.clone(), self.disk.suspended.is_some());
+            .with_lines(self.disk.lines.clone(), self.disk.suspended.is_some())
+            .speaking(self.dialect.clone());
         self.process = Some(Process {
             store,
             hub,

@@ -44,6 +44,9 @@ impl World {
             assert!(refused.is_empty(), "{}: {refused:?}", machine.name);
         }
         self.follow_store(at, true);
+        if self.machines.get(at).is_some_and(|machine| machine.full) {
+            self.limit_pages(at, |pages| pages);
+        }
         self.follow_clock(at);
         self.handle(at, Event::Tick);
     }

@@ -49,8 +49,10 @@ pub(super) fn meaning(frame: &[u8]) -> Meaning {
             let changes = decoded.collect::<Result<_, _>>();
             Meaning::Batch(batch, changes.expect("an honest node sends changes"))
         }
-        Some(Frame::Message(Message::Ack { batch, refused, .. })) => {
-            Meaning::Ack(batch, refused.0.iter().map(|(at, _)| *at as usize).collect())
+        Some(Frame::Message(Message::Ack { batch, refused, postponed, .. })) => {
+            let refused = refused.0.iter().map(|(at, _)| *at);
+            let not_taken = refused.chain(postponed.0.iter().copied());
+            Meaning::Ack(batch, not_taken.map(|at| at as usize).collect())
         }
         Some(Frame::Message(
             Message::Hello(_) | Message::Welcome(_) | Message::Certificates(_) | Message::Issued(_),

@@ -124,16 +124,18 @@ impl World {
             }
             Some(Frame::Message(Message::Goodbye { code, .. })) => {
                 let code = FaultCode::from_number(code);
-                let expected = match attempt {
-                    Fault::OldVersion => code == FaultCode::Version,
-                    Fault::OutOfScopeRead => code == FaultCode::OutOfScope,
-                    Fault::Replay => code == FaultCode::Signature,
-                    Fault::Oversize => {
-                        matches!(code, FaultCode::TooLarge | FaultCode::Malformed)
-                    }
-                    _ => false,
+                let expected: &[FaultCode] = if attempt == Fault::OldVersion {
+                    &[FaultCode::Version]
+                } else if attempt == Fault::OutOfScopeRead {
+                    &[FaultCode::OutOfScope]
+                } else if attempt == Fault::Replay {
+                    &[FaultCode::Signature]
+                } else if attempt == Fault::Oversize {
+                    &[FaultCode::TooLarge, FaultCode::Malformed]
+                } else {
+                    &[]
                 };
-                if expected {
+                if expected.contains(&code) {
                     self.fired.count(attempt);
                 }
             }
@@ -150,12 +152,14 @@ impl World {
     fn judge_answer(&mut self, attempt: Fault, reasons: &[String]) {
         let has = |text: &str| reasons.iter().any(|reason| reason.contains(text));
         let revoked = has("revoked");
-        let (done, must) = match attempt {
-            Fault::BadSignature => (has("signature does not hold"), true),
-            Fault::OutOfScopeWrite => (has("outside of what") && has("no right"), true),
-            Fault::Oversize => (has("at most"), true),
-            Fault::Replay => (reasons.is_empty(), false),
-            _ => (false, false),
+        let (done, must) = if attempt == Fault::BadSignature {
+            (has("signature does not hold"), true)
+        } else if attempt == Fault::OutOfScopeWrite {
+            (has("outside of what") && has("no right"), true)
+        } else if attempt == Fault::Oversize {
+            (has("at most"), true)
+        } else {
+            (attempt == Fault::Replay && reasons.is_empty(), false)
         };
         if done {
             self.fired.count(attempt);
@@ -164,41 +168,42 @@ impl World {
     }
 
     fn attempt(&mut self, connection: ConnectionId, attempt: Fault) {
-        let frame = match attempt {
-            Fault::BadSignature => {
-                let mut change = self.forged(POPULATION, OWN_VILLAGE);
-                if let Some(last) = change.last_mut() {
-                    *last ^= 1;
-                }
-                batch(vec![change])
+        let frame = if attempt == Fault::BadSignature {
+            let mut change = self.forged(POPULATION, OWN_VILLAGE);
+            if let Some(last) = change.last_mut() {
+                *last ^= 1;
             }
-            Fault::OutOfScopeWrite => batch(vec![
-                self.forged(POPULATION, OTHER_VILLAGE),
-                self.forged(Category::CATALOGUE, "370322"),
-            ]),
-            Fault::OutOfScopeRead => {
-                let home = home(POPULATION, OTHER_VILLAGE, DocumentId([0; 16]));
-                let prefix = KeyPrefix::document(&home);
-                let items = Prefixed(vec![(prefix, Wanted::All)]);
-                wire::encode(&Message::Want { number: 1, items })
-            }
-            Fault::Oversize => self.oversize(),
-            Fault::Replay => {
-                match self.plan.pick(&(0..self.thief.tape.len()).collect::<Vec<_>>()) {
-                    Some(at) => match self.thief.tape.get(at).and_then(|frame| decode(frame)) {
-                        Some(Frame::Batch { changes, .. }) => wire::encode_batch(1, &changes),
-                        _ => return,
-                    },
-                    None => return,
-                }
-            }
-            Fault::Equivocation => {
-                let pair = [self.authored("一"), self.authored("二")];
-                batch(pair.into_iter().flatten().collect())
-            }
-            _ => return,
+            Some(batch(vec![change]))
+        } else if attempt == Fault::OutOfScopeWrite {
+            let elsewhere = self.forged(POPULATION, OTHER_VILLAGE);
+            Some(batch(vec![elsewhere, self.forged(Category::CATALOGUE, "370322")]))
+        } else if attempt == Fault::OutOfScopeRead {
+            let home = home(POPULATION, OTHER_VILLAGE, DocumentId([0; 16]));
+            let items = Prefixed(vec![(KeyPrefix::document(&home), Wanted::All)]);
+            Some(wire::encode(&Message::Want { number: 1, items }))
+        } else if attempt == Fault::Oversize {
+            Some(self.oversize())
+        } else if attempt == Fault::Replay {
+            self.replayed()
+        } else if attempt == Fault::Equivocation {
+            let pair = [self.authored("一"), self.authored("二")];
+            Some(batch(pair.into_iter().flatten().collect()))
+        } else {
+            None
         };
-        self.send(connection, frame);
+        if let Some(frame) = frame {
+            self.send(connection, frame);
+        }
+    }
+
+    /// A batch that an honest village sent, as the first of this connection.
+    fn replayed(&mut self) -> Option<Vec<u8>> {
+        let tapes: Vec<usize> = (0..self.thief.tape.len()).collect();
+        let tape = self.plan.pick(&tapes).and_then(|at| self.thief.tape.get(at));
+        match tape.and_then(|frame| decode(frame)) {
+            Some(Frame::Batch { changes, .. }) => Some(wire::encode_batch(1, &changes)),
+            Some(Frame::Message(_)) | None => None,
+        }
     }
 
     /// A change that nothing is wrong with but what it says and where.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::dialect::Dialect;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, TargetId};
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::session::Channel;
@@ -129,10 +130,24 @@ impl World {
             trace: Arc::clone(trace),
             machines,
         };
+        world.update_some();
         for at in 0..world.machines.len() {
             world.start(at);
         }
         world
+    }
+
+    /// In half of the counties some have a newer program, which speaks one version more.
+    fn update_some(&mut self) {
+        if self.plan.one_in(2) {
+            return;
+        }
+        for machine in &mut self.machines {
+            if self.plan.one_in(2) {
+                let remark = Some("版本 2".to_owned());
+                machine.dialect = Dialect { versions: vec![2, 1], more: vec![7; 9], remark };
+            }
+        }
     }
 
     /// Lets everything happen up to a time.
@@ -161,17 +176,16 @@ impl World {
 
     /// Takes what arrives at an end out of the queue; gives it in order.
     pub(super) fn take_under_way(&mut self, to: ConnectionId) -> Vec<Vec<u8>> {
-        let is = |happening: &Happening| match happening {
-            Happening::Arrive { end, .. } => *end == to,
-            _ => false,
-        };
-        let keys = self.queue.iter().filter(|(_, happening)| is(happening)).map(|(key, _)| *key);
-        let keys: Vec<(i64, u64)> = keys.collect();
-        let taken = keys.into_iter().filter_map(|key| match self.queue.remove(&key) {
-            Some(Happening::Arrive { bytes, .. }) => Some(bytes),
-            _ => None,
-        });
-        taken.collect()
+        let arrives = |happening: &Happening| matches!(happening, Happening::Arrive { end, .. } if *end == to);
+        let due = self.queue.iter().filter(|(_, happening)| arrives(happening));
+        let keys: Vec<(i64, u64)> = due.map(|(key, _)| *key).collect();
+        let mut taken = Vec::new();
+        for key in keys {
+            if let Some(Happening::Arrive { bytes, .. }) = self.queue.remove(&key) {
+                taken.push(bytes);
+            }
+        }
+        taken
     }
 
     /// The name of a node.
