@@ -50,8 +50,8 @@ pub(super) struct Child {
 /// A terminal that runs.
 pub(super) struct Running {
     network: Network,
-    // The duties of a node that has no upkeep pile up here.
-    _duties: mpsc::UnboundedReceiver<Duty>,
+    // What is left to a node that has no upkeep piles up here.
+    _left: mpsc::UnboundedReceiver<Duty>,
 }
 
 /// The parent as its children see it.
@@ -146,7 +146,7 @@ impl Child {
             clock: clock.clone(),
             restart: Restart::default(),
         };
-        let (duties, _duties) = mpsc::unbounded_channel();
+        let (duties, left) = mpsc::unbounded_channel();
         let enrolment = Enrolment::new(administration);
         let ties = Ties { clock, duties, metrics: Metrics::new(&dir), enrolment };
         let network = Network::start(endpoint, hub, vec![parent.at], &store, ties);
@@ -154,7 +154,7 @@ impl Child {
             let committed = network.committed();
             move |_| committed()
         });
-        Ok(Running { network, _duties })
+        Ok(Running { network, _left: left })
     }
 }
 

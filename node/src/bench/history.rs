@@ -14,6 +14,7 @@
 //! | `journal` | 420 | revocations that a node notes: every seventh of 2,800 grid workers goes each year |
 //! | `hot` | 1,825 | five changes every day of one field; no document of the domain is like this |
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,8 +23,8 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::generator::Generator;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::change::{Home, VerifiedChange};
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::Identity;
@@ -288,17 +289,20 @@ impl Meeting<'_> {
         Ok(())
     }
 
-    /// Brings all changes that only the village has to the town.
-    fn bring(&self, home: &Home) -> Result<(), Failure> {
+    /// What only the village has.
+    fn new_at_village(&self, home: &Home) -> Result<Vec<Carried>, Failure> {
         let known = self.there.changes_of(home)?;
-        let known: std::collections::BTreeSet<_> = known.iter().map(|change| change.id()).collect();
-        let all = self.here.changes_of(home)?;
-        let new: Vec<Carried> = all
-            .iter()
-            .filter(|change| !known.contains(&change.id()))
-            .map(|change| Carried { bytes: change.bytes().to_vec(), reached: 0 })
-            .collect();
-        for batch in new.chunks(limits::BATCH_CHANGES) {
+        let known: BTreeSet<ChangeId> = known.iter().map(VerifiedChange::id).collect();
+        let mut all = self.here.changes_of(home)?;
+        all.retain(|change| !known.contains(&change.id()));
+        let carried =
+            |change: &VerifiedChange| Carried { bytes: change.bytes().to_vec(), reached: 0 };
+        Ok(all.iter().map(carried).collect())
+    }
+
+    /// Brings it to the town.
+    fn bring(&self, home: &Home) -> Result<(), Failure> {
+        for batch in self.new_at_village(home)?.chunks(limits::BATCH_CHANGES) {
             ingest(self.there, self.identity.certificate.serial(), batch.to_vec())?;
         }
         Ok(())
@@ -332,15 +336,10 @@ impl Meeting<'_> {
 
     /// Brings the change made last to the town; gives the milliseconds of the taking in alone.
     fn bring_last(&self, home: &Home) -> Result<f64, Failure> {
-        let known = self.there.changes_of(home)?;
-        let known: std::collections::BTreeSet<_> = known.iter().map(|change| change.id()).collect();
-        let all = self.here.changes_of(home)?;
-        let new = all.iter().find(|change| !known.contains(&change.id()));
-        let new = new.ok_or_else(|| Failure::new("nothing is new"))?;
-        let carried = Carried { bytes: new.bytes().to_vec(), reached: 0 };
+        let new = self.new_at_village(home)?;
         let serial = self.identity.certificate.serial();
         let begun = Instant::now();
-        ingest(self.there, serial, vec![carried])?;
+        ingest(self.there, serial, new)?;
         Ok(milliseconds(begun))
     }
 }

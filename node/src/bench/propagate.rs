@@ -31,7 +31,7 @@ const FSYNCS: usize = 3;
 /// From one record to the next; the way before it is long over.
 const EVERY: Duration = Duration::from_millis(40);
 /// How long one record may take, and the nodes to find each other.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What to measure.
 #[derive(Debug, Clone)]

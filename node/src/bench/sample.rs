@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 /// The middle, the slow end and the slowest.
+#[expect(clippy::struct_field_names, reason = "they are the keys of the JSON, unit included")]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Spread {
     /// Half took at most so many milliseconds.

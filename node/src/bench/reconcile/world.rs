@@ -208,11 +208,11 @@ impl World {
             Effect::Dial(target) => {
                 let (mut exporter, keys) = ([0; 32], self.nodes.each_ref().map(|node| node.key));
                 self.rng.fill_bytes(&mut exporter);
-                let [listener, dialler] = keys;
+                let [of_listener, of_dialler] = keys;
                 let channel = |peer_key| Channel { exporter, peer_key };
                 let dialled =
-                    Event::Dialled { target, connection: LINE, channel: channel(listener) };
-                let accepted = Event::Accepted { connection: LINE, channel: channel(dialler) };
+                    Event::Dialled { target, connection: LINE, channel: channel(of_listener) };
+                let accepted = Event::Accepted { connection: LINE, channel: channel(of_dialler) };
                 self.push(now_us, 0, Item::Event(accepted));
                 self.push(now_us, DIALLER, Item::Event(dialled));
             }
@@ -273,7 +273,7 @@ fn compares(message: &Message) -> bool {
     matches!(
         message,
         Message::Root { .. }
-            | Message::Equal { .. }
+            | Message::Equal
             | Message::Tops(_)
             | Message::Query(_)
             | Message::Answer(_)
