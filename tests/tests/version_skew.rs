@@ -3,6 +3,7 @@
 //!
 //! Version 2 exists in these suites only ([`cunlian_protocol::dialect`]).
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a reply of any other kind is a failure")]
 
 #[path = "session/world.rs"]
 #[expect(dead_code, reason = "the suite of sessions uses the rest")]

@@ -125,7 +125,7 @@ pub fn import(
         flaw: None,
     };
     loop {
-        match reader.next()? {
+        match reader.segment()? {
             Ok(None) => return Ok(imported),
             Ok(Some(segment)) => {
                 let at = (segment.seal.total, segment.seal.follows);

@@ -102,10 +102,11 @@ fn newest(connection: &Connection, document: &[u8]) -> rusqlite::Result<i64> {
 pub(super) fn outline(store: &Store, found: &Found) -> Result<Option<Outline>, Fault> {
     let Ok(document) = KeyPrefix::from_bytes(&found.document) else { return Ok(None) };
     let request = BlobRequest::Outline { document, blob: found.name };
-    match store.serve(StoreRequest::Blob(request))? {
-        StoreReply::Blob(BlobReply::Outline(outline)) => Ok(outline),
-        other => unreachable!("the store answered an outline with {other:?}"),
-    }
+    let reply = store.serve(StoreRequest::Blob(request))?;
+    let StoreReply::Blob(BlobReply::Outline(outline)) = reply else {
+        unreachable!("the store answered an outline with {reply:?}");
+    };
+    Ok(outline)
 }
 
 /// The bytes of a chunk; `None` when the blob has gone since.
@@ -113,10 +114,11 @@ pub(super) fn chunk(store: &Store, found: &Found, place: u32) -> Result<Option<V
     let Ok(document) = KeyPrefix::from_bytes(&found.document) else { return Ok(None) };
     let (from, length) = (place * limits::BLOB_CHUNK_BYTES, found.name.chunk_bytes(place));
     let request = BlobRequest::Read { document, blob: found.name, from, length };
-    match store.serve(StoreRequest::Blob(request))? {
-        StoreReply::Blob(BlobReply::Read(bytes)) => Ok(bytes),
-        other => unreachable!("the store answered a chunk with {other:?}"),
-    }
+    let reply = store.serve(StoreRequest::Blob(request))?;
+    let StoreReply::Blob(BlobReply::Read(bytes)) = reply else {
+        unreachable!("the store answered a chunk with {reply:?}");
+    };
+    Ok(bytes)
 }
 
 /// Body of the frame that names a blob.
@@ -183,15 +185,18 @@ impl Incoming {
             return Ok(Taken::Unsound);
         };
         let outline = Arc::clone(outline);
-        let request = BlobRequest::Keep { outline, chunk, from, limited };
-        match store.serve(StoreRequest::Blob(request))? {
-            StoreReply::Blob(BlobReply::Keep(Kept::Part)) => Ok(Taken::Nothing),
-            StoreReply::Blob(BlobReply::Keep(Kept::Whole)) => Ok(Taken::Whole),
-            StoreReply::Blob(BlobReply::Keep(Kept::Unwanted)) => {
+        let request = BlobRequest::Keep { outline, chunk, from, limited, at_ms: None };
+        let reply = store.serve(StoreRequest::Blob(request))?;
+        let StoreReply::Blob(BlobReply::Keep(kept)) = reply else {
+            unreachable!("the store answered a chunk with {reply:?}");
+        };
+        match kept {
+            Kept::Part => Ok(Taken::Nothing),
+            Kept::Whole => Ok(Taken::Whole),
+            Kept::Unwanted => {
                 self.outline = None;
                 Ok(Taken::Unwanted)
             }
-            other => unreachable!("the store answered a chunk with {other:?}"),
         }
     }
 }

@@ -105,7 +105,7 @@ impl<R: Read> Reader<R> {
         let seal = Seal { number: 0, follows: Follows::More, changes: 0, total: 0 };
         let (seals, over, good) = (0, false, 0);
         let mut reader = Self { input, head, exporter, hasher, read, good, seals, over, seal };
-        match reader.next()? {
+        match reader.segment()? {
             Ok(Some(Segment { frames, .. })) if frames.is_empty() => Ok(reader),
             _ => Err(Unreadable::Head),
         }
@@ -133,7 +133,7 @@ impl<R: Read> Reader<R> {
 
     /// Reads up to the next seal; `None` when the part is whole and over. After a flaw nothing
     /// more comes.
-    pub fn next(&mut self) -> io::Result<Result<Option<Segment>, Flaw>> {
+    pub fn segment(&mut self) -> io::Result<Result<Option<Segment>, Flaw>> {
         if self.over {
             return Ok(Ok(None));
         }

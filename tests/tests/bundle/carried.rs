@@ -1,7 +1,8 @@
 //! Real nodes, real files, and a stick that somebody carries.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cunlian_node::demo::client::{Client, random_document};
@@ -12,11 +13,12 @@ use cunlian_node::service::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
-use cunlian_tests::program::{command, files, run, run_refused, run_well, wait_for};
+use cunlian_tests::program::{Running, command, files, run, run_refused, run_well, wait_for};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::world::{NOW_MS, home, put};
+use crate::world::{NOW_MS, home, noise, put};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const POPULATION: Category = Category::library(0, 0);
@@ -53,9 +55,9 @@ fn reached(client: &Client, home: &Home) -> Value {
 }
 
 /// Writes documents straight into the store of a node that does not run.
-fn load(node: &Node, documents: u16) {
+fn load(node: &Node, documents: u16, text: impl Fn(u16) -> String) {
     let (store, identity) = open_store(&node.dir).unwrap();
-    let writes = (0..documents).map(|n| put(home(POPULATION, VILLAGE, n), "王建国"));
+    let writes = (0..documents).map(|n| put(home(POPULATION, VILLAGE, n), &text(n)));
     store.write(&node_author(&identity), writes.collect(), NOW_MS).unwrap();
 }
 
@@ -123,37 +125,53 @@ fn a_week_on_a_stick() {
     assert_eq!((&traffic["sent"], &traffic["received"]), (&json!(0), &json!(0)), "{traffic}");
 }
 
-/// Kills an import at later and later moments until one comes to its end; gives how often it was
-/// killed with a part of the bundle taken in.
-fn kill_until_done(town: &Node, file: &Path) -> u32 {
-    let all = 6_000;
-    let mut halfway = 0;
-    for pause_ms in std::iter::successors(Some(4_u64), |pause| Some(pause * 5 / 4 + 2)) {
-        let arguments = ["bundle", "import", text(file), "--data-dir", text(&town.dir)];
-        let mut command = command(arguments);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // Not waiting for anything: the moment of the kill is what is varied.
-        std::thread::sleep(Duration::from_millis(pause_ms));
-        child.kill().unwrap();
-        if child.wait().unwrap().success() {
-            return halfway;
-        }
-        halfway += u32::from((1..all).contains(&changes(town)));
-    }
-    unreachable!("the pauses grow without end")
+/// Changes in the store of a node, looked at from outside; 0 while that is not possible.
+fn durable(node: &Node) -> u64 {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let count = |connection: Connection| {
+        connection.query_row("SELECT count(*) FROM change", [], |row| row.get(0))
+    };
+    Connection::open_with_flags(node.dir.join("store.sqlite"), flags).and_then(count).unwrap_or(0)
 }
 
-/// Shows that an import killed with its store at any moment leaves a sound store with what was
-/// durable, that the next run goes on, and that of a file whose end is missing the good part is
-/// taken in, the rest is named, and the exit code says so.
+/// Imports a file of which the second half does not come, until something is durable, and kills
+/// the command.
+fn kill_halfway(town: &Node, file: &Path) {
+    let pipe = file.with_extension("pipe");
+    if !pipe.exists() {
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    }
+    let before = durable(town);
+    let arguments = ["bundle", "import", text(&pipe), "--data-dir", text(&town.dir)];
+    let mut command = command(arguments);
+    let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let mut writing = std::fs::File::options().write(true).open(&pipe).unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    writing.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    wait_for("a part of the bundle", || durable(town) > before);
+    child.0.kill().unwrap();
+    assert!(!child.0.wait().unwrap().success());
+}
+
+/// Shows that an import killed halfway, with the store in its process or with a node beside it,
+/// leaves a sound store with what was durable, that the next run goes on from there, and that of a
+/// file whose end is missing the good part is taken in, the rest is named, and the exit code says
+/// so.
 #[test]
 fn a_killed_import_is_done_again() {
     let dir = tempdir().unwrap();
     let layout = lay_out(&dir.path().join("nodes"), &[TOWN, VILLAGE]);
     let (town, village) = nodes(&layout);
-    load(&village, 6_000);
+    load(&village, 100, |number| noise(number.into(), 150_000));
     let file = dir.path().join("all.bundle");
     export(&village, &file, &["--for", TOWN]);
+
+    kill_halfway(&town, &file);
+    let first = changes(&town);
+    assert!((1..100).contains(&first), "{first} changes are durable");
+    let (store, _) = open_store(&town.dir).unwrap();
+    assert!(store.verify().unwrap().is_sound());
+    drop(store);
 
     let cut = dir.path().join("cut.bundle");
     let bytes = std::fs::read(&file).unwrap();
@@ -162,15 +180,40 @@ fn a_killed_import_is_done_again() {
     assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("ends early") && ran.stderr.contains("hint: "), "{}", ran.stderr);
     let said: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(said["whole"], false, "{said}");
+    assert_eq!((&said["whole"], &said["known"]), (&json!(false), &json!(first)), "{said}");
     assert_eq!(run(["bundle", "show", text(&cut)], "").code, Some(3));
+    let second = changes(&town);
+    assert!((first..100).contains(&second), "the end of the bundle is missing");
 
-    kill_until_done(&town, &file);
     let done = import(&town, &file);
-    assert_eq!((&done["new"], &done["known"]), (&json!(0), &json!(6_000)), "{done}");
+    assert_eq!((&done["new"], &done["known"]), (&json!(100 - second), &json!(second)), "{done}");
+    assert_eq!(import(&town, &file)["new"], 0);
     let (store, _) = open_store(&town.dir).unwrap();
     assert!(store.verify().unwrap().is_sound());
-    assert_eq!(store.counts().unwrap().total.changes, 6_000);
+    assert_eq!(store.counts().unwrap().total.changes, 100);
+}
+
+/// Shows that a command that is killed while a node takes a bundle in does the node no harm: it goes
+/// on serving, and the next command goes on from what was durable.
+#[test]
+fn a_node_outlives_the_command() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[TOWN, VILLAGE]);
+    let (town, village) = nodes(&layout);
+    load(&village, 100, |number| noise(number.into(), 150_000));
+    let file = dir.path().join("all.bundle");
+    export(&village, &file, &["--for", TOWN]);
+    let mut fleet = fleet(layout);
+    well(fleet.start(0));
+    kill_halfway(&town, &file);
+    let halfway = durable(&town);
+    assert!((1..100).contains(&halfway), "{halfway} changes are durable");
+    let done = import(&town, &file);
+    assert_eq!((&done["whole"], &done["refused"]), (&json!(true), &json!(0)), "{done}");
+    assert_eq!(durable(&town), 100);
+    fleet.stop_all();
+    let (store, _) = open_store(&town.dir).unwrap();
+    assert!(store.verify().unwrap().is_sound());
 }
 
 /// Shows that an export killed at any moment leaves no file with the name of a bundle, and that
@@ -180,7 +223,7 @@ fn a_killed_export_leaves_no_bundle() {
     let dir = tempdir().unwrap();
     let layout = lay_out(&dir.path().join("nodes"), &[TOWN, VILLAGE]);
     let (_, village) = nodes(&layout);
-    load(&village, 3_000);
+    load(&village, 3_000, |_| "王建国".to_owned());
     let stick = dir.path().join("stick");
     std::fs::create_dir(&stick).unwrap();
     let file = stick.join("all.bundle");

@@ -72,14 +72,17 @@ impl Line {
             }
             Record::Bytes(bytes) => (b'B', bytes),
             Record::End => (b'E', &[]),
-            Record::SoFar(value) | Record::Done(value) | Record::Failed(value) => {
+            Record::SoFar(value) => {
                 text = value.to_string();
-                let kind = match record {
-                    Record::SoFar(_) => b'S',
-                    Record::Done(_) => b'D',
-                    _ => b'F',
-                };
-                (kind, text.as_bytes())
+                (b'S', text.as_bytes())
+            }
+            Record::Done(value) => {
+                text = value.to_string();
+                (b'D', text.as_bytes())
+            }
+            Record::Failed(value) => {
+                text = value.to_string();
+                (b'F', text.as_bytes())
             }
         };
         self.send_raw(kind, content)

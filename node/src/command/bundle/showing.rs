@@ -37,7 +37,7 @@ impl Show {
             Failure::new(format!("{name}: {error}")).hint(hint)
         })?;
         let flaw = loop {
-            match reader.next()? {
+            match reader.segment()? {
                 Ok(Some(_)) => {}
                 Ok(None) => break None,
                 Err(flaw) => break Some(flaw.to_string()),
