@@ -1,10 +1,12 @@
-//! A hostile stretch of network: datagrams between one node and its parent pass through it, are
-//! written down, and some are altered, some sent again later.
+//! A stretch of network between one node and its parent. A hostile one writes down what passes, alters
+//! some datagrams and sends some again later; an honest one only counts.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// Every so many datagrams one has a bit flipped.
 const ALTERED_EVERY: usize = 7;
@@ -26,25 +28,47 @@ pub struct Passed {
     pub repeated: usize,
 }
 
+/// What passed, and how it is treated.
+#[derive(Debug, Default)]
+struct Stretch {
+    /// `None` on a hostile one.
+    bytes_per_second: Option<u32>,
+    bytes: AtomicUsize,
+    passed: Mutex<Passed>,
+}
+
 /// A relay that runs as long as the process.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    passed: Arc<Mutex<Passed>>,
+    stretch: Arc<Stretch>,
 }
 
 impl Relay {
-    /// Between whoever sends to [`Relay::address`] and `to`.
+    /// A hostile one between whoever sends to [`Relay::address`] and `to`.
     ///
     /// # Panics
     /// Without a free UDP port.
     pub fn to(to: SocketAddr) -> Self {
+        Self::start(to, None)
+    }
+
+    /// An honest one between whoever sends to [`Relay::address`] and `to`, through which so many
+    /// bytes pass in a second and direction.
+    ///
+    /// # Panics
+    /// Without a free UDP port.
+    pub fn honest(to: SocketAddr, bytes_per_second: u32) -> Self {
+        Self::start(to, Some(bytes_per_second))
+    }
+
+    fn start(to: SocketAddr, bytes_per_second: Option<u32>) -> Self {
         let front = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
         let address = front.local_addr().expect("a bound socket has an address");
-        let passed = Arc::<Mutex<Passed>>::default();
-        let noted = Arc::clone(&passed);
+        let stretch = Arc::new(Stretch { bytes_per_second, ..Stretch::default() });
+        let noted = Arc::clone(&stretch);
         thread::spawn(move || forward(&front, to, &noted));
-        Self { address, passed }
+        Self { address, stretch }
     }
 
     /// Where to send what is for the other side.
@@ -52,21 +76,26 @@ impl Relay {
         self.address
     }
 
-    /// What has passed so far.
+    /// What has passed a hostile one so far.
     pub fn passed(&self) -> Passed {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stretch.passed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many bytes have passed so far, in both directions.
+    pub fn bytes(&self) -> usize {
+        self.stretch.bytes.load(Ordering::Relaxed)
     }
 }
 
 /// Takes what comes to the front; each sender has a socket of its own towards the other side.
-fn forward(front: &UdpSocket, to: SocketAddr, passed: &Arc<Mutex<Passed>>) {
+fn forward(front: &UdpSocket, to: SocketAddr, stretch: &Arc<Stretch>) {
     let mut backs: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
     let mut buffer = vec![0; DATAGRAM_BYTES];
     let mut before = Vec::new();
     while let Ok((length, from)) = front.recv_from(&mut buffer) {
         let Some(datagram) = buffer.get_mut(..length) else { continue };
-        let back = backs.entry(from).or_insert_with(|| answer(front, to, from, passed));
-        meddle(datagram, &mut before, passed, |bytes| {
+        let back = backs.entry(from).or_insert_with(|| answer(front, to, from, stretch));
+        pass(datagram, &mut before, stretch, |bytes| {
             let _ = back.send(bytes);
         });
     }
@@ -77,11 +106,11 @@ fn answer(
     front: &UdpSocket,
     to: SocketAddr,
     from: SocketAddr,
-    passed: &Arc<Mutex<Passed>>,
+    stretch: &Arc<Stretch>,
 ) -> UdpSocket {
     let back = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free UDP port");
     back.connect(to).expect("a loopback address can be reached");
-    let (front, passed) = (front.try_clone(), Arc::clone(passed));
+    let (front, stretch) = (front.try_clone(), Arc::clone(stretch));
     let (front, receiving) =
         (front.expect("a socket can be shared"), back.try_clone().expect("a socket can be shared"));
     thread::spawn(move || {
@@ -91,7 +120,7 @@ fn answer(
             // While the other side does not listen there are errors, and then there are none.
             let Ok(length) = receiving.recv(&mut buffer) else { continue };
             let Some(datagram) = buffer.get_mut(..length) else { continue };
-            meddle(datagram, &mut before, &passed, |bytes| {
+            pass(datagram, &mut before, &stretch, |bytes| {
                 let _ = front.send_to(bytes, from);
             });
         }
@@ -99,14 +128,16 @@ fn answer(
     back
 }
 
-/// Writes a datagram down and sends it on, altered or followed by an earlier one when it is time.
-fn meddle(
-    datagram: &mut [u8],
-    before: &mut Vec<u8>,
-    passed: &Mutex<Passed>,
-    mut send: impl FnMut(&[u8]),
-) {
-    let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
+/// Sends a datagram on; on a hostile stretch writes it down before, and alters it or sends an earlier
+/// one once more when it is time.
+fn pass(datagram: &mut [u8], before: &mut Vec<u8>, stretch: &Stretch, mut send: impl FnMut(&[u8])) {
+    stretch.bytes.fetch_add(datagram.len(), Ordering::Relaxed);
+    if let Some(bytes_per_second) = stretch.bytes_per_second {
+        let length = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
+        thread::sleep(Duration::from_secs(1) * length / bytes_per_second);
+        return send(datagram);
+    }
+    let mut passed = stretch.passed.lock().unwrap_or_else(PoisonError::into_inner);
     passed.bytes.extend_from_slice(datagram);
     passed.datagrams += 1;
     if passed.datagrams.is_multiple_of(REPEATED_EVERY) && !before.is_empty() {

@@ -9,8 +9,8 @@ use crate::world::*;
 const POPULATION: Category = Category::library(0, 0);
 
 /// So many changes in all, and so many in one day.
-fn bounds(changes: u64, day_changes: u64) -> Option<Quota> {
-    Some(Quota { changes, day_changes, ..Quota::default() })
+fn bounds(changes: u64, day_changes: u64) -> Quota {
+    Quota { changes, day_changes, ..Quota::default() }
 }
 
 fn held(world: &World, at: usize, category: Category) -> usize {
@@ -26,7 +26,7 @@ fn held(world: &World, at: usize, category: Category) -> usize {
 fn beyond_the_bound_changes_wait_for_a_higher_one() {
     let (mut world, town, village) = town_and_village();
     let key = world.nodes[village].member.public_key();
-    world.nodes[town].store.set_quota(&key, bounds(300, 5_000)).unwrap();
+    world.nodes[town].store.set_quota(&key, Some(bounds(300, 5_000))).unwrap();
     let secretary = world.nodes[village].member.author(1);
     let writes = (0..900).map(|n| put(POPULATION, VILLAGE, n, "王建国")).collect();
     world.write(village, &secretary, writes);
@@ -62,7 +62,7 @@ fn beyond_the_bound_changes_wait_for_a_higher_one() {
 fn what_is_too_much_for_a_day_comes_the_next() {
     let (mut world, town, village) = town_and_village();
     let key = world.nodes[village].member.public_key();
-    world.nodes[town].store.set_quota(&key, bounds(5_000, 200)).unwrap();
+    world.nodes[town].store.set_quota(&key, Some(bounds(5_000, 200))).unwrap();
     let secretary = world.nodes[village].member.author(1);
     let writes = (0..350).map(|n| put(POPULATION, VILLAGE, n, "王建国")).collect();
     world.write(village, &secretary, writes);
@@ -80,7 +80,7 @@ fn what_is_too_much_for_a_day_comes_the_next() {
 fn nodes_above_have_no_bound() {
     let (mut world, town, village) = town_and_village();
     let key = world.nodes[town].member.public_key();
-    world.nodes[village].store.set_quota(&key, bounds(10, 10)).unwrap();
+    world.nodes[village].store.set_quota(&key, Some(bounds(10, 10))).unwrap();
     let dispatcher = world.nodes[town].member.author(1);
     let writes = (0..50).map(|n| put(POPULATION, VILLAGE, n, "王建国")).collect();
     world.write(town, &dispatcher, writes);
