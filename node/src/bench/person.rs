@@ -61,18 +61,20 @@ impl Drop for Person {
     }
 }
 
-/// Saves a record every [`EVERY`]; gives the milliseconds each of them took.
+/// Saves a record every [`EVERY`], at least one; gives the milliseconds each of them took.
 fn save_until(client: &Client, node: &Node, stop: &AtomicBool) -> Result<Vec<f64>, Failure> {
     let mut latencies = Vec::new();
     let address = format!("{}001", node.region);
-    while !stop.load(Ordering::Acquire) {
+    loop {
         let fields =
             json!({"name": "王建国", "sex": "男", "birth": "1968-05-12", "household": "H001"});
         let begun = Instant::now();
         client.register("population", &address, random_document(), &fields)?;
         let took = begun.elapsed();
         latencies.push(took.as_secs_f64() * 1e3);
+        if stop.load(Ordering::Acquire) {
+            return Ok(latencies);
+        }
         thread::sleep(EVERY.saturating_sub(took));
     }
-    Ok(latencies)
 }
