@@ -162,6 +162,7 @@ struct Inner {
     shared: Arc<Shared>,
     dir: PathBuf,
     options: StoreOptions,
+    blobs: blob::Claims,
     _lock: File,
 }
 

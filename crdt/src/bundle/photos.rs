@@ -191,7 +191,7 @@ impl Incoming {
             unreachable!("the store answered a chunk with {reply:?}");
         };
         match kept {
-            Kept::Part => Ok(Taken::Nothing),
+            Kept::Part | Kept::Elsewhere => Ok(Taken::Nothing),
             Kept::Whole => Ok(Taken::Whole),
             Kept::Unwanted => {
                 self.outline = None;

@@ -30,9 +30,11 @@ use super::writer::Batch;
 use super::{Fault, Inner, Store, WriteError, local, suspension};
 use crate::document::{Author, DocumentView, Write};
 
+mod claims;
 mod exchange;
 mod verify;
 
+pub(super) use claims::Claims;
 pub(super) use exchange::serve;
 pub(super) use verify::{expect, verify};
 

@@ -14,7 +14,9 @@ use super::health::{Condition, Fault};
 use super::outbox::{self, Ancestors};
 use super::reading::Readers;
 use super::writer::Writer;
-use super::{Inner, Shared, StoreIdentity, StoreOptions, materialize, permission, purge, schema};
+use super::{
+    Inner, Shared, StoreIdentity, StoreOptions, blob, materialize, permission, purge, schema,
+};
 use crate::projector::Projector;
 
 /// Size to which the write-ahead log is cut after a large transaction has enlarged it.
@@ -102,7 +104,15 @@ pub(super) fn open(
     });
     let readers = Readers::new(&path, &options, Arc::clone(&shared));
     let writer = Writer::start(connection, Arc::clone(&shared)).map_err(at(dir))?;
-    Ok(Inner { writer, readers, shared, dir: dir.to_owned(), options, _lock: lock })
+    Ok(Inner {
+        writer,
+        readers,
+        shared,
+        dir: dir.to_owned(),
+        options,
+        blobs: blob::Claims::default(),
+        _lock: lock,
+    })
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {

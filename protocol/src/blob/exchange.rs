@@ -70,6 +70,8 @@ pub enum BlobRequest {
         limited: bool,
         /// Numbers of blobs that are not looked for, ascending.
         without: Vec<i64>,
+        /// The time of the hub: what another peer is just giving is not asked of this one.
+        at_ms: i64,
     },
     /// The outline of a blob, if it is whole here and the document names it.
     Outline {
@@ -99,6 +101,8 @@ pub enum BlobRequest {
         from: PublicKey,
         /// Whether what comes from this peer is limited in sum.
         limited: bool,
+        /// The time of the hub; `None` when the chunk comes in a file.
+        at_ms: Option<i64>,
     },
     /// Whole blobs that a document in `scope` names and that a tier above is not known to hold.
     Unreached {
@@ -150,6 +154,8 @@ pub struct MissingBlob {
 pub enum Kept {
     /// Durable; others are missing.
     Part,
+    /// Durable, and another peer is giving the rest.
+    Elsewhere,
     /// Durable, and with it the blob is whole.
     Whole,
     /// No document names the blob any more, or the peer has given as much as it may: not kept.

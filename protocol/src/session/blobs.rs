@@ -275,7 +275,7 @@ impl Session {
         without.sort_unstable();
         let scope = self.open_peer().scope.clone();
         let (from, limited) = self.giver();
-        let request = BlobRequest::Missing { scope, from, limited, without };
+        let request = BlobRequest::Missing { scope, from, limited, without, at_ms: self.now_ms };
         self.store_blob(Purpose::Missing, request);
     }
 
@@ -319,6 +319,8 @@ impl Session {
         asking.keeping -= 1;
         match kept {
             Kept::Part => asking.note_kept(transfer),
+            // It is looked for again from time to time, in case the other one stops.
+            Kept::Elsewhere => asking.transfers.retain(|other| other.id != transfer),
             Kept::Unwanted => asking.decline(name),
             Kept::Whole => {
                 let done = asking.transfers.iter().position(|transfer| transfer.name == name);
@@ -388,7 +390,8 @@ impl Session {
             Ok(chunk) => {
                 self.blobs.asking.keeping += 1;
                 let (from, limited) = self.giver();
-                let request = BlobRequest::Keep { outline, chunk, from, limited };
+                let at_ms = Some(self.now_ms);
+                let request = BlobRequest::Keep { outline, chunk, from, limited, at_ms };
                 self.store_blob(Purpose::Keep { transfer: id, name }, request);
             }
             Err(error) => self.distrust(&error.to_string()),

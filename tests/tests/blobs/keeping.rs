@@ -209,7 +209,7 @@ fn what_one_peer_gives_is_limited() {
     let from = village.public_key();
     let missing = |limited: bool| {
         let scope = Scope::everything();
-        let request = BlobRequest::Missing { scope, from, limited, without: Vec::new() };
+        let request = BlobRequest::Missing { scope, from, limited, without: Vec::new(), at_ms: 1 };
         let reply = store.serve(StoreRequest::Blob(request)).unwrap();
         let StoreReply::Blob(BlobReply::Missing(found)) = reply else { panic!("{reply:?}") };
         found
@@ -220,7 +220,7 @@ fn what_one_peer_gives_is_limited() {
         let photo = photos.iter().find(|photo| name_of(photo) == found.name).unwrap();
         let outline = Arc::new(Outline::of(photo).unwrap());
         let chunk = outline.verify(0, photo[..CHUNK].to_vec()).unwrap();
-        let request = BlobRequest::Keep { outline, chunk, from, limited: true };
+        let request = BlobRequest::Keep { outline, chunk, from, limited: true, at_ms: Some(1) };
         store.serve(StoreRequest::Blob(request)).unwrap();
     }
     let in_progress = missing(true);
@@ -229,7 +229,7 @@ fn what_one_peer_gives_is_limited() {
     let third = photos.iter().find(|p| in_progress.iter().all(|found| found.name != name_of(p)));
     let outline = Arc::new(Outline::of(third.unwrap()).unwrap());
     let chunk = outline.verify(0, third.unwrap()[..CHUNK].to_vec()).unwrap();
-    let request = BlobRequest::Keep { outline, chunk, from, limited: true };
+    let request = BlobRequest::Keep { outline, chunk, from, limited: true, at_ms: Some(1) };
     let kept = store.serve(StoreRequest::Blob(request)).unwrap();
     assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(cunlian_protocol::blob::Kept::Unwanted)));
     let place = photos.iter().position(|photo| name_of(photo) == in_progress[0].name).unwrap();

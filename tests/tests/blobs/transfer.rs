@@ -211,3 +211,30 @@ fn photos_of_every_size_arrive() {
     }
     assert_sound(&world);
 }
+
+/// Shows that two peers that both have a photo do not both give it: the village, which meets both
+/// at the same moment, stops asking one of them after the first chunk.
+#[test]
+fn two_peers_do_not_give_the_same_photo() {
+    let county = Member::county(2);
+    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
+    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let mut world = World::new(10);
+    let at_county = world.add(&county, &[]);
+    let at_town = world.add(&town, &[county.public_key()]);
+    let at_village = world.add(&village, &[town.public_key(), county.public_key()]);
+    world.cut(at_village, at_town);
+    world.cut(at_village, at_county);
+    let photo = content(11, 40 * CHUNK);
+    save(&mut world, at_town, 1, &photo);
+    world.run(60_000);
+    assert!(is_whole(&world.nodes[at_county].store, &photo));
+    world.tape.clear();
+    world.heal(at_village, at_town);
+    world.heal(at_village, at_county);
+    world.run(60_000);
+    assert!(is_whole(&world.nodes[at_village].store, &photo));
+    let sent = [at_county, at_town].map(|at| bytes_sent(&world, at));
+    let twice = sent.iter().sum::<usize>() - photo.len();
+    assert!(twice <= 4 * CHUNK, "{twice} bytes came twice: {sent:?}");
+}

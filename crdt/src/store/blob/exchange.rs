@@ -19,7 +19,7 @@ const REFERENCES_LOOKED_AT: usize = 10_000;
 
 pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<BlobReply, Fault> {
     match request {
-        BlobRequest::Missing { scope, from, limited, without } => {
+        BlobRequest::Missing { scope, from, limited, without, at_ms } => {
             // Photos must not take the room that changes need.
             let health = inner.shared.condition.health(&inner.dir, inner.options.low_space_bytes);
             if health != Health::Ok {
@@ -27,7 +27,11 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
             }
             inner.readers.with(|connection| {
                 let room = if limited { room(inner, connection, &from.0)? } else { u64::MAX };
-                Ok(BlobReply::Missing(missing(connection, &scope, &from, room, &without)?))
+                let skip = |number: i64| {
+                    without.binary_search(&number).is_ok()
+                        || inner.blobs.is_taken(number, &from, at_ms)
+                };
+                Ok(BlobReply::Missing(missing(connection, &scope, &from, room, skip)?))
             })
         }
         BlobRequest::Outline { document, blob } => inner
@@ -36,15 +40,25 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
         BlobRequest::Read { document, blob, from, length } => inner.readers.with(|connection| {
             Ok(BlobReply::Read(part_for(connection, &document, &blob, from, length)?))
         }),
-        BlobRequest::Keep { outline, chunk, from, limited } => {
+        BlobRequest::Keep { outline, chunk, from, limited, at_ms } => {
             // What may not come in is looked at before the transaction, which is one at a time.
             let room = inner.readers.with(|connection| {
                 if limited { Ok(room(inner, connection, &from.0)?) } else { Ok(u64::MAX) }
             })?;
-            let kept = inner.writer.submit(move |batch| {
+            let (number, kept) = inner.writer.submit(move |batch| {
                 let ancestors = &batch.shared.ancestors;
                 Ok::<_, Fault>(keep(batch.connection, ancestors, &outline, &chunk, &from, room)?)
             })?;
+            let kept = match (kept, at_ms) {
+                (Kept::Part, Some(at_ms)) if !inner.blobs.take(number, from, at_ms) => {
+                    Kept::Elsewhere
+                }
+                (Kept::Part | Kept::Elsewhere, _) => kept,
+                (Kept::Whole | Kept::Unwanted, _) => {
+                    inner.blobs.drop(number);
+                    kept
+                }
+            };
             Ok(BlobReply::Keep(kept))
         }
         BlobRequest::Unreached { scope, tier, after } => inner.readers.with(|connection| {
@@ -69,14 +83,14 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
     }
 }
 
-/// Blobs to be asked of a peer: named in the scope, not whole, none of `without`, and no more in
+/// Blobs to be asked of a peer: named in the scope, not whole, not to be skipped, and no more in
 /// sum than there is room for.
 fn missing(
     connection: &Connection,
     scope: &Scope,
     from: &PublicKey,
     mut room: u64,
-    without: &[i64],
+    skip: impl Fn(i64) -> bool,
 ) -> rusqlite::Result<Vec<MissingBlob>> {
     let mut found: Vec<MissingBlob> = Vec::new();
     let mut looked_at = 0;
@@ -95,7 +109,7 @@ fn missing(
             }
             let number: i64 = row.get(1)?;
             let known = found.iter().any(|blob| blob.number == number);
-            if known || without.binary_search(&number).is_ok() {
+            if known || skip(number) {
                 continue;
             }
             let name = name_of(row, 2, 3)?;
@@ -187,6 +201,7 @@ fn part_for(
     Ok(part.optional()?.filter(|part| part.len() == length as usize))
 }
 
+/// Keeps a chunk; gives the number of the blob, too.
 fn keep(
     connection: &Connection,
     ancestors: &Ancestors,
@@ -194,20 +209,20 @@ fn keep(
     chunk: &Chunk,
     from: &PublicKey,
     room: u64,
-) -> rusqlite::Result<Kept> {
+) -> rusqlite::Result<(i64, Kept)> {
     let name = chunk.name();
     let Some(found) = entry(connection, &name)?.filter(|_| outline.name() == name) else {
-        return Ok(Kept::Unwanted);
+        return Ok((0, Kept::Unwanted));
     };
     if found.missing == 0 {
-        return Ok(Kept::Whole);
+        return Ok((found.number, Kept::Whole));
     }
     let mut select =
         connection.prepare_cached("SELECT origin, outline IS NULL FROM blob WHERE number = ?1")?;
     let (origin, without): (Option<Vec<u8>>, bool) =
         select.query_row([found.number], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if origin.as_deref() != Some(from.0.as_slice()) && room < name.bytes.into() {
-        return Ok(Kept::Unwanted);
+        return Ok((found.number, Kept::Unwanted));
     }
     if without || origin.is_none() {
         connection
@@ -224,10 +239,10 @@ fn keep(
         .prepare_cached("UPDATE blob SET missing = ?2 WHERE number = ?1")?
         .execute((found.number, missing))?;
     if missing > 0 {
-        return Ok(Kept::Part);
+        return Ok((found.number, Kept::Part));
     }
     note_whole(connection, ancestors, found.number, found.reached)?;
-    Ok(Kept::Whole)
+    Ok((found.number, Kept::Whole))
 }
 
 /// Document and blob of a reference.
