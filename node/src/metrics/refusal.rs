@@ -125,6 +125,8 @@ mod tests {
         let successor = Serial([2; 16]);
         let replaced = Refusal::Replaced { name: name.clone(), successor };
         let expired = Refusal::Expired { name };
+        let reached =
+            "the bound of 4096 MiB a day on what \"a signature\" may send here is reached";
         for (reason, class) in [
             (no_grant.to_string(), RefusalClass::Right),
             (unknown.to_string(), RefusalClass::Author),
@@ -136,6 +138,7 @@ mod tests {
             (ChangeError::Length { got: 1 }.to_string(), RefusalClass::Layout),
             (ChangeError::Address.to_string(), RefusalClass::Layout),
             (ChangeError::Zero.to_string(), RefusalClass::Layout),
+            (reached.to_owned(), RefusalClass::Quota),
             ("who knows".to_owned(), RefusalClass::Other),
         ] {
             assert_eq!(RefusalClass::of(&reason), class, "{reason}");
