@@ -46,66 +46,100 @@ fn print(status: &Value) {
     }
     let now_ms = status.get("as_of_ms").and_then(Value::as_i64).unwrap_or_default();
     for peer in status.get("peers").and_then(Value::as_array).into_iter().flatten() {
-        for line in link(peer, now_ms) {
+        for line in (Link { peer, now_ms }).lines() {
             println!("{line}");
         }
     }
 }
 
-/// What a link is doing, what has not passed yet, and how long it takes.
-fn link(peer: &Value, now_ms: i64) -> Vec<String> {
-    let text = |key: &str| peer.get(key).and_then(Value::as_str).unwrap_or_default();
-    let number = |key: &str| peer.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let time = |key: &str| peer.get(key).and_then(Value::as_i64);
-    let doing = if text("activity").is_empty() { text("state") } else { text("activity") };
-    let mut first = format!("{:<7} {:<16} {doing:<12}", text("role"), text("name"));
-    if let Some(at_ms) = time("as_of_ms") {
-        first.push_str(&format!(" heard {} ago", span_ms(now_ms - at_ms)));
+/// One link of a status.
+struct Link<'a> {
+    peer: &'a Value,
+    now_ms: i64,
+}
+
+impl Link<'_> {
+    fn text(&self, key: &str) -> &str {
+        self.peer.get(key).and_then(Value::as_str).unwrap_or_default()
     }
-    match time("last_success_ms") {
-        Some(at_ms) => first.push_str(&format!(", in step {} ago", span_ms(now_ms - at_ms))),
-        None => first.push_str(", not in step yet"),
+
+    fn number(&self, key: &str) -> u64 {
+        self.peer.get(key).and_then(Value::as_u64).unwrap_or_default()
     }
-    if let Some(at_ms) = time("next_attempt_ms") {
-        first.push_str(&format!(", next attempt in {}", span_ms(at_ms - now_ms)));
+
+    fn time(&self, key: &str) -> Option<i64> {
+        self.peer.get(key).and_then(Value::as_i64)
     }
-    let mut lines = vec![first];
-    let mut more = |line: String| lines.push(format!("        {line}"));
-    let mut waiting =
-        format!("waiting {}, {} bytes", number("pending_changes"), number("pending_bytes"));
-    if let Some(at_ms) = time("pending_since_ms") {
-        waiting.push_str(&format!(", the oldest recorded {} ago", span_ms(now_ms - at_ms)));
+
+    /// How long ago something was, after these words.
+    fn ago(&self, words: &str, key: &str) -> Option<String> {
+        let at_ms = self.time(key)?;
+        Some(format!("{words} {} ago", span_ms(self.now_ms - at_ms)))
     }
-    more(waiting);
-    if number("expected_changes") > 0 {
-        let since = time("expected_since_ms").map_or(0, |at_ms| now_ms - at_ms);
-        let (changes, bytes) = (number("expected_changes"), number("expected_bytes"));
-        more(format!("expected {changes}, about {bytes} bytes, for {}", span_ms(since)));
+
+    /// What it is doing, what has not passed yet, and how long it takes.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.doing()];
+        let rest = [Some(self.waiting()), self.expected(), self.rate()];
+        let rest = rest.into_iter().flatten().chain(self.problems());
+        lines.extend(rest.map(|line| format!("        {line}")));
+        lines
     }
-    if let Some(rate) = peer.get("rate").filter(|rate| !rate.is_null()) {
+
+    fn doing(&self) -> String {
+        let activity = self.text("activity");
+        let doing = if activity.is_empty() { self.text("state") } else { activity };
+        let first = format!("{:<7} {:<16} {doing:<12}", self.text("role"), self.text("name"));
+        let in_step = self.ago("in step", "last_success_ms");
+        let next = self.time("next_attempt_ms");
+        let said = [
+            self.ago("heard", "as_of_ms"),
+            Some(in_step.unwrap_or_else(|| "not in step yet".to_owned())),
+            next.map(|at_ms| format!("next attempt in {}", span_ms(at_ms - self.now_ms))),
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        format!("{first} {}", said.join(", "))
+    }
+
+    fn waiting(&self) -> String {
+        let (changes, bytes) = (self.number("pending_changes"), self.number("pending_bytes"));
+        let oldest = self.ago(", the oldest recorded", "pending_since_ms").unwrap_or_default();
+        format!("waiting {changes}, {bytes} bytes{oldest}")
+    }
+
+    fn expected(&self) -> Option<String> {
+        let changes = Some(self.number("expected_changes")).filter(|changes| *changes > 0)?;
+        let bytes = self.number("expected_bytes");
+        let since = self.time("expected_since_ms").map_or(0, |at_ms| self.now_ms - at_ms);
+        Some(format!("expected {changes}, about {bytes} bytes, for {}", span_ms(since)))
+    }
+
+    fn rate(&self) -> Option<String> {
+        let rate = self.peer.get("rate").filter(|rate| !rate.is_null())?;
         let of = |key: &str| rate.get(key).and_then(Value::as_u64).unwrap_or_default();
-        let milli = of("milli_changes");
-        let mut line =
-            format!("rate {}.{}/s, {} bytes/s", milli / 1_000, milli % 1_000 / 100, of("bytes"));
-        if let Some(seconds) = peer.get("remaining_s").and_then(Value::as_i64) {
-            line.push_str(&format!(", {} left", span_ms(seconds.saturating_mul(1_000))));
+        let (milli, bytes) = (of("milli_changes"), of("bytes"));
+        let left = self.time("remaining_s").map(|seconds| span_ms(seconds.saturating_mul(1_000)));
+        let left = left.map(|span| format!(", {span} left")).unwrap_or_default();
+        Some(format!("rate {}.{}/s, {bytes} bytes/s{left}", milli / 1_000, milli % 1_000 / 100))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.number("disputed") > 0 {
+            problems.push(format!("refused by one side: {}", self.number("disputed")));
         }
-        more(line);
-    }
-    if number("disputed") > 0 {
-        more(format!("refused by one side: {}", number("disputed")));
-    }
-    if let Some(update) = peer.pointer("/skew/update").and_then(Value::as_str) {
-        let name = text("name");
-        let who = if update == "this" { "this node" } else { name };
-        more(format!("no common version of the protocol: update the program of {who}"));
-    }
-    for (key, words) in [("postponed", "postponed by the peer"), ("error", "last problem")] {
-        if !text(key).is_empty() {
-            more(format!("{words}: {}", text(key)));
+        if let Some(update) = self.peer.pointer("/skew/update").and_then(Value::as_str) {
+            let who = if update == "this" { "this node" } else { self.text("name") };
+            let words = "no common version of the protocol: update the program of";
+            problems.push(format!("{words} {who}"));
         }
+        for (key, words) in [("postponed", "postponed by the peer"), ("error", "last problem")] {
+            if !self.text(key).is_empty() {
+                problems.push(format!("{words}: {}", self.text(key)));
+            }
+        }
+        problems
     }
-    lines
 }
 
 /// A span of time, in one unit.
