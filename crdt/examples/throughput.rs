@@ -2,13 +2,15 @@
 //!
 //! `cargo run --release -p cunlian-crdt --example throughput -- [DOCUMENTS]` writes that many new
 //! documents of eight fields into one store, copies them into a second one in batches as a
-//! session would, then edits one in a hundred and copies again. Figures go to stdout.
+//! session would while a person writes there, then edits one in a hundred and copies again. Figures
+//! go to stdout.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cunlian_crdt::document::{Author, DocumentView, Edit, Write};
 use cunlian_crdt::projector::{Projector, Row};
@@ -104,7 +106,9 @@ fn copy(source: &Store, destination: &Store, from: Serial, first: Selection) -> 
         scope.spawn(move || {
             let mut next = Some(first);
             while let Some(selection) = next {
-                let reply = source.serve(StoreRequest::Read { selection, bytes: BATCH_BYTES }).expect("a read");
+                let reply = source
+                    .serve(StoreRequest::Read { selection, bytes: BATCH_BYTES })
+                    .expect("a read");
                 let StoreReply::Read { changes, rest, .. } = reply else { return };
                 if sender.send(changes).is_err() {
                     return;
@@ -134,6 +138,30 @@ fn copy(source: &Store, destination: &Store, from: Serial, first: Selection) -> 
             .collect();
         workers.into_iter().map(|worker| worker.join().expect("no panic")).sum()
     })
+}
+
+/// Milliseconds that each write of a person took, one every 20 ms.
+fn save_until(store: &Store, author: &Author, from: u32, stop: &AtomicBool) -> Vec<f64> {
+    let mut saved = Vec::new();
+    for number in from.. {
+        if stop.load(Ordering::Acquire) {
+            break;
+        }
+        let started = Instant::now();
+        store.write(author, vec![document(number)], 0).expect("a write");
+        saved.push(started.elapsed().as_secs_f64() * 1e3);
+        thread::sleep(Duration::from_millis(20));
+    }
+    saved
+}
+
+fn print_waits(mut saved: Vec<f64>) {
+    saved.sort_by(f64::total_cmp);
+    for share in [50, 99, 100] {
+        let at = (saved.len() * share).div_ceil(100).saturating_sub(1);
+        let took = saved.get(at).copied().unwrap_or_default();
+        println!("  a local write meanwhile, {share} % of {} within: {took:.1} ms", saved.len());
+    }
 }
 
 fn main() {
@@ -180,8 +208,15 @@ fn main() {
     let everything = KeyPrefix::category(Category::library(0, 0));
     let started = Instant::now();
     let all = Selection::Prefix { prefix: everything, after: Vec::new() };
-    let copied = copy(&source, &destination, serial, all);
+    let stop = AtomicBool::new(false);
+    let (copied, saved) = thread::scope(|scope| {
+        let person = scope.spawn(|| save_until(&destination, &author, documents, &stop));
+        let copied = copy(&source, &destination, serial, all);
+        stop.store(true, Ordering::Release);
+        (copied, person.join().expect("no panic"))
+    });
     rate("copy", copied, started);
+    print_waits(saved);
 
     let started = Instant::now();
     let edits: Vec<Write> = (0..documents)

@@ -33,10 +33,6 @@ use super::writer::{Batch, Part};
 use super::{Inner, erasure, outbox, quarantine, quota};
 use crate::projector::Projector;
 
-/// A job that brings a batch into the log adds so many changes at least before it lets a person go
-/// first.
-const PART_CHANGES: u64 = 32;
-
 /// The candidates of one document, worked out on top of `base`.
 #[derive(Debug)]
 struct Prepared {
@@ -95,7 +91,7 @@ pub(super) fn ingest(
         }
         for document in documents.by_ref() {
             batch.take_in(document, &authority, &from, &mut fates)?;
-            if batch.added >= PART_CHANGES && batch.is_local_waiting() {
+            if batch.should_pause() {
                 break;
             }
         }

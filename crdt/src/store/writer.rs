@@ -24,11 +24,15 @@ use super::tally::Tally;
 use super::{Shared, quarantine};
 use queue::{Job, Queue, Ran, Shareable};
 
+mod folding;
 mod group;
 mod queue;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 pub(super) mod tests;
+
+/// A job of a peer adds so many changes at least before it lets a person go first.
+const PART_CHANGES: u64 = 32;
 
 /// Handle of the writer thread; dropping it lets the queue run dry and waits for the end.
 pub(super) struct Writer {
@@ -69,6 +73,8 @@ pub(super) struct Batch<'a> {
     pub(super) tally: Tally,
     /// Changes added.
     pub(super) added: u64,
+    /// Changes after which the job should pause.
+    most: u64,
     /// Rows of the log that leave it, see [`Batch::take_out`].
     pub(super) leaving: Vec<i64>,
     /// Whether payloads were erased, so that the files must be written anew.
@@ -245,9 +251,11 @@ impl Memory {
 }
 
 impl Batch<'_> {
-    /// Whether somebody at this node waits, so that a job of a peer should pause.
-    pub(super) fn is_local_waiting(&self) -> bool {
-        self.queue.is_local_waiting()
+    /// Whether a job of a peer should pause: somebody at this node waits, or may wait for the
+    /// commit if it becomes long.
+    pub(super) fn should_pause(&self) -> bool {
+        let waits = self.added >= PART_CHANGES && self.queue.is_local_waiting();
+        waits || self.added >= self.most
     }
 
     /// Whether something of a document is withheld.

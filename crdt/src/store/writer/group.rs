@@ -1,8 +1,10 @@
 //! Transactions of the writer thread, each with as many jobs as are there.
 //!
 //! ```text
-//!  all local jobs ─► one run of another job ─► commit          while people write
-//!  other jobs, one after the other, until there are many ─► commit      else
+//!  all local jobs ─► commit        while people write, by turns with
+//!  a job of a peer until a local one waits, that one ─► commit
+//!
+//!  jobs of peers, one after the other, until there are many ─► commit        else
 //! ```
 //!
 //! A job of a peer pauses when a local job comes: that is done next, in the same transaction, and
@@ -15,6 +17,7 @@ use std::sync::mpsc::SyncSender;
 use cunlian_protocol::authority::Authority;
 use rusqlite::Connection;
 
+use super::folding::Folding;
 use super::queue::{Job, Next, Queue, Ran, Shareable};
 use super::{Batch, Memory};
 use crate::store::health::Fault;
@@ -31,11 +34,6 @@ const GROUP_CHANGES: u64 = 2_000;
 const SHORT_GROUP_CHANGES: u64 = 500;
 /// Transactions that are kept short after one with a local job.
 const SHORT_GROUPS: u32 = 64;
-/// Pages of the write-ahead log after which a commit folds it into the database file. Folding
-/// fewer at a time costs more in all, and each time less.
-const CHECKPOINT_PAGES: u32 = 4_000;
-/// The same while transactions are kept short.
-const SHORT_CHECKPOINT_PAGES: u32 = 1_000;
 
 /// Does jobs until the queue is closed and empty.
 pub(super) fn run(connection: &Connection, shared: &Shared, queue: &Queue) {
@@ -46,22 +44,10 @@ pub(super) fn run(connection: &Connection, shared: &Shared, queue: &Queue) {
         memory: Memory::default(),
         paused: None,
         short_groups: 0,
+        turn_of_others: false,
+        folding: Folding::new(connection),
     };
-    thread.fold_after(CHECKPOINT_PAGES);
-    loop {
-        let first = match thread.paused.take() {
-            Some(paused) => match queue.next_local() {
-                Some(local) => {
-                    thread.paused = Some(paused);
-                    Next::Local(local)
-                }
-                None => Next::Other(Job::Shared(paused)),
-            },
-            None => match queue.wait() {
-                Some(next) => next,
-                None => return,
-            },
-        };
+    while let Some(first) = thread.first() {
         match first {
             Next::Other(Job::Alone { work, done }) => {
                 let outcome = catch_unwind(AssertUnwindSafe(|| work(connection)));
@@ -82,6 +68,9 @@ struct Thread<'a> {
     paused: Option<Shareable>,
     /// How many transactions are still kept short.
     short_groups: u32,
+    /// Whether the last transaction was of local jobs alone.
+    turn_of_others: bool,
+    folding: Folding<'a>,
 }
 
 /// What one transaction has come to.
@@ -101,11 +90,24 @@ struct Group {
 impl Group {
     fn is_full(&self, short: bool) -> bool {
         let most = if short { SHORT_GROUP_CHANGES } else { GROUP_CHANGES };
-        self.waiting.len() >= GROUP_JOBS || self.added >= most || (self.local && self.other)
+        self.waiting.len() >= GROUP_JOBS || self.added >= most || self.local
     }
 }
 
 impl Thread<'_> {
+    /// The job to begin a transaction with, waited for; `None` at the end.
+    fn first(&mut self) -> Option<Next> {
+        if !std::mem::take(&mut self.turn_of_others)
+            && let Some(local) = self.queue.next_local()
+        {
+            return Some(Next::Local(local));
+        }
+        match self.paused.take() {
+            Some(paused) => Some(Next::Other(Job::Shared(paused))),
+            None => self.queue.next_other().map(Next::Other).or_else(|| self.queue.wait()),
+        }
+    }
+
     fn group(&mut self, first: Shareable, local: bool) {
         let mut group = Group::default();
         let result = self.transaction(&mut group, first, local);
@@ -135,18 +137,11 @@ impl Thread<'_> {
             // Whoever waited may have gone; the work is durable all the same.
             let _ = done.send(fault.clone().map_or(Ok(()), Err));
         }
-        let short_groups =
+        self.short_groups =
             if group.local { SHORT_GROUPS } else { self.short_groups.saturating_sub(1) };
-        let was_short = std::mem::replace(&mut self.short_groups, short_groups) > 0;
-        if was_short != (short_groups > 0) {
-            self.fold_after(if was_short { CHECKPOINT_PAGES } else { SHORT_CHECKPOINT_PAGES });
-        }
-    }
-
-    fn fold_after(&self, pages: u32) {
-        if let Err(error) = self.connection.pragma_update(None, "wal_autocheckpoint", pages) {
-            tracing::warn!(%error, "the size of the write-ahead log could not be set");
-        }
+        self.turn_of_others = group.local && !group.other;
+        self.folding.grew(group.added);
+        self.folding.fold(self.short_groups > 0, self.queue.is_local_waiting());
     }
 
     /// One transaction with the jobs that are there; gives the last row of the store.
@@ -206,6 +201,7 @@ impl Thread<'_> {
             summaries: Additions::default(),
             tally: Tally::default(),
             added: 0,
+            most: if self.short_groups > 0 { SHORT_GROUP_CHANGES } else { u64::MAX },
             leaving: Vec::new(),
             wiped: false,
         };

@@ -131,6 +131,11 @@ impl Queue {
         job
     }
 
+    /// Another job, if one waits.
+    pub(super) fn next_other(&self) -> Option<Job> {
+        self.lock().other.pop_front()
+    }
+
     /// Another job, if one waits that can share a transaction.
     pub(super) fn next_shared(&self) -> Option<Shareable> {
         let mut waiting = self.lock();

@@ -53,7 +53,8 @@ fn job_of_a_peer(
                 go_on.recv().unwrap();
             }
             log.send(part).unwrap();
-            if batch.is_local_waiting() {
+            batch.added = PART_CHANGES;
+            if batch.should_pause() {
                 return Ok(Part::Paused);
             }
         }
