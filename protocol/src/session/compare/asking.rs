@@ -18,10 +18,11 @@ const SYMBOL_BYTES: u64 = 14;
 const SHORT_BYTES: u64 = 8;
 /// Symbols (or as many bytes of short ids) under way.
 const SYMBOLS_UNDER_WAY: u64 = 65_536;
-/// Questions under way while nothing is known about how much differs.
-const FIRST_QUESTIONS: usize = 16;
-/// How many differ under a prefix when nearly all prefixes do and nothing else is known.
-const FIRST_GUESS: u64 = 8;
+/// Questions under way while nothing is known about how much differs, and for how many differing
+/// ids each of them asks: one of them will be about right, whatever it is.
+const FIRST_GUESSES: [u64; 12] = [250, 60, 60, 12, 12, 12, 12, 12, 12, 12, 12, 12];
+/// How many differ under a prefix when all of a few prefixes do.
+const FEW_GUESS: u64 = 8;
 /// A listener splits a prefix with more changes when it is asked for a frontier.
 const SPLIT: u64 = 256;
 /// Prefixes told apart before it is believed that two sets have next to nothing in common.
@@ -48,10 +49,12 @@ impl Differing {
         self.mine.max(self.theirs)
     }
 
-    /// What to ask next, since the symbols asked for were not enough.
-    pub(super) fn ask_more(&self) -> Ask {
+    /// What to ask next, since the symbols asked for were not enough for the number of differing
+    /// ids that was expected, or is by now.
+    fn ask_more(&self, expected: Option<u64>) -> Ask {
         let known = self.difference.symbols();
-        let next = (2 * known).min(known + limits::SKETCH_SYMBOLS);
+        let likely = expected.and_then(|ids| usize::try_from(symbols_for(ids)).ok()).unwrap_or(0);
+        let next = likely.max(3 * known / 2).min(known + limits::SKETCH_SYMBOLS);
         if next as u64 * SYMBOL_BYTES > self.theirs * SHORT_BYTES {
             return Ask::Shorts;
         }
@@ -101,6 +104,12 @@ impl Questions {
         self.waiting.insert(differing.prefix.clone(), (differing, ask));
     }
 
+    /// Asks more about a prefix for which the symbols were not enough.
+    pub(super) fn ask_more(&mut self, differing: Differing) {
+        let ask = differing.ask_more(self.learned_for(differing.larger()));
+        self.add(differing, Some(ask));
+    }
+
     /// Nothing asked, nothing to ask.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.asked.is_empty()
@@ -141,7 +150,7 @@ impl Questions {
 
     fn may_ask(&self) -> bool {
         let guessed = self.learned.0 > 0 || self.prior().is_some();
-        let most = if guessed { limits::QUESTIONS } else { FIRST_QUESTIONS };
+        let most = if guessed { limits::QUESTIONS } else { FIRST_GUESSES.len() };
         self.asked.len() < most && self.under_way < SYMBOLS_UNDER_WAY
     }
 
@@ -164,11 +173,14 @@ impl Questions {
 
     /// How many ids are expected to differ among so many.
     fn expected(&self, items: u64) -> u64 {
+        let guess = || FIRST_GUESSES.get(self.asked.len()).copied().unwrap_or(FEW_GUESS);
+        self.learned_for(items).or(self.prior()).unwrap_or_else(guess)
+    }
+
+    /// The same, from what was told apart so far.
+    fn learned_for(&self, items: u64) -> Option<u64> {
         let (_, larger, different, _) = self.learned;
-        if larger > 0 {
-            return (different * items).div_ceil(larger);
-        }
-        self.prior().unwrap_or(FIRST_GUESS)
+        (larger > 0).then(|| (different * items).div_ceil(larger))
     }
 
     /// How many differ under a prefix, from how many prefixes differ at all; `None` when that
@@ -180,7 +192,7 @@ impl Questions {
             0..=10 => Some(1),
             11..=17 => Some(2),
             18 => Some(3),
-            _ if of < 8 => Some(FIRST_GUESS),
+            _ if of < 8 => Some(FEW_GUESS),
             _ => None,
         }
     }
@@ -253,9 +265,12 @@ mod tests {
         let mut questions = Questions::default();
         questions.note_share(400, 400);
         (0..400).for_each(|at| questions.add(differing(at, 8_000, 8_000), None));
-        assert_eq!(questions.next(false).0.len(), FIRST_QUESTIONS);
+        let guesses = FIRST_GUESSES.map(|ids| u32::try_from(symbols_for(ids)).unwrap_or(0));
+        let asked = guesses.map(|to| Ask::Symbols { from: 0, to }).to_vec();
+        let first: Vec<Ask> = questions.next(false).0.into_iter().map(|(_, ask)| ask).collect();
+        assert_eq!(first, asked);
         assert_eq!(questions.next(false).0.len(), 0);
         questions.note_told(8_000, 80, 7_960);
-        assert_eq!(questions.next(false).0.len(), 400 - FIRST_QUESTIONS);
+        assert_eq!(questions.next(false).0.len(), 400 - FIRST_GUESSES.len());
     }
 }

@@ -1,6 +1,6 @@
 //! What comes out of an answer: what the peer lacks is queued, what is missing here is wanted.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::asking::Asked;
 use super::{Differing, Fault, FaultCode, Outcome, Session, add_page};
@@ -92,8 +92,7 @@ impl Session {
                     let (only_theirs, only_mine) = differing.difference.sides();
                     self.settle_differing(&differing, mine, only_theirs, &only_mine);
                 } else {
-                    let ask = differing.ask_more();
-                    self.compare.questions.add(differing, Some(ask));
+                    self.compare.questions.ask_more(differing);
                 }
             }
             Told::Shorts(list) => {
@@ -153,7 +152,7 @@ impl Session {
             self.send_all(prefix.clone(), mine.len() as u64);
             return;
         }
-        let by_short: HashMap<u64, ChangeId> = mine.iter().copied().collect();
+        let by_short: BTreeMap<u64, ChangeId> = mine.iter().copied().collect();
         let known = only_mine.iter().filter_map(|short| by_short.get(short).copied());
         let mut ids: Vec<ChangeId> =
             known.filter(|id| !self.compare.disputed.contains(id)).collect();
