@@ -356,9 +356,12 @@ impl Store {
         verify::verify(&self.inner)
     }
 
-    /// Makes the summaries anew from the keys of the log.
+    /// Makes the summaries, and the numbers of documents, anew from the keys of the log.
     pub fn rebuild_summaries(&self) -> Result<(), Fault> {
-        self.inner.writer.submit(|batch| Ok(summary::trie::rebuild(batch.connection)?))
+        self.inner.writer.submit(|batch| {
+            summary::trie::rebuild(batch.connection)?;
+            Ok(counts::rebuild(batch.connection)?)
+        })
     }
 
     /// Makes the projection tables, and the references to blobs, anew from the log.

@@ -100,6 +100,33 @@ fn verification_finds_what_was_altered() {
     }
 }
 
+/// Shows that verification names each summary that is wrong, missing or too much, and a wrong
+/// number of documents, and that all of them can be made anew.
+#[test]
+fn wrong_summaries_are_named_and_made_anew() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let store = world.open(dir.path(), &world.village);
+    let writes = (0..=255).map(|n| put(home(Category::TICKET, VILLAGE, n), "a", "b"));
+    write(&store, &world.village, writes.collect());
+    write(&store, &world.village, vec![append(home(Category::TICKET, VILLAGE, 1), "c")]);
+    assert_sound(&store);
+    let alterations = [
+        "UPDATE summary SET value = zeroblob(40) WHERE length(prefix) = 4",
+        "DELETE FROM summary WHERE length(prefix) = 6",
+        "INSERT INTO summary VALUES (x'fff0', zeroblob(40))",
+        "UPDATE tally SET documents = documents + 1",
+    ];
+    for alteration in alterations {
+        let altered = store.write_reference(move |connection| connection.execute(alteration, []));
+        assert_eq!(altered.unwrap(), 1, "{alteration}");
+        let report = store.verify().unwrap();
+        assert_eq!(report.wrong_summaries.len(), 1, "{alteration}: {report:?}");
+        store.rebuild_summaries().unwrap();
+        assert_sound(&store);
+    }
+}
+
 /// Shows that damage on the disk is met with as such, by readers, in health and in verification,
 /// and that it is not forgotten because another write went well.
 #[test]
