@@ -30,6 +30,7 @@
 //! | `mischief`, `thief` | what goes wrong by itself, and what somebody does |
 //! | `model`, `check`, `reading` | what must be true |
 //! | `fault`, `trace` | proof that something happened |
+//! | `sabotage` | proof that the checks see what must not be |
 //!
 //! What it is not: a test of the runtime (tokio, quinn, real disks); the suites `federation` and
 //! `power_cut` have these.
@@ -48,6 +49,7 @@ mod network;
 mod node;
 mod process;
 mod reading;
+mod sabotage;
 mod thief;
 mod trace;
 mod transport;
@@ -55,9 +57,10 @@ mod work;
 mod world;
 
 pub use fault::{Fault, Fired};
+pub use sabotage::Sabotage;
 
 use trace::Trace;
-use world::World;
+use world::{Happening, World};
 
 /// When every run begins, milliseconds since 1970-01-01 UTC.
 const START_MS: i64 = 1_795_000_000_000;
@@ -128,11 +131,26 @@ impl std::fmt::Display for Failure {
 
 /// Runs one seed.
 pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
+    run_with(seed, length, None)
+}
+
+/// Runs one seed in which the simulator itself breaks something, which must be found.
+pub fn run_sabotaged(seed: u64, length: Length, what: Sabotage) -> Result<Report, Failure> {
+    run_with(seed, length, Some(what))
+}
+
+fn run_with(seed: u64, length: Length, sabotage: Option<Sabotage>) -> Result<Report, Failure> {
     let trace = Arc::new(Mutex::new(Trace::new(length.last)));
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let dir = dir.expect("a directory for the stores");
-    let outcome = catch_unwind(AssertUnwindSafe(|| go(seed, length, dir.path(), &trace)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut world = World::new(seed, dir.path(), &trace);
+        if let Some(what) = sabotage {
+            world.at(START_MS + 60_000, Happening::Sabotage(what));
+        }
+        go(world, length)
+    }));
     let trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
     match outcome {
         Ok(fired) => {
@@ -149,8 +167,7 @@ pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
     }
 }
 
-fn go(seed: u64, length: Length, dir: &Path, trace: &Arc<Mutex<Trace>>) -> Fired {
-    let mut world = World::new(seed, dir, trace);
+fn go(mut world: World, length: Length) -> Fired {
     let safety_ms = i64::from(length.minutes) * 60_000;
     let until_ms = START_MS + safety_ms;
     world.plan_work(u64::from(length.minutes) * 30, until_ms);

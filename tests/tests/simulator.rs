@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cunlian_tests::sim::{self, Failure, Fault, Fired};
+use cunlian_tests::sim::{self, Failure, Fault, Fired, Sabotage};
 
 /// Seeds that are run each time, in order.
 const SEEDS: u64 = 200;
@@ -66,4 +66,20 @@ fn a_county_keeps_its_promises_whatever_goes_wrong() {
     run_all(&kept_seeds());
     let fired = run_all(&(0..SEEDS).collect::<Vec<_>>());
     assert_eq!(fired.missing(), Vec::<Fault>::new(), "{fired:?}");
+}
+
+/// Shows that a store that forgets, one that claims what is not so, and one that has what it must
+/// not are found, and say how to see it again.
+#[test]
+fn what_must_not_be_is_found() {
+    let expected = [
+        (Sabotage::Forget, "has acknowledged"),
+        (Sabotage::Lie, ", which lacks Some"),
+        (Sabotage::Leak, "village-1 holds"),
+    ];
+    for (sabotage, words) in expected {
+        let failure = sim::run_sabotaged(1, sim::SHORT, sabotage).unwrap_err();
+        assert!(failure.reason.contains(words), "{sabotage:?}: {failure}");
+        assert!(failure.to_string().contains("--seeds 1..2"), "{failure}");
+    }
 }

@@ -5,7 +5,7 @@
 //! | authenticity: nothing is in a store that nobody may have made | every commit |
 //! | scope: a store holds, and a frame names, only what its reader may see | every commit, every frame |
 //! | durability: what was acknowledged to a person or a peer is there | every start, every certificate, at rest |
-//! | honesty: what is shown as held by a tier is held there | every commit, by samples; at rest, all |
+//! | honesty: what is shown as held by a tier is held there | every commit, by samples; all every 30 s and at rest |
 //! | bounds: of batches under way and of requests to a store | every frame |
 //! | convergence: same sets, same projections, same as made anew | at rest |
 
@@ -137,6 +137,14 @@ impl World {
         }
     }
 
+    /// The same of all documents of a node.
+    pub(super) fn check_all_status(&mut self, at: usize) {
+        if let Some(process) = self.process(at) {
+            let store = process.store.clone();
+            self.check_status(at, &store, None);
+        }
+    }
+
     /// A store gave an error: it must be one that was caused.
     pub(super) fn check_fault(&mut self, at: usize, fault: &cunlian_crdt::store::Fault) {
         let full = self.machines.get(at).is_some_and(|machine| machine.full);
@@ -195,7 +203,7 @@ impl World {
                 return Some(format!("{name} waits for {tier:?}: {backlog:?}"));
             }
         }
-        None
+        self.missing_photo()
     }
 
     fn difference(&self, one: usize, other: usize) -> Option<String> {

@@ -56,6 +56,8 @@ pub(super) struct Schemes {
     revoked: BTreeSet<usize>,
     /// How many joined again.
     enrolled: u8,
+    /// How often administrators looked.
+    cared: usize,
 }
 
 impl Schemes {
@@ -368,7 +370,7 @@ impl World {
         };
         let (authority, now_ms) = (process.store.authority(), process.clock.now_ms());
         let outcome = authority.valid_at(own, now_ms);
-        if machine.disk.suspended.is_none() || !matches!(outcome, Err(Refusal::Revoked { .. })) {
+        if !matches!(outcome, Err(Refusal::Revoked { .. })) {
             return;
         }
         let body = own.body();
@@ -433,6 +435,8 @@ impl World {
     /// forked, at once when everything else is healed.
     pub(super) fn take_care(&mut self) {
         self.after(CARE_MS, Happening::Care);
+        self.schemes.cared += 1;
+        self.check_all_status(self.schemes.cared % self.machines.len());
         for at in 0..self.machines.len() {
             let release = !self.faulty || self.plan.one_in(6);
             let Some(process) = self.process(at) else { continue };

@@ -155,6 +155,11 @@ impl Model {
         homes.into_iter().collect()
     }
 
+    /// Whether a node holds a change.
+    pub(super) fn has(&self, at: usize, id: &ChangeId) -> bool {
+        self.held.get(at).is_some_and(|held| held.changes.contains_key(id))
+    }
+
     /// The ids a node holds within a scope.
     pub(super) fn within(&self, at: usize, scope: &Scope) -> BTreeSet<ChangeId> {
         self.held.get(at).map(|held| held.within(scope)).unwrap_or_default()

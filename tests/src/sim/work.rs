@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Author, Edit, Write};
-use cunlian_crdt::store::{self, WriteError};
+use cunlian_crdt::store::{self, BlobContent, WriteError};
 use cunlian_governance::catalogue::{self, Catalogue};
 use cunlian_governance::generator::{Generator, Records};
 use cunlian_governance::ticket::{self, Action, Assignee, Channel, Kind, NewTicket, Verb};
 use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
@@ -20,6 +21,13 @@ use super::world::{Happening, World};
 
 /// Records a village may register in one run.
 const RECORDS: usize = 400;
+
+/// A photo that somebody added.
+pub(super) struct Photo {
+    id: ChangeId,
+    reference: BlobReference,
+    content: Vec<u8>,
+}
 
 /// What is left to be done.
 pub(super) struct Work {
@@ -68,6 +76,7 @@ impl World {
                 self.write(at, writes);
             }
             (Tier::Village, 3 | 4) => self.report(at, region),
+            (Tier::Village, 7) => self.take_photo(at, region),
             (Tier::Village | Tier::Town, 5) => {
                 let writes = vec![self.put(Category::ALERT, region, "text", "河水上涨，请转移")];
                 self.write(at, writes);
@@ -91,7 +100,13 @@ impl World {
     }
 
     /// A new document of one field.
-    fn put(&mut self, category: Category, address: AddressCode, field: &str, text: &str) -> Write {
+    pub(super) fn put(
+        &mut self,
+        category: Category,
+        address: AddressCode,
+        field: &str,
+        text: &str,
+    ) -> Write {
         let home = Home { category, address, document: DocumentId(self.plan.bytes()) };
         let text = format!("{text} {}", self.plan.below(1_000));
         let edits = vec![Edit::Put { field: field.to_owned(), text }];
@@ -126,6 +141,45 @@ impl World {
         let (_, writes) =
             ticket::report(&new, document, self.now_ms).expect("what is reported is in order");
         self.write(at, writes);
+    }
+
+    /// Somebody adds a photo, of one chunk or of a few.
+    fn take_photo(&mut self, at: usize, village: AddressCode) {
+        let bytes = usize::try_from(self.plan.below(160_000)).unwrap_or_default() + 1;
+        let mut content = vec![0; bytes];
+        blake3::Hasher::new().update(&self.plan.bytes::<32>()).finalize_xof().fill(&mut content);
+        let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
+        let edits = vec![Edit::Put { field: "photo".to_owned(), text: reference.to_string() }];
+        let document = DocumentId(self.plan.bytes());
+        let home = Home { category: Category::TICKET_PHOTO, address: village, document };
+        let (source, task) = ("plate".to_owned(), String::new());
+        let write = Write { home, edits, source, task };
+        let author = self.author(at);
+        let Some(process) = self.process(at) else { return };
+        let now_ms = process.clock.now_ms();
+        let contents = vec![content.clone()];
+        let outcome = process.store.write_with_blobs(&author, vec![write], contents, now_ms);
+        let done = outcome.as_ref().ok().and_then(|ids| ids.first()).copied();
+        self.finish(at, outcome, &[home]);
+        if let Some(id) = done {
+            self.photos.push(Photo { id, reference, content });
+        }
+    }
+
+    /// A photo that has not arrived where the change that names it has.
+    pub(super) fn missing_photo(&self) -> Option<String> {
+        for (at, machine) in self.machines.iter().enumerate() {
+            let Some(process) = &machine.process else { continue };
+            for photo in self.photos.iter().filter(|photo| self.model.has(at, &photo.id)) {
+                let content = process.store.blob(&photo.reference.name);
+                match content.expect("a store can be read") {
+                    Some(BlobContent::Whole(content)) if content == photo.content => {}
+                    Some(BlobContent::Whole(_)) => panic!("{} has another photo", machine.name),
+                    other => return Some(format!("{} has of a photo {other:?}", machine.name)),
+                }
+            }
+        }
+        None
     }
 
     /// Somebody takes the next step of a case.
@@ -178,7 +232,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, at: usize, writes: Vec<Write>) {
+    pub(super) fn write(&mut self, at: usize, writes: Vec<Write>) {
         let author = self.author(at);
         let homes: Vec<Home> = writes.iter().map(|write| write.home).collect();
         let Some(process) = self.process(at) else { return };

@@ -18,9 +18,10 @@ use super::mischief::{Mischief, Schemes};
 use super::model::Model;
 use super::network::{Network, Place};
 use super::node::Machine;
+use super::sabotage::Sabotage;
 use super::thief::Thief;
 use super::trace::Trace;
-use super::work::Work;
+use super::work::{Photo, Work};
 use super::{START_MS, county};
 
 /// What happens at some time.
@@ -63,6 +64,8 @@ pub(super) enum Happening {
     Thief(Fault),
     /// Administrators look after what only people decide.
     Care,
+    /// The simulator itself does what must be found.
+    Sabotage(Sabotage),
 }
 
 /// The whole county.
@@ -81,6 +84,7 @@ pub(super) struct World {
     pub(super) thief: Thief,
     pub(super) work: Work,
     pub(super) schemes: Schemes,
+    pub(super) photos: Vec<Photo>,
     /// Decides what people and faults do.
     pub(super) plan: Chance,
     /// Decides how long things take.
@@ -119,6 +123,7 @@ impl World {
             thief: Thief::new(county::thief(&town), dir.join("thief")),
             work: Work::new(seed),
             schemes: Schemes::default(),
+            photos: Vec::new(),
             plan,
             luck: Chance::new(seed, "luck"),
             dice: Chance::new(seed, "dice"),
@@ -258,6 +263,7 @@ impl World {
             Happening::Mischief(mischief) => self.do_mischief(mischief),
             Happening::Thief(attempt) => self.thief_comes(attempt),
             Happening::Care => self.take_care(),
+            Happening::Sabotage(what) => self.sabotage(what),
         }
     }
 
