@@ -164,10 +164,8 @@ fn print_waits(mut saved: Vec<f64>) {
     }
 }
 
-fn main() {
-    let documents: u32 =
-        std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(50_000);
-    let root = SigningKey::from_bytes(&[1; 32]);
+/// Who writes it all.
+fn author(root: &SigningKey) -> (Vec<u8>, Author) {
     let author_key = SigningKey::from_bytes(&[2; 32]);
     let body = CertificateBody {
         subject: signing::public_key(&author_key),
@@ -185,9 +183,17 @@ fn main() {
         not_after_ms: i64::MAX,
         issuer: None,
     };
-    let certificate = Certificate::issue(&body, &root);
+    let certificate = Certificate::issue(&body, root);
     let serial = Serial::of(&certificate);
-    let author = Author { serial, key: author_key, session: 7 };
+    (certificate, Author { serial, key: author_key, session: 7 })
+}
+
+fn main() {
+    let documents: u32 =
+        std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(50_000);
+    let root = SigningKey::from_bytes(&[1; 32]);
+    let (certificate, author) = author(&root);
+    let serial = author.serial;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let source = open(&dir.path().join("a"), &root, &certificate);
     let destination = open(&dir.path().join("b"), &root, &certificate);
