@@ -11,8 +11,8 @@ use rand_core::Rng;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
-use crate::dialect::Dialect;
 use crate::custody::News;
+use crate::dialect::Dialect;
 use crate::id::{PublicKey, Serial};
 use crate::limits;
 use crate::renewal::Renewal;
