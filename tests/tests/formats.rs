@@ -242,6 +242,15 @@ fn questions(key: &SetKey) -> Questions {
     Questions { tiers: 6, list: Bounded(list) }
 }
 
+fn custody_messages(key: SetKey) -> [(&'static str, Message); 4] {
+    [
+        ("ask-held", Message::AskHeld(questions(&key))),
+        ("held", Message::Held(Bounded(vec![(key, 5)]))),
+        ("holding", Message::Holding { answers: Bounded(answers()), receipt: Bounded(vec![9; 8]) }),
+        ("ask-again", Message::AskAgain),
+    ]
+}
+
 fn answers() -> Vec<Answer> {
     let open = Open { tier: 2, waiting: 1, ids: Bounded(vec![ChangeId([0xc0; 32])]) };
     vec![
@@ -323,10 +332,6 @@ fn messages() {
                 receipt: Bounded(vec![6; 8]),
             },
         ),
-        ("ask-held", Message::AskHeld(questions(&set_key))),
-        ("held", Message::Held(Bounded(vec![(set_key, 5)]))),
-        ("holding", Message::Holding { answers: Bounded(answers()), receipt: Bounded(vec![9; 8]) }),
-        ("ask-again", Message::AskAgain),
         ("known-revocations", Message::KnownRevocations(Bounded(vec![[1; 8], [2; 8]]))),
         ("renew", Message::Renew { request: Bounded(vec![3; 8]) }),
         ("issued", Message::Issued(Bounded(vec![Bounded(vec![1, 2, 3])]))),
@@ -334,7 +339,7 @@ fn messages() {
         ("speaks", Message::Speaks(Bounded(vec![2, 1]))),
         ("remark", Message::Remark(wire::bounded_text("update soon"))),
     ];
-    for (name, message) in messages {
+    for (name, message) in messages.into_iter().chain(custody_messages(set_key)) {
         let committed = assert_pinned(&format!("message-1-{name}"), &wire::encode(&message));
         let (length, frame) = committed.split_first_chunk().unwrap();
         assert_eq!(wire::frame_length(*length), Ok(frame.len()));
