@@ -146,7 +146,9 @@ impl Session {
             (Purpose::Against { theirs }, StoreReply::Against { mine, alone }) => {
                 self.compare.looking -= 1;
                 self.find_differences(&mine, theirs);
-                alone.into_iter().for_each(|(prefix, own)| self.only_here(prefix, own.count));
+                for (prefix, own) in alone {
+                    self.only_here(prefix, own.count);
+                }
                 self.ask_on();
             }
             (Purpose::Own { differing, told }, StoreReply::Shorts(mine)) => {
@@ -156,7 +158,9 @@ impl Session {
             }
             (Purpose::Split, StoreReply::Frontier(parts)) => {
                 self.compare.looking -= 1;
-                parts.into_iter().for_each(|(prefix, own)| self.only_here(prefix, own.count));
+                for (prefix, own) in parts {
+                    self.only_here(prefix, own.count);
+                }
                 self.ask_on();
             }
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),

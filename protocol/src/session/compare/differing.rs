@@ -130,8 +130,8 @@ impl Session {
         let disputes = !self.compare.disputed.is_empty();
         if disputes {
             let key = self.short_key();
-            let disputed: Vec<u64> = self.compare.disputed.iter().map(|id| key.short(id)).collect();
-            only_theirs.retain(|short| !disputed.contains(short));
+            let refused: Vec<u64> = self.compare.disputed.iter().map(|id| key.short(id)).collect();
+            only_theirs.retain(|short| !refused.contains(short));
         }
         // Beside all that is sent, a few that are known already cost less than naming the others.
         let most = |part: usize, of: usize| !disputes && 15 * of < 16 * part;
