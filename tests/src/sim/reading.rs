@@ -1,5 +1,7 @@
 //! What a frame says, for traces and checks.
 
+use std::fmt::Write as _;
+
 use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::wire::{self, Frame, Message, Prefixed, Told};
@@ -14,11 +16,27 @@ pub(super) fn kind(frame: &[u8]) -> String {
             format!("goodbye: {}", String::from_utf8_lossy(&reason.0))
         }
         Some(Frame::Message(message)) => {
-            let text = format!("{message:?}");
-            let name = text.split(|c: char| !c.is_alphanumeric()).next();
-            name.unwrap_or_default().to_owned()
+            let mut name = FirstWord(String::new());
+            // It gives up on purpose after the word.
+            let _ = write!(name, "{message:?}");
+            name.0
         }
         None => "no frame".to_owned(),
+    }
+}
+
+/// Takes the first word of what is written, so that the rest need not be put in words.
+struct FirstWord(String);
+
+impl std::fmt::Write for FirstWord {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        for character in part.chars() {
+            if !character.is_alphanumeric() {
+                return Err(std::fmt::Error);
+            }
+            self.0.push(character);
+        }
+        Ok(())
     }
 }
 

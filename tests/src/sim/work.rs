@@ -145,7 +145,8 @@ impl World {
 
     /// Somebody adds a photo, of one chunk or of a few.
     fn take_photo(&mut self, at: usize, village: AddressCode) {
-        let bytes = usize::try_from(self.plan.below(160_000)).unwrap_or_default() + 1;
+        let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
+        let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
         let mut content = vec![0; bytes];
         blake3::Hasher::new().update(&self.plan.bytes::<32>()).finalize_xof().fill(&mut content);
         let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
