@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Certificate, Effect, Fault, FaultCode, Message, Outcome, Peer, Session, wire};
+use super::{
+    Certificate, Effect, Fault, FaultCode, Message, Outcome, Peer, Purpose, Session, StoreRequest,
+    wire,
+};
 use crate::dialect::{Dialect, Skew};
 use crate::wire::Hello;
 
@@ -34,6 +37,9 @@ impl Session {
         }
         let name = match identified {
             Ok(peer) => {
+                // Who looks at the peers is to see its name.
+                let certificates = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
+                self.store(Purpose::Note, StoreRequest::Certificates { certificates });
                 self.figures.relation = Some(peer.relation);
                 self.away = Some(peer.certificate.clone());
                 format!("{:?}", peer.certificate.body().name)

@@ -134,8 +134,8 @@ fn durable(node: &Node) -> u64 {
     Connection::open_with_flags(node.dir.join("store.sqlite"), flags).and_then(count).unwrap_or(0)
 }
 
-/// Imports a file of which the second half does not come, until something is durable, and kills
-/// the command.
+/// Imports a file of which the last quarter does not come, until something is durable, and kills
+/// the command. What comes has a seal in it.
 fn kill_halfway(town: &Node, file: &Path) {
     let pipe = file.with_extension("pipe");
     if !pipe.exists() {
@@ -147,7 +147,9 @@ fn kill_halfway(town: &Node, file: &Path) {
     let mut child = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let mut writing = std::fs::File::options().write(true).open(&pipe).unwrap();
     let bytes = std::fs::read(file).unwrap();
-    writing.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    let most = &bytes[..bytes.len() * 3 / 4];
+    assert!(most.len() > 5 << 20, "{} bytes have a seal", most.len());
+    writing.write_all(most).unwrap();
     wait_for("a part of the bundle", || durable(town) > before);
     child.0.kill().unwrap();
     assert!(!child.0.wait().unwrap().success());

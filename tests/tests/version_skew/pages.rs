@@ -6,9 +6,15 @@ use cunlian_crdt::document::{Edit, Write};
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::service::{node_author, open_store};
 use cunlian_protocol::category::Category;
+use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
+use cunlian_protocol::wire::{Bounded, FaultCode, Hello, Message};
 use cunlian_tests::federation::{TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::hostile::Hostile;
+use cunlian_tests::program::{run_well, wait_for};
+use serde_json::json;
 use tempfile::tempdir;
+use tokio::runtime::Runtime;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const NOW_MS: i64 = 1_790_000_000_000;
@@ -64,5 +70,50 @@ fn no_page_breaks_on_what_is_not_known() {
         let (store, _) = open_store(&node.dir).unwrap();
         assert!(store.verify().unwrap().is_sound(), "{}", node.name);
         assert_eq!(store.counts().unwrap().total.changes, 7, "{}", node.name);
+    }
+}
+
+/// Shows that a node whose certified peer speaks only versions that it does not speak tells its
+/// administrator which program has to be updated: in the JSON and the text of `status`, and on the
+/// page in both languages.
+#[test]
+fn the_administrator_is_told_what_to_update() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[TOWN]);
+    let town = layout.nodes[0].clone();
+    let mut fleet = fleet(layout);
+    let region = VILLAGE.parse().unwrap();
+    let newer = Hostile::insider(&town.dir, 61, Tier::Village, region).hostile;
+    well(fleet.start_all());
+    let ending = Runtime::new().unwrap().block_on(async {
+        let mut line = newer.dial(town.listen).await;
+        let hello = Hello { versions: Bounded(vec![9, 8]), ..newer.hello(&line) };
+        let hello = newer.sign(hello, line.channel());
+        line.say(&Message::Hello(hello)).await;
+        let theirs = line.until(|message| match message {
+            Message::Speaks(versions) => Some(versions.0),
+            _ => None,
+        });
+        assert_eq!(theirs.await, [1]);
+        line.ending().await
+    });
+    assert_eq!(ending.code, FaultCode::Version);
+    assert!(ending.reason.contains("update \"高城镇\""), "{}", ending.reason);
+    let skew = || {
+        let status = well(fleet.status(0));
+        let peers = status["peers"].as_array().cloned().unwrap_or_default();
+        peers.into_iter().find(|peer| peer["name"] == "insider 61").unwrap_or_default()
+    };
+    wait_for("the peer in the status", || !skew().is_null());
+    let peer = skew();
+    assert_eq!(peer["state"], "refused", "{peer}");
+    assert_eq!(peer["skew"], json!({"own": [1], "peer": [9, 8], "update": "this"}), "{peer}");
+    let said = run_well(["status", "--data-dir", town.dir.to_str().unwrap()]);
+    assert!(said.contains("update the program of this node"), "{said}");
+    for (language, words) in [("zh-CN", "请更新本机程序"), ("en", "update this node")] {
+        let page = format!("http://{}/status?lang={language}", town.http);
+        let page = ureq::get(page).call().unwrap();
+        let page = page.into_body().read_to_string().unwrap();
+        assert!(page.contains(words), "{words} in {page}");
     }
 }
