@@ -111,7 +111,8 @@ fn problem(l: Text, peer: &PeerStatus) -> Option<String> {
         texts.join(" / ")
     };
     let versions = l.t2("skew-versions", ("own", list(own)), ("peer", list(theirs)));
-    Some(format!("{} {versions}", l.t1(&format!("skew-{}", update.name()), "name", &peer.name)))
+    let key = if update.name() == "this" { "skew-this" } else { "skew-peer" };
+    Some(format!("{} {versions}", l.t1(key, "name", &peer.name)))
 }
 
 fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
