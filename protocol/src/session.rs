@@ -127,6 +127,8 @@ pub struct Session {
     /// Trusted time less the time of the hub.
     clock_offset_ms: i64,
     unsent_bytes: usize,
+    /// Bytes that had come from the peer when the last comparison was due.
+    heard_before: u64,
     figures: Report,
     effects: Vec<Effect>,
 }
@@ -167,6 +169,7 @@ impl Session {
             revoking: revoking::Revoking::default(),
             clock_offset_ms,
             unsent_bytes: 0,
+            heard_before: 0,
             figures: Report::default(),
             effects: Vec::new(),
         }
@@ -275,7 +278,13 @@ impl Session {
             if session.phase == Phase::Open && now_ms >= session.deadline_ms {
                 session.deadline_ms = now_ms + COMPARE_AGAIN_MS;
                 if !session.figures.renewing {
-                    session.compare_again();
+                    // In the middle of a copy everything that is still on its way would be asked
+                    // for once more; one that has come to a halt is compared all the same.
+                    let heard = session.figures.bytes_in;
+                    if session.is_quiet() || heard == session.heard_before {
+                        session.compare_again();
+                    }
+                    session.heard_before = heard;
                     session.blobs.look_again();
                     session.renew_if_due();
                 }
