@@ -9,7 +9,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::region::Region;
-use cunlian_protocol::wire::{Bounded, FaultCode, Message};
+use cunlian_protocol::wire::{Ask, FaultCode, Message, Prefixed};
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, free_bases, lay_out, well};
 use cunlian_tests::hostile::Hostile;
 use cunlian_tests::program::program;
@@ -76,8 +76,8 @@ fn a_connection_without_a_stream_is_closed() {
 }
 
 /// Shows that a peer that asks for more than it reads is cut off, so that what it does not take
-/// does not fill the memory of the node: it asks hundreds of times for a list of 3,000 ids and
-/// reads nothing. The node then serves the next one.
+/// does not fill the memory of the node: it asks thousands of times for a list of 3,000 short
+/// ids and reads nothing. The node then serves the next one.
 #[test]
 fn a_peer_that_asks_and_does_not_read_is_cut_off() {
     let dir = tempdir().unwrap();
@@ -102,7 +102,10 @@ fn a_peer_that_asks_and_does_not_read_is_cut_off() {
     let thief = Hostile::thief_of(&village.dir);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let mut greedy = thief.enter(town.listen).await;
-        greedy.say(&Message::Query(Bounded(vec![(prefix, true); 600]))).await;
+        let question = Message::Query(Prefixed(vec![(prefix, Ask::Shorts)]));
+        for _ in 0..2_500 {
+            greedy.say(&question).await;
+        }
         assert_eq!(greedy.closed().await, FaultCode::Flow as u64);
         let _served = thief.enter(town.listen).await;
     });

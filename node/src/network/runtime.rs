@@ -513,13 +513,13 @@ pub(super) async fn serve(
     }
     let reading =
         reader::read(receive, id, events.clone(), (allowed, handed), shared.allowance.clone());
-    let reason = tokio::select! {
-        reason = reading => reason,
-        reason = write(send, id, events.clone(), frames) => reason,
+    let (code, reason) = tokio::select! {
+        reason = reading => (FaultCode::Stopping, reason),
+        ending = write(send, id, events.clone(), frames) => ending,
     };
     // The streams only know that the connection is lost; the connection knows how.
     let reason = connection.close_reason().map_or(reason, |error| error.to_string());
-    connection.close(VarInt::from_u32(FaultCode::Stopping as u32), b"");
+    connection.close(VarInt::from_u32(code as u32), b"");
     let _ = events.send(Event::Gone { connection: id, reason }).await;
 }
 
@@ -534,13 +534,13 @@ async fn write(
     connection: ConnectionId,
     events: mpsc::Sender<Event>,
     mut frames: mpsc::UnboundedReceiver<Outgoing>,
-) -> String {
+) -> (FaultCode, String) {
     while let Some(next) = frames.recv().await {
         match next {
             Outgoing::Frame(frame) => {
                 let bytes = frame.len();
                 if let Err(error) = stream.write_all(&frame).await {
-                    return error.to_string();
+                    return (FaultCode::Stopping, error.to_string());
                 }
                 if events.send(Event::Sent { connection, bytes }).await.is_err() {
                     break;
@@ -550,9 +550,9 @@ async fn write(
                 // The peer should read the goodbye; one that does not is not waited for.
                 let _ = stream.finish();
                 let _ = timeout(FAREWELL, stream.stopped()).await;
-                return format!("{reason} ({code:?})");
+                return (code, format!("{reason} ({code:?})"));
             }
         }
     }
-    "this node closed the connection".to_owned()
+    (FaultCode::Stopping, "this node closed the connection".to_owned())
 }

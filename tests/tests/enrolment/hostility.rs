@@ -104,7 +104,7 @@ fn a_stranger_does_not_reach_the_protocol_of_nodes() {
     let county = Office::found(COUNTY, "高青县").open();
     runtime().block_on(async {
         let mut line = Stranger::new().dial(county.listen()).await;
-        let root = cunlian_protocol::wire::Message::Root { digest: [0; 32] };
+        let root = cunlian_protocol::wire::Message::Root { number: 1, digest: [0; 32] };
         line.say(&cunlian_protocol::wire::encode(&root)).await;
         assert_eq!(line.refusal().await, RefusalCode::Malformed);
     });
