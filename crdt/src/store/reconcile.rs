@@ -22,7 +22,9 @@ use super::summary::{
 pub(super) type Summaries = Vec<(KeyPrefix, Summary)>;
 
 /// Disjoint non-empty prefixes that cover everything under these, the largest split first until
-/// there are `nodes`, or the next split would make a quarter too many.
+/// there are `nodes`, or the next split would make a quarter too many. As long as there is only one,
+/// and that is too large for a sketch, it is split into however many children it has: whoever asks
+/// has to get further.
 pub(super) fn frontier(
     connection: &Connection,
     prefixes: Vec<KeyPrefix>,
@@ -38,7 +40,9 @@ pub(super) fn frontier(
     {
         let summary = Summary { count, sum };
         let children = children(connection, &prefix, &summary)?;
-        if whole.len() + splittable.len() + children.len() > nodes + nodes / 4 {
+        let too_many = whole.len() + splittable.len() + children.len() > nodes + nodes / 4;
+        let only_one = whole.is_empty() && splittable.is_empty();
+        if too_many && !(only_one && count > limits::SKETCH_ITEMS as u64) {
             whole.push((prefix, summary));
             continue;
         }

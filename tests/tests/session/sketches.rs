@@ -162,3 +162,18 @@ fn random_records(rng: &mut StdRng) -> Vec<Write> {
     list.retain(|write| seen.insert(write.home));
     list
 }
+
+/// Shows that a place with more children than a frontier may have, and more changes than a sketch
+/// may tell apart, is split and not sent as a whole: 34,000 buildings in one grid, one more here,
+/// one more there.
+#[test]
+fn a_wide_place_is_split() {
+    let building =
+        |number: u32| put(POPULATION, &format!("{VILLAGE}001{number:05}"), number, "王建国");
+    let mut story = Story::of((0..34_000).map(building).collect());
+    story.differ(vec![building(40_000)], vec![building(50_000)]);
+    let sent = |story: &Story| story.world.report(story.village, "高城镇").sent;
+    let before = sent(&story);
+    story.meet();
+    assert_eq!(sent(&story) - before, 1);
+}
