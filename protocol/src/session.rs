@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
-use crate::dialect::Dialect;
 use crate::custody::News;
+use crate::dialect::Dialect;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Frame, Message, WireError};

@@ -202,7 +202,8 @@ fn carry(village: &AddressCode, from: &Desk, to: &Desk) -> Result<(), Failure> {
         let prefix = KeyPrefix::region(category, &region);
         let mut next = Some(Selection::Prefix { prefix, after: Vec::new() });
         while let Some(selection) = next.take() {
-            let reply = from.store.serve(StoreRequest::Read { selection, bytes: limits::BATCH_BYTES })?;
+            let reply =
+                from.store.serve(StoreRequest::Read { selection, bytes: limits::BATCH_BYTES })?;
             let StoreReply::Read { changes, rest, .. } = reply else { break };
             next = rest;
             let changes: Vec<Carried> = changes

@@ -391,8 +391,9 @@ async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Fo
         let height = height(store, &home)?;
         let sync = SyncBadge::for_villager(l, height);
         let href = |id: &DocumentId| format!("/t/{receipt}/photo/{id}");
-        let photos =
-            |ids: &[DocumentId]| stored::photos(store, l, Reader::Villager(height), &home, ids, href);
+        let photos = |ids: &[DocumentId]| {
+            stored::photos(store, l, Reader::Villager(height), &home, ids, href)
+        };
         let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
         Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })
     })

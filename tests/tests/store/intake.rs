@@ -20,7 +20,9 @@ use crate::world::*;
 fn refused(fate: &Fate) -> &str {
     match fate {
         Fate::Refused { reason } => reason,
-        Fate::Accepted | Fate::Known | Fate::Postponed { .. } => panic!("{fate:?} was to be refused"),
+        Fate::Accepted | Fate::Known | Fate::Postponed { .. } => {
+            panic!("{fate:?} was to be refused")
+        }
     }
 }
 

@@ -24,7 +24,9 @@ fn ids(store: &Store) -> BTreeSet<ChangeId> {
 fn refused(fate: &Fate) -> &str {
     match fate {
         Fate::Refused { reason } => reason,
-        Fate::Accepted | Fate::Known | Fate::Postponed { .. } => panic!("{fate:?} was to be refused"),
+        Fate::Accepted | Fate::Known | Fate::Postponed { .. } => {
+            panic!("{fate:?} was to be refused")
+        }
     }
 }
 
