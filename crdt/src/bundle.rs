@@ -17,7 +17,7 @@
 //! | 1, 2 | message, batch of changes, as on the wire: `Certificates`, `Revocations` and batches only |
 //! | 64 | [`Head`] in the postcard wire format; the first frame, and no other |
 //! | 65 | seal, see below |
-//! | 66, 67 | blob and chunk of it, see [`photos`] |
+//! | 66, 67 | blob and chunk of it, see `bundle/photos.rs` |
 //!
 //! | offset | bytes | field of a seal |
 //! |---|---|---|

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A run has two phases. In the *safety* phase people work and things break; what must never be is
-//! checked at every frame and commit ([`check`]). Then everything is healed, and in the *liveness*
+//! checked at every frame and commit (`sim/check.rs`). Then everything is healed, and in the *liveness*
 //! phase the county must come to rest: each node connected, each set equal, everything shown as
 //! held where it is to be. At rest everything is looked at once more.
 //!

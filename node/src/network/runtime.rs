@@ -9,7 +9,7 @@
 //! The hub's task never waits: what it hands out is bounded by the limits of the sessions. A reader
 //! waits while its session, or the node as a whole, has enough to do, so a peer that sends faster
 //! than the disk can write is slowed down by QUIC flow control; a few readers at a time, in the order
-//! they came, hand the hub a frame ([`reader`]). Each connection has two lanes to the store, each in
+//! they came, hand the hub a frame (`reader.rs`). Each connection has two lanes to the store, each in
 //! order: what changes the store in one, so that certificates precede the changes they cover, and what
 //! only reads it in the other.
 

@@ -4,7 +4,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | kind, see [`Record`] |
-//! | 1 | 4 | n, length of the rest, big-endian, at most [`RECORD_BYTES`] |
+//! | 1 | 4 | n, length of the rest, big-endian, at most `RECORD_BYTES` |
 //! | 5 | n | content |
 
 use std::io::{self, Read, Write};
