@@ -230,7 +230,7 @@ impl Service {
         let restart = Restart::new();
         let administration = administration(data_dir, &store, &identity, &clock, &restart);
         let (network, mut tasks) = connect(endpoint, &config, &administration, &metrics);
-        let (status, watching) = watching::start(
+        let (watch, watching) = watching::start(
             store.clone(),
             &identity,
             &config,
@@ -238,7 +238,8 @@ impl Service {
             network.reports(),
             clock.clone(),
         );
-        let control = control::start(data_dir, status.clone(), administration.clone())
+        let status = watch.latest();
+        let control = control::start(data_dir, watch, administration.clone())
             .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
         let web = WebState::new(WebConfig {
             store: store.clone(),

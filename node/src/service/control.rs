@@ -18,11 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
-use tokio::sync::watch;
 
+use super::watching::Watch;
 use crate::admin::bundle::Wish;
 use crate::admin::{AdminError, Administration, Request};
-use crate::status::NodeStatus;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Recomputing after a revocation, or an erasure, may take a while.
@@ -57,7 +56,7 @@ pub(super) fn path(data_dir: &Path) -> PathBuf {
 /// Serves requests. The store's lock is held, so an old socket is nobody's.
 pub(super) fn start(
     data_dir: &Path,
-    status: watch::Receiver<NodeStatus>,
+    status: Watch,
     administration: Administration,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     let path = path(data_dir);
@@ -94,7 +93,7 @@ impl Drop for Stopping {
 
 async fn answer(
     stream: tokio::net::UnixStream,
-    status: &watch::Receiver<NodeStatus>,
+    status: &Watch,
     administration: Administration,
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
@@ -104,7 +103,7 @@ async fn answer(
     tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
     let reply = match serde_json::from_str::<Asked>(&line) {
         Ok(Asked::Status) => Reply::Done(
-            serde_json::to_value(&*status.borrow()).expect("a status has only JSON types"),
+            serde_json::to_value(status.now().await).expect("a status has only JSON types"),
         ),
         Ok(Asked::Request(request)) => {
             let done = tokio::task::spawn_blocking(move || administration.perform(&request));

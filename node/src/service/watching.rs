@@ -22,6 +22,8 @@ use self::peer::peer_status;
 mod peer;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// How long somebody who asks waits for a new look.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Changes come in bursts; the status need not follow each.
 const PAUSE: Duration = Duration::from_millis(150);
 /// How often a store that could not be written is tried.
@@ -53,6 +55,36 @@ struct Watched {
     expected_since_ms: Option<i64>,
 }
 
+/// The status as it was looked up last, and a way to have it looked up now.
+#[derive(Clone)]
+pub(super) struct Watch {
+    status: watch::Receiver<NodeStatus>,
+    /// Number of the latest wish to look.
+    asked: Arc<watch::Sender<u64>>,
+    /// The latest wish that had been heard when the status was looked up.
+    looked: watch::Receiver<u64>,
+}
+
+impl Watch {
+    /// The status as it is now: whoever asks after having done something finds it in there. When
+    /// the store is too busy to say, it is the last one.
+    pub(super) async fn now(&self) -> NodeStatus {
+        let mut own = 0;
+        self.asked.send_modify(|number| {
+            *number += 1;
+            own = *number;
+        });
+        let mut looked = self.looked.clone();
+        let _ = tokio::time::timeout(PATIENCE, looked.wait_for(|number| *number >= own)).await;
+        self.status.borrow().clone()
+    }
+
+    /// The status as it was looked up last, at most about a second ago.
+    pub(super) fn latest(&self) -> watch::Receiver<NodeStatus> {
+        self.status.clone()
+    }
+}
+
 /// Starts watching; the first status is there at once.
 pub(super) fn start(
     store: Store,
@@ -61,7 +93,7 @@ pub(super) fn start(
     gate: Gate,
     mut reports: watch::Receiver<Vec<PeerReport>>,
     clock: clock::Clock,
-) -> (watch::Receiver<NodeStatus>, tokio::task::JoinHandle<()>) {
+) -> (Watch, tokio::task::JoinHandle<()>) {
     let body = identity.certificate.body();
     let known = NodeStatus {
         name: body.name.clone(),
@@ -96,8 +128,11 @@ pub(super) fn start(
         addresses,
         watched: BTreeMap::new(),
     };
+    let (asked, mut wishes) = watch::channel(0);
+    let (heard, looked) = watch::channel(0);
     let task = tokio::spawn(async move {
         loop {
+            let wish = *wishes.borrow_and_update();
             let latest = reports.borrow_and_update().clone();
             let (again, made) = tokio::task::spawn_blocking(move || {
                 let made = watcher.look(&latest);
@@ -109,12 +144,17 @@ pub(super) fn start(
             if publish.send(made).is_err() {
                 return;
             }
+            heard.send_replace(wish);
             tokio::time::sleep(PAUSE).await;
-            // Either something changed or a second passed; both are a reason to look.
-            let _ = tokio::time::timeout(EVERY, reports.changed()).await;
+            // Something changed, somebody asks, or a second passed: each is a reason to look.
+            tokio::select! {
+                _ = reports.changed() => {}
+                _ = wishes.changed() => {}
+                () = tokio::time::sleep(EVERY) => {}
+            }
         }
     });
-    (status, task)
+    (Watch { status, asked: Arc::new(asked), looked }, task)
 }
 
 impl Watcher {

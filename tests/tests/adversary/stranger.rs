@@ -98,7 +98,10 @@ fn ten_thousand_junk_connections_keep_nobody_out() {
         let flood = tokio::spawn(flood(town.listen));
         // From other addresses than the flood, as people elsewhere have.
         let mut served = 0;
+        // Who comes without a pause is told to wait, flood or not.
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
         while !flood.is_finished() {
+            pace.tick().await;
             stage.assert_serves(50).await;
             served += 1;
         }
