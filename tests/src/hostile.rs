@@ -38,6 +38,8 @@ pub mod snooping;
 
 /// How long an answer may take on a machine that is busy with other builds.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How often a node that does not answer is dialled.
+const DIALS: usize = 5;
 
 /// Who the hostile node is, or says it is. Clones are one machine: they have one line token.
 #[derive(Clone)]
@@ -134,9 +136,16 @@ impl Hostile {
         let mut endpoint =
             Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free UDP port");
         endpoint.set_default_client_config(client);
-        let connecting = endpoint.connect(address, tls::SERVER_NAME).expect("a sound address");
-        let connection = timeout(PATIENCE, connecting).await.expect("the node answers");
-        let connection = connection.expect("TLS takes any key");
+        let mut dials = 0;
+        let connection = loop {
+            dials += 1;
+            let connecting = endpoint.connect(address, tls::SERVER_NAME).expect("a sound address");
+            match timeout(PATIENCE, connecting).await.expect("the node answers") {
+                // A busy machine loses datagrams; nodes dial again too.
+                Err(quinn::ConnectionError::TimedOut) if dials < DIALS => {}
+                connection => break connection.expect("TLS takes any key"),
+            }
+        };
         let (send, receive) = connection.open_bi().await.expect("one stream is allowed");
         let channel = tls::channel(&connection).expect("the node has an Ed25519 key");
         Line {
