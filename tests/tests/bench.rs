@@ -81,15 +81,15 @@ fn sync_gives_its_figures_and_equal_stores() {
 }
 
 /// Shows that `bench sync` tells how long a person waited who saved records during the copy, and
-/// that `--quiet` leaves that person out. Both end with equal stores, the records of the person
+/// that there is nobody unless `--person` says so. Both end with equal stores, the records of the person
 /// included.
 #[test]
 fn sync_tells_of_the_person_at_work() {
-    let busy = Printed::by(&["sync", "--records", "600"]);
+    let busy = Printed::by(&["sync", "--records", "600", "--person"]);
     busy.assert_positive(&["cold.local_writes.records", "cold.local_writes.p50_ms"]);
     busy.assert_positive(&["cold.local_writes.p99_ms", "cold.local_writes.worst_ms"]);
     assert_eq!(busy.report.get("equal"), Some(&Value::Bool(true)), "{}", busy.text);
-    let quiet = Printed::by(&["sync", "--records", "200", "--quiet"]);
+    let quiet = Printed::by(&["sync", "--records", "200"]);
     assert_eq!(quiet.report.pointer("/cold/local_writes"), Some(&Value::Null), "{}", quiet.text);
 }
 

@@ -68,9 +68,9 @@ struct Sync {
     /// Empty directory for the stores; a temporary one by default
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Let nobody save records at the terminal during the cold copy
+    /// Let a person save records at the terminal during the cold copy, one every 20 ms
     #[arg(long)]
-    quiet: bool,
+    person: bool,
     /// Program that both processes run, such as a wrapper that profiles; this one by default
     #[arg(long)]
     program: Option<PathBuf>,
@@ -122,8 +122,8 @@ impl Identity {
 impl Sync {
     fn run(self) -> Outcome {
         let records = usize::try_from(self.records)?;
-        let Self { seed, dir, program, json, quiet, .. } = self;
-        let options = sync::Options { records, seed, dir, person: !quiet, program };
+        let Self { seed, dir, program, json, person, .. } = self;
+        let options = sync::Options { records, seed, dir, person, program };
         let bar = progress_bar();
         let report = sync::run(&options, |stage, done, total| {
             bar.set_message(name(stage));
