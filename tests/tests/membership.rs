@@ -132,10 +132,9 @@ fn a_town_joins_by_files_and_its_records_reach_the_county() {
         let record = dispatcher.record(&home).unwrap_or_default();
         record.get("reached").and_then(serde_json::Value::as_str) == Some("county")
     });
-    // The status is put together several times a second, not at the moment it is asked for.
     wait_for("the status to say so", || {
         let status = run_well(["status", "--data-dir", town.dir.to_str().unwrap()]);
-        status.contains("高青县") && status.contains("live")
+        status.contains("高青县") && status.contains("agreed")
     });
 }
 
