@@ -33,7 +33,7 @@ const ASK_ALL_AGAIN_MS: i64 = 3_600_000;
 /// all the time.
 const PAUSE_MS: i64 = 2_000;
 /// Longest such pause.
-const LONGEST_PAUSE_MS: i64 = 120_000;
+const LONGEST_PAUSE_MS: i64 = 30_000;
 /// Ranges whose parts are looked up in one request.
 const PARTS_TOGETHER: usize = 64;
 
