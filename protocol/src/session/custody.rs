@@ -34,6 +34,12 @@ const ASK_ALL_AGAIN_MS: i64 = 3_600_000;
 const PAUSE_MS: i64 = 2_000;
 /// Longest such pause.
 const LONGEST_PAUSE_MS: i64 = 30_000;
+/// Pause after a walk that left a part, doubled after each that brings nothing further.
+const LEFT_PAUSE_MS: i64 = 30_000;
+/// Longest such pause.
+const LONGEST_LEFT_PAUSE_MS: i64 = 960_000;
+/// With so few changes waiting in a range every part is worth going into, if nothing else helps.
+const FEW_LEFT: u64 = 1_000;
 /// Ranges whose parts are looked up in one request.
 const PARTS_TOGETHER: usize = 64;
 
@@ -47,6 +53,9 @@ pub(super) struct Custody {
     told: bool,
     pause_ms: i64,
     walk: Option<Walk>,
+    /// When to ask again about a part that a walk left, of which no news will come.
+    left_until_ms: Option<i64>,
+    left_pause_ms: i64,
     /// The first questions of the last walk, if it found nothing.
     fruitless: Option<Vec<Question>>,
     /// News for a descendant, by name.
@@ -74,15 +83,22 @@ impl Session {
         let now_ms = self.now_ms;
         let due = |at: Option<i64>, pause_ms| at.is_none_or(|at| now_ms >= at + pause_ms);
         let custody = &mut self.custody;
+        let left = custody.left_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
         let soon = due(custody.asked_at_ms, super::COMPARE_AGAIN_MS)
-            || (custody.told && due(custody.asked_at_ms, custody.pause_ms));
+            || (custody.told && due(custody.asked_at_ms, custody.pause_ms))
+            || left;
         if !ancestor || self.role == Role::Listener || !soon || custody.walk.is_some() {
             return;
         }
-        let all = custody.told || due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
+        let all = custody.told || left || due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
         let thorough = custody.asked_all_at_ms.is_some_and(|at| now_ms >= at + ASK_ALL_AGAIN_MS);
         custody.asked_at_ms = Some(now_ms);
         let answers = custody.told;
+        let closer = match (thorough, left) {
+            (true, _) => u64::MAX,
+            (false, true) => FEW_LEFT,
+            (false, false) => 0,
+        };
         if all {
             custody.told = false;
             custody.fruitless = None;
@@ -93,7 +109,7 @@ impl Session {
         let peer = self.open_peer();
         let tiers = if all { u8::MAX } else { peer.certificate.body().tier.bit() };
         let within = Within::Scope(peer.scope.clone());
-        self.custody.walk = Some(Walk { tiers, thorough, answers, busy: true, ..Walk::default() });
+        self.custody.walk = Some(Walk { tiers, closer, answers, busy: true, ..Walk::default() });
         let request = Request::Unsettled { within, tiers };
         self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
     }
@@ -101,10 +117,12 @@ impl Session {
     /// When the peer's news is to be asked for.
     pub(super) fn next_custody_ms(&self) -> Option<i64> {
         let custody = &self.custody;
+        if custody.walk.is_some() || self.figures.renewing {
+            return None;
+        }
         let asked_at_ms = custody.asked_at_ms.unwrap_or(i64::MIN);
-        let pause_ends = asked_at_ms.saturating_add(custody.pause_ms);
-        let due = custody.told && custody.walk.is_none() && !self.figures.renewing;
-        due.then_some(pause_ends)
+        let pause_ends = custody.told.then(|| asked_at_ms.saturating_add(custody.pause_ms));
+        pause_ends.into_iter().chain(custody.left_until_ms).min()
     }
 
     pub(super) fn mark_reached(&mut self, reached: Vec<(SetKey, u8)>, receipt: Option<Vec<u8>>) {
@@ -303,6 +321,14 @@ impl Session {
         if let Some(walk) = self.custody.walk.take() {
             let longer = (2 * self.custody.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
             self.custody.pause_ms = if walk.marked == 0 { longer } else { PAUSE_MS };
+            if walk.tiers == u8::MAX {
+                let longer = 2 * self.custody.left_pause_ms;
+                let further = walk.left && walk.marked == 0;
+                let pause_ms = if further { longer } else { 0 };
+                let pause_ms = pause_ms.clamp(LEFT_PAUSE_MS, LONGEST_LEFT_PAUSE_MS);
+                self.custody.left_pause_ms = if walk.left { pause_ms } else { 0 };
+                self.custody.left_until_ms = walk.left.then_some(self.now_ms + pause_ms);
+            }
             self.custody.fruitless = walk.first.filter(|_| walk.marked == 0);
         }
     }

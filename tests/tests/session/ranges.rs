@@ -143,6 +143,39 @@ fn a_part_that_reached_the_county_is_told_from_the_rest() {
     assert_sound(&world);
 }
 
+/// Shows that a small part that reached the county while the village was away is learned of soon,
+/// whether more follows it to the county, which is told by name, or nothing does.
+#[test]
+fn a_small_part_is_learned_of_without_more_news() {
+    for healed in [false, true] {
+        let (mut world, [county, town, village]) = three_tiers();
+        world.run(1_000);
+        world.cut(county, town);
+        let secretary = world.nodes[village].member.author(1);
+        let write = |world: &mut World, numbers: std::ops::Range<u32>| {
+            let writes = numbers.map(|n| put(POPULATION, VILLAGE, n, "王建国")).collect();
+            world.write(village, &secretary, writes);
+        };
+        write(&mut world, 0..20);
+        world.run(10_000);
+        world.cut(town, village);
+        world.heal(county, town);
+        world.run(60_000);
+        world.cut(county, town);
+        write(&mut world, 20..120);
+        world.heal(town, village);
+        world.run(35_000);
+        assert_eq!((waiting(&world, town), waiting(&world, village)), (100, 120));
+        if healed {
+            world.heal(county, town);
+        }
+        world.run(60_000);
+        let left = if healed { 0 } else { 100 };
+        assert_eq!((waiting(&world, town), waiting(&world, village)), (left, left));
+        assert_true(&world, village, &[(town, Tier::Town.bit()), (county, Tier::County.bit())]);
+    }
+}
+
 /// Shows that a town that came back from an older copy is not shown as holding what it lost: the
 /// village, which had been told that all of it is there, sends it again and says until then that
 /// it waits; and the town's word about the rest is still taken.
@@ -215,7 +248,7 @@ fn at_no_moment_too_much_is_claimed() {
         }
         world.heal(county, town);
         world.heal(town, village);
-        world.run(7_300_000);
+        world.run(180_000);
         for at in [town, village] {
             assert_eq!(waiting(&world, at), 0, "seed {seed}, node {at}");
         }

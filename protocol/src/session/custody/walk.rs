@@ -13,8 +13,10 @@ use crate::key::KeyPrefix;
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     pub(super) tiers: u8,
-    /// Goes into every range of which a tier holds a part.
-    pub(super) thorough: bool,
+    /// Goes into every range of which a tier holds a part, if no more than this waits there.
+    pub(super) closer: u64,
+    /// A tier holds a part of something, and which is not known: it was not worth going into.
+    pub(super) left: bool,
     /// The peer said that there is news, and hears a question even if nothing waits here: only
     /// then it will say so again.
     pub(super) answers: bool,
@@ -63,6 +65,7 @@ impl Walk {
 
     /// A tier holds a part, or nothing. To find out which part is worth it when it is at least
     /// half of what is not known here: so a library on its way up costs a few walks, not many.
+    /// What is left so is asked about again when no more news has come for a while.
     fn take_open(&mut self, said: &Said<'_>, open: Open) {
         let Open { tier, waiting, .. } = open;
         let mine = said.ask.waiting_for(tier);
@@ -71,8 +74,10 @@ impl Walk {
         }
         if open.is_complete() {
             self.mark(said, tier, open.ids.0);
-        } else if self.thorough || waiting <= mine / 2 {
+        } else if waiting <= mine / 2 || mine <= self.closer {
             self.enter(&said.prefix, tier);
+        } else {
+            self.left = true;
         }
     }
 
