@@ -128,22 +128,6 @@ pub enum Effect {
     },
 }
 
-/// A fault of the peer, or of the connection: it ends the session.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Fault {
-    /// Number on the wire.
-    pub code: FaultCode,
-    /// For people.
-    pub reason: String,
-}
-
-impl Fault {
-    pub(super) fn new(code: FaultCode, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
-    }
-}
-
 /// What is known about the peer after its hello.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
