@@ -13,206 +13,26 @@ use crate::authority::Authority;
 use crate::certificate::Certificate;
 use crate::custody::News;
 use crate::dialect::Dialect;
-use crate::id::{PublicKey, Serial};
+use crate::id::PublicKey;
 use crate::limits;
-use crate::renewal::Renewal;
 use crate::session::{self, Channel, Identity, Role, Session};
-use crate::sync::{StoreReply, StoreRequest};
-use crate::wire::{FaultCode, LineToken, WireError};
+use crate::sync::StoreRequest;
+use crate::wire::{FaultCode, LineToken};
 
 mod arrivals;
+mod dialling;
 mod report;
 mod stored;
+mod surface;
 mod turns;
 
 pub use report::PeerReport;
+pub use surface::{ConnectionId, Effect, Event, TargetId};
 
 use arrivals::Arrivals;
+use dialling::Target;
 use report::Past;
 use turns::Turns;
-
-/// First pause before dialling again.
-const BACKOFF_FIRST_MS: i64 = 500;
-/// Longest pause before dialling again.
-const BACKOFF_LONGEST_MS: i64 = 30_000;
-/// A session of this length was worth the dialling, even if nothing moved.
-const WORTH_DIALLING_MS: i64 = 10_000;
-
-/// One connection of this node, numbered by the runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-/// A peer this node dials, numbered from 0 in the order of configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TargetId(pub usize);
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A dialled connection stands.
-    Dialled {
-        /// Which target.
-        target: TargetId,
-        /// Its number.
-        connection: ConnectionId,
-        /// What TLS tells.
-        channel: Channel,
-    },
-    /// Dialling failed.
-    DialFailed {
-        /// Which target.
-        target: TargetId,
-        /// Why, for people.
-        reason: String,
-    },
-    /// Somebody connected.
-    Accepted {
-        /// Its number.
-        connection: ConnectionId,
-        /// What TLS tells.
-        channel: Channel,
-    },
-    /// A frame has come, without its length.
-    Frame {
-        /// On which connection.
-        connection: ConnectionId,
-        /// The bytes.
-        bytes: Vec<u8>,
-    },
-    /// What has come is not a frame, or announces one that is too large; nothing more is read.
-    Unframed {
-        /// On which connection.
-        connection: ConnectionId,
-        /// What is wrong with it.
-        error: WireError,
-    },
-    /// Frame bytes were written.
-    Sent {
-        /// On which connection.
-        connection: ConnectionId,
-        /// How many.
-        bytes: usize,
-    },
-    /// The connection is gone.
-    Gone {
-        /// Which.
-        connection: ConnectionId,
-        /// Why, for people.
-        reason: String,
-    },
-    /// The store has answered, also when the connection is gone by now: what it is at work on is
-    /// counted.
-    Stored {
-        /// For which connection.
-        connection: ConnectionId,
-        /// Which request.
-        number: u64,
-        /// The answer, or what is wrong with the store.
-        reply: Result<StoreReply, String>,
-    },
-    /// Changes became durable.
-    Committed,
-    /// Certificates or revocations changed.
-    Authority(Arc<Authority>),
-    /// Trusted time is this much ahead of the time of the hub.
-    Clock {
-        /// Milliseconds, negative when it is behind.
-        offset_ms: i64,
-    },
-    /// What became of a renewal ([`Effect::Renew`]).
-    Issued {
-        /// For which connection.
-        connection: ConnectionId,
-        /// The new chain, root side first, or why there is none.
-        outcome: Result<Vec<Vec<u8>>, String>,
-    },
-    /// Only time has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Dial a target.
-    Dial(TargetId),
-    /// Write a frame.
-    Send {
-        /// On which connection.
-        connection: ConnectionId,
-        /// The frame, length included.
-        frame: Vec<u8>,
-    },
-    /// Ask the store.
-    Store {
-        /// For which connection.
-        connection: ConnectionId,
-        /// Number to answer with.
-        number: u64,
-        /// What.
-        request: StoreRequest,
-    },
-    /// Write what was sent, then close.
-    Close {
-        /// Which connection.
-        connection: ConnectionId,
-        /// Why.
-        code: FaultCode,
-        /// Why, for people.
-        reason: String,
-    },
-    /// A node above says what time it is, milliseconds since 1970-01-01 UTC.
-    Beacon(i64),
-    /// Keep a line token durably, to be presented to this peer at the next dial.
-    Line {
-        /// Key of the peer.
-        peer: PublicKey,
-        /// The token.
-        token: LineToken,
-    },
-    /// A peer that is dialled has a new key: keep it in place of the old one.
-    Succeeded {
-        /// The key it was known by.
-        old: PublicKey,
-        /// Its key now.
-        new: PublicKey,
-    },
-    /// A child asks for a new certificate: decide, and answer with [`Event::Issued`].
-    Renew {
-        /// On which connection.
-        connection: ConnectionId,
-        /// Its certificate.
-        child: Serial,
-        /// What it asks for.
-        renewal: Renewal,
-        /// Whether the session is for renewal only: the certificate has run out or was replaced,
-        /// another waits for the child, or the child came back from a copy.
-        restricted: bool,
-    },
-    /// The issuer gave this node a new chain: check it and take it over.
-    Issued(Vec<Vec<u8>>),
-    /// A node above says that another machine uses this identity: author nothing more.
-    Suspend {
-        /// For people.
-        reason: String,
-    },
-    /// For the log.
-    Notice {
-        /// Name of the peer, or the connection's number before its hello.
-        peer: String,
-        /// What.
-        text: String,
-    },
-}
-
-struct Target {
-    key: PublicKey,
-    connection: Option<ConnectionId>,
-    dialling: bool,
-    next_dial_ms: i64,
-    backoff_ms: i64,
-    /// When the peer said welcome.
-    opened_at_ms: Option<i64>,
-}
 
 /// All sessions of a node.
 pub struct Hub {
@@ -238,18 +58,10 @@ pub struct Hub {
 impl Hub {
     /// A hub that dials these peers, by their keys, as soon as it ticks.
     pub fn new(identity: Identity, authority: Arc<Authority>, targets: Vec<PublicKey>) -> Self {
-        let target = |key| Target {
-            key,
-            connection: None,
-            dialling: false,
-            next_dial_ms: i64::MIN,
-            backoff_ms: 0,
-            opened_at_ms: None,
-        };
         Self {
             identity: Arc::new(identity),
             authority,
-            targets: targets.into_iter().map(target).collect(),
+            targets: targets.into_iter().map(Target::new).collect(),
             target_problems: BTreeMap::new(),
             refused: BTreeSet::new(),
             sessions: BTreeMap::new(),
@@ -342,8 +154,7 @@ impl Hub {
 
     /// When to send [`Event::Tick`].
     pub fn next_deadline_ms(&self) -> Option<i64> {
-        let waiting = |target: &&Target| target.connection.is_none() && !target.dialling;
-        let dials = self.targets.iter().filter(waiting).map(|target| target.next_dial_ms);
+        let dials = self.targets.iter().filter_map(Target::due_ms);
         dials.chain(self.sessions.values().filter_map(Session::next_deadline_ms)).min()
     }
 
@@ -403,25 +214,6 @@ impl Hub {
             let due = session.next_deadline_ms().is_some_and(|at| now_ms >= at);
             if due { session.handle_deadline(now_ms) } else { Vec::new() }
         });
-    }
-
-    fn tick_dials(&mut self, now_ms: i64, effects: &mut Vec<Effect>) {
-        for (at, target) in self.targets.iter_mut().enumerate() {
-            if target.connection.is_none() && !target.dialling && now_ms >= target.next_dial_ms {
-                target.dialling = true;
-                effects.push(Effect::Dial(TargetId(at)));
-            }
-        }
-    }
-
-    fn dial_later(&mut self, now_ms: i64, rng: &mut dyn Rng, target: TargetId) {
-        let Some(entry) = self.targets.get_mut(target.0) else { return };
-        entry.dialling = false;
-        entry.connection = None;
-        entry.backoff_ms = (2 * entry.backoff_ms).clamp(BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
-        // Half fixed, half random: 500 children must not come back in the same instant.
-        let jitter = i64::from(rng.next_u32()) % (entry.backoff_ms / 2);
-        entry.next_dial_ms = now_ms + entry.backoff_ms / 2 + jitter;
     }
 
     fn each(
@@ -571,19 +363,6 @@ impl Hub {
             self.target_problems.entry(target).or_insert(reason);
             self.dial_later(now_ms, rng, target);
         }
-    }
-
-    fn note_problem(&mut self, connection: ConnectionId, code: FaultCode, reason: &str) {
-        if let Some(target) = self.target_of(connection) {
-            if code.is_refusal() {
-                self.refused.insert(target);
-            }
-            self.target_problems.insert(target, reason.to_owned());
-        }
-    }
-
-    fn target_of(&self, connection: ConnectionId) -> Option<TargetId> {
-        self.targets.iter().position(|target| target.connection == Some(connection)).map(TargetId)
     }
 
     fn peer_name(&self, connection: ConnectionId) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ConnectionId, Hub, TargetId};
+use super::{ConnectionId, Hub, Target, TargetId};
 use crate::certificate::Certificate;
 use crate::id::{PublicKey, Serial};
 use crate::session::{Report, Session};
@@ -92,8 +92,8 @@ impl Hub {
             problem: (!open).then(|| self.target_problems.get(&target).cloned()).flatten(),
             refused: !open && self.refused.contains(&target),
             next_dial_ms: entry
-                .filter(|e| e.connection.is_none() && !e.dialling)
-                .map(|e| e.next_dial_ms.saturating_add(self.clock_offset_ms)),
+                .and_then(Target::due_ms)
+                .map(|at_ms| at_ms.saturating_add(self.clock_offset_ms)),
             session: session
                 .filter(|_| open || past.is_none())
                 .map(|session| self.total(session))

@@ -10,10 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{ConnectionId, Effect, Hub, TargetId, WORTH_DIALLING_MS};
+use super::{ConnectionId, Effect, Hub};
 use crate::id::PublicKey;
 use crate::limits;
-use crate::session::Report;
 use crate::sync::StoreRequest;
 use crate::wire;
 
@@ -211,17 +210,6 @@ impl Hub {
             while let Some((connection, number, request)) = turns.next() {
                 effects.push(Effect::Store { connection, number, request });
             }
-        }
-    }
-
-    /// After a session in which something moved, or that lasted, a target is dialled again soon;
-    /// one that ends each session at once is dialled less and less often.
-    pub(super) fn note_worth(&mut self, now_ms: i64, target: Option<TargetId>, report: &Report) {
-        let Some(entry) = target.and_then(|target| self.targets.get_mut(target.0)) else { return };
-        let lasted_ms = entry.opened_at_ms.take().map_or(0, |at_ms| now_ms - at_ms);
-        let moved = report.sent > 0 || report.received > 0 || report.synced_at_ms.is_some();
-        if moved || lasted_ms >= WORTH_DIALLING_MS {
-            entry.backoff_ms = 0;
         }
     }
 }
