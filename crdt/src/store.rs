@@ -24,12 +24,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::blob::BlobName;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, PublicKey, Serial};
 use cunlian_protocol::key::KeyPrefix;
-use cunlian_protocol::limits;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use rusqlite::Connection;
 
@@ -53,6 +51,7 @@ mod opening;
 mod outbox;
 mod permission;
 mod placing;
+mod postponement;
 mod purge;
 mod quarantine;
 mod quota;
@@ -70,7 +69,7 @@ mod verify;
 mod writer;
 
 pub use backup::{StoreCopy, check_copy};
-pub use blob::{BlobContent, BlobStanding, BlobTotals};
+pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
 pub use effect::Effect;
 pub use health::{Fault, Health};
@@ -114,8 +113,6 @@ pub struct StoreOptions {
     pub low_space_bytes: u64,
     /// Largest size of the database file in bytes; beyond it the store acts as on a full disk.
     pub size_limit_bytes: Option<u64>,
-    /// Most bytes of blobs taken from one peer that is not above this node.
-    pub blob_bytes_of_peer: u64,
     /// After a removal, a file of at most so many bytes is written anew at once, while writers
     /// wait; a larger one when the store is next opened.
     pub compact_at_once_bytes: u64,
@@ -131,7 +128,6 @@ impl Default for StoreOptions {
             reader_cache_kib: 4 << 10,
             low_space_bytes: 256 << 20,
             size_limit_bytes: None,
-            blob_bytes_of_peer: limits::BLOB_BYTES_OF_PEER,
             compact_at_once_bytes: 64 << 20,
             quota: Quota::default(),
         }
@@ -169,6 +165,8 @@ struct Inner {
 /// What callers and the writer thread have in common.
 struct Shared {
     projector: Arc<dyn Projector>,
+    /// Certificate of this node.
+    own: Option<Serial>,
     authority: RwLock<Arc<Authority>>,
     ancestors: Ancestors,
     condition: Condition,
@@ -321,6 +319,11 @@ impl Store {
         self.inner.readers.with(|connection| Ok(outbox::totals(connection)?))
     }
 
+    /// Why tiers above take nothing, or only what is more urgent, for now.
+    pub fn postponed(&self) -> Result<BTreeMap<Tier, String>, Fault> {
+        self.inner.readers.with(|connection| Ok(postponement::by_tier(connection)?))
+    }
+
     /// The latest refused changes, newest first.
     pub fn quarantine(&self, limit: usize) -> Result<Vec<Refused>, Fault> {
         self.inner.readers.with(|connection| Ok(quarantine::latest(connection, limit)?))
@@ -337,7 +340,9 @@ impl Store {
     pub fn set_quota(&self, peer: &PublicKey, bounds: Option<Quota>) -> Result<(), Fault> {
         let peer = *peer;
         let set = move |connection: &Connection| quota::set(connection, &peer, bounds.as_ref());
-        self.write_reference(set)
+        self.write_reference(set)?;
+        self.inner.blobs.forget(&peer);
+        Ok(())
     }
 
     /// Whether writing works.
@@ -368,7 +373,7 @@ impl Store {
     pub fn rebuild_projections(&self) -> Result<(), Fault> {
         self.inner.writer.submit(|batch| {
             let projector = &*batch.shared.projector;
-            let note = |home: &Home, names: &[BlobName]| batch.refer(home, names);
+            let note = |home: &Home, names: &[blob::Named]| batch.refer(home, names);
             materialize::rebuild(batch.connection, projector, &batch.authority, note)?;
             Ok(blob::sweep(batch.connection)?)
         })

@@ -42,7 +42,9 @@ use crate::limits;
 
 mod exchange;
 
-pub use exchange::{BlobMessage, BlobReply, BlobRequest, Kept, MissingBlob};
+pub use exchange::{
+    BlobMessage, BlobPlace, BlobReply, BlobRequest, Kept, Missing, MissingBlob, Postponed,
+};
 
 /// Longest media type in a reference.
 const MEDIA_TYPE_BYTES: usize = 80;

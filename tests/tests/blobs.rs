@@ -7,10 +7,14 @@
 #[allow(dead_code, reason = "shared with the suite of sessions, which uses the rest")]
 mod world;
 
+#[path = "blobs/asking.rs"]
+mod asking;
 #[path = "blobs/hostile.rs"]
 mod hostile;
 #[path = "blobs/keeping.rs"]
 mod keeping;
+#[path = "blobs/postponed.rs"]
+mod postponed;
 #[path = "blobs/story.rs"]
 mod story;
 #[path = "blobs/transfer.rs"]

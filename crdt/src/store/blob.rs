@@ -14,24 +14,30 @@
 //!
 //! | table | one row for each |
 //! |---|---|
-//! | `blob` | content that is named: id and length, `missing` chunks, tiers that hold it, key of the peer it came from, outline when known |
+//! | `blob` | content that is named: id and length, `missing` chunks, when the change that named it was recorded, tiers that hold it and that have `begun` to ask for it, key of the peer it came from, outline when known |
 //! | `blob_chunk` | chunk of 64 KiB that is here |
 //! | `blob_reference` | document and blob it names; `lacking` while the blob is not whole, then `awaited` as tier bits, as in `outbox` |
+//! | `blob_postponed` | tier above (bit) that does not ask for blobs of more than `over_bytes`, see [`postponing`] |
+
+use std::collections::BTreeMap;
 
 use cunlian_protocol::blob::{BlobError, BlobName, BlobReference, Outline};
+use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{BlobId, ChangeId};
+use cunlian_protocol::id::{BlobId, ChangeId, PublicKey};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::outbox::Ancestors;
 use super::writer::Batch;
-use super::{Fault, Inner, Store, WriteError, local, suspension};
+use super::{Fault, Store, WriteError, local, suspension};
 use crate::document::{Author, DocumentView, Write};
 
 mod claims;
 mod exchange;
+mod missing;
+mod postponing;
 mod verify;
 
 pub(super) use claims::Claims;
@@ -51,7 +57,7 @@ pub enum BlobContent {
 }
 
 /// How far a blob has got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobStanding {
     /// Whether all of it is here.
     pub whole: bool,
@@ -61,19 +67,72 @@ pub struct BlobStanding {
     pub reached: u8,
     /// Tiers above (bits) that may read a document that names it, and are not known to hold it.
     pub awaited: u8,
+    /// Why it does not go on: of a whole one the word of a tier above, of another one why it is
+    /// not asked for here.
+    pub postponed: Option<String>,
 }
 
-/// Blobs of a store in sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Blobs of a store in sum, and for each peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BlobTotals {
-    /// Blobs that are named and not whole here.
-    pub missing: u64,
-    /// Their bytes, those that are here already included.
-    pub missing_bytes: u64,
-    /// Blobs that some tier above is not known to hold.
-    pub awaited: u64,
+    /// Named and not whole here.
+    pub missing: BlobBacklog,
+    /// Whole here, and some tier above is not known to hold them.
+    pub awaited: BlobBacklog,
+    /// The same for each tier, with what it does not ask for at present.
+    pub above: BTreeMap<Tier, (BlobBacklog, NotTaken)>,
+    /// Of those that are missing, what is not asked of which peer.
+    pub not_taken: BTreeMap<PublicKey, NotTaken>,
+    /// Why nothing that is missing is asked for, if that is so.
+    pub why_none: Option<&'static str>,
+}
+
+/// Blobs that are on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlobBacklog {
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes, those that have arrived already included.
+    pub bytes: u64,
+    /// When the change that names the oldest was recorded.
+    pub oldest_recorded_at_ms: Option<i64>,
+}
+
+/// Blobs that are not asked for at present.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NotTaken {
+    /// How many.
+    pub blobs: u64,
     /// Their bytes.
-    pub awaited_bytes: u64,
+    pub bytes: u64,
+    /// Why, in the words of who does not ask for them; empty when there are none.
+    pub why: String,
+}
+
+impl BlobBacklog {
+    fn add(&mut self, bytes: u64, recorded_at_ms: i64) {
+        self.blobs += 1;
+        self.bytes += bytes;
+        let oldest = self.oldest_recorded_at_ms.map_or(recorded_at_ms, |at| at.min(recorded_at_ms));
+        self.oldest_recorded_at_ms = Some(oldest);
+    }
+}
+
+impl NotTaken {
+    fn add(&mut self, bytes: u64, why: &str) {
+        self.blobs += 1;
+        self.bytes += bytes;
+        if self.why.is_empty() {
+            why.clone_into(&mut self.why);
+        }
+    }
+}
+
+/// A blob that a document names, and when the change that does was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) name: BlobName,
+    pub(super) recorded_at_ms: i64,
 }
 
 impl Store {
@@ -122,48 +181,43 @@ impl Store {
             let documents = documents_of(connection, entry.number)?;
             let covering =
                 documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
-            Ok(Some(BlobStanding {
-                whole: entry.missing == 0,
-                here: bytes_here(connection, entry.number)?,
-                reached: entry.reached,
-                awaited: covering & !entry.reached,
-            }))
+            let (whole, awaited) = (entry.missing == 0, covering & !entry.reached);
+            let postponed = if whole {
+                postponing::why_above(connection, entry.number, awaited)?
+            } else {
+                postponing::why_here(&self.inner, entry.number)
+            };
+            let here = bytes_here(connection, entry.number)?;
+            Ok(Some(BlobStanding { whole, here, reached: entry.reached, awaited, postponed }))
         })
     }
 
     /// What is not whole here, and what is not known to be above.
     pub fn blob_totals(&self) -> Result<BlobTotals, Fault> {
-        let sum = |connection: &Connection, which: &str| {
-            let sql = format!(
-                "SELECT count(*), coalesce(sum(bytes), 0) FROM blob WHERE number IN \
-                 (SELECT blob FROM blob_reference WHERE {which} > 0)"
-            );
-            connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
-        };
-        self.inner.readers.with(|connection| {
-            let (missing, missing_bytes) = sum(connection, "lacking")?;
-            let (awaited, awaited_bytes) = sum(connection, "awaited")?;
-            Ok(BlobTotals { missing, missing_bytes, awaited, awaited_bytes })
-        })
+        self.inner.readers.with(|connection| Ok(postponing::totals(&self.inner, connection)?))
     }
 }
 
 /// The blobs that the fields of a document name, concurrent values included, ascending: at most
 /// [`limits::BLOBS_OF_DOCUMENT`], those of the first fields.
-pub(super) fn named(view: &DocumentView) -> Vec<BlobName> {
-    let values = view.fields.values().flat_map(|field| {
-        core::iter::once(&field.current).chain(&field.others).map(|value| value.text.as_str())
+pub(super) fn named(view: &DocumentView) -> Vec<Named> {
+    let values = view
+        .fields
+        .values()
+        .flat_map(|field| core::iter::once(&field.current).chain(&field.others));
+    let named = values.filter_map(|value| {
+        let name = value.text.parse::<BlobReference>().ok()?.name;
+        Some(Named { name, recorded_at_ms: value.writer.recorded_at_ms })
     });
-    let names = values.filter_map(|text| Some(text.parse::<BlobReference>().ok()?.name));
-    let mut names: Vec<BlobName> = names.take(limits::BLOBS_OF_DOCUMENT).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+    let mut named: Vec<Named> = named.take(limits::BLOBS_OF_DOCUMENT).collect();
+    named.sort_unstable_by_key(|named| (named.name, named.recorded_at_ms));
+    named.dedup_by_key(|named| named.name);
+    named
 }
 
 impl Batch<'_> {
     /// Notes which blobs a document names now; what nothing names any more goes.
-    pub(super) fn refer(&self, home: &Home, names: &[BlobName]) -> rusqlite::Result<()> {
+    pub(super) fn refer(&self, home: &Home, names: &[Named]) -> rusqlite::Result<()> {
         refer(self.connection, &self.shared.ancestors, &KeyPrefix::document(home), names)
     }
 
@@ -183,16 +237,18 @@ pub(super) fn refer(
     connection: &Connection,
     ancestors: &Ancestors,
     document: &KeyPrefix,
-    names: &[BlobName],
+    names: &[Named],
 ) -> rusqlite::Result<()> {
     let before = references_of(connection, document.as_bytes())?;
     if before.is_empty() && names.is_empty() {
         return Ok(());
     }
-    for name in names.iter().filter(|name| !before.iter().any(|(_, known)| known == *name)) {
-        insert_reference(connection, ancestors, document, name)?;
+    let is_new = |named: &&Named| !before.iter().any(|(_, known)| *known == named.name);
+    for named in names.iter().filter(is_new) {
+        insert_reference(connection, ancestors, document, named)?;
     }
-    for (number, _) in before.iter().filter(|(_, known)| !names.contains(known)) {
+    let is_gone = |known: &BlobName| !names.iter().any(|named| named.name == *known);
+    for (number, _) in before.iter().filter(|(_, known)| is_gone(known)) {
         connection
             .prepare_cached("DELETE FROM blob_reference WHERE document = ?1 AND blob = ?2")?
             .execute((document.as_bytes(), number))?;
@@ -299,11 +355,14 @@ fn insert_reference(
     connection: &Connection,
     ancestors: &Ancestors,
     document: &KeyPrefix,
-    name: &BlobName,
+    named: &Named,
 ) -> rusqlite::Result<()> {
+    let Named { name, recorded_at_ms } = named;
     connection
-        .prepare_cached("INSERT OR IGNORE INTO blob (id, bytes, missing) VALUES (?1, ?2, ?3)")?
-        .execute((name.id.0, name.bytes, name.chunks()))?;
+        .prepare_cached(
+            "INSERT OR IGNORE INTO blob (id, bytes, missing, recorded_at) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((name.id.0, name.bytes, name.chunks(), recorded_at_ms))?;
     let Some(Entry { number, missing, reached, .. }) = entry(connection, name)? else {
         return Ok(());
     };
@@ -372,12 +431,4 @@ fn note_whole(
             .execute((document, number, awaited))?;
     }
     Ok(())
-}
-
-/// Room that a peer has left, in bytes of blobs.
-fn room(inner: &Inner, connection: &Connection, from: &[u8]) -> rusqlite::Result<u64> {
-    let mut select =
-        connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM blob WHERE origin = ?1")?;
-    let given: u64 = select.query_row([from], |row| row.get(0))?;
-    Ok(inner.options.blob_bytes_of_peer.saturating_sub(given))
 }

@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::blob::BlobName;
 use cunlian_protocol::change::{Home, VERSION, VerifiedChange};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -31,7 +30,7 @@ pub(super) struct Outcome {
     /// Tainted changes, and whether a person has looked at each.
     pub(super) tainted: Vec<(ChangeId, bool)>,
     /// Blobs that it names, ascending.
-    pub(super) blobs: Vec<BlobName>,
+    pub(super) blobs: Vec<blob::Named>,
 }
 
 /// Projector or document code panicked on a document.
@@ -150,7 +149,7 @@ pub(super) fn rebuild(
     connection: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
-    refer: impl Fn(&Home, &[BlobName]) -> rusqlite::Result<()>,
+    refer: impl Fn(&Home, &[blob::Named]) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let old = meta(connection, "projections")?.unwrap_or_default();
     let old = String::from_utf8_lossy(&old).into_owned();
@@ -198,7 +197,7 @@ pub(super) fn fill(
     target: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
-    refer: impl Fn(&Home, &[BlobName]) -> rusqlite::Result<()>,
+    refer: impl Fn(&Home, &[blob::Named]) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut after: Vec<u8> = Vec::new();
     let mut homes =

@@ -13,6 +13,7 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::URGENCY;
 use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::limits;
 use cunlian_protocol::sync::{Carried, Fate};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
@@ -37,12 +38,20 @@ pub struct Quota {
     pub day_changes: u64,
     /// Most bytes of changes in one day.
     pub day_bytes: u64,
+    /// Most bytes of photos and files, those in progress counted in full.
+    pub blob_bytes: u64,
 }
 
 impl Default for Quota {
     /// Room for a town of a hundred thousand people and ten years; in one day for all it has.
     fn default() -> Self {
-        Self { changes: 20_000_000, bytes: 16 << 30, day_changes: 5_000_000, day_bytes: 4 << 30 }
+        Self {
+            changes: 20_000_000,
+            bytes: 16 << 30,
+            day_changes: 5_000_000,
+            day_bytes: 4 << 30,
+            blob_bytes: limits::BLOB_BYTES_OF_PEER,
+        }
     }
 }
 
@@ -59,6 +68,8 @@ pub struct QuotaUse {
     pub day_changes: u64,
     /// Bytes on that day.
     pub day_bytes: u64,
+    /// Bytes of photos and files that are kept, those in progress counted in full.
+    pub blob_bytes: u64,
 }
 
 impl QuotaUse {
@@ -66,7 +77,8 @@ impl QuotaUse {
     pub fn is_beyond(&self, quota: &Quota) -> bool {
         let mut with = *self;
         with.add(1, quota.bytes.min(quota.day_bytes) / 256);
-        with.exceeds(quota).is_some()
+        let blob_bytes = self.blob_bytes.saturating_add(quota.blob_bytes / 256);
+        with.exceeds(quota).is_some() || blob_bytes > quota.blob_bytes
     }
 
     /// As it stands at this time: on a new day nothing has been taken yet.
@@ -103,6 +115,7 @@ enum Bound {
     Bytes(u64),
     DayChanges(u64),
     DayBytes(u64),
+    BlobBytes(u64),
 }
 
 impl Bound {
@@ -112,9 +125,10 @@ impl Bound {
             Self::Bytes(most) => format!("{} MiB in all", most / MIB),
             Self::DayChanges(most) => format!("{most} changes a day"),
             Self::DayBytes(most) => format!("{} MiB a day", most / MIB),
+            Self::BlobBytes(most) => format!("{} MiB of photos and files", most / MIB),
         };
         let when = match self {
-            Self::Changes(_) | Self::Bytes(_) => "",
+            Self::Changes(_) | Self::Bytes(_) | Self::BlobBytes(_) => "",
             Self::DayChanges(_) | Self::DayBytes(_) => "tomorrow, or ",
         };
         format!(
@@ -192,7 +206,8 @@ pub(super) fn state(
     peer: &PublicKey,
     at_ms: i64,
 ) -> Result<(QuotaUse, Quota), Fault> {
-    let used = used(connection, &peer.0)?.unwrap_or_default().at(at_ms);
+    let mut used = used(connection, &peer.0)?.unwrap_or_default().at(at_ms);
+    used.blob_bytes = blob_bytes(connection, &peer.0)?;
     Ok((used, bounds(connection, &peer.0)?.unwrap_or(*usual)))
 }
 
@@ -207,10 +222,32 @@ pub(super) fn set(
         connection.prepare_cached(sql)?.execute([peer.0])?;
         return Ok(());
     };
-    let row = (peer.0, quota.changes, quota.bytes, quota.day_changes, quota.day_bytes);
-    let sql = "INSERT OR REPLACE INTO quota VALUES (?1, ?2, ?3, ?4, ?5)";
+    let Quota { changes, bytes, day_changes, day_bytes, blob_bytes } = *quota;
+    let row = (peer.0, changes, bytes, day_changes, day_bytes, blob_bytes);
+    let sql = "INSERT OR REPLACE INTO quota VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     connection.prepare_cached(sql)?.execute(row)?;
     Ok(())
+}
+
+/// How many bytes of blobs a peer may still give, and why no more.
+pub(super) fn room_for_blobs(
+    connection: &Connection,
+    authority: &Authority,
+    usual: &Quota,
+    peer: &PublicKey,
+) -> rusqlite::Result<(u64, String)> {
+    let most = bounds(connection, &peer.0)?.unwrap_or(*usual).blob_bytes;
+    let room = most.saturating_sub(blob_bytes(connection, &peer.0)?);
+    let known = authority.certificates().find(|found| found.body().subject == *peer);
+    let name = known.map_or_else(|| peer.to_string(), |found| found.body().name.clone());
+    Ok((room, Bound::BlobBytes(most).reason(&name)))
+}
+
+/// Bytes of the blobs that a peer has given, those in progress counted in full.
+fn blob_bytes(connection: &Connection, peer: &[u8]) -> rusqlite::Result<u64> {
+    let mut select =
+        connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM blob WHERE origin = ?1")?;
+    select.query_row([peer], |row| row.get(0))
 }
 
 /// What is more urgent than the last class may go beyond the bounds by an eighth.
@@ -224,6 +261,7 @@ fn of_class(quota: &Quota, class: usize) -> Quota {
         bytes: more(quota.bytes),
         day_changes: more(quota.day_changes),
         day_bytes: more(quota.day_bytes),
+        blob_bytes: quota.blob_bytes,
     }
 }
 
@@ -237,7 +275,7 @@ fn peer_key(authority: &Authority, serial: &Serial) -> Vec<u8> {
 
 fn bounds(connection: &Connection, peer: &[u8]) -> rusqlite::Result<Option<Quota>> {
     let mut select = connection.prepare_cached(
-        "SELECT changes, bytes, day_changes, day_bytes FROM quota WHERE peer = ?1",
+        "SELECT changes, bytes, day_changes, day_bytes, blob_bytes FROM quota WHERE peer = ?1",
     )?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Quota {
@@ -245,6 +283,7 @@ fn bounds(connection: &Connection, peer: &[u8]) -> rusqlite::Result<Option<Quota
             bytes: row.get(1)?,
             day_changes: row.get(2)?,
             day_bytes: row.get(3)?,
+            blob_bytes: row.get(4)?,
         })
     };
     select.query_row([peer], read).optional()
@@ -261,6 +300,7 @@ fn used(connection: &Connection, peer: &[u8]) -> rusqlite::Result<Option<QuotaUs
             day: row.get(2)?,
             day_changes: row.get(3)?,
             day_bytes: row.get(4)?,
+            blob_bytes: 0,
         })
     };
     select.query_row([peer], read).optional()

@@ -14,6 +14,7 @@
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
 //! | `tally` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
+//! | `blob_postponed` | tier above that does not ask for some of the blobs here, which and why |
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
@@ -133,7 +134,8 @@ const STEPS: [Step; VERSION as usize] = [
             changes INTEGER NOT NULL,
             bytes INTEGER NOT NULL,
             day_changes INTEGER NOT NULL,
-            day_bytes INTEGER NOT NULL
+            day_bytes INTEGER NOT NULL,
+            blob_bytes INTEGER NOT NULL
         ) WITHOUT ROWID;
         CREATE TABLE quota_use (
             peer BLOB PRIMARY KEY NOT NULL,
@@ -150,7 +152,9 @@ const STEPS: [Step; VERSION as usize] = [
             id BLOB NOT NULL,
             bytes INTEGER NOT NULL,
             missing INTEGER NOT NULL,
+            recorded_at INTEGER NOT NULL,
             reached INTEGER NOT NULL DEFAULT 0,
+            begun INTEGER NOT NULL DEFAULT 0,
             origin BLOB,
             outline BLOB,
             UNIQUE (id, bytes)
@@ -169,6 +173,12 @@ const STEPS: [Step; VERSION as usize] = [
             awaited INTEGER NOT NULL,
             PRIMARY KEY (document, blob)
         ) WITHOUT ROWID;
+        CREATE TABLE blob_postponed (
+            tier INTEGER PRIMARY KEY NOT NULL,
+            over_bytes INTEGER NOT NULL,
+            begun INTEGER NOT NULL,
+            why TEXT NOT NULL
+        );
         CREATE INDEX blob_reference_by_blob ON blob_reference (blob);
         CREATE INDEX blob_lacking ON blob_reference (document) WHERE lacking > 0;
         CREATE INDEX blob_awaited ON blob_reference (document) WHERE awaited > 0;

@@ -5,7 +5,9 @@
 //! | `WantOutline`, `Want` | who lacks | one question, answered by exactly one `Outline`, `Part` or `None`, in the order of the questions |
 //! | `AskHeld` | descendant | which of these are held here, and above |
 //! | `Held` | both | these are whole here; the answer to `AskHeld`, and said when it becomes so of a blob that was asked for |
+//! | `Postponed`, `AllWanted` | who lacks | larger blobs than so are not asked for until further notice; and that all are |
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use blake3::hazmat::ChainingValue;
@@ -55,12 +57,36 @@ pub enum BlobMessage {
     AskHeld(Bounded<(KeyPrefix, BlobName), { limits::BLOB_NAMES }>),
     /// These are whole at the tiers (bits).
     Held(Bounded<(BlobName, u8), { limits::BLOB_NAMES }>),
+    /// Of the blobs that the receiver has, these are not asked for until further notice. It takes
+    /// the place of what was said before.
+    Postponed {
+        /// Those of more bytes than this, of which nothing has come.
+        over_bytes: u32,
+        /// Also those of which some has come, of whatever size.
+        begun: bool,
+        /// Why, for people.
+        why: Bounded<u8, { limits::REASON_BYTES }>,
+    },
+    /// All that is lacked is asked for, again.
+    AllWanted,
+}
+
+/// Blobs that a node does not ask a peer for at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postponed {
+    /// Those of more bytes than this, of which nothing has come.
+    pub over_bytes: u32,
+    /// Also those of which some has come, of whatever size.
+    pub begun: bool,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// What a session asks of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobRequest {
-    /// Blobs that are not whole here and that a document in `scope` names, in key order.
+    /// Blobs that are not whole here and that a document in `scope` names, in key order: a part
+    /// of them, after a place.
     Missing {
         /// What both sides may read.
         scope: Scope,
@@ -68,8 +94,12 @@ pub enum BlobRequest {
         from: PublicKey,
         /// Whether what comes from this peer is limited in sum.
         limited: bool,
-        /// Numbers of blobs that are not looked for, ascending.
-        without: Vec<i64>,
+        /// Numbers of the blobs that this peer is giving: not looked for, and counted as given.
+        active: Vec<i64>,
+        /// Blobs, by their numbers, that the peer does not give under these documents.
+        without: BTreeSet<(i64, KeyPrefix)>,
+        /// Where to go on after; `None` to begin.
+        after: Option<BlobPlace>,
         /// The time of the hub: what another peer is just giving is not asked of this one.
         at_ms: i64,
     },
@@ -125,12 +155,24 @@ pub enum BlobRequest {
         /// Blobs and the tiers (bits).
         reached: Vec<(BlobName, u8)>,
     },
+    /// Notes what an ancestor does not ask for at present.
+    MarkPostponed {
+        /// Tier bit of the ancestor.
+        tier: u8,
+        /// What it said last; `None` when it asks for everything.
+        postponed: Option<Postponed>,
+        /// Blobs of which it has asked for some.
+        begun: Vec<BlobName>,
+    },
 }
+
+/// A place among the blobs that are missing: a document, and the number of a blob that it names.
+pub type BlobPlace = (KeyPrefix, i64);
 
 impl BlobRequest {
     /// Whether carrying it out changes the store.
     pub const fn is_write(&self) -> bool {
-        matches!(self, Self::Keep { .. } | Self::MarkReached { .. })
+        matches!(self, Self::Keep { .. } | Self::MarkReached { .. } | Self::MarkPostponed { .. })
     }
 }
 
@@ -149,6 +191,19 @@ pub struct MissingBlob {
     pub places: Vec<u32>,
 }
 
+/// A part of the blobs that are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Missing {
+    /// At most [`limits::BLOBS_AT_ONCE`].
+    pub blobs: Vec<MissingBlob>,
+    /// Where to go on after; `None` at the end.
+    pub rest: Option<BlobPlace>,
+    /// What was passed over because no more of it is taken.
+    pub postponed: Option<Postponed>,
+    /// Whether a blob of any size would be taken.
+    pub roomy: bool,
+}
+
 /// What became of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
@@ -165,8 +220,8 @@ pub enum Kept {
 /// What the store answers; each variant to the request of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobReply {
-    /// At most [`limits::BLOBS_AT_ONCE`].
-    Missing(Vec<MissingBlob>),
+    /// A part of what is missing.
+    Missing(Missing),
     /// The outline.
     Outline(Option<Outline>),
     /// The bytes.
@@ -184,4 +239,6 @@ pub enum BlobReply {
     Held(Vec<(BlobName, u8)>),
     /// Noted.
     MarkReached,
+    /// Noted.
+    MarkPostponed,
 }

@@ -14,37 +14,52 @@
 //! would wait behind it. A chunk is checked before it is kept, and is durable before the next
 //! questions; a cut costs the chunks on their way, and whoever is asked next gives the rest.
 //!
-//! A peer that gives wrong bytes is asked no more in this session, and nothing of them is kept.
-//! It is not shut out: its changes are judged by their own signatures.
+//! What is missing is gone through in passes, in key order, each to its end: however much a peer
+//! does not have, it is asked for the rest. Of what is named by several documents the peer may know
+//! another one than the first.
 //!
-//! Asking is here; answering, and who holds what, is in [`serving`].
+//! A blob of which a peer gives wrong bytes is not asked of it again in this session, and nothing
+//! of them is kept. It is not shut out: its changes are judged by their own signatures.
+//!
+//! Asking is here; answering, and who holds what, is in [`serving`]; what is not asked for because
+//! no more is taken, in [`postponing`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Effect, Fault, FaultCode, Message, Outcome, Purpose as Of, Relation, Session};
-use crate::blob::{BlobMessage, BlobName, BlobReply, BlobRequest, Kept, MissingBlob, Outline};
+use crate::blob::{
+    BlobMessage, BlobName, BlobPlace, BlobReply, BlobRequest, Kept, Missing, MissingBlob, Outline,
+    Postponed,
+};
 use crate::id::PublicKey;
 use crate::key::KeyPrefix;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 
+mod postponing;
 mod serving;
 mod window;
 
+use postponing::Told;
 use serving::Serving;
 use window::Window;
 
 /// Changes under way that do not count as waiting: the trickle of a day's work.
 const FEW_CHANGES: u64 = 64;
-/// Pause between two looks into the store that find nothing.
+/// Pause between two passes that find nothing.
 const PAUSE_MS: i64 = 500;
+/// The same when there would be something to find, if more were taken.
+const POSTPONED_PAUSE_MS: i64 = 5_000;
 /// Largest piece while changes are under way.
 const SMALL_PIECE_BYTES: u32 = 16 << 10;
 /// Chunks given to the store and not yet durable, beyond which no more are asked for.
 const KEEPING: usize = 4;
-/// Blobs that this peer is known not to have, beyond which it is asked for no more.
+/// References that this peer is known not to have the blob of, beyond which no pass is begun before
+/// all are asked for again.
 const DECLINED: usize = 4_096;
+/// Blobs of which a peer may give wrong bytes before it is asked for no more at all.
+const SPOILED: usize = 64;
 
 /// State of blobs in one session.
 #[derive(Debug, Default)]
@@ -57,10 +72,18 @@ pub(super) struct Blobs {
 #[derive(Debug, Default)]
 struct Asking {
     stage: Stage,
-    /// There may be more to ask for than is in progress.
-    dirty: bool,
+    /// There may be more missing than there was when the last pass began.
+    news: bool,
+    /// What the peer did not have is asked for again from the next pass on.
+    forgive: bool,
+    /// How far the pass has come that is under way.
+    after: Option<BlobPlace>,
+    /// What this pass has passed over because no more is taken.
+    passed_over: Option<Postponed>,
+    /// What the peer was told of that, if anything.
+    told: Told,
     looking: bool,
-    /// Not before this time, after nothing was found: commits are many, and photos few.
+    /// No pass before this time, after nothing was found: commits are many, and photos few.
     next_look_ms: i64,
     transfers: VecDeque<Transfer>,
     last_transfer: u64,
@@ -69,8 +92,10 @@ struct Asking {
     in_flight_bytes: u32,
     keeping: usize,
     window: Window,
-    /// What the peer does not have, with the number in the store.
-    declined: BTreeMap<BlobName, i64>,
+    /// What the peer does not have, or not under this document, by the number in the store.
+    declined: BTreeMap<(i64, KeyPrefix), BlobName>,
+    /// Of what it gave wrong bytes.
+    spoiled: BTreeSet<BlobName>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +106,7 @@ enum Stage {
     /// Sides that refuse each other's changes never agree; the next quiet moment will do.
     Impatient,
     Open,
-    /// The peer has given something that is not what it was asked for.
+    /// The peer has given too much that is not what it was asked for.
     Ended,
 }
 
@@ -134,7 +159,7 @@ pub(super) enum Purpose {
 impl Blobs {
     /// Something has become durable: a document that names a blob, or a blob.
     pub(super) fn note_committed(&mut self) {
-        self.asking.dirty = true;
+        self.asking.news = true;
         self.serving.note_committed();
     }
 
@@ -143,8 +168,8 @@ impl Blobs {
         if self.asking.stage == Stage::Waiting {
             self.asking.stage = Stage::Impatient;
         }
-        self.asking.dirty = true;
-        self.asking.declined.clear();
+        self.asking.news = true;
+        self.asking.forgive = true;
         self.serving.look_again();
     }
 }
@@ -200,7 +225,7 @@ impl Session {
         };
         if quiet && settled {
             asking.stage = Stage::Open;
-            asking.dirty = true;
+            asking.news = true;
             self.blobs.serving.look_again();
         }
         self.pump_answers();
@@ -244,39 +269,82 @@ impl Session {
 
     /// When something can be looked for that only waits for its time.
     pub(super) fn next_blobs_ms(&self) -> Option<i64> {
-        let missing = self.may_look().then_some(self.blobs.asking.next_look_ms);
-        missing.into_iter().chain(self.next_owed_ms()).min()
+        let asking = &self.blobs.asking;
+        // A pass that is under way does not wait.
+        let look_ms = if asking.after.is_some() { self.now_ms } else { asking.next_look_ms };
+        let missing = self.may_look().then_some(look_ms);
+        missing.into_iter().chain(self.next_answer_ms()).chain(self.next_owed_ms()).min()
     }
 
     /// Whether there may be more to ask for, and all that is in progress has been asked for.
     fn may_look(&self) -> bool {
         let asking = &self.blobs.asking;
         let all_asked = asking.transfers.iter().all(|transfer| transfer.places.is_empty());
-        let room =
-            asking.transfers.len() < limits::BLOBS_AT_ONCE && asking.declined.len() < DECLINED;
+        let may_begin = asking.forgive || asking.declined.len() < DECLINED;
         asking.stage == Stage::Open
-            && asking.dirty
+            && (asking.after.is_some() || (asking.news && may_begin))
             && !asking.looking
             && all_asked
-            && room
+            && asking.transfers.len() < limits::BLOBS_AT_ONCE
             && !self.figures.renewing
             && self.is_quiet()
     }
 
     fn look_for_missing(&mut self) {
-        if !self.may_look() || self.now_ms < self.blobs.asking.next_look_ms {
+        let goes_on = self.blobs.asking.after.is_some();
+        if !self.may_look() || (!goes_on && self.now_ms < self.blobs.asking.next_look_ms) {
             return;
         }
         let asking = &mut self.blobs.asking;
-        asking.dirty = false;
+        if !goes_on {
+            asking.news = false;
+            if std::mem::take(&mut asking.forgive) {
+                asking.declined.clear();
+            }
+        }
         asking.looking = true;
-        let active = asking.transfers.iter().map(|transfer| transfer.number);
-        let mut without: Vec<i64> = asking.declined.values().copied().chain(active).collect();
-        without.sort_unstable();
+        let active = asking.transfers.iter().map(|transfer| transfer.number).collect();
+        let without = asking.declined.keys().cloned().collect();
+        let after = asking.after.take();
         let scope = self.open_peer().scope.clone();
         let (from, limited) = self.giver();
-        let request = BlobRequest::Missing { scope, from, limited, without, at_ms: self.now_ms };
+        let at_ms = self.now_ms;
+        let request = BlobRequest::Missing { scope, from, limited, active, without, after, at_ms };
         self.store_blob(Purpose::Missing, request);
+    }
+
+    fn on_missing(&mut self, missing: Missing) {
+        let Missing { mut blobs, rest, postponed, roomy } = missing;
+        let asking = &mut self.blobs.asking;
+        asking.looking = false;
+        blobs.retain(|blob| !asking.spoiled.contains(&blob.name));
+        let nothing = blobs.is_empty();
+        for blob in blobs.into_iter().take(limits::BLOBS_AT_ONCE) {
+            asking.last_transfer += 1;
+            asking.transfers.push_back(Transfer::new(asking.last_transfer, blob));
+        }
+        if postponed.is_some() {
+            asking.passed_over = postponed;
+            self.tell_blobs_postponed(self.blobs.asking.passed_over.clone());
+        } else if roomy {
+            // At once, and not at the end of a pass through thousands that come now.
+            self.tell_blobs_postponed(None);
+        }
+        let asking = &mut self.blobs.asking;
+        asking.after = rest;
+        if asking.after.is_none() {
+            let passed_over = asking.passed_over.take();
+            if nothing {
+                let postponed = passed_over.is_some();
+                let pause_ms = if postponed { POSTPONED_PAUSE_MS } else { PAUSE_MS };
+                asking.next_look_ms = self.now_ms + pause_ms;
+                // Somebody may raise the bound, or make room on the disk.
+                asking.news |= postponed;
+            }
+            if passed_over.is_none() {
+                self.tell_blobs_postponed(None);
+            }
+        }
     }
 
     /// The key of the peer, and whether what it gives is limited in sum.
@@ -291,18 +359,8 @@ impl Session {
 
     pub(super) fn on_blob_stored(&mut self, purpose: Purpose, reply: StoreReply) {
         match (purpose, reply) {
-            (Purpose::Missing, StoreReply::Blob(BlobReply::Missing(found))) => {
-                let asking = &mut self.blobs.asking;
-                asking.looking = false;
-                if found.is_empty() {
-                    asking.next_look_ms = self.now_ms + PAUSE_MS;
-                }
-                // There may be more than one answer holds.
-                asking.dirty |= !found.is_empty();
-                for blob in found.into_iter().take(limits::BLOBS_AT_ONCE) {
-                    asking.last_transfer += 1;
-                    asking.transfers.push_back(Transfer::new(asking.last_transfer, blob));
-                }
+            (Purpose::Missing, StoreReply::Blob(BlobReply::Missing(missing))) => {
+                self.on_missing(missing);
             }
             (Purpose::Keep { transfer, name }, StoreReply::Blob(BlobReply::Keep(kept))) => {
                 self.on_kept(transfer, name, kept);
@@ -321,7 +379,7 @@ impl Session {
             Kept::Part => asking.note_kept(transfer),
             // It is looked for again from time to time, in case the other one stops.
             Kept::Elsewhere => asking.transfers.retain(|other| other.id != transfer),
-            Kept::Unwanted => asking.decline(name),
+            Kept::Unwanted => asking.decline(transfer),
             Kept::Whole => {
                 let done = asking.transfers.iter().position(|transfer| transfer.name == name);
                 if let Some(done) = done.and_then(|place| asking.transfers.remove(place)) {
@@ -336,8 +394,8 @@ impl Session {
             BlobMessage::Outline { values } => self.on_outline(values.0),
             BlobMessage::Part { bytes } => self.on_part(bytes.0),
             BlobMessage::None => {
-                let Asked { name, .. } = self.blobs.asking.answered(self.now_ms)?;
-                self.blobs.asking.decline(name);
+                let Asked { transfer, .. } = self.blobs.asking.answered(self.now_ms)?;
+                self.blobs.asking.decline(transfer);
                 Ok(())
             }
             BlobMessage::WantOutline { document, blob } => self.on_want_blob(document, blob, None),
@@ -352,6 +410,15 @@ impl Session {
                 self.on_blobs_held(held.0);
                 Ok(())
             }
+            BlobMessage::Postponed { over_bytes, begun, why } => {
+                let why = String::from_utf8_lossy(&why.0).into_owned();
+                self.on_blobs_postponed(Some(Postponed { over_bytes, begun, why }));
+                Ok(())
+            }
+            BlobMessage::AllWanted => {
+                self.on_blobs_postponed(None);
+                Ok(())
+            }
         }
     }
 
@@ -363,7 +430,7 @@ impl Session {
         let Some(transfer) = self.blobs.asking.transfer(transfer) else { return Ok(()) };
         match Outline::check(name, values) {
             Ok(outline) => transfer.outline = Some(Arc::new(outline)),
-            Err(error) => self.distrust(&error.to_string()),
+            Err(error) => self.distrust(name, &error.to_string()),
         }
         Ok(())
     }
@@ -379,7 +446,7 @@ impl Session {
         let Some(transfer) = self.blobs.asking.transfer(transfer) else { return Ok(()) };
         let id = transfer.id;
         let Some(outline) = transfer.outline.clone() else {
-            self.blobs.asking.decline(name);
+            self.blobs.asking.decline(id);
             return Ok(());
         };
         transfer.gathered.extend(bytes);
@@ -394,17 +461,23 @@ impl Session {
                 let request = BlobRequest::Keep { outline, chunk, from, limited, at_ms };
                 self.store_blob(Purpose::Keep { transfer: id, name }, request);
             }
-            Err(error) => self.distrust(&error.to_string()),
+            Err(error) => self.distrust(name, &error.to_string()),
         }
         Ok(())
     }
 
-    /// Nothing more is asked of this peer.
-    fn distrust(&mut self, reason: &str) {
+    /// This blob is not asked of this peer again; of one that goes on like this, no other is.
+    fn distrust(&mut self, name: BlobName, reason: &str) {
         let asking = &mut self.blobs.asking;
-        asking.stage = Stage::Ended;
-        asking.transfers.clear();
-        let text = format!("the peer gives wrong bytes and is asked for no more blobs: {reason}");
+        asking.transfers.retain(|transfer| transfer.name != name);
+        asking.spoiled.insert(name);
+        asking.news = true;
+        let mut text = format!("the peer gives wrong bytes of a blob: {reason}");
+        if asking.spoiled.len() >= SPOILED {
+            asking.stage = Stage::Ended;
+            asking.transfers.clear();
+            text.push_str("; it is asked for no more");
+        }
         self.effects.push(Effect::Notice(text));
     }
 }
@@ -429,16 +502,19 @@ impl Asking {
         transfer.unkept -= 1;
         if transfer.unkept == 0 {
             self.transfers.retain(|transfer| transfer.id != id);
-            self.dirty = true;
+            self.news = true;
         }
     }
 
-    /// A blob is not to be had from this peer now.
-    fn decline(&mut self, name: BlobName) {
-        if let Some(transfer) = self.transfers.iter().find(|transfer| transfer.name == name) {
-            self.declined.insert(name, transfer.number);
-            self.transfers.retain(|transfer| transfer.name != name);
-            self.dirty = true;
+    /// A blob is not to be had from this peer now, under the document that was named. By the
+    /// number of the transfer: the blob may have been begun again since it was asked for.
+    fn decline(&mut self, id: u64) {
+        let Some(at) = self.transfers.iter().position(|transfer| transfer.id == id) else { return };
+        let Some(transfer) = self.transfers.remove(at) else { return };
+        if self.declined.len() < DECLINED {
+            self.declined.insert((transfer.number, transfer.document), transfer.name);
+            // Another document may name it, and was passed by meanwhile.
+            self.news = true;
         }
     }
 }

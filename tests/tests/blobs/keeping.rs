@@ -1,17 +1,18 @@
 //! When a blob is kept, and when it goes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_crdt::store::{Store, StoreOptions, Unsent, WriteError};
+use cunlian_crdt::store::{Quota, Store, StoreOptions, Unsent, WriteError};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::blob::{BlobReply, BlobRequest, Outline};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
-use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use cunlian_tests::member::Member;
 use tempfile::TempDir;
 
@@ -71,19 +72,19 @@ fn an_erasure_takes_the_photo_along_everywhere() {
     let photos = [content(2, 2 * CHUNK), content(3, 60 * CHUNK)];
     let first = save(&mut world, village, 1, &photos[0]);
     world.run(60_000);
-    world.frames_until_cut = Some(60);
     let second = save(&mut world, village, 2, &photos[1]);
+    while here(&world.nodes[town].store, &photos[1]) < 2 * CHUNK as u64 {
+        world.run_events(1);
+    }
+    world.cut(town, village);
     world.run(1_000);
     let partly = here(&world.nodes[town].store, &photos[1]);
-    assert!(partly > 0 && partly < photos[1].len() as u64, "{partly} bytes");
+    assert!(partly < photos[1].len() as u64, "{partly} bytes");
     let author = world.nodes[village].member.author(1);
     let store = world.nodes[village].store.clone();
     store.erase(&author, &[first, second], "withdrawn", world.now_ms).unwrap();
     tell(&mut world, village);
-    world.frames_until_cut = None;
-    for (one, other) in [(county, town), (town, village)] {
-        world.heal(one, other);
-    }
+    world.heal(town, village);
     world.run(120_000);
     for at in [county, town, village] {
         for photo in &photos {
@@ -175,15 +176,6 @@ fn content_without_a_document_is_refused() {
     assert!(matches!(refused, WriteError::Blob(_)), "{refused:?}");
 }
 
-fn changes(store: &Store) -> Vec<Carried> {
-    let prefix = cunlian_protocol::key::KeyPrefix::category(PHOTO);
-    let selection = Selection::Prefix { prefix, after: Vec::new() };
-    let bytes = limits::BATCH_BYTES;
-    let reply = store.serve(StoreRequest::Read { selection, bytes }).unwrap();
-    let StoreReply::Read { changes, .. } = reply else { panic!("{reply:?}") };
-    changes.into_iter().map(|stored| stored.carried).collect()
-}
-
 /// Shows that what one child can make its parent keep is limited, what is in progress counted in
 /// full, and that the room comes back when photos go.
 #[test]
@@ -192,7 +184,8 @@ fn what_one_peer_gives_is_limited() {
     let (dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let giver = open(&other_dir, &village, StoreOptions::default());
     let bytes = 2 * CHUNK as u64;
-    let options = StoreOptions { blob_bytes_of_peer: 2 * bytes + 10, ..StoreOptions::default() };
+    let quota = Quota { blob_bytes: 2 * bytes + 10, ..Quota::default() };
+    let options = StoreOptions { quota, ..StoreOptions::default() };
     let store = open(&dir, &town, options);
     let photos: Vec<_> = (10..14).map(|seed| content(seed, 2 * CHUNK)).collect();
     let writes = (1..).zip(&photos).map(|(number, photo)| naming(VILLAGE, number, photo));
@@ -209,10 +202,12 @@ fn what_one_peer_gives_is_limited() {
     let from = village.public_key();
     let missing = |limited: bool| {
         let scope = Scope::everything();
-        let request = BlobRequest::Missing { scope, from, limited, without: Vec::new(), at_ms: 1 };
+        let (active, without, after, at_ms) = (Vec::new(), BTreeSet::new(), None, 1);
+        let request = BlobRequest::Missing { scope, from, limited, active, without, after, at_ms };
         let reply = store.serve(StoreRequest::Blob(request)).unwrap();
         let StoreReply::Blob(BlobReply::Missing(found)) = reply else { panic!("{reply:?}") };
-        found
+        assert_eq!(found.postponed.is_some(), limited);
+        found.blobs
     };
     assert_eq!(missing(false).len(), 4);
     assert_eq!(missing(true).len(), 2, "only as many as there is room for");

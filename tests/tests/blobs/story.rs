@@ -1,11 +1,19 @@
 //! What the stories share: contents, documents that name them, and what was said on the lines.
 
+use std::collections::BTreeSet;
+
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::{BlobContent, Store};
-use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference};
+use cunlian_protocol::blob::{
+    BlobMessage, BlobName, BlobReference, BlobReply, BlobRequest, Missing,
+};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 use cunlian_tests::member::Member;
 
@@ -78,6 +86,27 @@ pub(crate) fn is_whole(store: &Store, content: &[u8]) -> bool {
 /// Bytes of a blob that are here.
 pub(crate) fn here(store: &Store, content: &[u8]) -> u64 {
     store.blob_standing(&name_of(content)).unwrap().map_or(0, |standing| standing.here)
+}
+
+/// What a store would ask of a child now, in one look.
+pub(crate) fn missing(store: &Store, child: &Member) -> Missing {
+    let (scope, from) = (Scope::everything(), child.public_key());
+    let (active, without, after) = (Vec::new(), BTreeSet::new(), None);
+    let request =
+        BlobRequest::Missing { scope, from, limited: true, active, without, after, at_ms: 1 };
+    let reply = store.serve(StoreRequest::Blob(request)).unwrap();
+    let StoreReply::Blob(BlobReply::Missing(found)) = reply else { panic!("{reply:?}") };
+    found
+}
+
+/// All changes of a store that name photos.
+pub(crate) fn changes(store: &Store) -> Vec<Carried> {
+    let prefix = KeyPrefix::category(PHOTO);
+    let selection = Selection::Prefix { prefix, after: Vec::new() };
+    let bytes = limits::BATCH_BYTES;
+    let reply = store.serve(StoreRequest::Read { selection, bytes }).unwrap();
+    let StoreReply::Read { changes, .. } = reply else { panic!("{reply:?}") };
+    changes.into_iter().map(|stored| stored.carried).collect()
 }
 
 /// What was said about blobs, with the number of who said it.

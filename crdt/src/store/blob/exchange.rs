@@ -2,37 +2,24 @@
 
 use std::sync::Arc;
 
-use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Chunk, Kept, MissingBlob, Outline};
+use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Chunk, Kept, Outline};
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{entry, name_of, note_whole, room};
+use super::missing::{Look, missing};
+use super::{entry, name_of, note_whole, postponing};
 use crate::store::outbox::Ancestors;
 use crate::store::reading::{Range, damaged};
-use crate::store::{Fault, Health, Inner, summary};
-
-/// References looked at to find a few that are not refused.
-const REFERENCES_LOOKED_AT: usize = 10_000;
+use crate::store::{Fault, Inner, quota, summary};
 
 pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<BlobReply, Fault> {
     match request {
-        BlobRequest::Missing { scope, from, limited, without, at_ms } => {
-            // Photos must not take the room that changes need.
-            let health = inner.shared.condition.health(&inner.dir, inner.options.low_space_bytes);
-            if health != Health::Ok {
-                return Ok(BlobReply::Missing(Vec::new()));
-            }
-            inner.readers.with(|connection| {
-                let room = if limited { room(inner, connection, &from.0)? } else { u64::MAX };
-                let skip = |number: i64| {
-                    without.binary_search(&number).is_ok()
-                        || inner.blobs.is_taken(number, &from, at_ms)
-                };
-                Ok(BlobReply::Missing(missing(connection, &scope, &from, room, skip)?))
-            })
+        BlobRequest::Missing { scope, from, limited, active, without, after, at_ms } => {
+            let look = Look { scope, from, limited, active, without, after, at_ms };
+            Ok(BlobReply::Missing(missing(inner, &look)?))
         }
         BlobRequest::Outline { document, blob } => inner
             .readers
@@ -43,7 +30,11 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
         BlobRequest::Keep { outline, chunk, from, limited, at_ms } => {
             // What may not come in is looked at before the transaction, which is one at a time.
             let room = inner.readers.with(|connection| {
-                if limited { Ok(room(inner, connection, &from.0)?) } else { Ok(u64::MAX) }
+                if !limited {
+                    return Ok(u64::MAX);
+                }
+                let (authority, usual) = (inner.shared.authority(), &inner.options.quota);
+                Ok(quota::room_for_blobs(connection, &authority, usual, &from)?.0)
             })?;
             let (number, kept) = inner.writer.submit(move |batch| {
                 let ancestors = &batch.shared.ancestors;
@@ -68,8 +59,8 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
         BlobRequest::Held { asked, own } => inner.readers.with(|connection| {
             let mut held = Vec::new();
             for (document, name) in asked {
-                if let Some(found) = whole(connection, &document, &name)? {
-                    held.push((name, found.reached | own));
+                if let Some(reached) = whole(connection, &document, &name)? {
+                    held.push((name, reached | own));
                 }
             }
             Ok(BlobReply::Held(held))
@@ -80,56 +71,11 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
             }
             Ok(BlobReply::MarkReached)
         }),
-    }
-}
-
-/// Blobs to be asked of a peer: named in the scope, not whole, not to be skipped, and no more in
-/// sum than there is room for.
-fn missing(
-    connection: &Connection,
-    scope: &Scope,
-    from: &PublicKey,
-    mut room: u64,
-    skip: impl Fn(i64) -> bool,
-) -> rusqlite::Result<Vec<MissingBlob>> {
-    let mut found: Vec<MissingBlob> = Vec::new();
-    let mut looked_at = 0;
-    for prefix in scope.tops(summary::categories(connection)?) {
-        let Range { start, end } = Range::of(&prefix);
-        let mut select = connection.prepare_cached(
-            "SELECT document, number, id, blob.bytes, origin, outline \
-             FROM blob_reference INDEXED BY blob_lacking JOIN blob ON number = blob \
-             WHERE lacking > 0 AND document >= ?1 AND document < ?2 ORDER BY document",
-        )?;
-        let mut rows = select.query((start, end))?;
-        while let Some(row) = rows.next()? {
-            looked_at += 1;
-            if found.len() == limits::BLOBS_AT_ONCE || looked_at > REFERENCES_LOOKED_AT {
-                return Ok(found);
-            }
-            let number: i64 = row.get(1)?;
-            let known = found.iter().any(|blob| blob.number == number);
-            if known || skip(number) {
-                continue;
-            }
-            let name = name_of(row, 2, 3)?;
-            // What this peer has begun to give was taken off its room in full.
-            if row.get_ref(4)?.as_blob_or_null()? != Some(from.0.as_slice()) {
-                let Some(left) = room.checked_sub(name.bytes.into()) else { continue };
-                room = left;
-            }
-            let document: Vec<u8> = row.get(0)?;
-            found.push(MissingBlob {
-                number,
-                name,
-                document: KeyPrefix::from_bytes(&document)
-                    .map_err(|error| damaged(Box::new(error)))?,
-                outline: outline(name, row.get_ref(5)?.as_blob_or_null()?),
-                places: places_missing(connection, number, &name)?,
-            });
+        BlobRequest::MarkPostponed { tier, postponed, begun } => {
+            postponing::mark(inner, tier, postponed, begun)?;
+            Ok(BlobReply::MarkPostponed)
         }
     }
-    Ok(found)
 }
 
 /// The outline in a row of table `blob`; that of a blob of one chunk is always known.
@@ -142,49 +88,46 @@ pub(super) fn outline(name: BlobName, bytes: Option<&[u8]>) -> Option<Outline> {
     Outline::check(name, values).ok()
 }
 
-fn places_missing(
-    connection: &Connection,
-    number: i64,
-    name: &BlobName,
-) -> rusqlite::Result<Vec<u32>> {
-    let mut select = connection.prepare_cached("SELECT place FROM blob_chunk WHERE blob = ?1")?;
-    let here = select.query_map([number], |row| row.get(0))?;
-    let here = here.collect::<rusqlite::Result<std::collections::HashSet<u32>>>()?;
-    Ok((0..name.chunks()).filter(|place| !here.contains(place)).collect())
-}
-
-/// What a document's naming of a whole blob came to.
-struct Found {
-    number: i64,
-    reached: u8,
-}
-
-/// The blob, if it is whole here and the document names it.
+/// The tiers that hold a blob, if it is whole here and the document names it.
 fn whole(
     connection: &Connection,
     document: &KeyPrefix,
     name: &BlobName,
-) -> rusqlite::Result<Option<Found>> {
+) -> rusqlite::Result<Option<u8>> {
     let mut select = connection.prepare_cached(
-        "SELECT number, reached FROM blob JOIN blob_reference ON blob = number \
+        "SELECT reached FROM blob JOIN blob_reference ON blob = number \
          WHERE id = ?1 AND bytes = ?2 AND missing = 0 AND document = ?3",
     )?;
+    select.query_row((name.id.0, name.bytes, document.as_bytes()), |row| row.get(0)).optional()
+}
+
+/// The number of the blob, if the document names it, and its outline as it is kept.
+fn named(
+    connection: &Connection,
+    document: &KeyPrefix,
+    name: &BlobName,
+) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT number, outline FROM blob JOIN blob_reference ON blob = number \
+         WHERE id = ?1 AND bytes = ?2 AND document = ?3",
+    )?;
     let found = select.query_row((name.id.0, name.bytes, document.as_bytes()), |row| {
-        Ok(Found { number: row.get(0)?, reached: row.get(1)? })
+        Ok((row.get(0)?, row.get(1)?))
     });
     found.optional()
 }
 
+/// The outline, as soon as one chunk is here.
 fn outline_for(
     connection: &Connection,
     document: &KeyPrefix,
     name: &BlobName,
 ) -> rusqlite::Result<Option<Outline>> {
-    let Some(Found { number, .. }) = whole(connection, document, name)? else { return Ok(None) };
-    let mut select = connection.prepare_cached("SELECT outline FROM blob WHERE number = ?1")?;
-    select.query_row([number], |row| Ok(outline(*name, row.get_ref(0)?.as_blob_or_null()?)))
+    let kept = named(connection, document, name)?.and_then(|(_, kept)| kept);
+    Ok(kept.and_then(|kept| outline(*name, Some(&kept))))
 }
 
+/// A part of a chunk that is here, whether the blob is whole or not: each was checked on its own.
 fn part_for(
     connection: &Connection,
     document: &KeyPrefix,
@@ -192,7 +135,7 @@ fn part_for(
     from: u32,
     length: u32,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
-    let Some(Found { number, .. }) = whole(connection, document, name)? else { return Ok(None) };
+    let Some((number, _)) = named(connection, document, name)? else { return Ok(None) };
     let (place, at) = (from / limits::BLOB_CHUNK_BYTES, from % limits::BLOB_CHUNK_BYTES);
     let mut select = connection.prepare_cached(
         "SELECT substr(bytes, ?3, ?4) FROM blob_chunk WHERE blob = ?1 AND place = ?2",

@@ -5,7 +5,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::key::KeyPrefix;
 use rusqlite::Connection;
 
-use super::{documents_of, exchange::outline, name_of};
+use super::{Named, documents_of, exchange::outline, name_of};
 
 /// A table for what the documents of the log name, in the database that a verification fills.
 const EXPECTED: &str = "CREATE TABLE IF NOT EXISTS named_blob (
@@ -17,7 +17,7 @@ const EXPECTED: &str = "CREATE TABLE IF NOT EXISTS named_blob (
 pub(in crate::store) fn expect(
     expected: &Connection,
     home: &Home,
-    names: &[BlobName],
+    names: &[Named],
 ) -> rusqlite::Result<()> {
     if names.is_empty() {
         return Ok(());
@@ -25,7 +25,7 @@ pub(in crate::store) fn expect(
     expected.execute_batch(EXPECTED)?;
     let mut insert = expected.prepare_cached("INSERT INTO named_blob VALUES (?1, ?2, ?3)")?;
     let document = KeyPrefix::document(home);
-    for name in names {
+    for Named { name, .. } in names {
         insert.execute((document.as_bytes(), name.id.0, name.bytes))?;
     }
     Ok(())

@@ -1,15 +1,16 @@
 //! Answering questions about blobs, and who holds what.
 //!
 //! A question names a document. It is answered only if the peer may read that document and the
-//! document, as it stands here, names the blob; otherwise, and when the blob is not whole here,
+//! document, as it stands here, names the blob; otherwise, and when that part is not here,
 //! the answer is `None`, the same for all of these. What was asked for and was not here is
-//! *owed*: when it has become whole, the peer is told, and may ask again.
+//! *owed*: when the blob has become whole, the peer is told, and may ask again.
 //!
 //! A node asks its ancestor which of its blobs are held above, as it does of changes, and
 //! believes only an ancestor, for its own tier and those above it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::postponing::Awaiting;
 use super::{FEW_CHANGES, PAUSE_MS, Purpose as Because};
 use crate::blob::{BlobMessage, BlobName, BlobReply, BlobRequest};
 use crate::key::KeyPrefix;
@@ -33,6 +34,7 @@ pub(super) struct Serving {
     /// Whether an ancestor is to be asked what it holds.
     due: bool,
     looks: u32,
+    pub(super) awaiting: Awaiting,
 }
 
 /// What the peer is to be told when it becomes true.
@@ -74,6 +76,14 @@ impl Owed {
             due.extend(self.told.iter().map(|(name, (document, _))| (document.clone(), *name)));
         }
         due
+    }
+
+    /// Keeps in mind what was asked for and is not here.
+    fn owe(&mut self, name: BlobName, document: KeyPrefix) {
+        if self.absent.len() < limits::BLOB_NAMES && self.absent.insert(name, document).is_none() {
+            // It may have come between the look into the store and this word of it.
+            self.absent_dirty = true;
+        }
     }
 
     /// Keeps in mind what a descendant was told; gives whether it is news.
@@ -122,12 +132,6 @@ impl Serving {
     pub(super) fn look_again(&mut self) {
         self.due = true;
     }
-
-    fn owe(&mut self, blob: BlobName, document: KeyPrefix) {
-        if self.owed.absent.len() < limits::BLOB_NAMES {
-            self.owed.absent.insert(blob, document);
-        }
-    }
 }
 
 impl Session {
@@ -153,6 +157,7 @@ impl Session {
             return Err(Fault::new(FaultCode::Flow, text));
         }
         serving.questions.push_back(Question { document, blob, part });
+        self.note_blob_asked(blob);
         Ok(())
     }
 
@@ -182,6 +187,12 @@ impl Session {
         }
     }
 
+    /// A question that can be answered now: what was given before has been written meanwhile.
+    pub(super) fn next_answer_ms(&self) -> Option<i64> {
+        let Serving { questions, reading, .. } = &self.blobs.serving;
+        (!questions.is_empty() && !reading && self.may_answer()).then_some(self.now_ms)
+    }
+
     /// When it is time to see how far what the peer is owed has got.
     pub(super) fn next_owed_ms(&self) -> Option<i64> {
         self.blobs.serving.owed.next_ms().filter(|_| self.is_quiet())
@@ -207,11 +218,13 @@ impl Session {
 
     /// The peer says what is whole there, and above it.
     pub(super) fn on_blobs_held(&mut self, mut held: Vec<(BlobName, u8)>) {
-        for (name, _) in &held {
-            if self.blobs.asking.declined.remove(name).is_some() {
-                self.blobs.asking.dirty = true;
-                self.blobs.asking.next_look_ms = self.now_ms;
-            }
+        let names: BTreeSet<BlobName> = held.iter().map(|(name, _)| *name).collect();
+        let asking = &mut self.blobs.asking;
+        let before = asking.declined.len();
+        asking.declined.retain(|_, name| !names.contains(name));
+        if asking.declined.len() < before {
+            asking.news = true;
+            asking.next_look_ms = self.now_ms;
         }
         let peer = self.open_peer();
         if peer.relation != Relation::Ancestor {
@@ -266,7 +279,7 @@ impl Session {
                     self.look_for_unreached(tier, rest);
                 }
             }
-            (Purpose::Mark, BlobReply::MarkReached) => {}
+            (Purpose::Mark, BlobReply::MarkReached | BlobReply::MarkPostponed) => {}
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
     }
@@ -279,14 +292,15 @@ impl Session {
             }
             BlobReply::Read(Some(bytes)) => BlobMessage::Part { bytes: Bounded(bytes) },
             BlobReply::Outline(None) | BlobReply::Read(None) => {
-                self.blobs.serving.owe(blob, document);
+                self.blobs.serving.owed.owe(blob, document);
                 BlobMessage::None
             }
             reply @ (BlobReply::Missing(_)
             | BlobReply::Keep(_)
             | BlobReply::Unreached { .. }
             | BlobReply::Held(_)
-            | BlobReply::MarkReached) => {
+            | BlobReply::MarkReached
+            | BlobReply::MarkPostponed) => {
                 unreachable!("the store answered a question about bytes with {reply:?}")
             }
         };
@@ -313,7 +327,7 @@ impl Session {
                         news.push((name, *tiers));
                     }
                 }
-                None => self.blobs.serving.owe(name, document),
+                None => self.blobs.serving.owed.owe(name, document),
             }
         }
         for part in news.chunks(limits::BLOB_NAMES) {
