@@ -21,6 +21,8 @@
 //! bytes = 17179869184
 //! day_changes = 5000000
 //! day_bytes = 4294967296
+//! # photos and files, those in progress counted in full
+//! blob_bytes = 17179869184
 //! ```
 
 use std::fs;

@@ -20,7 +20,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::status::{Clock, Health, NodeStatus};
+use crate::status::{Clock, Health, NodeStatus, Photos};
 
 pub use self::refusal::RefusalClass;
 pub use self::repeats::{Again, Repeats, Say};
@@ -220,6 +220,10 @@ fn register_node(registry: &mut Registry, status: &NodeStatus, figures: StoreFig
     gauge("quarantine_changes", "Refused changes kept to be looked at", figures.quarantined);
     gauge("equivocations", "Numbers that an author gave to two changes", figures.equivocations);
     gauge("links_cut", "Links cut by hand", status.cut_links.len() as u64);
+    register_photos(registry, &status.photos);
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        registry.register(name, help, ConstGauge::new(value));
+    };
     let takes_writes = matches!(status.health, Health::Ok | Health::LowSpace { .. });
     gauge("store_takes_writes", "Whether the store takes writes", u64::from(takes_writes));
     let started_s = ConstGauge::new(status.started_at_ms / 1_000);
@@ -231,6 +235,28 @@ fn register_node(registry: &mut Registry, status: &NodeStatus, figures: StoreFig
         };
         let help = "How far the clock is ahead of the parent's when beyond the bound, else 0";
         registry.register("clock_ahead_seconds", help, ConstGauge::new(ahead_s));
+    }
+}
+
+fn register_photos(registry: &mut Registry, photos: &Photos) {
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        registry.register(name, help, ConstGauge::new(value));
+    };
+    gauge("photos_missing", "Photos and files that have not come in full", photos.missing);
+    gauge("photos_missing_bytes", "Their bytes, what is here included", photos.missing_bytes);
+    let help = "Photos and files that a tier above is not known to hold";
+    gauge("photos_waiting", help, photos.waiting);
+    gauge("photos_waiting_bytes", "Their bytes", photos.waiting_bytes);
+    let taken = u64::from(photos.none_taken.is_none());
+    gauge("photos_taken", "Whether missing photos and files are asked for at all", taken);
+    let since = [
+        ("photos_missing_since_seconds", photos.missing_since_ms),
+        ("photos_waiting_since_seconds", photos.waiting_since_ms),
+    ];
+    for (name, at_ms) in since {
+        let Some(at_ms) = at_ms else { continue };
+        let help = "When that was recorded which has been so longest, since 1970";
+        registry.register(name, help, ConstGauge::new(at_ms / 1_000));
     }
 }
 
@@ -283,6 +309,7 @@ pub(super) mod tests {
             documents: 7,
             changes: 9,
             waiting: 2,
+            photos: Photos::default(),
         }
     }
 

@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use crate::clock::Doubt;
 
+pub use self::photos::{LinkPhotos, Photos};
 pub use self::rate::{Meter, Passed, Rate};
 
+mod photos;
 mod rate;
 
 /// State of a node at one moment.
@@ -46,6 +48,8 @@ pub struct NodeStatus {
     pub changes: u64,
     /// Changes that some tier above may see and is not known to hold.
     pub waiting: u64,
+    /// Photos and files that are on their way.
+    pub photos: Photos,
 }
 
 /// Whether the store takes writes.
@@ -174,6 +178,8 @@ pub struct PeerStatus {
     pub disputed: u64,
     /// Why the peer has postponed changes, in its words.
     pub postponed: Option<String>,
+    /// Photos and files that wait for it, or are not taken.
+    pub photos: LinkPhotos,
     /// Why the last attempt failed, in words.
     pub error: Option<String>,
     /// Version of the protocol that both speak; `None` without a session.
@@ -372,6 +378,7 @@ pub(crate) mod tests {
             remaining_s: Some(4),
             disputed: 0,
             postponed: None,
+            photos: LinkPhotos::default(),
             error: Some("王建国 could not be reached".to_owned()),
             version: Some(1),
             skew: None,

@@ -54,6 +54,9 @@ pub struct Bounds {
     pub day_changes: Option<u64>,
     /// Bytes in one day.
     pub day_bytes: Option<u64>,
+    /// Bytes of photos and files in all.
+    #[serde(default)]
+    pub blob_bytes: Option<u64>,
 }
 
 /// One child.
@@ -188,6 +191,7 @@ impl Administration {
         bounds.bytes = change.bytes.unwrap_or(bounds.bytes);
         bounds.day_changes = change.day_changes.unwrap_or(bounds.day_changes);
         bounds.day_bytes = change.day_bytes.unwrap_or(bounds.day_bytes);
+        bounds.blob_bytes = change.blob_bytes.unwrap_or(bounds.blob_bytes);
         if bounds != before {
             self.store.set_quota(&subject, Some(bounds))?;
         }

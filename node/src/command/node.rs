@@ -67,6 +67,9 @@ struct Quota {
     /// Most MiB of changes in one day
     #[arg(long)]
     day_mib: Option<u64>,
+    /// Most MiB of photos and files in all
+    #[arg(long)]
+    photo_mib: Option<u64>,
     /// Back to the bounds of cunlian.toml, but for what is given besides
     #[arg(long)]
     usual: bool,
@@ -157,6 +160,7 @@ impl Quota {
             bytes: mib(self.mib),
             day_changes: number(self.day_changes),
             day_bytes: mib(self.day_mib),
+            blob_bytes: mib(self.photo_mib),
         };
         let request = Request::Nodes { action: NodesAction::Quota { name: self.name, bounds } };
         let child = ask(&self.data.data_dir, &request).map_err(failure)?;
@@ -172,6 +176,8 @@ impl Quota {
         };
         line("in all", taken.changes, bounds.changes, taken.bytes, bounds.bytes);
         line("today", taken.day_changes, bounds.day_changes, taken.day_bytes, bounds.day_bytes);
+        let (bytes, most_bytes) = (taken.blob_bytes.div_ceil(MIB), bounds.blob_bytes / MIB);
+        println!("photos and files: {bytes} of {most_bytes} MiB");
         Ok(())
     }
 }

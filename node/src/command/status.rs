@@ -34,6 +34,10 @@ fn print(status: &Value) {
     let of = |key: &str| text(status.get(key).unwrap_or(&Value::Null));
     println!("{} ({}, {}), cunlian {}", of("name"), of("tier"), of("region"), of("version"));
     println!("documents {}, changes {}", of("documents"), of("changes"));
+    let now_ms = status.get("as_of_ms").and_then(Value::as_i64).unwrap_or_default();
+    for line in photos(status.get("photos"), now_ms) {
+        println!("{line}");
+    }
     let state = |key: &str| {
         let value = status.get(key).unwrap_or(&Value::Null);
         let extra = value.get("detail").map(text);
@@ -44,7 +48,6 @@ fn print(status: &Value) {
     if let Some(reason) = status.get("suspended").and_then(Value::as_str) {
         println!("suspended ({reason}): nothing can be saved until the node is confirmed");
     }
-    let now_ms = status.get("as_of_ms").and_then(Value::as_i64).unwrap_or_default();
     for peer in status.get("peers").and_then(Value::as_array).into_iter().flatten() {
         for line in (Link { peer, now_ms }).lines() {
             println!("{line}");
@@ -80,7 +83,7 @@ impl Link<'_> {
     /// What it is doing, what has not passed yet, and how long it takes.
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.doing()];
-        let rest = [Some(self.waiting()), self.expected(), self.rate()];
+        let rest = [Some(self.waiting()), self.photos(), self.expected(), self.rate()];
         let rest = rest.into_iter().flatten().chain(self.problems());
         lines.extend(rest.map(|line| format!("        {line}")));
         lines
@@ -105,6 +108,23 @@ impl Link<'_> {
         let (changes, bytes) = (self.number("pending_changes"), self.number("pending_bytes"));
         let oldest = self.ago(", the oldest recorded", "pending_since_ms").unwrap_or_default();
         format!("waiting {changes}, {bytes} bytes{oldest}")
+    }
+
+    /// Photos and files that wait for a parent.
+    fn photos(&self) -> Option<String> {
+        let photos = self.peer.get("photos")?;
+        let text = backlog("photos waiting", photos, "pending", self.now_ms);
+        text.filter(|_| self.text("role") == "parent")
+    }
+
+    /// Those that one side does not take now.
+    fn photos_not_taken(&self) -> Option<String> {
+        let photos = self.peer.get("photos")?;
+        let number = |key: &str| photos.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let why = photos.get("not_taken_why").and_then(Value::as_str)?;
+        let by = if self.text("role") == "parent" { "by the peer" } else { "here" };
+        let (count, bytes) = (number("not_taken"), number("not_taken_bytes"));
+        Some(format!("photos not taken {by}: {count}, {bytes} bytes: {why}"))
     }
 
     fn expected(&self) -> Option<String> {
@@ -138,8 +158,34 @@ impl Link<'_> {
                 problems.push(format!("{words}: {}", self.text(key)));
             }
         }
+        problems.extend(self.photos_not_taken());
         problems
     }
+}
+
+/// Photos and files of the whole node that are on their way.
+fn photos(photos: Option<&Value>, now_ms: i64) -> Vec<String> {
+    let Some(photos) = photos else { return Vec::new() };
+    let mut lines: Vec<String> = [("photos missing", "missing"), ("photos waiting", "waiting")]
+        .into_iter()
+        .filter_map(|(words, key)| backlog(words, photos, key, now_ms))
+        .collect();
+    if let Some(why) = photos.get("none_taken").and_then(Value::as_str) {
+        lines.push(format!("photos are not taken: {why}"));
+    }
+    lines
+}
+
+/// How many photos there are under a key, how large they are and how old the oldest is; none when
+/// there are none.
+fn backlog(words: &str, photos: &Value, key: &str, now_ms: i64) -> Option<String> {
+    let number = |key: String| photos.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let count = Some(number(key.to_owned())).filter(|count| *count > 0)?;
+    let bytes = number(format!("{key}_bytes"));
+    let since_ms = photos.get(format!("{key}_since_ms")).and_then(Value::as_i64);
+    let oldest = since_ms.map(|at_ms| span_ms(now_ms - at_ms));
+    let oldest = oldest.map(|span| format!(", the oldest recorded {span} ago")).unwrap_or_default();
+    Some(format!("{words} {count}, {bytes} bytes{oldest}"))
 }
 
 /// A span of time, in one unit.

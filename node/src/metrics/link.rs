@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-use crate::status::{PeerRole, PeerStatus, Traffic};
+use crate::status::{LinkPhotos, PeerRole, PeerStatus, Traffic};
 
 /// Most peers with figures of their own.
 const MOST_PEERS: usize = 500;
@@ -98,6 +98,7 @@ fn lag(registry: &mut Registry, peers: &[(PeerLabels, &PeerStatus)]) {
     gauge("link_remaining_seconds", "How long the rest takes at the present rate", |peer| {
         peer.remaining_s.map(whole)
     });
+    photos(registry, peers);
     let rates = Family::<PeerLabels, Gauge<f64, AtomicU64>>::default();
     let bytes = Measured::<PeerLabels>::default();
     for (labels, rate) in peers.iter().filter_map(|(labels, peer)| Some((labels, peer.rate?))) {
@@ -109,6 +110,27 @@ fn lag(registry: &mut Registry, peers: &[(PeerLabels, &PeerStatus)]) {
     registry.register("link_rate_changes", help, rates);
     let help = "Frame bytes in a second, both ways, over the last ten seconds";
     registry.register("link_rate_bytes", help, bytes);
+}
+
+fn photos(registry: &mut Registry, peers: &[(PeerLabels, &PeerStatus)]) {
+    let mut gauge = |name: &str, help: &str, of: fn(&LinkPhotos) -> Option<i64>| {
+        let values =
+            peers.iter().filter_map(|(labels, peer)| Some((labels.clone(), of(&peer.photos)?)));
+        registry.register(name, help, measured(values));
+    };
+    gauge("link_photos_pending", "Photos and files that wait for a parent", |photos| {
+        Some(whole(photos.pending))
+    });
+    gauge("link_photos_pending_bytes", "Their bytes", |photos| Some(whole(photos.pending_bytes)));
+    let help = "When that was recorded which has waited longest, since 1970";
+    gauge("link_photos_pending_since_seconds", help, |photos| {
+        photos.pending_since_ms.map(|at_ms| at_ms / 1_000)
+    });
+    let help = "Photos and files that a parent does not take, or that are not taken of a child";
+    gauge("link_photos_not_taken", help, |photos| Some(whole(photos.not_taken)));
+    gauge("link_photos_not_taken_bytes", "Their bytes", |photos| {
+        Some(whole(photos.not_taken_bytes))
+    });
 }
 
 fn passed(registry: &mut Registry, peers: &[(PeerLabels, &PeerStatus)]) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cunlian_crdt::store::{self, Store};
+use cunlian_crdt::store::{self, BlobTotals, Store};
 use cunlian_protocol::hub::PeerReport;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::session::Identity;
@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use crate::clock::{self, Judgement};
 use crate::config::Config;
 use crate::network::gate::Gate;
-use crate::status::{Clock, Health, LinkState, Meter, NodeStatus, Passed, PeerRole};
+use crate::status::{
+    Clock, Health, LinkPhotos, LinkState, Meter, NodeStatus, Passed, PeerRole, Photos,
+};
 
 use self::peer::peer_status;
 
@@ -39,6 +41,7 @@ struct Watcher {
     changed: Arc<AtomicBool>,
     counted: Instant,
     counting_took: Duration,
+    photos: Counted,
     probed: Instant,
     gate: Gate,
     clock: clock::Clock,
@@ -46,6 +49,30 @@ struct Watcher {
     addresses: Vec<String>,
     /// By certificate.
     watched: BTreeMap<Serial, Watched>,
+}
+
+/// Photos that are on their way, counted at every look unless that takes long. What a session does
+/// not ask for is no commit.
+#[derive(Default)]
+struct Counted {
+    totals: BlobTotals,
+    at: Option<Instant>,
+    took: Duration,
+}
+
+impl Counted {
+    fn look(&mut self, store: &Store) -> &BlobTotals {
+        if self.at.is_none_or(|at| at.elapsed() >= self.took * COUNTING_SHARE) {
+            let started = Instant::now();
+            // A store that cannot be read is said to be broken elsewhere.
+            if let Ok(totals) = store.blob_totals() {
+                self.totals = totals;
+            }
+            self.took = started.elapsed();
+            self.at = Some(Instant::now());
+        }
+        &self.totals
+    }
 }
 
 /// What is remembered of a peer from one look to the next.
@@ -110,6 +137,7 @@ pub(super) fn start(
         documents: 0,
         changes: 0,
         waiting: 0,
+        photos: Photos::default(),
     };
     let addresses = config.peers.iter().map(|peer| peer.address.to_string()).collect();
     let (publish, status) = watch::channel(known.clone());
@@ -121,6 +149,7 @@ pub(super) fn start(
         changed,
         counted: Instant::now(),
         counting_took: Duration::ZERO,
+        photos: Counted::default(),
         probed: Instant::now(),
         gate,
         clock,
@@ -177,6 +206,9 @@ impl Watcher {
         let authority = self.store.authority();
         let cut: Vec<String> = self.gate.cut_links().iter().map(ToString::to_string).collect();
         let backlog = self.store.outbox_totals().unwrap_or_default();
+        let postponed = self.store.postponed().unwrap_or_default();
+        let photos = self.photos.look(&self.store);
+        self.known.photos = Photos::from(photos);
         let now_ms = self.clock.now_ms();
         self.known.waiting = backlog.values().map(|tier| tier.changes).sum();
         self.known.peers = reports
@@ -192,7 +224,20 @@ impl Watcher {
                     peer.pending_changes = waiting.changes;
                     peer.pending_bytes = waiting.bytes;
                     peer.pending_since_ms = waiting.oldest_recorded_at_ms;
+                    // Between two attempts, and while the line is away, nothing else is known.
+                    let known = peer.tier.and_then(|tier| postponed.get(&tier));
+                    peer.postponed = peer.postponed.or_else(|| known.cloned());
                 }
+                let key = peer.serial.and_then(|serial| authority.get(&serial));
+                peer.photos = match (peer.role, peer.tier, key) {
+                    (PeerRole::Parent, Some(tier), _) => LinkPhotos::above(photos, tier),
+                    (PeerRole::Child | PeerRole::Other, _, Some(certificate)) => {
+                        LinkPhotos::below(photos, &certificate.body().subject)
+                    }
+                    (PeerRole::Parent | PeerRole::Child | PeerRole::Other, _, _) => {
+                        LinkPhotos::default()
+                    }
+                };
                 peer
             })
             .collect();

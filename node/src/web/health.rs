@@ -8,13 +8,13 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::WebState;
-use super::clock::{full, span};
+use super::clock::{ago, full, span};
 use super::component::{Fact, LinkBadge, Notice, PeerBadge, last_success};
 use super::county::grouped;
 use super::layout::{Page, health_notice, html};
 use super::link::{self, bytes};
 use super::visit::Visit;
-use crate::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, VersionSkew};
+use crate::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
 use crate::text::Text;
 
 pub(crate) fn routes() -> Router<WebState> {
@@ -123,6 +123,7 @@ fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
         fact(l.t("status-code"), status.region.plate_text()),
         fact(l.t("status-documents"), status.documents.to_string()),
         fact(l.t("status-changes"), status.changes.to_string()),
+        fact(l.t("status-photos"), photos(l, &status.photos, now_ms)),
     ];
     if let Health::LowSpace { free_bytes } = status.health {
         facts.push(fact(l.t("status-free"), bytes(free_bytes)));
@@ -131,6 +132,26 @@ fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
     facts.push(fact(l.t("status-started"), full(status.started_at_ms)));
     facts.push(fact(l.t("status-version"), status.version.clone()));
     facts
+}
+
+/// Photos that are on their way, and since when.
+fn photos(l: Text, photos: &Photos, now_ms: i64) -> String {
+    let line = |key: &str, count: u64, size: u64, since_ms: Option<i64>| {
+        let mut line = l.t2(key, ("n", grouped(count)), ("size", bytes(size)));
+        if let Some(since_ms) = since_ms {
+            line.push_str(&l.t1("lag-oldest", "ago", ago(l, since_ms, now_ms)));
+        }
+        (count > 0).then_some(line)
+    };
+    let Photos { missing, missing_bytes, missing_since_ms, .. } = *photos;
+    let Photos { waiting, waiting_bytes, waiting_since_ms, .. } = *photos;
+    let lines = [
+        line("photos-missing", missing, missing_bytes, missing_since_ms),
+        line("lag-photos", waiting, waiting_bytes, waiting_since_ms),
+        photos.none_taken.as_ref().map(|why| l.t1("photos-none-taken", "why", why)),
+    ];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    if lines.is_empty() { l.t("photos-all-there") } else { lines.join(&l.t("photos-and")) }
 }
 
 /// How much the peer has not acknowledged. What is to be had by a node below that is not connected

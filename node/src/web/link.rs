@@ -54,6 +54,7 @@ pub(crate) fn left(l: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
         };
         lines.push(l.t2("lag-rate", ("n", changes), ("size", bytes(rate.bytes))));
     }
+    photos(l, peer, now_ms, &mut lines);
     if peer.disputed > 0 {
         lines.push(l.t1("lag-disputed", "n", grouped(peer.disputed)));
     }
@@ -61,6 +62,27 @@ pub(crate) fn left(l: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
         lines.push(l.t1("lag-postponed", "why", why));
     }
     lines
+}
+
+/// Photos and files that wait for a parent, and those that one side does not take.
+fn photos(l: Text, peer: &PeerStatus, now_ms: i64, lines: &mut Vec<String>) {
+    let photos = &peer.photos;
+    if photos.pending > 0 {
+        let (n, size) = (grouped(photos.pending), bytes(photos.pending_bytes));
+        let mut line = l.t2("lag-photos", ("n", n), ("size", size));
+        if let Some(since_ms) = photos.pending_since_ms {
+            line.push_str(&l.t1("lag-oldest", "ago", ago(l, since_ms, now_ms)));
+        }
+        lines.push(line);
+    }
+    if let Some(why) = &photos.not_taken_why {
+        let key = match peer.role {
+            PeerRole::Parent => "lag-photos-postponed-above",
+            PeerRole::Child | PeerRole::Other => "lag-photos-postponed-here",
+        };
+        let (n, size) = (grouped(photos.not_taken), bytes(photos.not_taken_bytes));
+        lines.push(l.with(key, &[("n", &n), ("size", &size), ("why", why)]));
+    }
 }
 
 /// How much of it there is in bytes, after the number of changes.
@@ -93,7 +115,7 @@ pub(crate) fn bytes(count: u64) -> String {
 mod tests {
     use super::*;
     use crate::status::tests::peer;
-    use crate::status::{LinkState, Rate};
+    use crate::status::{LinkPhotos, LinkState, Rate};
     use crate::text::Language;
 
     /// Shows that the line that people read says how many wait, how old the oldest is and how
@@ -116,6 +138,21 @@ mod tests {
         assert_eq!(said(&parent, Language::Chinese).first().map(String::as_str), Some(line));
         let line = "1,234 still to be reported, the oldest from 3 h ago, about 2 min";
         assert_eq!(said(&parent, Language::English).first().map(String::as_str), Some(line));
+        parent.photos = LinkPhotos {
+            pending: 3,
+            pending_bytes: 5 << 20,
+            pending_since_ms: Some(now_ms - 3 * 3_600_000),
+            not_taken: 2,
+            not_taken_bytes: 4 << 20,
+            not_taken_why: Some("磁盘将满".to_owned()),
+        };
+        let lines = said(&parent, Language::Chinese);
+        let expected = [
+            "还有 3 张照片（5 MiB）等着上报，最早的是 3 小时前",
+            "上级暂缓接收 2 张照片（4 MiB）：磁盘将满",
+        ];
+        assert!(expected.iter().all(|line| lines.iter().any(|l| l == line)), "{lines:?}");
+        parent.photos = LinkPhotos::default();
         parent.rate = None;
         parent.remaining_s = None;
         let line = "还有 1,234 条等着上报，最早的是 3 小时前".to_owned();

@@ -14,7 +14,9 @@ use cunlian_node::clock::now_ms;
 use cunlian_node::metrics::Metrics;
 use cunlian_node::operator::{Issuer, NewOperator, Operators};
 use cunlian_node::preset;
-use cunlian_node::status::{Clock, Health, LinkState, NodeStatus, PeerRole, PeerStatus};
+use cunlian_node::status::{
+    Clock, Health, LinkPhotos, LinkState, NodeStatus, PeerRole, PeerStatus, Photos,
+};
 use cunlian_node::web::{WebConfig, WebState, serve};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -297,6 +299,7 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         remaining_s: None,
         disputed: 0,
         postponed: None,
+        photos: LinkPhotos::default(),
         error: Some("timed out".to_owned()),
         version: None,
         skew: None,
@@ -318,6 +321,7 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         documents: 0,
         changes: 0,
         waiting: 0,
+        photos: Photos::default(),
     }
 }
 

@@ -52,6 +52,16 @@ pub(crate) struct Node {
     committed: Arc<AtomicBool>,
 }
 
+/// The file of a store in its directory.
+const STORE: &str = "store.sqlite";
+
+/// An earlier state of a node.
+pub(crate) struct Backup {
+    member: Member,
+    lines: BTreeMap<PublicKey, LineToken>,
+    dir: TempDir,
+}
+
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) now_ms: i64,
@@ -176,6 +186,30 @@ impl World {
         new
     }
 
+    /// What a backup of a node has in it.
+    pub(crate) fn back_up(&self, at: usize) -> Backup {
+        let dir = tempfile::tempdir().unwrap();
+        let node = &self.nodes[at];
+        node.store.copy_to(&dir.path().join(STORE)).unwrap();
+        Backup { member: node.member.clone(), lines: node.lines.clone(), dir }
+    }
+
+    /// The machine of a node has what it had then, and knows so if it is suspended.
+    pub(crate) fn set_back(&mut self, at: usize, to: &Backup, suspended: Option<Suspension>) {
+        let node = &mut self.nodes[at];
+        node.store = open(&node.dir.with_extension("none"), nobody(), &Arc::default());
+        std::fs::remove_dir_all(&node.dir).unwrap();
+        std::fs::create_dir(&node.dir).unwrap();
+        std::fs::copy(to.dir.path().join(STORE), node.dir.join(STORE)).unwrap();
+        node.lines = to.lines.clone();
+        self.become_other(at, to.member.identity.clone());
+        if let Some(reason) = suspended {
+            self.nodes[at].suspended = true;
+            self.nodes[at].store.suspend(reason);
+            self.restart(at);
+        }
+    }
+
     /// Time goes by without anything happening.
     pub(crate) fn pass(&mut self, ms: i64) {
         self.set_now(self.now_ms + ms);
@@ -276,6 +310,11 @@ impl World {
     /// Gives a frame (length included) to a node.
     pub(crate) fn give(&mut self, at: usize, connection: ConnectionId, frame: &[u8]) {
         self.handle(at, Event::Frame { connection, bytes: frame[4..].to_vec() });
+    }
+
+    /// A node is told that so many bytes have been written to a connection.
+    pub(crate) fn wrote(&mut self, at: usize, connection: ConnectionId, bytes: usize) {
+        self.handle(at, Event::Sent { connection, bytes });
     }
 
     /// The figures of a node about the peer of this name.

@@ -6,7 +6,9 @@ use cunlian_protocol::hub::PeerReport;
 use cunlian_protocol::session::{Relation, Report};
 
 use crate::service::own_region;
-use crate::status::{Activity, LinkState, PeerRole, PeerStatus, ToUpdate, Traffic, VersionSkew};
+use crate::status::{
+    Activity, LinkPhotos, LinkState, PeerRole, PeerStatus, ToUpdate, Traffic, VersionSkew,
+};
 
 /// After so long without a word the peer is not said to be in step any more. Sets are compared
 /// every minute; a line that is dead is noticed by the transport much earlier.
@@ -58,6 +60,7 @@ pub(super) fn peer_status(
         remaining_s: None,
         disputed: session.map_or(0, |session| session.disputed),
         postponed: open.and_then(|session| session.postponed.clone()),
+        photos: LinkPhotos::default(),
         error: report.problem.clone(),
         version: open.and_then(|session| session.version),
         skew: session.and_then(|session| session.skew.as_ref()).map(skew),

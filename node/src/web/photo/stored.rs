@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cunlian_crdt::store::{BlobContent, Store};
+use cunlian_crdt::store::{BlobContent, BlobStanding, Store};
 use cunlian_governance::ticket::{Picture, photo_home, picture};
 use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::change::Home;
@@ -16,7 +16,7 @@ use cunlian_protocol::id::DocumentId;
 use crate::text::Text;
 use crate::web::component::{Height, Photo, Photos, SyncBadge};
 use crate::web::failure::Failure;
-use crate::web::reading::{height, height_of};
+use crate::web::reading::{height_of, progress};
 
 /// What this program writes and a browser may show as a picture. Anything else is a download:
 /// whoever may write a photo must not be able to put a page of theirs under this address.
@@ -41,9 +41,10 @@ pub(crate) fn photos(
 ) -> Result<Photos, Failure> {
     let photo = |id: &DocumentId| {
         let (note, sync) = match look(store, &photo_home(ticket, *id))? {
-            Shown::Here(height) => (None, badge(l, reader, height)),
+            Shown::Here(height, why) => (None, badge(l, reader, (height, why))),
             Shown::OnItsWay { percent: 0 } => (Some(l.t("photo-on-its-way")), None),
             Shown::OnItsWay { percent } => (Some(l.t1("photo-partly-here", "n", percent)), None),
+            Shown::Postponed { why } => (Some(postponed(l, reader, &why)), None),
             Shown::Erased => (Some(l.t("photo-erased")), None),
         };
         Ok(Photo { href: href(id), alt: l.t("photo-alt"), note, sync })
@@ -51,9 +52,17 @@ pub(crate) fn photos(
     Ok(Photos { photos: ids.iter().map(photo).collect::<Result<_, Failure>>()? })
 }
 
-fn badge(l: Text, reader: Reader, height: Height) -> Option<SyncBadge> {
+/// Why there is no picture, for who administers nodes and for who does not.
+fn postponed(l: Text, reader: Reader, why: &str) -> String {
     match reader {
-        Reader::Staff => Some(SyncBadge::of(l, height)),
+        Reader::Staff => l.t1("photo-postponed", "why", why),
+        Reader::Villager(_) => l.t("photo-postponed-villager"),
+    }
+}
+
+fn badge(l: Text, reader: Reader, (height, why): (Height, Option<String>)) -> Option<SyncBadge> {
+    match reader {
+        Reader::Staff => Some(SyncBadge::of(l, height).because(why).in_full()),
         Reader::Villager(report) if report == height => None,
         Reader::Villager(_) => Some(SyncBadge::for_villager(l, height)),
     }
@@ -84,8 +93,15 @@ fn answer(media_type: &str, content: Vec<u8>) -> Response {
 
 /// What there is to be shown of a photo.
 enum Shown {
-    Here(Height),
-    OnItsWay { percent: u64 },
+    /// How far it has got, and why no further.
+    Here(Height, Option<String>),
+    OnItsWay {
+        percent: u64,
+    },
+    /// This node does not ask for it now.
+    Postponed {
+        why: String,
+    },
     Erased,
 }
 
@@ -97,13 +113,21 @@ fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
     }
     let name = match picture(&view) {
         None => return Ok(Shown::OnItsWay { percent: 0 }),
-        Some(Picture::Inline(_)) => return Ok(Shown::Here(height(store, home)?)),
+        Some(Picture::Inline(_)) => {
+            let (height, why) = progress(store, home)?;
+            return Ok(Shown::Here(height, why));
+        }
         Some(Picture::Blob(reference)) => reference.name,
     };
     match store.blob_standing(&name)? {
-        Some(standing) if standing.whole => {
-            Ok(Shown::Here(height_of(standing.reached, standing.awaited)))
+        Some(BlobStanding { whole: true, reached, awaited, postponed, .. }) => {
+            let height = match height_of(reached, awaited) {
+                Height::Local if postponed.is_some() => Height::Postponed,
+                height => height,
+            };
+            Ok(Shown::Here(height, postponed))
         }
+        Some(BlobStanding { postponed: Some(why), .. }) => Ok(Shown::Postponed { why }),
         standing => {
             let here = standing.map_or(0, |standing| standing.here);
             Ok(Shown::OnItsWay { percent: 100 * here / u64::from(name.bytes.max(1)) })
