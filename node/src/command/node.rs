@@ -198,6 +198,7 @@ fn session_of(status: &Value, child: &Child) -> Value {
             "state": of("state"),
             "last_success_ms": of("last_success_ms"),
             "clock_ahead_ms": of("clock_ahead_ms"),
+            "photos": of("photos"),
         }),
     }
 }
@@ -225,6 +226,11 @@ fn print(child: &Child, session: &Value) {
     }
     if child.taken.is_beyond(&child.bounds) {
         println!("    it has sent as much as it may: cunlian node quota {}", child.name);
+    }
+    let not_taken = session.pointer("/photos/not_taken").and_then(Value::as_u64).unwrap_or(0);
+    if not_taken > 0 {
+        let more = format!("cunlian node quota {} --photo-mib", child.name);
+        println!("    photos and files of it that are not taken: {not_taken} (more: {more})");
     }
     if child.waiting {
         println!("    another certificate waits for it");

@@ -1,14 +1,20 @@
 //! Photos on the pages: here, on their way, of the time before blobs, erased.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cunlian_crdt::document::{Edit, Write};
+use cunlian_crdt::store::Quota;
 use cunlian_governance::ticket::{self, Channel, NewTicket, photo_home, photo_write};
 use cunlian_node::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::blob::{BlobReference, BlobRequest, Postponed};
+use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::id::{DocumentId, PublicKey};
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::StoreRequest;
 
 use super::chromium::Chromium;
 use super::fixture::Node;
@@ -114,4 +120,50 @@ async fn the_page_with_photos_fits_a_phone() {
     assert!(browser.script(overflow).await.as_i64().unwrap() <= 0);
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.end().await;
+}
+
+/// Shows that a photo which the level above does not take now is said to be postponed, with its
+/// reason, beside the photo and to the staff; that a villager is told in other words; and that one
+/// which this node does not take is not said to be on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_that_is_not_taken_is_said_to_be() {
+    let node = Node::village().await;
+    let (home, receipt, _) = report(&node);
+    let why = "镇里的空间已满".to_owned();
+    let postponed = Some(Postponed { over_bytes: 0, begun: true, why });
+    let tell = |postponed: Option<Postponed>| {
+        let request =
+            BlobRequest::MarkPostponed { tier: Tier::Town.bit(), postponed, begun: Vec::new() };
+        node.store.serve(StoreRequest::Blob(request)).unwrap();
+    };
+    tell(postponed);
+    let child = PublicKey([5; 32]);
+    let quota = Quota { blob_bytes: 0, ..Quota::default() };
+    node.store.set_quota(&child, Some(quota)).unwrap();
+    let look = BlobRequest::Missing {
+        scope: Scope::everything(),
+        from: child,
+        limited: true,
+        active: Vec::new(),
+        without: BTreeSet::new(),
+        after: None,
+        at_ms: 1,
+    };
+    node.store.serve(StoreRequest::Blob(look)).unwrap();
+    let ticket = format!("/tickets/{}/{}", home.address, home.document);
+    tokio::task::block_in_place(|| {
+        let plain = Plain::new(&node.url);
+        let page = plain.get(&format!("/t/{receipt}")).text;
+        assert!(page.contains("照片还在村里") && !page.contains("镇里的空间已满"), "{page}");
+        plain.log_in("wang");
+        let page = plain.get(&ticket).text;
+        let figures: Vec<&str> = page.split("<figure>").skip(1).collect();
+        let taken = figures[0].split("</figure>").next().unwrap();
+        assert!(taken.contains("上级暂缓接收") && taken.contains("镇里的空间已满"), "{taken}");
+        let missing = figures[1].split("</figure>").next().unwrap();
+        assert!(missing.contains("本级暂缓接收：the bound of 0 MiB of photos"), "{missing}");
+        assert_eq!(page.matches("照片还在路上").count(), 1, "{page}");
+        tell(None);
+        assert!(!plain.get(&ticket).text.contains("上级暂缓接收"));
+    });
 }
