@@ -376,6 +376,15 @@ fn blob_messages() {
         ("none", BlobMessage::None),
         ("ask-held", BlobMessage::AskHeld(Bounded(vec![(document, blob)]))),
         ("held", BlobMessage::Held(Bounded(vec![(blob, 0b11)]))),
+        (
+            "postponed",
+            BlobMessage::Postponed {
+                over_bytes: 300_000,
+                begun: true,
+                why: wire::bounded_text("no room"),
+            },
+        ),
+        ("all-wanted", BlobMessage::AllWanted),
     ];
     for (name, message) in messages {
         let message = Message::Blob(message);
