@@ -59,7 +59,7 @@ impl Context {
             Self::Request => b"cunlian request 1",
             Self::Enrolment => b"cunlian enrolment 1",
             Self::Succession => b"cunlian succession 1",
-            Self::Bundle => b"cunlian bundle 1",
+            Self::Bundle => b"cunlian bundle 2",
         }
     }
 }

@@ -5,6 +5,9 @@
 #[path = "bundle/world.rs"]
 mod world;
 
+#[path = "bundle/forged.rs"]
+mod forged;
+
 #[path = "bundle/adversary.rs"]
 mod adversary;
 #[path = "bundle/carried.rs"]
@@ -13,3 +16,5 @@ mod carried;
 mod exchange;
 #[path = "bundle/layout.rs"]
 mod layout;
+#[path = "bundle/sealed.rs"]
+mod sealed;

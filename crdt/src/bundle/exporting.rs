@@ -12,7 +12,7 @@ use std::io;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::{self, Authority};
 use cunlian_protocol::category::{Category, CategorySet};
-use cunlian_protocol::certificate::{Certificate, Grant};
+use cunlian_protocol::certificate::{Certificate, CertificateBody, Grant};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -26,8 +26,9 @@ use cunlian_protocol::wire::{self, Bounded};
 
 use super::arrival::row_before;
 use super::photos::{self, Chosen};
-use super::writing::Writer;
-use super::{Head, Output, PART_BYTES_MIN, Recipient};
+use super::sealing::Agreement;
+use super::writing::{Beginning, Writer};
+use super::{Cover, Head, Output, PART_BYTES_MIN, Party, Receiver};
 use crate::store::{Fault, Store};
 
 /// First categories of the classes of urgency.
@@ -40,8 +41,11 @@ const WAITING_PAGE: usize = 4_000;
 pub struct Plan {
     /// Random number of the bundle.
     pub bundle: [u8; 16],
-    /// The node it is for: it gets what both may read.
+    /// The node it is for: it gets what both may read, sealed for its key. Without one the bundle
+    /// is open to whoever has the file.
     pub recipient: Option<Certificate>,
+    /// Random bytes that the sealing begins with, for one bundle only: who knows them can open it.
+    pub ephemeral: [u8; 32],
     /// Only what is in these regions; all, when there are none.
     pub regions: Vec<AddressCode>,
     /// Only what came after this, milliseconds since 1970-01-01 UTC.
@@ -77,6 +81,12 @@ pub enum ExportError {
     /// The recipient and this node have nothing in common, or the regions are not in it.
     #[error("there is nothing that this node and the receiver may both read there")]
     NothingInCommon,
+    /// Nothing can be sealed for the key in the certificate of the recipient.
+    #[error("nothing can be sealed for {name:?}: its certificate names no sound key")]
+    UnfitKey {
+        /// Name of the recipient.
+        name: String,
+    },
     /// A part could not hold a batch.
     #[error("a part has at least {PART_BYTES_MIN} bytes")]
     PartTooSmall,
@@ -107,8 +117,8 @@ pub fn export(
     }
     let after = plan.since_ms.map(|since_ms| row_before(store, since_ms)).transpose()?;
     let expected = expected(store, &scope, after.unwrap_or(0))?;
-    let head = head(identity, plan, &authority, expected);
-    let writer = Writer::new(head, &identity.key, &authority, plan.part_bytes, output)?;
+    let beginning = beginning(identity, plan, &authority, expected)?;
+    let writer = Writer::new(beginning, &identity.key, &authority, plan.part_bytes, output)?;
     let mut exporter =
         Exporter { store, writer, gathered: Vec::new(), gathered_bytes: 0, expected, progress };
     let tier = tier_above(identity, plan).unwrap_or(0);
@@ -123,7 +133,7 @@ pub fn export(
     }
     exporter.flush()?;
     let blobs = exporter.blobs(Chosen { scope: &scope, after, tier })?;
-    let changes = exporter.writer.total;
+    let changes = exporter.writer.count.total;
     let (parts, bytes) = exporter.writer.finish()?;
     Ok(Exported { parts, changes, blobs, bytes })
 }
@@ -169,26 +179,42 @@ fn expected(store: &Store, scope: &Scope, after: i64) -> Result<u64, Fault> {
     })
 }
 
-fn head(identity: &Identity, plan: &Plan, authority: &Authority, changes: u64) -> Head {
+/// Cover, head and seal of the first part.
+fn beginning(
+    identity: &Identity,
+    plan: &Plan,
+    authority: &Authority,
+    changes: u64,
+) -> Result<Beginning, ExportError> {
+    let agree = |body: &CertificateBody| {
+        Agreement::of_exporter(&plan.ephemeral, &body.subject)
+            .ok_or_else(|| ExportError::UnfitKey { name: body.name.clone() })
+    };
+    let recipient = plan.recipient.as_ref().map(Certificate::body);
+    let agreement = recipient.map(agree).transpose()?;
+    let receiver = recipient.zip(agreement.as_ref()).map(|(body, agreement)| Receiver {
+        ephemeral: agreement.ephemeral(),
+        node: Party::of(body),
+    });
     let successions = authority.successions().iter().map(|s| s.bytes().to_vec());
     let successions = successions.chain(identity.successions.iter().cloned());
-    let recipient = plan.recipient.as_ref().map(|certificate| Recipient {
-        serial: certificate.serial(),
-        name: wire::bounded_text(&certificate.body().name),
-    });
-    Head {
+    let cover = Cover {
         bundle: plan.bundle,
         part: 1,
+        exporter: Party::of(identity.certificate.body()),
+        receiver,
+        created_at_ms: plan.now_ms,
+    };
+    let head = Head {
         root: authority.root(),
         successions: Bounded(successions.take(limits::SUCCESSIONS).map(Bounded).collect()),
         chain: Bounded(identity.chain.iter().cloned().map(Bounded).collect()),
-        recipient,
         regions: Bounded(plan.regions.clone()),
         since_ms: plan.since_ms,
-        created_at_ms: plan.now_ms,
         changes,
         software: wire::bounded_text(&identity.software),
-    }
+    };
+    Ok(Beginning { cover, head, agreement })
 }
 
 struct Exporter<'a> {
@@ -300,7 +326,8 @@ impl Exporter<'_> {
     fn flush(&mut self) -> Result<(), ExportError> {
         self.gathered_bytes = 0;
         self.writer.batch(std::mem::take(&mut self.gathered))?;
-        (self.progress)(self.writer.total, self.expected.max(self.writer.total));
+        let done = self.writer.count.total;
+        (self.progress)(done, self.expected.max(done));
         Ok(())
     }
 }

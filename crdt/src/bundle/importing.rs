@@ -7,12 +7,14 @@
 //! | a node above, by its own clock when it exported | the same, and say what it holds |
 //! | anybody else | nothing |
 //!
+//! What is sealed is opened by the node's own key, or by the one it has made to follow it.
 //! Segments are taken in one after the other and batches each in a transaction, so an import that
 //! was killed is done again from the beginning: what is there is known and passed over.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
+use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::{self, Authority, Refusal};
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::PublicKey;
@@ -23,8 +25,8 @@ use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 
 use super::photos::{Incoming, KIND_BLOB, KIND_CHUNK, Taken};
-use super::reading::{Flaw, Reader, Segment, Unreadable};
-use super::{Follows, Head};
+use super::reading::{Flaw, Opened, Reader, Segment, Unreadable};
+use super::{Cover, Follows, Head, Party, Receiver};
 use crate::store::{Fault, Store};
 
 /// Most different reasons of refusals that are told.
@@ -42,7 +44,9 @@ pub struct Owner<'a> {
 /// What was taken in of one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// What the part says about itself.
+    /// What the part says in the clear.
+    pub cover: Cover,
+    /// What it says about itself beside.
     pub head: Head,
     /// Name of the exporter.
     pub exporter: String,
@@ -73,6 +77,25 @@ pub enum ImportError {
     /// The file is not for reading.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// It is sealed for another node.
+    #[error("the bundle is sealed for {name:?} ({address}), and only that node can open it")]
+    ForAnother {
+        /// Name of that node.
+        name: String,
+        /// The address it stands for.
+        address: AddressCode,
+    },
+    /// It is sealed for this node, but for a key that it does not have.
+    #[error(
+        "the bundle is sealed for a key of {name:?} that this node does not have: its key has \
+         changed, or it took the place of another machine; {exporter:?} has to export again"
+    )]
+    AnotherKey {
+        /// Name of the receiver.
+        name: String,
+        /// Who says that it exported it.
+        exporter: String,
+    },
     /// It was made in another federation.
     #[error("the bundle is from another federation (root {root})")]
     OtherFederation {
@@ -109,11 +132,19 @@ pub fn import(
     input: impl Read,
     progress: &mut dyn FnMut(&Imported, u64),
 ) -> Result<Imported, ImportError> {
-    let mut reader = Reader::open(input)?;
-    let mut sender = Sender::check(store, owner, reader.head())?;
+    // Its issuer may have certified the next key already, and the answer have been lost.
+    let keys = [Some(&owner.identity.key), owner.identity.next_key.as_ref()];
+    let keys: Vec<_> = keys.into_iter().flatten().collect();
+    let mut reader = Reader::open(input, &keys)?;
+    let cover = reader.cover().clone();
+    let Some(Opened { head, exporter }) = reader.opened().cloned() else {
+        return Err(not_ours(store, owner, &cover));
+    };
+    let mut sender = Sender::check(store, owner, &head, cover.created_at_ms)?;
     let mut imported = Imported {
-        head: reader.head().clone(),
-        exporter: reader.exporter().name.clone(),
+        cover,
+        head,
+        exporter: exporter.name,
         changes: 0,
         new: 0,
         known: 0,
@@ -128,7 +159,7 @@ pub fn import(
         match reader.segment()? {
             Ok(None) => return Ok(imported),
             Ok(Some(segment)) => {
-                let at = (segment.seal.total, segment.seal.follows);
+                let at = (segment.count.total, segment.stamp.follows);
                 sender.take_in(segment, &mut imported, &mut |so_far| {
                     progress(so_far, reader.bytes());
                 })?;
@@ -142,6 +173,28 @@ pub fn import(
         // A revocation may have come that takes the right of the exporter away.
         sender.check_in_force()?;
     }
+}
+
+/// Why a bundle that this node has no key for is not for it.
+fn not_ours(store: &Store, owner: Owner<'_>, cover: &Cover) -> ImportError {
+    let Some(Receiver { node, .. }) = &cover.receiver else {
+        unreachable!("a bundle that is not sealed is open to everybody");
+    };
+    let own = owner.identity.certificate.serial();
+    let known = store.authority();
+    let was_replaced = |certificate: &Certificate| {
+        let standing = known.valid_at(certificate, owner.now_ms);
+        matches!(standing, Err(Refusal::Replaced { successor, .. }) if successor == own)
+    };
+    let mut of_key = known.certificates().filter(|c| c.body().subject == node.key);
+    let place = Party::of(owner.identity.certificate.body());
+    let is_this_place = owner.identity.is_own_key(&node.key)
+        || (&place.address, &place.name) == (&node.address, &node.name)
+        || of_key.any(was_replaced);
+    if is_this_place {
+        return ImportError::AnotherKey { name: node.name(), exporter: cover.exporter.name() };
+    }
+    ImportError::ForAnother { name: node.name(), address: node.address }
 }
 
 /// The exporter, as far as it matters for what it brings.
@@ -158,7 +211,12 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn check(store: &'a Store, owner: Owner<'_>, head: &Head) -> Result<Self, ImportError> {
+    fn check(
+        store: &'a Store,
+        owner: Owner<'_>,
+        head: &Head,
+        created_at_ms: i64,
+    ) -> Result<Self, ImportError> {
         let successions: Vec<Vec<u8>> = head.successions.0.iter().map(|s| s.0.clone()).collect();
         let authority = store.authority();
         if !authority.roots().any(|root| root == head.root) {
@@ -183,7 +241,7 @@ impl<'a> Sender<'a> {
             scope: own.intersection(&authority::read_scope(&certificate)),
             tiers: if is_above { body.tier.bit() } else { 0 },
             is_child: issuer.is_some_and(|key| owner.identity.is_own_key(&key)),
-            created_at_ms: head.created_at_ms,
+            created_at_ms,
             now_ms: owner.now_ms,
             blobs: Incoming::default(),
             certificate,
@@ -265,7 +323,7 @@ impl<'a> Sender<'a> {
         let (from, scope) = (self.certificate.serial(), self.scope.clone());
         let (sender_tiers, at_ms) = (self.tiers, self.now_ms);
         let request = StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms };
-        let StoreReply::Ingested { fates } = self.store.serve(request)? else {
+        let StoreReply::Ingested { fates, .. } = self.store.serve(request)? else {
             unreachable!("the store answers a batch with fates");
         };
         for (_, fate) in fates {

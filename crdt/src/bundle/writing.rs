@@ -1,4 +1,4 @@
-//! Writing frames, seals and parts.
+//! Writing frames, stamps and parts, sealed for their receiver.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,8 +13,11 @@ use cunlian_protocol::sync::Stored;
 use cunlian_protocol::wire::{self, Bounded, Message};
 
 use super::photos::{KIND_BLOB, KIND_CHUNK, blob_body, chunk_body};
+use super::sealing::{Agreement, Sealing};
 use super::{
-    Follows, Head, KIND_HEAD, KIND_SEAL, MAGIC, SEAL_FRAME_BYTES, SEGMENT_BYTES, Seal, VERSION,
+    COUNT_FRAME_BYTES, Count, Cover, Follows, Head, KIND_COUNT, KIND_COVER, KIND_HEAD, KIND_SEALED,
+    KIND_STAMP, LENGTH_BYTES, MAGIC, SEALING_BYTES, SEGMENT_BYTES, STAMP_FRAME_BYTES, Stamp,
+    VERSION,
 };
 
 /// What is to be done with what is written.
@@ -26,21 +29,31 @@ pub enum Output<'a> {
     Bytes(&'a [u8]),
 }
 
+/// How each part begins.
+pub(super) struct Beginning {
+    pub(super) cover: Cover,
+    pub(super) head: Head,
+    /// What is agreed with the receiver, when there is one.
+    pub(super) agreement: Option<Agreement>,
+}
+
 /// Writes one bundle.
 pub(super) struct Writer<'a> {
-    head: Head,
+    beginning: Beginning,
+    /// Seals the frames of this part.
+    sealing: Option<Sealing>,
     key: &'a SigningKey,
     authority: &'a Authority,
     /// Most bytes of a part.
     part_bytes: u64,
     output: &'a mut dyn FnMut(Output<'_>) -> io::Result<()>,
     hasher: blake3::Hasher,
-    /// Bytes of this part, and those of them that no seal covers yet.
+    /// Bytes of this part, and those of them that no stamp covers yet.
     written: u64,
-    unsealed: usize,
-    seals: u32,
-    changes: u64,
-    pub(super) total: u64,
+    unstamped: usize,
+    stamps: u32,
+    /// Changes so far.
+    pub(super) count: Count,
     /// Bytes of the parts before.
     before: u64,
     batch: u64,
@@ -52,24 +65,24 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Begins the first part.
     pub(super) fn new(
-        head: Head,
+        beginning: Beginning,
         key: &'a SigningKey,
         authority: &'a Authority,
         part_bytes: Option<u64>,
         output: &'a mut dyn FnMut(Output<'_>) -> io::Result<()>,
     ) -> io::Result<Self> {
         let mut writer = Self {
-            head,
+            beginning,
+            sealing: None,
             key,
             authority,
             part_bytes: part_bytes.unwrap_or(u64::MAX),
             output,
             hasher: blake3::Hasher::new(),
             written: 0,
-            unsealed: 0,
-            seals: 0,
-            changes: 0,
-            total: 0,
+            unstamped: 0,
+            stamps: 0,
+            count: Count::default(),
             before: 0,
             batch: 0,
             told: BTreeSet::new(),
@@ -91,8 +104,8 @@ impl<'a> Writer<'a> {
         let frame = wire::encode_batch(self.batch, &carried);
         // All that goes with the batch must be in the part of the batch.
         let mut introduced = self.introduction(&authors);
-        let together = |frames: &[Vec<u8>]| frames.iter().map(Vec::len).sum::<usize>();
-        if !self.fits(together(&introduced) + frame.len()) && self.filled {
+        let together = introduced.iter().chain([&frame]).map(|frame| sealed_bytes(frame)).sum();
+        if !self.fits(together) && self.filled {
             self.next_part()?;
             introduced = self.introduction(&authors);
         }
@@ -101,8 +114,8 @@ impl<'a> Writer<'a> {
         }
         self.told.extend(authors);
         self.frame(&frame)?;
-        self.changes += count;
-        self.total += count;
+        self.count.changes += count;
+        self.count.total += count;
         self.filled = true;
         Ok(())
     }
@@ -118,12 +131,12 @@ impl<'a> Writer<'a> {
         for place in 0..outline.name().chunks() {
             let Some(bytes) = chunk(place)? else { return Ok(()) };
             let content = frame(KIND_CHUNK, &chunk_body(place, &bytes));
-            if !self.fits(named.len() + content.len()) && self.filled {
+            if !self.fits(sealed_bytes(&named) + sealed_bytes(&content)) && self.filled {
                 self.next_part()?;
             }
-            if in_part != self.head.part {
+            if in_part != self.beginning.cover.part {
                 self.frame(&named)?;
-                in_part = self.head.part;
+                in_part = self.beginning.cover.part;
             }
             self.frame(&content)?;
             self.filled = true;
@@ -133,28 +146,33 @@ impl<'a> Writer<'a> {
 
     /// Ends the bundle; gives its parts and bytes.
     pub(super) fn finish(mut self) -> io::Result<(u32, u64)> {
-        self.seal(Follows::Nothing)?;
-        Ok((self.head.part, self.before + self.written))
+        self.stamp(Follows::Nothing)?;
+        Ok((self.beginning.cover.part, self.before + self.written))
     }
 
     fn next_part(&mut self) -> io::Result<()> {
-        self.seal(Follows::Part)?;
+        self.stamp(Follows::Part)?;
         self.before += self.written;
-        self.head.part += 1;
+        self.beginning.cover.part += 1;
         self.begin_part()
     }
 
     fn begin_part(&mut self) -> io::Result<()> {
-        (self.output)(Output::Part(self.head.part))?;
+        (self.output)(Output::Part(self.beginning.cover.part))?;
         self.hasher.reset();
-        (self.written, self.unsealed, self.seals, self.changes) = (0, 0, 0, 0);
+        (self.written, self.unstamped, self.stamps, self.count.changes) = (0, 0, 0, 0);
         self.batch = 0;
         self.filled = false;
         self.told.clear();
         self.bytes_out(&[MAGIC.as_slice(), &VERSION.to_be_bytes()].concat())?;
-        let head = postcard::to_allocvec(&self.head).expect("a head has only encodable types");
-        self.bytes_out(&frame(KIND_HEAD, &head))?;
-        self.seal(Follows::More)?;
+        let Beginning { cover, head, .. } = &self.beginning;
+        let cover = postcard::to_allocvec(cover).expect("a cover has only encodable types");
+        let head = postcard::to_allocvec(head).expect("a head has only encodable types");
+        self.bytes_out(&frame(KIND_COVER, &cover))?;
+        let covered = self.hasher.finalize();
+        self.sealing = self.beginning.agreement.as_ref().map(|agreed| agreed.part(&covered));
+        self.put(&frame(KIND_HEAD, &head), false)?;
+        self.stamp(Follows::More)?;
         self.revocations()
     }
 
@@ -164,6 +182,7 @@ impl<'a> Writer<'a> {
         for revocation in self.authority.revocations() {
             serials.insert(revocation.body().own.serial);
             serials.extend(revocation.body().issuer);
+            serials.extend(revocation.body().successor);
         }
         for certificates in self.introduction(&serials) {
             self.frame(&certificates)?;
@@ -201,37 +220,50 @@ impl<'a> Writer<'a> {
         frames.map(|some| wire::encode(&Message::Certificates(Bounded(some.to_vec())))).collect()
     }
 
-    /// Writes a frame as on the wire, after a seal when there is too much without.
+    /// Writes a frame, given as on the wire, after a stamp when there is too much without.
     fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
-        if self.unsealed + frame.len() > SEGMENT_BYTES {
-            self.seal(Follows::More)?;
+        if self.unstamped + sealed_bytes(frame) + COUNT_FRAME_BYTES > SEGMENT_BYTES {
+            self.stamp(Follows::More)?;
         }
-        self.bytes_out(frame)
+        self.put(frame, false)
     }
 
-    /// Whether so many bytes more, with the seals they take, leave the part within its bounds.
+    /// Writes a frame, given as on the wire, sealed if the bundle is.
+    fn put(&mut self, plain: &[u8], is_last: bool) -> io::Result<()> {
+        let Some(sealing) = &mut self.sealing else { return self.bytes_out(plain) };
+        let content = plain.get(LENGTH_BYTES..).unwrap_or_default();
+        let sealed = sealing.seal(content, is_last);
+        self.bytes_out(&frame(KIND_SEALED, &sealed))
+    }
+
+    /// Whether so many bytes more, with the stamps they take, leave the part within its bounds.
     fn fits(&self, bytes: usize) -> bool {
-        let seals = bytes / SEGMENT_BYTES + 3;
-        let more = (bytes + seals * SEAL_FRAME_BYTES) as u64;
+        let stamps = bytes / SEGMENT_BYTES + 3;
+        let more = (bytes + stamps * (STAMP_FRAME_BYTES + COUNT_FRAME_BYTES)) as u64;
         self.written.saturating_add(more) <= self.part_bytes
     }
 
-    fn seal(&mut self, follows: Follows) -> io::Result<()> {
-        self.seals += 1;
-        let seal = Seal { number: self.seals, follows, changes: self.changes, total: self.total };
-        let sealed = seal.to_bytes(&self.hasher.finalize());
-        let signature = signing::sign(self.key, Context::Bundle, &sealed);
-        self.bytes_out(&frame(KIND_SEAL, &[sealed.as_slice(), &signature.0].concat()))?;
-        self.unsealed = 0;
+    fn stamp(&mut self, follows: Follows) -> io::Result<()> {
+        self.put(&frame(KIND_COUNT, &self.count.to_bytes()), follows != Follows::More)?;
+        self.stamps += 1;
+        let stamped = Stamp { number: self.stamps, follows }.to_bytes(&self.hasher.finalize());
+        let signature = signing::sign(self.key, Context::Bundle, &stamped);
+        self.bytes_out(&frame(KIND_STAMP, &[stamped.as_slice(), &signature.0].concat()))?;
+        self.unstamped = 0;
         Ok(())
     }
 
     fn bytes_out(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         self.written += bytes.len() as u64;
-        self.unsealed += bytes.len();
+        self.unstamped += bytes.len();
         (self.output)(Output::Bytes(bytes))
     }
+}
+
+/// Most bytes of a frame in the file, of its bytes as on the wire.
+fn sealed_bytes(frame: &[u8]) -> usize {
+    frame.len() + SEALING_BYTES
 }
 
 fn revoking(some: &[&Revocation]) -> Vec<u8> {

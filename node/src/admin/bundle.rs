@@ -12,8 +12,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cunlian_crdt::bundle::{
-    self, ExportError, Exported, Flaw, Follows, Head, ImportError, Imported, Output, Owner, Plan,
-    Unreadable,
+    self, Cover, ExportError, Exported, Flaw, Follows, Head, ImportError, Imported, Output, Owner,
+    Party, Plan, Unreadable,
 };
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use rand::Rng as _;
@@ -45,8 +45,10 @@ pub enum Wish {
 /// What to export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Export {
-    /// Name, serial or address of the node it is for.
+    /// Name, serial or address of the node it is sealed for.
     pub recipient: Option<String>,
+    /// Whether it may be open to whoever has the file, when it is for nobody.
+    pub open: bool,
     /// Address codes it is cut down to.
     pub regions: Vec<String>,
     /// Only what came after this.
@@ -105,12 +107,19 @@ impl Administration {
         let now_ms = (self.now_ms)();
         bundle::note_arrivals(&self.store, now_ms)?;
         let recipient = export.recipient.as_deref().map(|who| self.recipient(who)).transpose()?;
+        if recipient.is_none() && !export.open {
+            return Err(AdminError::new("it is not said for whom the bundle is to be sealed").hint(
+                "name the node with --for; or write personal data in the open with --open",
+            ));
+        }
         let regions = export.regions.iter().map(|text| read_address(text));
-        let mut number = [0; 16];
+        let (mut number, mut ephemeral) = ([0; 16], [0; 32]);
         rand::rng().fill_bytes(&mut number);
+        rand::rng().fill_bytes(&mut ephemeral);
         let plan = Plan {
             bundle: number,
             recipient,
+            ephemeral,
             regions: regions.collect::<Result<_, _>>()?,
             since_ms: export.since.map(|since| match since {
                 Since::Ago(span_ms) => now_ms.saturating_sub(span_ms),
@@ -135,7 +144,8 @@ impl Administration {
         Ok(json!({
             "bundle": hex(&number),
             "for": plan.recipient.as_ref().map(|certificate| &certificate.body().name),
-            "for_serial": plan.recipient.as_ref().map(Certificate::serial),
+            "for_key": plan.recipient.as_ref().map(|certificate| certificate.body().subject),
+            "sealed": plan.recipient.is_some(),
             "regions": plan.regions,
             "since_ms": plan.since_ms,
             "created_at_ms": now_ms,
@@ -164,30 +174,44 @@ impl Administration {
     }
 
     /// The node that is meant: by serial, name or login as everywhere, or by the address it
-    /// stands for.
+    /// stands for. Of those with one name or address the one in force; only one can open it.
     fn recipient(&self, who: &str) -> Result<Certificate, AdminError> {
         let desk = self.desk()?;
-        let is_node = |certificate: &&Certificate| certificate.body().kind == AuthorKind::Node;
-        let found = match read_address(who) {
-            Ok(address) => {
-                let stands_for = |c: &&Certificate| own_regions(c).contains(&address);
-                let valid = |c: &&Certificate| desk.authority.valid_at(c, desk.now_ms).is_ok();
-                let nodes = desk.authority.certificates().filter(is_node).filter(stands_for);
-                let latest = nodes.filter(valid).max_by_key(|c| c.body().issued_at_ms);
-                latest.cloned().ok_or_else(|| {
-                    AdminError::new(format!("no node that stands for {who} is known here"))
-                        .hint("see them all with: cunlian cert tree; or cut by --region")
-                })?
-            }
-            Err(_) => desk.find(who)?.clone(),
+        let address = read_address(who).ok();
+        let in_force = |c: &&Certificate| {
+            let is_node = c.body().kind == AuthorKind::Node;
+            is_node && desk.authority.valid_at(c, desk.now_ms).is_ok()
         };
+        let is_meant = |c: &&Certificate| match &address {
+            Some(address) => own_regions(c).contains(address),
+            None => c.body().name == who.trim(),
+        };
+        let meant = desk.authority.certificates().filter(in_force).filter(is_meant);
+        let mut meant: Vec<&Certificate> = meant.map(|c| desk.newest_of_key(c)).collect();
+        meant.sort_by_key(|certificate| certificate.serial());
+        meant.dedup_by_key(|certificate| certificate.serial());
+        let found = match meant.as_slice() {
+            [one] => (*one).clone(),
+            [] if address.is_some() => {
+                return Err(AdminError::new(format!("no node that stands for {who} is known here"))
+                    .hint("see them all with: cunlian cert tree"));
+            }
+            [] => desk.find(who)?.clone(),
+            several => {
+                let each = several.iter().map(|c| format!("{} {}", c.body().name, c.serial()));
+                let list = each.collect::<Vec<_>>().join("; ");
+                return Err(AdminError::new(format!("{who:?} may be several nodes: {list}"))
+                    .hint("only one of them can open the bundle; give its serial"));
+            }
+        };
+        let name = &found.body().name;
         if found.body().kind != AuthorKind::Node {
             return Err(AdminError::new(format!("{who:?} is not a node"))
                 .hint("a bundle is for a node; nodes are in: cunlian cert tree"));
         }
         if let Err(refusal) = desk.authority.valid_at(&found, desk.now_ms) {
-            let name = &found.body().name;
-            return Err(AdminError::new(format!("nothing is exported for {name}: {refusal}")));
+            return Err(AdminError::new(format!("nothing is exported for {name}: {refusal}"))
+                .hint("see what became of it with: cunlian cert tree"));
         }
         Ok(found)
     }
@@ -209,6 +233,7 @@ fn cannot_export(error: &ExportError) -> AdminError {
     let hint = match error {
         ExportError::NothingInCommon => "see what each may read with: cunlian cert show",
         ExportError::PartTooSmall => "ask for larger parts: --split 100M",
+        ExportError::UnfitKey { .. } => "certify that node anew; see it with: cunlian cert show",
         ExportError::TooManyRegions => "name the region that all of them are in",
         ExportError::Store(_) => "see how the node is with: cunlian status",
         ExportError::Io(_) => "run the same command again; what was begun does no harm",
@@ -224,7 +249,20 @@ fn cannot_import(error: &ImportError) -> AdminError {
         ImportError::Unreadable(Unreadable::Newer { .. }) => {
             "the node that exported it runs a newer program; update this one"
         }
+        ImportError::Unreadable(Unreadable::Older { .. }) => {
+            "the node that exported it runs an older program; update that one"
+        }
         ImportError::Unreadable(Unreadable::Head) => "copy the file again, or export it again",
+        ImportError::Unreadable(Unreadable::NotSealedSo { .. }) => {
+            "ask who gave you the file where it is from; nothing of it was used"
+        }
+        ImportError::ForAnother { .. } => {
+            "take the file to that node; or have it exported for this one, with --for"
+        }
+        ImportError::AnotherKey { .. } => {
+            "the exporter has to know the new certificate first, over a line or by a bundle from \
+             the node above; then: cunlian bundle export --for this node"
+        }
         ImportError::Unreadable(Unreadable::Io(_)) => {
             "run the same command again; what was taken in stays"
         }
@@ -244,12 +282,10 @@ fn cannot_import(error: &ImportError) -> AdminError {
 }
 
 fn taken_in(imported: &Imported) -> Value {
-    let Imported { head, exporter, changes, new, known, refused, total, follows, flaw, .. } =
-        imported;
-    let mut value = described(head);
+    let Imported { cover, head, changes, new, known, refused, total, follows, flaw, .. } = imported;
+    let mut value = described(cover, Some(head));
     if let Some(value) = value.as_object_mut() {
         let more = json!({
-            "exporter": exporter,
             "changes": changes,
             "new": new,
             "known": known,
@@ -267,24 +303,35 @@ fn taken_in(imported: &Imported) -> Value {
     value
 }
 
-/// What a head says, for people and their programs.
-pub fn described(head: &Head) -> Value {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    json!({
-        "bundle": hex(&head.bundle),
-        "part": head.part,
-        "root": head.root,
-        "for": head.recipient.as_ref().map(|recipient| text(&recipient.name.0)),
-        "for_serial": head.recipient.as_ref().map(|recipient| recipient.serial),
-        "regions": head.regions.0,
-        "since_ms": head.since_ms,
-        "created_at_ms": head.created_at_ms,
-        "expected": head.changes,
-        "software": text(&head.software.0),
-    })
+/// What cover and head say, for people and their programs.
+pub fn described(cover: &Cover, head: Option<&Head>) -> Value {
+    let receiver = cover.receiver.as_ref().map(|receiver| &receiver.node);
+    let mut value = json!({
+        "bundle": hex(&cover.bundle),
+        "part": cover.part,
+        "exporter": cover.exporter.name(),
+        "exporter_address": cover.exporter.address,
+        "for": receiver.map(Party::name),
+        "for_address": receiver.map(|node| node.address),
+        "for_key": receiver.map(|node| node.key),
+        "sealed": receiver.is_some(),
+        "opened": head.is_some(),
+        "created_at_ms": cover.created_at_ms,
+    });
+    if let (Some(head), Some(value)) = (head, value.as_object_mut()) {
+        let more = json!({
+            "root": head.root,
+            "regions": head.regions.0,
+            "since_ms": head.since_ms,
+            "expected": head.changes,
+            "software": String::from_utf8_lossy(&head.software.0),
+        });
+        value.extend(more.as_object().cloned().unwrap_or_default());
+    }
+    value
 }
 
-/// What follows a seal, as in JSON.
+/// What follows a stamp, as in JSON.
 pub const fn follows_word(follows: Follows) -> &'static str {
     match follows {
         Follows::More => "more",

@@ -23,11 +23,11 @@ pub(super) struct Bundle {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write what another node may have into a file
+    /// Write what another node may have into a file that only it can open
     Export(exporting::Export),
     /// Take files in; what is here already is passed over
     Import(importing::Import),
-    /// Say what is in a file, and whether it is whole; no node is needed
+    /// Say what can be seen of a file here, and whether it is whole; no node is needed
     Show(showing::Show),
 }
 

@@ -1,69 +1,23 @@
 //! Bundles that are damaged, cut, or made by somebody who breaks the rules.
 
-use cunlian_crdt::bundle::{Flaw, Follows, ImportError, Unreadable};
+use std::cell::Cell;
+use std::io::{self, Read};
+
+use cunlian_crdt::bundle::{
+    Cover, Flaw, Follows, ImportError, Party, Reader, SEGMENT_BYTES, Unreadable,
+};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
-use cunlian_protocol::id::{Serial, Signature};
+use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
-use cunlian_protocol::signing::{self, Context, SigningKey};
 use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Bounded, Message};
 use cunlian_tests::member::{Member, key};
 
+use crate::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
 use crate::world::{DAY_MS, NEIGHBOUR, NOW_MS, Place, VILLAGE, World, home, noise};
 
 const POPULATION: Category = Category::library(0, 0);
-
-/// A part of a bundle in which anything can be written.
-struct Forged {
-    bytes: Vec<u8>,
-    key: SigningKey,
-    seals: u32,
-}
-
-impl Forged {
-    /// With the head of a real bundle, changed by `change`.
-    fn new(
-        real: &[u8],
-        key: &SigningKey,
-        change: impl FnOnce(&mut cunlian_crdt::bundle::Head),
-    ) -> Self {
-        let reader = cunlian_crdt::bundle::Reader::open(real).unwrap();
-        let mut head = reader.head().clone();
-        change(&mut head);
-        let bytes = [b"cunlian bundle".as_slice(), &1_u16.to_be_bytes()].concat();
-        let mut forged = Self { bytes, key: key.clone(), seals: 0 };
-        let body = postcard::to_allocvec(&head).unwrap();
-        let length = u32::try_from(body.len() + 1).unwrap();
-        forged.write(&[length.to_be_bytes().as_slice(), &[64], &body].concat());
-        forged.seal(Follows::More);
-        forged
-    }
-
-    fn write(&mut self, frame: &[u8]) {
-        self.bytes.extend_from_slice(frame);
-    }
-
-    fn batch(&mut self, changes: &[Carried]) {
-        self.write(&wire::encode_batch(1, changes));
-    }
-
-    fn seal(&mut self, follows: Follows) {
-        self.seals += 1;
-        let follows = [0, 1, 2][follows as usize];
-        let mut sealed = self.seals.to_be_bytes().to_vec();
-        sealed.push(follows);
-        sealed.extend([0; 16]);
-        sealed.extend(blake3::hash(&self.bytes).as_bytes());
-        let signature: Signature = signing::sign(&self.key, Context::Bundle, &sealed);
-        self.write(&[118_u32.to_be_bytes().as_slice(), &[65], &sealed, &signature.0].concat());
-    }
-
-    fn end(mut self) -> Vec<u8> {
-        self.seal(Follows::Nothing);
-        self.bytes
-    }
-}
 
 /// All changes of a store under the home of one of its villages.
 fn carried(place: &Place, category: Category) -> Vec<Carried> {
@@ -105,7 +59,7 @@ fn a_changed_byte_is_noticed_wherever_it_is() {
     world.town.assert_sound();
 }
 
-/// Shows that a file cut anywhere gives what its seals cover, says that it ends early and how
+/// Shows that a file cut anywhere gives what its stamps cover, says that it ends early and how
 /// much there was, and that the whole one then brings in exactly the rest.
 #[test]
 fn a_cut_file_gives_its_good_part() {
@@ -119,7 +73,7 @@ fn a_cut_file_gives_its_good_part() {
         );
     }
     let bundle = world.village.bundle_for(&world.town);
-    assert!(bundle.len() > 6 << 20, "{} bytes have several seals", bundle.len());
+    assert!(bundle.len() > 6 << 20, "{} bytes have several stamps", bundle.len());
     let mut before = 0;
     for tenth in 1..10 {
         let imported = world.town.import(&bundle[..bundle.len() * tenth / 10]).unwrap();
@@ -130,7 +84,7 @@ fn a_cut_file_gives_its_good_part() {
         before += imported.new;
         assert_eq!(world.town.changes(), before);
     }
-    assert!(before > 0, "something was sealed before the last tenth");
+    assert!(before > 0, "something was stamped before the last tenth");
     let rest = world.town.import(&bundle).unwrap();
     assert_eq!((rest.known, rest.new), (before, 70 - before));
     let mut longer = bundle.clone();
@@ -147,13 +101,13 @@ fn a_hostile_exporter_brings_in_only_what_is_his() {
     let world = World::new();
     world.neighbour.write(POPULATION, NEIGHBOUR, 0..1, "not yours");
     world.village.write(POPULATION, VILLAGE, 0..2, "own");
-    let real = world.village.bundle_for(&world.town);
+    let real = world.village.open_bundle();
     let mut changes = carried(&world.village, POPULATION);
     let last = changes[1].bytes.len() - 1;
     changes[1].bytes[last] ^= 1;
     changes.extend(carried(&world.neighbour, POPULATION));
     changes.push(Carried { bytes: b"no change at all".to_vec(), reached: 0xff });
-    let mut forged = Forged::new(&real, &key(4), |_| {});
+    let mut forged = Forged::open(&real, &key(4));
     forged.write(&wire::encode(&Message::Certificates(Bounded(
         world.neighbour.member.identity.chain.iter().cloned().map(Bounded).collect(),
     ))));
@@ -170,16 +124,23 @@ fn a_hostile_exporter_brings_in_only_what_is_his() {
     world.town.assert_sound();
 }
 
-/// Shows that a seal by another key is worth nothing, and that a borrowed chain is of no use to
+/// Shows that a stamp by another key is worth nothing, and that a borrowed chain is of no use to
 /// who lacks the key.
 #[test]
 fn a_borrowed_chain_is_refused() {
     let world = World::new();
     world.village.write(POPULATION, VILLAGE, 0..1, "own");
-    let real = world.village.bundle_for(&world.town);
-    let forged = Forged::new(&real, &key(5), |_| {});
-    let refused = world.town.import(&forged.end()).unwrap_err();
-    assert!(matches!(refused, ImportError::Unreadable(Unreadable::Head)), "{refused}");
+    let real = world.village.open_bundle();
+    let reader = Reader::open(real.as_slice(), &[]).unwrap();
+    let head = &reader.opened().unwrap().head;
+    let own_name = Party::of(world.neighbour.member.identity.certificate.body());
+    let own_name = Cover { exporter: own_name, ..reader.cover().clone() };
+    let mut named = Forged::covered(&own_name, &key(5));
+    named.head(head);
+    for forged in [Forged::open(&real, &key(5)), named] {
+        let refused = world.town.import(&forged.end()).unwrap_err();
+        assert!(matches!(refused, ImportError::Unreadable(Unreadable::Head)), "{refused}");
+    }
 }
 
 /// Shows that a bundle of another federation, of a layout that is newer, of a person, and a file
@@ -188,18 +149,21 @@ fn a_borrowed_chain_is_refused() {
 fn what_is_for_somebody_else_says_so() {
     let world = World::new();
     world.village.write(POPULATION, VILLAGE, 0..1, "own");
-    let real = world.village.bundle_for(&world.town);
-    let foreign = Forged::new(&real, &key(4), |head| head.root.0[0] ^= 1);
+    let real = world.village.open_bundle();
+    let foreign = Forged::altered(&real, &key(4), |head| head.root.0[0] ^= 1);
     let refused = world.town.import(&foreign.end()).unwrap_err();
     assert!(matches!(refused, ImportError::OtherFederation { .. }), "{refused}");
 
     let mut newer = real.clone();
-    newer[15] = 2;
+    newer[15] = 3;
     let refused = world.town.import(&newer).unwrap_err().to_string();
-    assert!(refused.contains("layout 2") && refused.contains("update"), "{refused}");
+    assert!(refused.contains("layout 3") && refused.contains("update"), "{refused}");
+    newer[15] = 1;
+    let refused = world.town.import(&newer).unwrap_err().to_string();
+    assert!(refused.contains("layout 1") && refused.contains("export it again"), "{refused}");
 
     let (person, chain) = world.village.member.operator(40, "王五");
-    let of_person = Forged::new(&real, &person.key, |head| {
+    let of_person = Forged::altered(&real, &person.key, |head| {
         head.chain = Bounded(chain.into_iter().map(Bounded).collect());
     });
     let refused = world.town.import(&of_person.end()).unwrap_err();
@@ -217,7 +181,7 @@ fn what_is_for_somebody_else_says_so() {
 fn who_is_not_in_force_is_refused() {
     let world = World::new();
     world.village.write(POPULATION, VILLAGE, 0..1, "own");
-    let real = world.village.bundle_for(&world.town);
+    let real = world.village.open_bundle();
     let body = RevocationBody {
         own: Standing { serial: world.village.member.serial(), through_seq: 1, tags: Vec::new() },
         successor: None,
@@ -226,9 +190,9 @@ fn who_is_not_in_force_is_refused() {
         issuer: Some(world.town.member.serial()),
     };
     let revocation = body.sign(&world.town.member.identity.key);
-    let mut telling = Forged::new(&real, &key(4), |_| {});
+    let mut telling = Forged::open(&real, &key(4));
     telling.write(&wire::encode(&Message::Revocations(Bounded(vec![Bounded(revocation)]))));
-    telling.seal(Follows::More);
+    telling.stamp(Follows::More);
     telling.batch(&carried(&world.village, POPULATION));
     let refused = world.town.import(&telling.end()).unwrap_err();
     assert!(matches!(refused, ImportError::Exporter(_)), "{refused}");
@@ -249,38 +213,71 @@ fn who_is_not_in_force_is_refused() {
     assert!(matches!(refused, ImportError::Exporter(_)), "{refused}");
 }
 
-/// Shows that a seal that comes too late, and a frame that is larger than any, end the reading
-/// before more is kept in memory than a segment may have.
+/// Gives the same bytes for ever, and counts how many were taken.
+struct Endless<'a> {
+    piece: &'a [u8],
+    taken: &'a Cell<usize>,
+}
+
+impl Read for Endless<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.piece[self.taken.get() % self.piece.len()..];
+        let bytes = rest.len().min(buffer.len());
+        buffer[..bytes].copy_from_slice(&rest[..bytes]);
+        self.taken.set(self.taken.get() + bytes);
+        Ok(bytes)
+    }
+}
+
+/// Shows that a stamp that never comes, and a frame that is larger than any, end the reading
+/// before more is kept in memory than a segment may have, whether the part is open, sealed for who
+/// reads, or sealed for somebody else.
 #[test]
 fn memory_is_bounded_whatever_the_file_says() {
     let world = World::new();
-    let real = world.village.bundle_for(&world.town);
-    let mut forged = Forged::new(&real, &key(4), |_| {});
+    let real = world.village.open_bundle();
     let many = Bounded(vec![Bounded(vec![0; 4_000]); 200]);
     let frame = wire::encode(&Message::Certificates(many));
+    let sealed = world.village.bundle_for(&world.town);
+    let begun = frames(&sealed).iter().position(|frame| frame[0] == STAMP).unwrap();
+    let begun = frames(&sealed)[..=begun].iter().map(|frame| 4 + frame.len()).sum::<usize>();
+    let sealed = &sealed[..PREFIX_BYTES + begun];
+    let open = Forged::open(&real, &key(4)).unended();
+    let endless_sealed = framed(SEALED, &frame);
+    let huge = [u32::MAX.to_be_bytes().as_slice(), &frame].concat();
+    for (head, piece) in [
+        (open.as_slice(), &frame),
+        (open.as_slice(), &huge),
+        (sealed, &endless_sealed),
+        (sealed, &huge),
+    ] {
+        for place in [&world.town, &world.neighbour] {
+            let taken = Cell::new(0);
+            let mut input = head.chain(Endless { piece, taken: &taken });
+            let mut reader = Reader::open(&mut input, &[&place.member.identity.key]).unwrap();
+            assert!(matches!(reader.segment().unwrap(), Err(Flaw::Damaged { .. })));
+            assert!(taken.get() <= SEGMENT_BYTES + piece.len(), "{} bytes", taken.get());
+        }
+    }
+    let mut forged = Forged::open(&real, &key(4));
     for _ in 0..20 {
         forged.write(&frame);
     }
     let imported = world.town.import(&forged.end()).unwrap();
     assert!(matches!(imported.flaw, Some(Flaw::Damaged { .. })), "{imported:?}");
     assert_eq!(imported.refusals(), 0, "nothing of it was looked at");
-    let mut huge = Forged::new(&real, &key(4), |_| {});
-    huge.write(&u32::MAX.to_be_bytes());
-    huge.write(&frame);
-    let imported = world.town.import(&huge.end()).unwrap();
-    assert!(matches!(imported.flaw, Some(Flaw::Damaged { .. })), "{imported:?}");
 }
 
 /// Shows that a stranger who certified himself is refused.
 #[test]
 fn a_self_made_chain_is_refused() {
     let world = World::new();
-    let real = world.village.bundle_for(&world.town);
+    let real = world.village.open_bundle();
     let stranger: Member = Member::county(2).certify(9, Tier::Town, "370322103", "假镇");
     let mut body = stranger.identity.certificate.body().clone();
     body.issuer = Some(Serial([9; 16]));
     let own = cunlian_protocol::certificate::Certificate::issue(&body, &key(9));
-    let forged = Forged::new(&real, &key(9), |head| head.chain = Bounded(vec![Bounded(own)]));
+    let forged = Forged::altered(&real, &key(9), |head| head.chain = Bounded(vec![Bounded(own)]));
     let refused = world.town.import(&forged.end()).unwrap_err();
     assert!(matches!(refused, ImportError::Certificate(_)), "{refused}");
 }

@@ -181,7 +181,7 @@ fn each_part_comes_in_by_itself() {
     for (number, part) in parts.iter().enumerate().rev() {
         let imported = world.town.import(part).unwrap();
         assert!(imported.new > 0 && imported.is_whole(), "{imported:?}");
-        assert_eq!(imported.head.part as usize, number + 1);
+        assert_eq!(imported.cover.part as usize, number + 1);
         let last = number + 1 == parts.len();
         assert_eq!(imported.follows, if last { Follows::Nothing } else { Follows::Part });
         new += imported.new;

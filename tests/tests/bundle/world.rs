@@ -108,6 +108,13 @@ impl Place {
         parts.into_iter().next().unwrap()
     }
 
+    /// A bundle of one part for nobody, which is not sealed.
+    pub(crate) fn open_bundle(&self) -> Vec<u8> {
+        let (_, parts) = self.export(&plan()).unwrap();
+        assert_eq!(parts.len(), 1);
+        parts.into_iter().next().unwrap()
+    }
+
     pub(crate) fn import(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
         self.import_at(bytes, NOW_MS)
     }
@@ -135,6 +142,7 @@ pub(crate) fn plan() -> Plan {
     Plan {
         bundle: [7; 16],
         recipient: None,
+        ephemeral: [9; 32],
         regions: Vec::new(),
         since_ms: None,
         part_bytes: None,

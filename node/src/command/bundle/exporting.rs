@@ -20,6 +20,8 @@ use crate::admin::bundle::line::{Line, Record};
 use crate::admin::bundle::{self, Since, Wish};
 use crate::admin::certificate::time_words;
 
+/// Exit code of a wrong command line.
+const USAGE: u8 = 2;
 /// Most characters taken over from what a bundle is for into the name of its file.
 const NAME_CHARS: usize = 40;
 
@@ -28,9 +30,13 @@ const NAME_CHARS: usize = 40;
 pub(super) struct Export {
     #[command(flatten)]
     data: DataDir,
-    /// Node that is to have it, by name, serial or address: it gets what both may read
-    #[arg(long = "for", value_name = "NODE", required_unless_present = "region")]
+    /// Node that is to have it, by name, serial or address: it gets what both may read, and only
+    /// it can open the file
+    #[arg(long = "for", value_name = "NODE")]
     recipient: Option<String>,
+    /// For nobody in particular: write personal data that whoever has the file can read
+    #[arg(long, requires = "region", conflicts_with = "recipient")]
+    open: bool,
     /// Only what is at this address or below; may be given several times
     #[arg(long, value_name = "CODE")]
     region: Vec<String>,
@@ -50,11 +56,20 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(self) -> Outcome {
+        if self.recipient.is_none() && !self.open {
+            return Err(Failure::new("it is not said for whom the bundle is to be sealed")
+                .hint(
+                    "name the node with --for NODE; or, if whoever has the file may read the \
+                     personal data in it, say --region CODE --open",
+                )
+                .code(USAGE));
+        }
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from(self.name()));
         let out = std::path::absolute(out)?;
         let mut files = Files::new(&out, self.split.is_some())?;
         let wish = Wish::Export(bundle::Export {
             recipient: self.recipient,
+            open: self.open,
             regions: self.region,
             since: self.since,
             part_bytes: self.split,
@@ -68,10 +83,12 @@ impl Export {
             }
         };
         let written = files.keep()?;
-        eprintln!(
-            "warning: the bundle holds personal data, and whoever has the file can read it; carry \
-             it yourself, and wipe the stick afterwards"
-        );
+        if self.open {
+            eprintln!(
+                "warning: the bundle is open: it holds personal data, and whoever has the file can \
+                 read it; carry it yourself, and wipe the stick afterwards"
+            );
+        }
         if self.json {
             let mut made = made;
             if let Some(made) = made.as_object_mut() {
@@ -83,6 +100,9 @@ impl Export {
         }
         for (path, bytes) in &written {
             println!("file:    {} ({bytes} bytes)", path.display());
+        }
+        if let Some(receiver) = made.get("for").and_then(Value::as_str) {
+            println!("for:     {receiver}, and nobody else can open it");
         }
         println!("changes: {}", made.get("changes").unwrap_or(&Value::Null));
         println!("photos:  {}", made.get("blobs").unwrap_or(&Value::Null));
