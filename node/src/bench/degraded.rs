@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::federation::{self, DESTINATION, SOURCE, Scratch};
+use super::federation::{DESTINATION, Federation};
 use super::library;
 use super::link::{Coming, Meeting, Pace, until_equal};
 use super::machine::Machine;
 use super::relay::{Line, Passed, Relay};
-use super::sync::{node, process, rate, start};
+use super::sync::{process, rate, start};
 use crate::command::Failure;
 use crate::config::Config;
 use crate::demo::fleet::Fleet;
@@ -107,9 +107,9 @@ pub fn run(
     mut progress: impl FnMut(Stage, u64, u64),
 ) -> Result<Report, Failure> {
     let Options { line, seed, .. } = *options;
-    let scratch = Scratch::new(options.dir.as_deref())?;
-    let layout = federation::found(scratch.path())?;
-    let (town, village) = (node(&layout, SOURCE)?, node(&layout, DESTINATION)?);
+    // The directory is there until the end.
+    let Federation { scratch: _scratch, layout, town, village } =
+        Federation::without_county(options.dir.as_deref())?;
     let records = options.records as u64;
     library::load(&town.dir, village.region, options.records, seed, |done| {
         progress(Stage::Load, done, records);

@@ -1,5 +1,6 @@
-//! The nodes of a benchmark: a county that only certifies, a town that has everything, and a
-//! village terminal that has nothing yet.
+//! The nodes of a benchmark: a county, its town, and a village terminal, in a directory of their own.
+//!
+//! They have keys, certificates and configuration, and nothing else yet. None of them runs.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -56,18 +57,43 @@ impl Drop for Scratch {
     }
 }
 
-/// Makes keys, certificates and configuration of the three nodes on free ports of the loopback;
-/// the county does not run, so the town does not look for it.
-pub(super) fn found(dir: &Path) -> Result<Layout, Failure> {
-    let layout = found_whole(dir)?;
-    let town = &layout.town().dir;
-    let config = Config { peers: Vec::new(), ..Config::load(town)? };
-    config.save(town)?;
-    Ok(layout)
+/// The nodes of a benchmark, and the directory that they go with.
+#[derive(Debug)]
+pub(super) struct Federation {
+    pub(super) scratch: Scratch,
+    pub(super) layout: Layout,
+    pub(super) town: Node,
+    pub(super) village: Node,
 }
 
-/// The same with the town below the county.
-pub(super) fn found_whole(dir: &Path) -> Result<Layout, Failure> {
+impl Federation {
+    /// Three nodes, the town below the county and the village below the town, in the given
+    /// directory or a temporary one.
+    pub(super) fn whole(given: Option<&Path>) -> Result<Self, Failure> {
+        let scratch = Scratch::new(given)?;
+        let layout = found(scratch.path())?;
+        let (town, village) = (node(&layout, SOURCE)?, node(&layout, DESTINATION)?);
+        Ok(Self { scratch, layout, town, village })
+    }
+
+    /// The same for a county that has only certified them and does not run: the town does not look
+    /// for it.
+    pub(super) fn without_county(given: Option<&Path>) -> Result<Self, Failure> {
+        let federation = Self::whole(given)?;
+        let town = &federation.town.dir;
+        let config = Config { peers: Vec::new(), ..Config::load(town)? };
+        config.save(town)?;
+        Ok(federation)
+    }
+}
+
+fn node(layout: &Layout, index: usize) -> Result<Node, Failure> {
+    let found = layout.nodes.get(index).cloned();
+    found.ok_or_else(|| Failure::new(format!("there is no node {index}")))
+}
+
+/// Makes keys, certificates and configuration on free ports of the loopback.
+fn found(dir: &Path) -> Result<Layout, Failure> {
     let demo = Layout::new(dir, 1, 1)?;
     let village = demo.find(STORY_VILLAGE);
     let village = village.ok_or_else(|| Failure::new(format!("{STORY_VILLAGE} has no node")))?;

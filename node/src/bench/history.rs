@@ -31,11 +31,11 @@ use cunlian_protocol::session::Identity;
 use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use serde::Serialize;
 
-use super::federation::{self, DESTINATION, SOURCE, Scratch};
+use super::federation::Federation;
 use super::library::correction;
-use super::machine::{Machine, peak_rss_mib};
+use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::spread;
-use super::sync::{node, rate};
+use super::sync::rate;
 use crate::clock::now_ms;
 use crate::command::Failure;
 use crate::service::open_store;
@@ -186,9 +186,8 @@ fn append(body: String) -> Edit {
 
 /// Runs all of it; `progress` gets the steps done and all of them.
 pub fn run(options: &Options, mut progress: impl FnMut(u64, u64)) -> Result<Report, Failure> {
-    let scratch = Scratch::new(options.dir.as_deref())?;
-    let layout = federation::found(scratch.path())?;
-    let (town, village) = (node(&layout, SOURCE)?, node(&layout, DESTINATION)?);
+    let nodes = Federation::without_county(options.dir.as_deref())?;
+    let (town, village) = (&nodes.town, &nodes.village);
     let steps = (KINDS.len() * options.years + 1) as u64;
     let mut step = 0;
     let mut documents = Vec::with_capacity(KINDS.len());
@@ -215,8 +214,7 @@ pub fn run(options: &Options, mut progress: impl FnMut(u64, u64)) -> Result<Repo
         documents,
         store,
         limit_bytes: limits::DOCUMENT_BYTES as u64,
-        rss_mib: peak_rss_mib(std::process::id())
-            .ok_or_else(|| Failure::new("the system does not tell memory"))?,
+        rss_mib: own_peak_rss_mib()?,
     })
 }
 
@@ -347,7 +345,7 @@ impl Meeting<'_> {
 fn ingest(store: &Store, from: Serial, changes: Vec<Carried>) -> Result<(), Failure> {
     let scope = Scope::everything();
     let request = StoreRequest::Ingest { from, scope, changes, sender_tiers: 0, at_ms: now_ms() };
-    let StoreReply::Ingested { fates } = store.serve(request)? else {
+    let StoreReply::Ingested { fates, .. } = store.serve(request)? else {
         return Err(Failure::new("the store answered a batch with something else"));
     };
     let lost = fates.into_iter().find_map(|(_, fate)| match fate {

@@ -9,11 +9,10 @@
 //! Next to each figure stands its limit, measured in the same run. Joins and revocation go through
 //! the product's own node and store, on disk, in this process.
 
-use cunlian_protocol::certificate::Tier;
 use serde::Serialize;
 
 use super::Machine;
-use super::federation::{self, Scratch};
+use super::federation::Federation;
 use crate::command::Failure;
 
 pub mod chain;
@@ -71,15 +70,12 @@ pub fn run(
     progress(Stage::Chain, 0, 0);
     let chain = chain::measure()?;
     progress(Stage::Joins, 0, options.joins as u64);
-    let scratch = Scratch::new(None)?;
-    let layout = federation::found(scratch.path())?;
-    let village = layout.nodes.iter().find(|node| node.tier == Tier::Village);
-    let village = village.ok_or_else(|| Failure::new("there is no village"))?;
+    let Federation { scratch, layout, village, .. } = Federation::without_county(None)?;
     let joins = joins::measure(layout.county(), scratch.path(), options.joins, |done| {
         progress(Stage::Joins, done, options.joins as u64);
     })?;
     progress(Stage::Revocation, 0, 0);
-    let revocation = revocation::measure(village, scratch.path(), options.changes)?;
+    let revocation = revocation::measure(&village, scratch.path(), options.changes)?;
     let (version, machine) = (env!("CARGO_PKG_VERSION"), Machine::this());
     Ok(Report { version, machine, chain, joins, revocation })
 }

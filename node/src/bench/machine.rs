@@ -4,6 +4,8 @@ use std::fs;
 
 use serde::Serialize;
 
+use crate::command::Failure;
+
 /// Fields of `/proc/PID/stat` between the name and the user and system times (proc(5)).
 const FIELDS_BEFORE_TIMES: usize = 11;
 /// What the kernel counts these times in for programs, on all its architectures in use.
@@ -45,6 +47,11 @@ pub(super) fn peak_rss_mib(pid: u32) -> Option<f64> {
     let peak = value(&format!("/proc/{pid}/status"), "VmHWM").as_deref().and_then(kib)?;
     #[expect(clippy::cast_precision_loss, reason = "no process has 2^52 KiB")]
     Some(peak as f64 / 1024.0)
+}
+
+/// The most memory this process has had so far.
+pub(super) fn own_peak_rss_mib() -> Result<f64, Failure> {
+    peak_rss_mib(std::process::id()).ok_or_else(|| Failure::new("the system does not tell memory"))
 }
 
 /// Seconds of processor time that a process has used, all threads; `None` when there is none.

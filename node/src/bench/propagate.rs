@@ -18,9 +18,9 @@ use cunlian_governance::generator::Generator;
 use cunlian_protocol::rights::Rights;
 use serde::Serialize;
 
-use super::federation::{self, Scratch};
+use super::federation::Federation;
 use super::limit::raw_table;
-use super::machine::{Machine, peak_rss_mib};
+use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::{Spread, spread};
 use crate::clock::now_ms;
 use crate::command::Failure;
@@ -76,19 +76,15 @@ pub struct Limit {
 
 /// Runs all of it; `progress` gets the records that have arrived.
 pub fn run(options: &Options, progress: impl FnMut(u64)) -> Result<Report, Failure> {
-    let scratch = Scratch::new(options.dir.as_deref())?;
-    let layout = federation::found_whole(scratch.path())?;
+    let Federation { scratch, layout, village, .. } = Federation::whole(options.dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let dirs: Vec<PathBuf> = layout.nodes.iter().map(|node| node.dir.clone()).collect();
     let way = runtime.block_on(async {
-        let mut services = Vec::with_capacity(dirs.len());
-        for dir in &dirs {
-            services.push(Service::start(dir).await?);
+        let mut services = Vec::with_capacity(layout.nodes.len());
+        for node in &layout.nodes {
+            services.push(Service::start(&node.dir).await?);
         }
         let stores: Vec<Store> = services.iter().map(|service| service.store().clone()).collect();
-        let options = options.clone();
-        let dir = dirs.last().cloned().unwrap_or_default();
-        let way = tokio::task::block_in_place(|| travel(&stores, &dir, &options, progress));
+        let way = tokio::task::block_in_place(|| travel(&stores, &village.dir, options, progress));
         for service in services {
             service.stop().await;
         }
@@ -103,8 +99,7 @@ pub fn run(options: &Options, progress: impl FnMut(u64)) -> Result<Report, Failu
         way,
         limit_share: disk.p50_ms / way.p50_ms,
         limit: Limit { fsyncs: FSYNCS, spread: disk },
-        rss_mib: peak_rss_mib(std::process::id())
-            .ok_or_else(|| Failure::new("the system does not tell memory"))?,
+        rss_mib: own_peak_rss_mib()?,
     })
 }
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::federation::Scratch;
-use super::machine::{Machine, peak_rss_mib};
+use super::machine::{Machine, own_peak_rss_mib};
 use crate::command::Failure;
 
 mod fill;
@@ -174,8 +174,7 @@ pub fn run(
         known,
         hello_wire_bytes: world.tape.hello_bytes,
         done,
-        rss_mib: peak_rss_mib(std::process::id())
-            .ok_or_else(|| Failure::new("the system does not tell memory"))?,
+        rss_mib: own_peak_rss_mib()?,
     })
 }
 

@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use super::children::{Child, MOST, Parent, Running};
-use super::federation::{self, SOURCE, Scratch};
+use super::federation::{Federation, SOURCE};
 use super::limit::{self, Limit};
-use super::machine::{Machine, peak_rss_mib};
+use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::{Spread, spread};
 use super::sync::Process;
 use crate::command::Failure;
@@ -98,9 +98,8 @@ pub fn run(
         return Err(Failure::new(format!("a town has codes for {MOST} villages")));
     }
     allow_files(children as u64)?;
-    let scratch = Scratch::new(options.dir.as_deref())?;
-    let layout = federation::found(scratch.path())?;
-    let town = layout.town().clone();
+    let Federation { scratch, layout, town, .. } =
+        Federation::without_county(options.dir.as_deref())?;
     let parent = Parent::of(&town)?;
     let villages = scratch.path().join("villages");
     let mut waiting = Vec::with_capacity(children);
@@ -138,8 +137,7 @@ pub fn run(
         changes_per_second: super::sync::rate(sent, seconds),
         rss_mib,
         cpu_seconds,
-        children_rss_mib: peak_rss_mib(std::process::id())
-            .ok_or_else(|| Failure::new("the system does not tell memory"))?,
+        children_rss_mib: own_peak_rss_mib()?,
         limit_share: limit.seconds / seconds,
         limit,
     })

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::federation::{self, DESTINATION, SOURCE, Scratch};
+use super::federation::{DESTINATION, Federation, SOURCE};
 use super::library::{self, Contents, Edits, Side};
 use super::limit::{self, Limit};
 use super::link::{Coming, Meeting, Pace, Tenths, until_equal};
@@ -19,7 +19,7 @@ use super::machine::{Machine, cpu_seconds, peak_rss_mib};
 use super::person::{Person, Saved};
 use crate::command::Failure;
 use crate::demo::fleet::Fleet;
-use crate::demo::layout::{Layout, Node};
+use crate::demo::layout::Node;
 use crate::service::open_store;
 
 /// Fields edited on both sides.
@@ -132,9 +132,8 @@ pub fn run(
     options: &Options,
     mut progress: impl FnMut(Stage, u64, u64),
 ) -> Result<Report, Failure> {
-    let scratch = Scratch::new(options.dir.as_deref())?;
-    let layout = federation::found(scratch.path())?;
-    let (town, village) = (node(&layout, SOURCE)?, node(&layout, DESTINATION)?);
+    let Federation { scratch, layout, town, village } =
+        Federation::without_county(options.dir.as_deref())?;
     let records = options.records as u64;
     library::load(&town.dir, village.region, options.records, options.seed, |done| {
         progress(Stage::Load, done, records);
@@ -235,11 +234,6 @@ pub(super) fn rate(count: u64, parts: f64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts and bytes are far below 2^52")]
 fn as_float(count: u64) -> f64 {
     count as f64
-}
-
-pub(super) fn node(layout: &Layout, index: usize) -> Result<Node, Failure> {
-    let found = layout.nodes.get(index).cloned();
-    found.ok_or_else(|| Failure::new(format!("there is no node {index}")))
 }
 
 /// The source first, so that the first dial of the destination finds it.

@@ -1,10 +1,8 @@
 //! `cunlian bench history`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::{Outcome, print_json, print_machine, progress_bar};
+use super::{Outcome, Setting, print_machine, progress_bar};
 use crate::bench::history::{self, Report};
 
 /// Arguments of `bench history`.
@@ -16,20 +14,14 @@ pub(super) struct History {
     /// Records of the store
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
     records: u32,
-    /// Everything generated follows from it
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Empty directory for the stores; a temporary one by default
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// One JSON object instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    setting: Setting,
 }
 
 impl History {
     pub(super) fn run(self) -> Outcome {
-        let Self { years, records, seed, dir, json } = self;
+        let Self { years, records, setting } = self;
+        let Setting { seed, dir, form } = setting;
         let (years, records) = (usize::try_from(years)?, usize::try_from(records)?);
         let bar = progress_bar();
         bar.set_message("years go by");
@@ -39,12 +31,7 @@ impl History {
                 bar.set_position(done);
             });
         bar.finish_and_clear();
-        let report = report?;
-        if json {
-            return print_json(&report);
-        }
-        print(&report);
-        Ok(())
+        form.print(&report?, print)
     }
 }
 

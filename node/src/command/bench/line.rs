@@ -4,23 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, print_json, print_machine, progress_bar};
+use super::{Outcome, Setting, print_machine, progress_bar};
 use crate::bench::relay::Line;
 use crate::bench::{degraded, propagate, storm};
-
-/// Arguments that all have.
-#[derive(Debug, Args)]
-struct Common {
-    /// Everything generated follows from it
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Empty directory for the stores; a temporary one by default
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// One JSON object instead of text
-    #[arg(long)]
-    json: bool,
-}
 
 /// Arguments of `bench storm`.
 #[derive(Debug, Args)]
@@ -35,14 +21,14 @@ pub(super) struct Storm {
     #[arg(long)]
     program: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    setting: Setting,
 }
 
 impl Storm {
     pub(super) fn run(self) -> Outcome {
-        let Self { children, changes, program, common } = self;
+        let Self { children, changes, program, setting } = self;
         let (children, changes) = (usize::try_from(children)?, usize::try_from(changes)?);
-        let Common { seed, dir, json } = common;
+        let Setting { seed, dir, form } = setting;
         let bar = progress_bar();
         let options = storm::Options { children, changes, seed, dir, program };
         let report = storm::run(&options, |stage, done, total| {
@@ -55,31 +41,30 @@ impl Storm {
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        let report = report?;
-        if json {
-            return print_json(&report);
-        }
-        let storm::Report { wait, limit, .. } = &report;
-        print_machine(report.version, &report.machine);
-        println!(
-            "{} terminals with {} changes each: all durable after {:.2} s, {:.0} changes/s",
-            report.children, report.changes_each, report.seconds, report.changes_per_second
-        );
-        println!(
-            "wait  {:.0} ms in the middle, {:.0} ms at 99 %, {:.0} ms at worst, {:.1} × the middle",
-            wait.p50_ms, wait.p99_ms, wait.worst_ms, report.worst_over_median
-        );
-        println!(
-            "limit {:.2} s on one core for the changes alone: share {:.0} %",
-            limit.seconds,
-            100.0 * report.limit_share
-        );
-        println!(
-            "peak memory {:.0} MiB at the town, {:.0} MiB for all terminals; processor {:.2} s",
-            report.rss_mib, report.children_rss_mib, report.cpu_seconds
-        );
-        Ok(())
+        form.print(&report?, print_storm)
     }
+}
+
+fn print_storm(report: &storm::Report) {
+    let storm::Report { wait, limit, .. } = report;
+    print_machine(report.version, &report.machine);
+    println!(
+        "{} terminals with {} changes each: all durable after {:.2} s, {:.0} changes/s",
+        report.children, report.changes_each, report.seconds, report.changes_per_second
+    );
+    println!(
+        "wait  {:.0} ms in the middle, {:.0} ms at 99 %, {:.0} ms at worst, {:.1} × the middle",
+        wait.p50_ms, wait.p99_ms, wait.worst_ms, report.worst_over_median
+    );
+    println!(
+        "limit {:.2} s on one core for the changes alone: share {:.0} %",
+        limit.seconds,
+        100.0 * report.limit_share
+    );
+    println!(
+        "peak memory {:.0} MiB at the town, {:.0} MiB for all terminals; processor {:.2} s",
+        report.rss_mib, report.children_rss_mib, report.cpu_seconds
+    );
 }
 
 /// Arguments of `bench propagate`.
@@ -89,12 +74,12 @@ pub(super) struct Propagate {
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     records: u32,
     #[command(flatten)]
-    common: Common,
+    setting: Setting,
 }
 
 impl Propagate {
     pub(super) fn run(self) -> Outcome {
-        let Common { seed, dir, json } = self.common;
+        let Setting { seed, dir, form } = self.setting;
         let records = usize::try_from(self.records)?;
         let bar = progress_bar();
         bar.set_message("village to county");
@@ -102,25 +87,24 @@ impl Propagate {
         let options = propagate::Options { records, seed, dir };
         let report = propagate::run(&options, |done| bar.set_position(done));
         bar.finish_and_clear();
-        let report = report?;
-        if json {
-            return print_json(&report);
-        }
-        let propagate::Report { way, limit, .. } = &report;
-        print_machine(report.version, &report.machine);
-        println!(
-            "{} records from village to county: {:.2} ms in the middle, {:.2} ms at 99 %, {:.2} ms at worst",
-            report.records, way.p50_ms, way.p99_ms, way.worst_ms
-        );
-        println!(
-            "limit {} fsyncs: {:.2} ms in the middle, {:.2} ms at 99 %: share {:.0} %",
-            limit.fsyncs,
-            limit.spread.p50_ms,
-            limit.spread.p99_ms,
-            100.0 * report.limit_share
-        );
-        Ok(())
+        form.print(&report?, print_propagate)
     }
+}
+
+fn print_propagate(report: &propagate::Report) {
+    let propagate::Report { way, limit, .. } = report;
+    print_machine(report.version, &report.machine);
+    println!(
+        "{} records from village to county: {:.2} ms in the middle, {:.2} ms at 99 %, {:.2} ms at worst",
+        report.records, way.p50_ms, way.p99_ms, way.worst_ms
+    );
+    println!(
+        "limit {} fsyncs: {:.2} ms in the middle, {:.2} ms at 99 %: share {:.0} %",
+        limit.fsyncs,
+        limit.spread.p50_ms,
+        limit.spread.p99_ms,
+        100.0 * report.limit_share
+    );
 }
 
 /// Arguments of `bench degraded`.
@@ -145,13 +129,13 @@ pub(super) struct Degraded {
     #[arg(long)]
     program: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    setting: Setting,
 }
 
 impl Degraded {
     pub(super) fn run(self) -> Outcome {
         let Self { records, loss_percent, round_trip_ms, bits_per_second, queue_ms, .. } = self;
-        let Common { seed, dir, json } = self.common;
+        let Setting { seed, dir, form } = self.setting;
         let loss_percent = loss_percent.clamp(0.0, 100.0);
         let line = Line { loss_percent, round_trip_ms, bits_per_second, queue_ms };
         let records = usize::try_from(records)?;
@@ -168,30 +152,29 @@ impl Degraded {
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        let report = report?;
-        if json {
-            return print_json(&report);
-        }
-        let degraded::Report { meeting, limit, relay, .. } = &report;
-        print_machine(report.version, &report.machine);
-        println!(
-            "{} records in {:.1} s, {} wire bytes: goodput {:.0} bytes/s, {:.0} % of the line",
-            report.records,
-            meeting.seconds,
-            meeting.wire_bytes,
-            report.goodput_bytes_per_second,
-            100.0 * report.goodput_share
-        );
-        println!(
-            "limit {:.0} bytes/s let through, {:.0} % of the line: share {:.0} %",
-            limit.bytes_per_second,
-            100.0 * limit.share,
-            100.0 * report.limit_share
-        );
-        println!(
-            "relay {} datagrams brought, {} lost, {} dropped by a full queue",
-            relay.datagrams, relay.lost, relay.dropped
-        );
-        Ok(())
+        form.print(&report?, print_degraded)
     }
+}
+
+fn print_degraded(report: &degraded::Report) {
+    let degraded::Report { meeting, limit, relay, .. } = report;
+    print_machine(report.version, &report.machine);
+    println!(
+        "{} records in {:.1} s, {} wire bytes: goodput {:.0} bytes/s, {:.0} % of the line",
+        report.records,
+        meeting.seconds,
+        meeting.wire_bytes,
+        report.goodput_bytes_per_second,
+        100.0 * report.goodput_share
+    );
+    println!(
+        "limit {:.0} bytes/s let through, {:.0} % of the line: share {:.0} %",
+        limit.bytes_per_second,
+        100.0 * limit.share,
+        100.0 * report.limit_share
+    );
+    println!(
+        "relay {} datagrams brought, {} lost, {} dropped by a full queue",
+        relay.datagrams, relay.lost, relay.dropped
+    );
 }

@@ -1,10 +1,8 @@
 //! `cunlian bench reconcile`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::{Outcome, print_json, print_machine, progress_bar};
+use super::{Outcome, Setting, print_machine, progress_bar};
 use crate::bench::reconcile::{self, Differences, Report, Stage};
 
 /// Arguments of `bench reconcile`.
@@ -19,15 +17,8 @@ pub(super) struct Reconcile {
     /// Milliseconds there and back
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=60_000))]
     round_trip_ms: u32,
-    /// Everything generated follows from it
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Empty directory for the stores; a temporary one by default
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// One JSON object instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    setting: Setting,
 }
 
 fn differences(text: &str) -> Result<Differences, String> {
@@ -39,7 +30,8 @@ fn differences(text: &str) -> Result<Differences, String> {
 
 impl Reconcile {
     pub(super) fn run(self) -> Outcome {
-        let Self { items, differences, round_trip_ms, seed, dir, json } = self;
+        let Self { items, differences, round_trip_ms, setting } = self;
+        let Setting { seed, dir, form } = setting;
         let options = reconcile::Options { items, differences, round_trip_ms, seed, dir };
         let bar = progress_bar();
         let report = reconcile::run(&options, |stage, done, total| {
@@ -51,12 +43,7 @@ impl Reconcile {
             bar.set_position(done);
         });
         bar.finish_and_clear();
-        let report = report?;
-        if json {
-            return print_json(&report);
-        }
-        print(&report);
-        Ok(())
+        form.print(&report?, print)
     }
 }
 
