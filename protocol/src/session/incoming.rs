@@ -92,9 +92,12 @@ impl Session {
         if self.open_peer().relation == Relation::Ancestor && !news.is_empty() {
             self.effects.push(Effect::News(news));
         }
-        let StoreReply::Ingested { fates } = reply else {
+        let StoreReply::Ingested { fates, set_back } = reply else {
             unreachable!("the store answered a batch with {reply:?}");
         };
+        if set_back {
+            self.note_set_back();
+        }
         self.incoming.unacknowledged -= 1;
         self.incoming.came += changes;
         self.incoming.in_store -= changes;
@@ -128,6 +131,8 @@ impl Session {
             self.effects.push(Effect::Notice(text));
         }
         if !postponed.is_empty() {
+            // The peer does not send the rest of what it announced; photos need not wait for it.
+            self.incoming.all_delivered();
             let text = format!("{} changes postponed: {until}", postponed.len());
             self.effects.push(Effect::Notice(text));
         }
@@ -140,6 +145,19 @@ impl Session {
         let (postponed, until) = (Bounded(postponed), wire::bounded_text(&until));
         let (refused, receipt) = (fit(refused), Bounded(receipt));
         self.send(&Message::Ack { batch, refused, postponed, until, receipt });
+    }
+
+    /// A peer had changes of this node that it does not know itself. Its parent tells whether it is
+    /// one of two machines, and certifies it anew; a founder can only say so.
+    fn note_set_back(&mut self) {
+        let text = "a peer has changes that were made here and are not known here: this node was \
+                    set back to an older state, or another machine uses its identity";
+        let has_parent = self.identity.certificate.body().issuer.is_some();
+        self.effects.push(if has_parent {
+            Effect::SetBack(text.to_owned())
+        } else {
+            Effect::Notice(text.to_owned())
+        });
     }
 
     pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) {

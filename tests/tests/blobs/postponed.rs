@@ -161,12 +161,16 @@ fn photos_come_while_changes_are_postponed() {
     let key = world.nodes[village].member.public_key();
     let store = world.nodes[town].store.clone();
     let (used, _) = store.quota(&key, world.now_ms).unwrap();
-    let bounds = Quota { changes: used.changes, blob_bytes: 1 << 30, ..Quota::default() };
-    store.set_quota(&key, Some(bounds)).unwrap();
+    let no_changes = Quota { changes: used.changes, blob_bytes: 0, ..Quota::default() };
+    store.set_quota(&key, Some(no_changes)).unwrap();
     let author = world.nodes[village].member.author(1);
-    let writes = (0..900).map(|n| put(Category::library(0, 0), VILLAGE, n, "王建国")).collect();
+    let writes = (0..6_000).map(|n| put(Category::library(0, 0), VILLAGE, n, "王建国")).collect();
     world.write(village, &author, writes);
-    world.run(120_000);
+    // By now the village tries only once a minute whether more is taken.
+    world.run(150_000);
+    store.set_quota(&key, Some(Quota { blob_bytes: 1 << 30, ..no_changes })).unwrap();
+    tell(&mut world, town);
+    world.run(6_000);
     assert!(world.report(village, "高城镇").postponed.is_some(), "the changes are postponed");
     assert!(is_whole(&store, &photo));
 }

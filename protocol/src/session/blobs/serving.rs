@@ -342,3 +342,28 @@ impl Session {
         bits & !self.identity.tier_bit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::BlobId;
+
+    fn name(byte: u8) -> BlobName {
+        BlobName { id: BlobId([byte; 32]), bytes: 1 }
+    }
+
+    /// Shows that what becomes whole between the look into the store and the answer that it is not
+    /// there is looked for once more: the commit was noted before anybody knew that it matters.
+    #[test]
+    fn what_comes_in_between_is_looked_for() {
+        let document = KeyPrefix::category(crate::category::Category::TICKET_PHOTO);
+        let mut serving = Serving::default();
+        serving.owed.owe(name(1), document.clone());
+        serving.note_committed();
+        assert_eq!(serving.owed.due(0).len(), 1);
+        serving.owed.owe(name(2), document);
+        assert_eq!(serving.owed.next_ms(), Some(PAUSE_MS));
+        assert_eq!(serving.owed.due(PAUSE_MS).len(), 2);
+        assert_eq!(serving.owed.next_ms(), None);
+    }
+}
