@@ -180,7 +180,7 @@ impl News {
         if let StoreReply::Custody(Reply::Mark { news, .. }) = reply {
             return news.clone();
         }
-        if let StoreReply::Ingested { fates } = reply {
+        if let StoreReply::Ingested { fates, .. } = reply {
             let more = fates.iter().any(|(_, fate)| *fate == Fate::Known);
             return Self { more, ..Self::default() };
         }

@@ -192,7 +192,8 @@ impl Hub {
         let peer_key = channel.peer_key;
         let session =
             Session::new(identity, authority, role, channel, now_ms, self.clock_offset_ms)
-                .speaking(Arc::clone(&self.dialect));
+                .speaking(Arc::clone(&self.dialect))
+                .unconfirmed(self.renewing);
         let full = self.sessions.len() >= limits::SESSIONS;
         let early = match role {
             Role::Listener => self.arrivals.note(now_ms, peer_key).err(),
@@ -267,6 +268,7 @@ impl Hub {
                     }
                 }
                 session::Effect::Issued(chain) => effects.push(Effect::Issued(chain)),
+                session::Effect::SetBack(reason) => effects.push(Effect::Suspend { reason }),
                 session::Effect::Forked(subject) => {
                     self.end_others(now_ms, connection, &subject, FaultCode::Cloned, effects);
                 }

@@ -17,7 +17,9 @@
 //!
 //! Nothing stands that the holder of a revoked certificate certified, except what the revocation
 //! lists ([`RevocationBody::descendants`]): a thief with a node's key could otherwise make itself
-//! operators of last year.
+//! operators of last year. It may list the revoked certificate itself among them: that says what
+//! stands of everybody below who is not listed. Who revokes cannot always know them all: a node
+//! that was set back to an older state of itself has forgotten whom it certified since.
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +72,7 @@ pub struct RevocationBody {
     /// The certificate that takes its place, when it was replaced and its holder not dismissed.
     pub successor: Option<Serial>,
     /// Those below the revoked certificate whose work stands, in full or in part; of others
-    /// nothing does.
+    /// nothing does, or what is said here under the serial of the revoked certificate itself.
     pub descendants: Vec<Standing>,
     /// Why, for people.
     pub reason: String,
@@ -158,7 +160,14 @@ impl Revocation {
         if self.body.own.serial == *author {
             return Some(&self.body.own);
         }
-        self.body.descendants.iter().find(|standing| standing.serial == *author)
+        let listed = |serial| self.body.descendants.iter().find(move |s| s.serial == serial);
+        listed(*author).or_else(|| listed(self.body.own.serial))
+    }
+
+    /// Whether everybody below stands, known to who revoked or not.
+    pub fn leaves_all(&self) -> bool {
+        let all = Standing::all(self.body.own.serial);
+        self.body.descendants.len() == 1 && self.body.descendants.contains(&all)
     }
 }
 

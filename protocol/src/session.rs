@@ -42,9 +42,11 @@ mod dispatch;
 mod fault;
 mod greeting;
 mod incoming;
+pub mod line;
 mod live;
 mod outgoing;
 mod pace;
+mod postponing;
 mod renewing;
 mod revoking;
 mod surface;
@@ -64,7 +66,7 @@ const ANSWER_MS: i64 = 30_000;
 /// How often a quiet session compares again, in case a push was lost.
 const COMPARE_AGAIN_MS: i64 = 60_000;
 /// Frames given to the runtime and not yet written; beyond it a peer does not read.
-const UNSENT_BYTES: usize = 4 * limits::IN_FLIGHT_BYTES;
+const UNSENT_BYTES: usize = 32 << 20;
 /// With so many of them a listener reads no more questions.
 const UNREAD_BYTES: usize = 2 << 20;
 
@@ -99,6 +101,8 @@ enum Purpose {
     Handover,
     /// Certificates that came before a renewal are known.
     Renewal(crate::renewal::Renewal),
+    /// Revocations that came before a new chain are known.
+    TakingOver(Vec<Vec<u8>>),
     /// Nothing waits for it.
     Note,
 }
@@ -385,6 +389,7 @@ impl Session {
         if self.compare.agreed() {
             // What was last heard is the proof; since then only this side's time has passed.
             self.figures.synced_at_ms = self.figures.synced_at_ms.max(self.figures.heard_at_ms);
+            self.note_room_for_all();
         } else {
             self.check_agreement();
         }

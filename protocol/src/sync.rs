@@ -196,6 +196,8 @@ pub enum StoreRequest {
         subject: PublicKey,
         /// What it presents.
         line: LineToken,
+        /// Whether this node gave it that, at whatever time.
+        given: bool,
         /// What it will be given, made up by this node.
         fresh: LineToken,
         /// Whether it says itself that it came back from a copy.
@@ -231,6 +233,16 @@ pub enum StoreRequest {
         by: Serial,
         /// Changes and why.
         refused: Vec<(SetKey, String)>,
+    },
+    /// Notes that a tier above takes nothing of a class, and of those that are less urgent, for
+    /// now, or that it takes something of it again.
+    MarkPostponed {
+        /// Tier bit of the peer.
+        tier: u8,
+        /// Position in [`crate::category::URGENCY`].
+        class: u8,
+        /// Why not; `None` when it does.
+        reason: Option<String>,
     },
     /// About blobs.
     Blob(BlobRequest),
@@ -271,6 +283,9 @@ pub enum StoreReply {
     Ingested {
         /// Id (of the bytes as they came) and fate.
         fates: Vec<(ChangeId, Fate)>,
+        /// Whether one of them was made at this node, which did not know it: it was set back to an
+        /// older state, or another machine uses its identity.
+        set_back: bool,
     },
     /// Certificates were looked at; those refused with the reason.
     Certificates {
@@ -307,6 +322,8 @@ pub enum StoreReply {
     Blob(BlobReply),
     /// Noted.
     MarkRefused,
+    /// Noted.
+    MarkPostponed,
 }
 
 /// Tiers as a set of bits, for display.

@@ -115,7 +115,7 @@ impl Node {
     fn take(&self, from: Serial, changes: Vec<Carried>) {
         let scope = Scope::everything();
         let request = StoreRequest::Ingest { from, scope, changes, sender_tiers: 0, at_ms: 0 };
-        let StoreReply::Ingested { fates } = self.store.serve(request).unwrap() else {
+        let StoreReply::Ingested { fates, .. } = self.store.serve(request).unwrap() else {
             panic!("an ingest is answered by fates")
         };
         for (_, fate) in fates {

@@ -25,5 +25,7 @@ mod quotas;
 mod ranges;
 #[path = "session/renewing.rs"]
 mod renewing;
+#[path = "session/set_back.rs"]
+mod set_back;
 #[path = "session/sketches.rs"]
 mod sketches;

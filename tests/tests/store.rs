@@ -29,5 +29,7 @@ mod reading;
 mod review;
 #[path = "store/revocation.rs"]
 mod revocation;
+#[path = "store/set_back.rs"]
+mod set_back;
 #[path = "store/writing.rs"]
 mod writing;

@@ -1,6 +1,7 @@
 //! Putting one document's new changes into the transaction: log, document, summaries,
 //! projections and outbox together.
 
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -108,9 +109,9 @@ impl Batch<'_> {
         let key = change.key();
         let key_bytes = key.to_bytes();
         let author = self.author(&header.author)?;
-        if header.seq <= self.last_seq(author)? {
-            self.watch_for_equivocation(author, header.seq, &key_bytes)?;
-        }
+        let is_later = header.seq > self.last_seq(author)?;
+        let is_new = is_later || self.watch_for_equivocation(author, header.seq, &key_bytes)?;
+        self.set_back |= origin != 0 && is_new && self.writes_here(&header.author, author)?;
         self.saw_seq(author, header.seq);
         let row = self.next_row()?;
         let mut insert = self.connection.prepare_cached(
@@ -123,21 +124,38 @@ impl Batch<'_> {
         Ok(row)
     }
 
+    /// Whether this author's changes are made at this node and nowhere else: the node itself, and
+    /// a person whom it certified and who has written here. What comes back after a purge or a
+    /// revocation was numbered here before; a number that was not is of a later state of this node
+    /// that is gone, or of another machine.
+    fn writes_here(&self, serial: &Serial, author: i64) -> rusqlite::Result<bool> {
+        let Some(own) = self.shared.own else { return Ok(false) };
+        let certificate = self.authority.get(serial).map(Certificate::body);
+        let is_person =
+            |body: &CertificateBody| body.kind == AuthorKind::Operator && body.issuer == Some(own);
+        if *serial == own || !certificate.is_some_and(is_person) {
+            return Ok(*serial == own);
+        }
+        let sql = "SELECT 1 FROM change WHERE author = ?1 AND origin = 0 LIMIT 1";
+        self.connection.prepare_cached(sql)?.exists([author])
+    }
+
+    /// Notes it when another change has this number already.
     fn watch_for_equivocation(
         &mut self,
         author: i64,
         seq: u64,
         second: &[u8],
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<bool> {
         let mut select = self
             .connection
             .prepare_cached("SELECT key FROM change WHERE author = ?1 AND seq = ?2 LIMIT 1")?;
         let first = select.query_row((author, seq), |row| row.get::<_, Vec<u8>>(0)).optional()?;
-        let Some(first) = first else { return Ok(()) };
+        let Some(first) = first else { return Ok(false) };
         tracing::warn!(author, seq, "an author gave one number to two changes; both are kept");
         self.connection
             .prepare_cached("INSERT OR IGNORE INTO equivocation VALUES (?1, ?2, ?3, ?4)")?
             .execute((author, seq, first, second))?;
-        Ok(())
+        Ok(true)
     }
 }

@@ -43,12 +43,15 @@ struct Prepared {
     outcome: Option<Outcome>,
 }
 
+/// Ids and fates, and whether this node made one of the changes and did not know it.
+pub(super) type Ingested = (Vec<(ChangeId, Fate)>, bool);
+
 /// Checks a batch and makes it durable; gives id and fate of each change, in order.
 pub(super) fn ingest(
     inner: &Inner,
     sender: Sender,
     carried: Vec<Carried>,
-) -> Result<Vec<(ChangeId, Fate)>, Fault> {
+) -> Result<Ingested, Fault> {
     let authority = inner.shared.authority();
     let from = sender.serial;
     let mut fates = Fates::new(carried.len());
@@ -80,12 +83,12 @@ pub(super) fn ingest(
         Ok((prepare(connection, projector, &authority, candidates, &mut fates)?, held))
     })?;
     if prepared.is_empty() && fates.refused.is_empty() && held.is_empty() {
-        return Ok(finish(&ids, fates));
+        return Ok((finish(&ids, fates), false));
     }
     let mut held = held.into_iter();
     let mut documents = prepared.into_iter();
-    let mut wiped = false;
-    let (fates, wiped) = inner.writer.submit_in_parts(move |batch| {
+    let (mut wiped, mut set_back) = (false, false);
+    let (ingested, wiped) = inner.writer.submit_in_parts(move |batch| {
         for (row, bits) in held.by_ref() {
             outbox::mark_reached(batch, row, bits)?;
         }
@@ -96,6 +99,7 @@ pub(super) fn ingest(
             }
         }
         wiped |= batch.wiped;
+        set_back |= batch.set_back;
         if documents.len() > 0 {
             return Ok(Part::Paused);
         }
@@ -105,12 +109,12 @@ pub(super) fn ingest(
             quarantine::bound(batch.connection)?;
         }
         let fates = std::mem::replace(&mut fates, Fates::new(0));
-        Ok::<_, Fault>(Part::Done((finish(&ids, fates), wiped)))
+        Ok::<_, Fault>(Part::Done(((finish(&ids, fates), set_back), wiped)))
     })?;
     if wiped {
         erasure::compact(inner);
     }
-    Ok(fates)
+    Ok(ingested)
 }
 
 /// A change that came twice in the batch has no fate of its own: it is known if the other one

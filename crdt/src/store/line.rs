@@ -6,8 +6,17 @@
 //! of its own, or that an old state of the machine came back. Then neither is let in until a
 //! person has released the child, and then the one that asks to be certified anew. The other, whose
 //! certificate is thereby replaced, stays out.
+//!
+//! There is one exception: a token that this very node gave, *later* than both that it knows
+//! ([`cunlian_protocol::session::line`]). It can only be this node that was set back, to a state
+//! from before it gave that token, and so what it remembers of the child is out of date, a mark
+//! included: a child that was marked is given no token before somebody released it. Two machines
+//! are noticed all the same: the token given to the first of them that comes is later than that of
+//! the other. A machine whose certificate was replaced is not believed even then: the one that it
+//! was replaced by may have got its token later. A person decides.
 
 use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::session::line::GIVEN_AT_BYTES;
 use cunlian_protocol::sync::{Certified, Verdict};
 use cunlian_protocol::wire::LineToken;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -22,6 +31,8 @@ const RELEASED: u8 = 2;
 pub(super) struct Presented {
     pub(super) subject: PublicKey,
     pub(super) line: LineToken,
+    /// Whether this node gave it that, at whatever time.
+    pub(super) given: bool,
     /// What it will be given.
     pub(super) fresh: LineToken,
     /// Whether it says itself that it came back from a copy.
@@ -40,7 +51,12 @@ struct Line {
 /// Decides, and keeps what follows.
 pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Result<Verdict> {
     let line = line_of(connection, &child.subject)?;
-    let verdict = match &line {
+    let outdated = line.as_ref().is_some_and(|line| is_outdated(line, child));
+    if outdated && child.certified == Certified::Replaced {
+        mark(connection, &child.subject, FORKED)?;
+        return Ok(Verdict::Forked);
+    }
+    let verdict = match line.as_ref().filter(|_| !outdated) {
         // A machine that was replaced by another keeps presenting what was current for it; that
         // is no news about the other.
         Some(line) if !child.renewing && !presents(line, child) => {
@@ -87,6 +103,12 @@ fn presents(line: &Line, child: &Presented) -> bool {
     child.line == line.pending || child.line == line.confirmed
 }
 
+/// Whether the child presents what this node gave it after all that this node knows of.
+fn is_outdated(line: &Line, child: &Presented) -> bool {
+    let at = |token: &LineToken| token.first_chunk::<GIVEN_AT_BYTES>().copied();
+    child.given && at(&child.line) > at(&line.confirmed).max(at(&line.pending))
+}
+
 fn line_of(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<Option<Line>> {
     let sql = "SELECT confirmed, pending, forked FROM line WHERE subject = ?1";
     let line = |row: &rusqlite::Row<'_>| {
@@ -130,18 +152,23 @@ mod tests {
         connection
     }
 
-    fn comes(connection: &Connection, line: u8, fresh: u8, renewing: bool) -> Verdict {
-        let subject = PublicKey([1; 32]);
-        let (line, fresh) = ([line; 16], [fresh; 16]);
-        let child = Presented {
-            subject,
-            line,
-            fresh,
-            renewing,
+    const SUBJECT: PublicKey = PublicKey([1; 32]);
+
+    /// A child with a sound certificate. Tokens are numbers here: the later, the greater.
+    fn child(line: u8, fresh: u8) -> Presented {
+        Presented {
+            subject: SUBJECT,
+            line: [line; 16],
+            given: line != 0,
+            fresh: [fresh; 16],
+            renewing: false,
             certified: Certified::Current,
             elsewhere: false,
-        };
-        admit(connection, &child).unwrap()
+        }
+    }
+
+    fn comes(connection: &Connection, line: u8, fresh: u8, renewing: bool) -> Verdict {
+        admit(connection, &Presented { renewing, ..child(line, fresh) }).unwrap()
     }
 
     /// Shows that one machine comes in for ever, whether or not it kept what it was given last.
@@ -163,23 +190,15 @@ mod tests {
         assert_eq!(comes(&connection, 1, 2, false), Verdict::Open, "the first machine");
         assert_eq!(comes(&connection, 1, 3, false), Verdict::Open, "the second machine");
         assert_eq!(comes(&connection, 2, 4, false), Verdict::Forked, "the first machine again");
-        assert_eq!(forked(&connection).unwrap(), [PublicKey([1; 32])]);
+        assert_eq!(forked(&connection).unwrap(), [SUBJECT]);
         assert_eq!(comes(&connection, 3, 5, false), Verdict::Forked);
         assert_eq!(comes(&connection, 3, 5, true), Verdict::Forked);
-        assert!(release(&connection, &PublicKey([1; 32])).unwrap());
+        assert!(release(&connection, &SUBJECT).unwrap());
         assert_eq!(comes(&connection, 3, 6, false), Verdict::Forked);
         assert_eq!(comes(&connection, 3, 6, true), Verdict::Renew);
         assert_eq!(comes(&connection, 6, 7, false), Verdict::Open);
-        let subject = PublicKey([1; 32]);
-        let (line, fresh) = ([2; 16], [9; 16]);
-        let other = Presented {
-            subject,
-            line,
-            fresh,
-            renewing: true,
-            certified: Certified::Replaced,
-            elsewhere: false,
-        };
+        let certified = Certified::Replaced;
+        let other = Presented { renewing: true, certified, ..child(2, 9) };
         assert_eq!(admit(&connection, &other).unwrap(), Verdict::Forked, "the first machine");
         assert_eq!(comes(&connection, 7, 7, false), Verdict::Open, "which harms nobody");
         assert_eq!(
@@ -207,19 +226,43 @@ mod tests {
         let connection = database();
         comes(&connection, 0, 1, false);
         comes(&connection, 1, 2, false);
-        let subject = PublicKey([1; 32]);
-        let (line, fresh) = ([1; 16], [3; 16]);
-        let copy = Presented {
-            subject,
-            line,
-            fresh,
-            renewing: true,
-            certified: Certified::Current,
-            elsewhere: true,
-        };
+        let copy = Presented { renewing: true, elsewhere: true, ..child(1, 3) };
         assert_eq!(admit(&connection, &copy).unwrap(), Verdict::Forked);
         assert_eq!(comes(&connection, 2, 4, false), Verdict::Forked, "both are told");
-        assert!(release(&connection, &subject).unwrap());
+        assert!(release(&connection, &SUBJECT).unwrap());
         assert_eq!(admit(&connection, &copy).unwrap(), Verdict::Renew);
+    }
+
+    /// Shows that a parent that was set back believes the child to which it gave a token later than
+    /// all it remembers, although it remembers that there were two; that the second of two machines
+    /// is noticed there too; and that the word of one that did not get its token here is worth
+    /// nothing.
+    #[test]
+    fn a_parent_that_was_set_back_knows_its_later_tokens() {
+        let connection = database();
+        comes(&connection, 0, 1, false);
+        comes(&connection, 1, 2, false);
+        let stranger = Presented { given: false, ..child(5, 6) };
+        assert_eq!(admit(&connection, &stranger).unwrap(), Verdict::Forked);
+        assert_eq!(comes(&connection, 5, 6, false), Verdict::Open, "after all it remembers");
+        assert_eq!(forked(&connection).unwrap(), [], "it was released in what is forgotten");
+        assert_eq!(comes(&connection, 4, 7, false), Verdict::Forked, "a second machine");
+        assert_eq!(comes(&connection, 6, 8, false), Verdict::Forked, "and so is the first");
+        assert_eq!(comes(&connection, 5, 8, false), Verdict::Forked);
+    }
+
+    /// Shows that a machine whose certificate was replaced does not come in by a later token: a
+    /// person decides, unless the one that took its place comes first.
+    #[test]
+    fn who_was_replaced_does_not_come_in_by_a_later_token() {
+        let connection = database();
+        comes(&connection, 0, 1, false);
+        let replaced = Presented { certified: Certified::Replaced, ..child(5, 6) };
+        assert_eq!(admit(&connection, &replaced).unwrap(), Verdict::Forked);
+        assert_eq!(forked(&connection).unwrap(), [SUBJECT]);
+        assert_eq!(comes(&connection, 7, 8, false), Verdict::Open, "the one in its place");
+        assert_eq!(forked(&connection).unwrap(), []);
+        assert_eq!(admit(&connection, &replaced).unwrap(), Verdict::Forked);
+        assert_eq!(forked(&connection).unwrap(), [], "which is no news");
     }
 }

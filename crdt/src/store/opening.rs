@@ -96,6 +96,7 @@ pub(super) fn open(
     transaction.commit()?;
     let shared = Arc::new(Shared {
         projector,
+        own,
         authority: RwLock::new(Arc::new(authority)),
         ancestors,
         condition: Condition::default(),

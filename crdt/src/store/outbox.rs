@@ -17,8 +17,8 @@ use cunlian_protocol::sync::tiers;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::reading::{Range, damaged, key_of, row_of};
-use super::tally;
 use super::writer::Batch;
+use super::{postponement, tally};
 
 /// Name in `meta` of the note that what waits has been counted.
 const COUNTED: &str = "awaiting counted";
@@ -72,6 +72,8 @@ pub struct Reached {
     pub reached: u8,
     /// Why a peer refused part of it, if one did.
     pub refused: Option<String>,
+    /// Why a tier above that it waits for takes it later, whether it was sent yet or not.
+    pub postponed: Option<String>,
 }
 
 /// What waits to be held by one tier.
@@ -149,7 +151,7 @@ pub(super) fn mark_reached(batch: &mut Batch<'_>, row: i64, bits: u8) -> rusqlit
         batch
             .connection
             .prepare_cached(
-                // Whoever refused it, or put it off, may be who has it now.
+                // Whoever refused it may be who has it now.
                 "UPDATE outbox SET awaited = ?2, refusal = NULL, refused_by = NULL WHERE row = ?1",
             )?
             .execute((row, left))?;
@@ -292,6 +294,10 @@ pub(super) fn reached(
         status.refused = row.get::<_, Option<String>>(1)?.or(status.refused);
     }
     status.reached = ancestors.covering(prefix.as_bytes()) & !status.awaited;
+    if status.awaited != 0 {
+        let class = home.category.urgency();
+        status.postponed = postponement::reason(connection, status.awaited, class)?;
+    }
     Ok(status)
 }
 

@@ -1,9 +1,12 @@
 //! Answering the requests of a session.
 
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::key::SetKey;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use super::checking::Sender;
 use super::line::{self, Presented};
+use super::postponement::{self, Word};
 use super::reading::Reader;
 use super::{
     Fault, Inner, blob, custody, ingest, outbox, permission, reading, reconcile, selection, summary,
@@ -42,8 +45,8 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
         }
         StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms } => {
             let sender = Sender { serial: from, scope, tiers: sender_tiers, at_ms };
-            let fates = ingest::ingest(inner, sender, changes)?;
-            Ok(StoreReply::Ingested { fates })
+            let (fates, set_back) = ingest::ingest(inner, sender, changes)?;
+            Ok(StoreReply::Ingested { fates, set_back })
         }
         StoreRequest::Certificates { certificates } => {
             let refused = permission::add_certificates(inner, certificates)?;
@@ -53,8 +56,8 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let refused = permission::add_successions(inner, successions)?;
             Ok(StoreReply::Successions { refused })
         }
-        StoreRequest::Admit { subject, line, fresh, renewing, certified, elsewhere } => {
-            let child = Presented { subject, line, fresh, renewing, certified, elsewhere };
+        StoreRequest::Admit { subject, line, given, fresh, renewing, certified, elsewhere } => {
+            let child = Presented { subject, line, given, fresh, renewing, certified, elsewhere };
             inner
                 .writer
                 .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))
@@ -73,9 +76,33 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             Ok(StoreReply::MarkReached { news })
         }),
         StoreRequest::Blob(request) => Ok(StoreReply::Blob(blob::serve(inner, request)?)),
-        StoreRequest::MarkRefused { by, refused } => inner.writer.submit(move |batch| {
-            outbox::mark_refused(batch.connection, &by, &refused)?;
-            Ok(StoreReply::MarkRefused)
-        }),
+        StoreRequest::MarkRefused { by, refused } => mark_refused(inner, by, refused),
+        StoreRequest::MarkPostponed { tier, class, reason } => {
+            note_postponed(inner, Word { tier, class, reason })
+        }
     }
+}
+
+fn mark_refused(
+    inner: &Inner,
+    by: Serial,
+    refused: Vec<(SetKey, String)>,
+) -> Result<StoreReply, Fault> {
+    inner.writer.submit(move |batch| {
+        outbox::mark_refused(batch.connection, &by, &refused)?;
+        Ok(StoreReply::MarkRefused)
+    })
+}
+
+/// Mostly there is nothing to be noted, and then nobody waits for a transaction.
+fn note_postponed(inner: &Inner, word: Word) -> Result<StoreReply, Fault> {
+    let known = inner
+        .readers
+        .with_for(Reader::Peer, |connection| Ok(postponement::is_known(connection, &word)?))?;
+    if !known {
+        inner
+            .writer
+            .submit(move |batch| Ok::<_, Fault>(postponement::note(batch.connection, &word)?))?;
+    }
+    Ok(StoreReply::MarkPostponed)
 }

@@ -79,6 +79,8 @@ pub(super) struct Batch<'a> {
     pub(super) leaving: Vec<i64>,
     /// Whether payloads were erased, so that the files must be written anew.
     pub(super) wiped: bool,
+    /// Whether a peer brought a change that was made at this node and is not known here.
+    pub(super) set_back: bool,
 }
 
 impl Writer {

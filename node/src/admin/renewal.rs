@@ -9,6 +9,15 @@
 //! another key, or when the child came to be renewed only: one that was copied may still be in use
 //! by the other machine. A plain renewal leaves it to run out.
 //!
+//! A child that has nodes below it, came back from a copy and keeps its key may have forgotten whom
+//! it certified since the copy was made. So what is below its old certificate then stands without
+//! being listed: whoever has the key can certify the same under the new one. As soon as the key
+//! changes, or less is given, all its certificates under the key are replaced with a list, and
+//! what is not on it stands no more.
+//!
+//! What follows a certificate that was replaced follows the one that took its place, so that nothing
+//! which was taken away comes back because this node has forgotten that it decided so.
+//!
 //! Every request gets a certificate of its own, also when an answer was lost on the way: two
 //! machines with one serial would number their changes alike.
 
@@ -17,7 +26,7 @@ use std::collections::BTreeSet;
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::{Authority, Refusal};
 use cunlian_protocol::category::CategorySet;
-use cunlian_protocol::certificate::{Certificate, CertificateBody, Grant};
+use cunlian_protocol::certificate::{Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::renewal::Renewal;
@@ -63,12 +72,16 @@ pub fn renew(
     check_issuer(&authority, identity, before)?;
     check_key(&authority, before, renewal, now_ms)?;
     check_pace(&authority, before, now_ms)?;
-    let waiting = waiting(store, &before.body().subject)?;
-    let decided = waiting.as_deref().and_then(|bytes| Certificate::peek(bytes).ok());
+    let decided = waiting(store, &before.body().subject)?;
+    // One that was given out and replaced since: this node was set back to before that.
+    let is_past = |bytes: &Vec<u8>| !authority.revocations_of(&Serial::of(bytes)).is_empty();
+    let waiting = decided.clone().filter(|bytes| !is_past(bytes));
+    let last = last_of(&authority, before)?;
+    let wanted = waiting.as_deref().and_then(|bytes| Certificate::peek(bytes).ok());
     let bytes = match waiting.as_deref() {
         Some(bytes) if is_ready(&authority, identity, bytes, renewal, now_ms) => bytes.to_vec(),
         _ => {
-            let like = decided.as_ref().unwrap_or_else(|| before.body());
+            let like = wanted.as_ref().unwrap_or_else(|| last.body());
             let body = next_body(like, identity, renewal.subject, now_ms);
             Certificate::issue(&body, &identity.key)
         }
@@ -77,7 +90,7 @@ pub fn renew(
     let next = Certificate::verify(&bytes, Some(&identity.certificate), &root)
         .map_err(|error| AdminError::new(format!("it cannot be certified anew: {error}")))?;
     let replaces = restricted
-        || decided.is_some()
+        || wanted.is_some()
         || next.body().subject != before.body().subject
         || narrows(before.body(), next.body());
     let mut chain = identity.chain.clone();
@@ -151,6 +164,25 @@ fn check_key(
             | Refusal::NoGrant { .. }),
         ) => Err(AdminError::new(refusal)),
     }
+}
+
+/// The last of those that took the place of a certificate, one after the other.
+fn last_of<'a>(
+    authority: &'a Authority,
+    before: &'a Certificate,
+) -> Result<&'a Certificate, AdminError> {
+    let mut last = before;
+    for _ in 0..=authority.certificates().count() {
+        let revocations = authority.revocations_of(&last.serial()).iter();
+        let Some(next) = revocations.filter_map(|known| known.body().successor).next_back() else {
+            return Ok(last);
+        };
+        last = authority.get(&next).ok_or_else(|| {
+            AdminError::new(format!("it was replaced by {next}, which is not known here"))
+                .hint("it comes with the next session with the node above")
+        })?;
+    }
+    Err(AdminError::new("its certificates replace each other in a circle"))
 }
 
 /// A certificate decided on by a person, as it is, fits the request and may be given out.
@@ -257,8 +289,9 @@ fn narrows(before: &CertificateBody, next: &CertificateBody) -> bool {
     !before.grants.iter().all(covered)
 }
 
-/// Revokes `before` in favour of `next`: its work and that of those below it stands, and nothing
-/// that anybody certifies with it later.
+/// Revokes `before` in favour of `next`: its work and that of those below it stands. What anybody
+/// certifies with it later does not, unless `next` goes on where it was; otherwise the certificates
+/// that it followed under the same key are ended too.
 fn replace(
     store: &Store,
     identity: &Identity,
@@ -272,10 +305,31 @@ fn replace(
         tracing::warn!(name, "its certificate was signed with a key this node has given up");
         return Ok(());
     }
-    replace_signed_by(store, &identity.key, before, next)
+    replace_signed_by(store, &identity.key, before, next)?;
+    if goes_on(before.body(), next.body()) {
+        return Ok(());
+    }
+    let own = public_key(&identity.key);
+    let signed_here = |certificate: &&Certificate| {
+        let issuer = certificate.body().issuer.and_then(|issuer| authority.get(&issuer));
+        issuer.is_some_and(|issuer| issuer.body().subject == own)
+    };
+    let same = |certificate: &&Certificate| {
+        certificate.body().subject == before.body().subject
+            && ![before.serial(), next.serial()].contains(&certificate.serial())
+    };
+    for earlier in authority.certificates().filter(same).filter(signed_here) {
+        replace_signed_by(store, &identity.key, earlier, next)?;
+    }
+    Ok(())
 }
 
-/// The same, with the key that signed `before`.
+/// Whether who holds `next` may do all that `before` allows, with the same key.
+fn goes_on(before: &CertificateBody, next: &CertificateBody) -> bool {
+    before.subject == next.subject && !narrows(before, next)
+}
+
+/// Revokes `before` in favour of `next` with the key that signed it.
 pub(super) fn replace_signed_by(
     store: &Store,
     key: &SigningKey,
@@ -284,13 +338,21 @@ pub(super) fn replace_signed_by(
 ) -> Result<(), AdminError> {
     let authority = store.authority();
     let serial = before.serial();
-    if authority.revocations_of(&serial).iter().any(|known| known.body().successor.is_some()) {
+    // A terminal with nobody below but the people at it lists them, as they are known by their work.
+    let leaves_all = before.body().tier < Tier::Village && goes_on(before.body(), next.body());
+    let mut known = authority.revocations_of(&serial).iter();
+    if known.any(|known| known.body().successor.is_some() && (leaves_all || !known.leaves_all())) {
         return Ok(());
     }
+    let descendants = if leaves_all {
+        vec![Standing::all(serial)]
+    } else {
+        below(&authority, serial).into_iter().map(Standing::all).collect()
+    };
     let body = RevocationBody {
         own: Standing::all(serial),
         successor: Some(next.serial()),
-        descendants: below(&authority, serial).into_iter().map(Standing::all).collect(),
+        descendants,
         reason: "replaced".to_owned(),
         issuer: before.body().issuer,
     };

@@ -79,7 +79,7 @@ impl Refusals {
     /// The store has looked at what a peer sent.
     pub(super) fn stored(&self, peer: &str, reply: &StoreReply) {
         match reply {
-            StoreReply::Ingested { fates } => self.ingested(peer, fates),
+            StoreReply::Ingested { fates, .. } => self.ingested(peer, fates),
             StoreReply::Certificates { refused }
             | StoreReply::Successions { refused }
             | StoreReply::Revocations { refused } => {
@@ -95,7 +95,8 @@ impl Refusals {
             | StoreReply::Waiting { .. }
             | StoreReply::Custody(_)
             | StoreReply::MarkReached { .. }
-            | StoreReply::MarkRefused => {}
+            | StoreReply::MarkRefused
+            | StoreReply::MarkPostponed => {}
         }
     }
 

@@ -447,7 +447,8 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Admit { .. }
         | StoreRequest::MarkReached { .. }
         | StoreRequest::Custody(custody::Request::Mark(_) | custody::Request::Lost { .. })
-        | StoreRequest::MarkRefused { .. } => true,
+        | StoreRequest::MarkRefused { .. }
+        | StoreRequest::MarkPostponed { .. } => true,
         StoreRequest::Blob(request) => request.is_write(),
         StoreRequest::Overview { .. }
         | StoreRequest::Frontier { .. }

@@ -93,6 +93,8 @@ pub(crate) struct SyncBadge {
     class: &'static str,
     shape: &'static str,
     text: String,
+    why: Option<String>,
+    in_full: bool,
 }
 impl HtmlSafe for SyncBadge {}
 
@@ -109,18 +111,31 @@ pub(crate) enum Height {
     Home,
     /// Its parent refused it.
     Refused,
+    /// On this machine only, because its parent has no room for it now.
+    Postponed,
 }
 
 impl SyncBadge {
     pub(crate) fn of(l: Text, height: Height) -> Self {
         let (class, shape, name) = Self::look(height);
-        Self { l, class, shape, text: l.of("sync", name) }
+        Self { l, class, shape, text: l.of("sync", name), why: None, in_full: false }
+    }
+
+    /// With the reason why it has come no further.
+    pub(crate) fn because(self, why: Option<String>) -> Self {
+        Self { why, ..self }
+    }
+
+    /// With the reason beside it, not only under the pointer: a page about this one document.
+    pub(crate) fn in_full(self) -> Self {
+        Self { in_full: true, ..self }
     }
 
     /// In the words of a villager, who has a report and not a machine.
     pub(crate) fn for_villager(l: Text, height: Height) -> Self {
         let (class, shape, name) = Self::look(height);
-        Self { l, class, shape, text: l.of("sync-villager", name) }
+        let text = l.of("sync-villager", name);
+        Self { l, class, shape, text, why: None, in_full: false }
     }
 
     const fn look(height: Height) -> (&'static str, &'static str, &'static str) {
@@ -130,6 +145,7 @@ impl SyncBadge {
             Height::County => ("good", "full", "county"),
             Height::Home => ("", "full", "home"),
             Height::Refused => ("bad", "cross", "refused"),
+            Height::Postponed => ("warn", "", "postponed"),
         }
     }
 }

@@ -71,11 +71,26 @@ pub(crate) const fn domain_language(l: Text) -> catalogue::Language {
 
 /// How far up a document is known to be durable.
 pub(crate) fn height(store: &Store, home: &Home) -> Result<Height, Failure> {
+    progress(store, home).map(|(height, _)| height)
+}
+
+/// The same, with the reason when a node above does not take it, or not now, in its words.
+pub(crate) fn progress(store: &Store, home: &Home) -> Result<(Height, Option<String>), Failure> {
     let reached = store.reached(home)?;
     if reached.refused.is_some() {
-        return Ok(Height::Refused);
+        return Ok((Height::Refused, reached.refused));
     }
-    Ok(height_of(reached.reached, reached.awaited))
+    let height = match height_of(reached.reached, reached.awaited) {
+        Height::Local if reached.postponed.is_some() => Height::Postponed,
+        height => height,
+    };
+    Ok((height, reached.postponed))
+}
+
+/// How far a document has come, for a list: the reason comes with the pointer on it.
+pub(crate) fn sync_badge(store: &Store, l: Text, home: &Home) -> Result<SyncBadge, Failure> {
+    let (height, why) = progress(store, home)?;
+    Ok(SyncBadge::of(l, height).because(why))
 }
 
 /// The height of something that tiers (bits) hold and others are awaited to.
@@ -180,7 +195,7 @@ pub(crate) fn ticket_items(
             continue;
         }
         let place = names.of(store, row.home.address)?;
-        let sync = SyncBadge::of(l, height(store, &row.home)?);
+        let sync = sync_badge(store, l, &row.home)?;
         items.push(ticket_item(&row, place, sync, l, now_ms));
     }
     Ok(items)

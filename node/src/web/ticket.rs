@@ -29,7 +29,7 @@ use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::photo::stored::{self, Reader};
 use super::posted::Posted;
-use super::reading::{ask, height, place_name, similar_tickets};
+use super::reading::{ask, place_name, similar_tickets, sync_badge};
 use super::visit::Staff;
 use super::writing::save;
 use crate::text::Text;
@@ -150,7 +150,7 @@ fn load(
     let assignees =
         if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
     let similar = similar_tickets(store, reader, home, l, now_ms)?;
-    let sync = SyncBadge::of(l, height(store, home)?);
+    let sync = sync_badge(store, l, home)?.in_full();
     let place = place_name(store, &home.address)?;
     let href = |id: &DocumentId| format!("/photo/{}/{id}", home.address);
     let photos = |ids: &[DocumentId]| stored::photos(store, l, Reader::Staff, home, ids, href);

@@ -161,7 +161,8 @@ pub enum Effect {
     },
     /// The issuer gave this node a new chain: check it and take it over.
     Issued(Vec<Vec<u8>>),
-    /// A node above says that another machine uses this identity: author nothing more.
+    /// A node above says that another machine uses this identity, or a peer has changes of this
+    /// node that it does not know: author nothing more until the parent has certified it anew.
     Suspend {
         /// For people.
         reason: String,

@@ -88,6 +88,7 @@ impl Session {
             Purpose::Admit => return self.on_admitted(&reply),
             Purpose::Handover => self.on_handover(reply),
             Purpose::Renewal(renewal) => self.effects.push(Effect::Renew(renewal)),
+            Purpose::TakingOver(chain) => self.effects.push(Effect::Issued(chain)),
             Purpose::Note => {
                 if let StoreReply::Certificates { refused }
                 | StoreReply::Revocations { refused }

@@ -24,7 +24,7 @@ impl Session {
     pub(super) fn own_hello(&self) -> Hello {
         let (line, renewing) = match self.role {
             Role::Dialler { line, renewing, .. } => (line, renewing),
-            Role::Listener => (self.fresh_line(), self.figures.renewing),
+            Role::Listener => (self.renewing.line, self.figures.renewing),
         };
         let successions = self.authority.successions().iter().map(|s| s.bytes().to_vec());
         let successions = successions.chain(self.identity.successions.iter().cloned());
@@ -49,8 +49,12 @@ impl Session {
     /// A dialler has said hello: check it, and answer, or look first whether a child may come in.
     pub(super) fn on_hello(&mut self, hello: &Hello) -> Outcome {
         let Greeted { peer, certified } = self.check_hello(hello)?;
+        if peer.relation != Relation::Ancestor {
+            self.check_confirmed()?;
+        }
         let is_child = peer.is_child;
         let subject = peer.certificate.body().subject;
+        self.make_line(&subject);
         self.peer = Some(peer);
         self.greeting = Some(hello.clone());
         if !is_child {
@@ -61,7 +65,8 @@ impl Session {
         let request = StoreRequest::Admit {
             subject,
             line: hello.line,
-            fresh: self.fresh_line(),
+            given: self.gave_line(&subject, &hello.line),
+            fresh: self.renewing.line,
             renewing: hello.renewing,
             certified,
             // The hub knows.
@@ -307,15 +312,6 @@ impl Session {
         let certificates = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
         self.store(Purpose::Note, StoreRequest::Certificates { certificates });
         self.effects.push(Effect::Opened);
-    }
-
-    /// The line token for this connection, which nobody without this node's key can guess.
-    fn fresh_line(&self) -> LineToken {
-        let mut hasher = blake3::Hasher::new_derive_key("cunlian 2026-11 line token");
-        hasher.update(&self.identity.key.to_bytes()).update(&self.channel.exporter);
-        let mut token = LineToken::default();
-        hasher.finalize_xof().fill(&mut token);
-        token
     }
 
     /// What the signature of a hello covers: exporter, role, and all fields but the signature.

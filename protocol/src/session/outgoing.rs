@@ -6,12 +6,14 @@
 //! sent at a time is the matter of [`super::pace`].
 //!
 //! A peer may postpone changes because it has taken as much as it will for now. Then nothing of
-//! their urgency or less is sent before the next comparison, which finds them again.
+//! their urgency or less is sent before the next comparison, which finds them again. People see why
+//! by [`super::postponing`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::live::Live;
 use super::pace::{Departure, Pace};
+use super::postponing::Postponing;
 use super::{
     Fault, FaultCode, Message, Outcome, Peer, Purpose, Relation, Session, StoreReply, StoreRequest,
 };
@@ -70,6 +72,7 @@ pub(super) struct Outgoing {
     in_flight: VecDeque<Sent>,
     /// Why the peer has postponed what is held up.
     held: Option<String>,
+    pub(super) postponing: Postponing,
     last_batch: u64,
     queued: u64,
     unannounced: u64,
@@ -321,21 +324,24 @@ impl Session {
         let by = self.open_peer().certificate.serial();
         let mut held = Vec::with_capacity(keys.len());
         let mut turned_down = Vec::new();
-        let mut held_from = None;
+        let (mut taken, mut held_from) = (None, None);
         for (at, key) in keys.into_iter().enumerate() {
+            let class = key.home.category.urgency();
             match refused.get(&at) {
                 Some(reason) => {
                     self.compare.dispute(key.change);
                     turned_down.push((key, reason.clone()));
                 }
                 None if postponed.contains(&at) => {
-                    let class = key.home.category.urgency();
                     held_from = Some(held_from.map_or(class, |held: usize| held.min(class)));
-                    turned_down.push((key, until.clone()));
                 }
-                None => held.push(key),
+                None => {
+                    taken = taken.max(Some(class));
+                    held.push(key);
+                }
             }
         }
+        self.note_room(taken, held_from.map(|class| (class, until.clone())));
         if let Some(class) = held_from {
             self.outgoing.hold(class, until);
             self.say_delivered();

@@ -1,10 +1,18 @@
 //! The next certificate: asked for by the dialler, decided by its issuer's runtime.
 //!
 //! A node asks when less than a third of its certificate's life is left, when its parent has a
-//! newer certificate than the one it was certified by, when it has made itself another key, and when the parent says so in its welcome
-//! (`renewing`): because the certificate has expired, because another one waits for it, or because
-//! the node came back from a copy. Then the session is for this alone: the node hands up what
-//! waits for a tier above, and then asks.
+//! newer certificate than the one it was certified by, when it has made itself another key, and
+//! when the parent says so in its welcome (`renewing`): because the certificate has expired,
+//! because another one waits for it, or because the node came back from a copy. Then the session
+//! is for this alone: the node hands up what waits for a tier above, and then asks.
+//!
+//! A node that came back from a copy is *unconfirmed* until it has its new certificate. It may have
+//! forgotten whom it revoked and which certificate it replaced by which, so until then it lets in
+//! nobody but those above. These know all revocations that it ever told them, and a parent sends
+//! those that the node lacks before it answers the request; the new certificate is taken over when
+//! the store has them. What no parent learned is learned from the children, as they come: their
+//! open sessions are judged again with every revocation. A founder has nobody above: it lets its
+//! children in, for they are the only ones who remember, and a person answers for it.
 
 use super::{Effect, Fault, FaultCode, Message, Outcome, Purpose, Relation, Role, Session};
 use super::{StoreReply, StoreRequest};
@@ -12,7 +20,7 @@ use crate::certificate::Certificate;
 use crate::key::KeyPrefix;
 use crate::renewal::Renewal;
 use crate::sync::Selection;
-use crate::wire::{self, Bounded, CertificateBytes};
+use crate::wire::{self, Bounded, CertificateBytes, LineToken};
 
 /// A refused renewal is asked for again after this time.
 const ASK_AGAIN_MS: i64 = 3_600_000;
@@ -23,9 +31,34 @@ pub(super) struct Renewing {
     /// What waits is being read and sent.
     handing_over: bool,
     asked_at_ms: Option<i64>,
+    /// Whether this node came back from a copy and is not certified anew yet.
+    unconfirmed: bool,
+    /// What the dialler is given on this connection, at the listener.
+    pub(super) line: LineToken,
 }
 
 impl Session {
+    /// Of a node that may have come back from a copy, until its parent has confirmed it.
+    #[must_use]
+    pub fn unconfirmed(mut self, unconfirmed: bool) -> Self {
+        self.renewing.unconfirmed = unconfirmed;
+        self
+    }
+
+    /// Whether this node may let in others than those above: it must not have forgotten anything.
+    pub(super) fn check_confirmed(&self) -> Outcome {
+        let has_parent = self.identity.certificate.body().issuer.is_some();
+        if self.renewing.unconfirmed && has_parent {
+            let name = &self.identity.certificate.body().name;
+            let text = format!(
+                "{name:?} came back from a copy and lets nobody in until the node above it has \
+                 confirmed it"
+            );
+            return Err(Fault::new(FaultCode::Busy, text));
+        }
+        Ok(())
+    }
+
     /// Begins a session that is for renewal only, at the dialler.
     pub(super) fn begin_handover(&mut self) {
         self.renewing.handing_over = true;
@@ -145,7 +178,10 @@ impl Session {
     pub(super) fn on_issued(&mut self, chain: Vec<CertificateBytes>) {
         if self.renewing.asked_at_ms.is_some() && matches!(self.role, Role::Dialler { .. }) {
             let chain = chain.into_iter().map(|bytes| bytes.0).collect();
-            self.effects.push(Effect::Issued(chain));
+            // Taken over when the revocations that came before it are known: with it this node lets
+            // in others again.
+            let request = StoreRequest::Certificates { certificates: Vec::new() };
+            self.store(Purpose::TakingOver(chain), request);
         }
     }
 

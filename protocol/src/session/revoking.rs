@@ -56,6 +56,8 @@ impl Session {
             }
             serials.push(revocation.body().own.serial);
             serials.extend(revocation.body().issuer);
+            // Whoever is asked to certify its holder anew must know what that follows.
+            serials.extend(revocation.body().successor);
             let length = revocation.bytes().len();
             let full = frames.last().is_none_or(|frame| frame.len() == limits::FRAME_CERTIFICATES);
             if full || bytes + length > FRAME_BYTES {

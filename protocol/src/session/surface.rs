@@ -113,6 +113,8 @@ pub enum Effect {
     Renew(Renewal),
     /// Two machines use the identity with this key: other sessions with it end too.
     Forked(PublicKey),
+    /// This node was set back, or another machine uses its identity: author nothing more.
+    SetBack(String),
     /// The issuer gave this node a new chain.
     Issued(Vec<Vec<u8>>),
     /// A tier above holds changes that it was not known to hold.

@@ -39,7 +39,7 @@ fn carry(from: &Node, to: &Node, home: &Home) {
         sender_tiers: 0,
         at_ms: 0,
     };
-    let StoreReply::Ingested { fates } = to.store.serve(request).unwrap() else {
+    let StoreReply::Ingested { fates, .. } = to.store.serve(request).unwrap() else {
         panic!("an ingest is answered by fates")
     };
     assert!(fates.iter().all(|(_, fate)| matches!(fate, Fate::Accepted | Fate::Known)));

@@ -49,7 +49,7 @@ impl Child {
             }
             StoreRequest::Ingest { changes, .. } => {
                 let fates = changes.iter().map(|c| (ChangeId::of(&c.bytes), Fate::Known));
-                StoreReply::Ingested { fates: fates.collect() }
+                StoreReply::Ingested { fates: fates.collect(), set_back: false }
             }
             StoreRequest::MarkReached { reached, .. } => {
                 self.held += reached.len();

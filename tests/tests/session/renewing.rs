@@ -163,7 +163,8 @@ fn a_certificate_that_waits_is_taken_over() {
     less.grants.retain(|grant| grant.categories.contains(POPULATION));
     for wanted in [less.grants.clone(), full.identity.certificate.body().grants.clone()] {
         let parent = &world.nodes[town].member.identity;
-        let decided = CertificateBody { grants: wanted.clone(), ..less.clone() };
+        let issued_at_ms = world.now_ms;
+        let decided = CertificateBody { grants: wanted.clone(), issued_at_ms, ..less.clone() };
         let bytes = Certificate::issue(&decided, &parent.key);
         let subject = full.public_key();
         let waits = move |connection: &rusqlite::Connection| {

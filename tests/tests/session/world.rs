@@ -201,13 +201,15 @@ impl World {
         std::fs::remove_dir_all(&node.dir).unwrap();
         std::fs::create_dir(&node.dir).unwrap();
         std::fs::copy(to.dir.path().join(STORE), node.dir.join(STORE)).unwrap();
+        node.member = to.member.clone();
         node.lines = to.lines.clone();
-        self.become_other(at, to.member.identity.clone());
+        node.store = open(&node.dir, node.member.store_identity(), &node.committed);
+        node.suspended = suspended.is_some();
         if let Some(reason) = suspended {
-            self.nodes[at].suspended = true;
-            self.nodes[at].store.suspend(reason);
-            self.restart(at);
+            node.store.suspend(reason);
         }
+        self.addresses.insert(to.member.public_key(), at);
+        self.restart(at);
     }
 
     /// Time goes by without anything happening.

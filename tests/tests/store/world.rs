@@ -294,7 +294,7 @@ pub(crate) fn ingest_from(
     let from = from.author.serial;
     let request = StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms: 0 };
     match store.serve(request).unwrap() {
-        StoreReply::Ingested { fates } => fates.into_iter().map(|(_, fate)| fate).collect(),
+        StoreReply::Ingested { fates, .. } => fates.into_iter().map(|(_, fate)| fate).collect(),
         other => panic!("{other:?} is of another kind"),
     }
 }

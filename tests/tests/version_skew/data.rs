@@ -46,7 +46,7 @@ fn take_in(store: &Store, from: &Member, changes: &[Vec<u8>]) -> Vec<Fate> {
         at_ms: crate::world::START_MS,
     };
     match store.serve(request).unwrap() {
-        StoreReply::Ingested { fates } => fates.into_iter().map(|(_, fate)| fate).collect(),
+        StoreReply::Ingested { fates, .. } => fates.into_iter().map(|(_, fate)| fate).collect(),
         other => panic!("{other:?}"),
     }
 }

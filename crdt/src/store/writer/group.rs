@@ -204,6 +204,7 @@ impl Thread<'_> {
             most: if self.short_groups > 0 { SHORT_GROUP_CHANGES } else { u64::MAX },
             leaving: Vec::new(),
             wiped: false,
+            set_back: false,
         };
         match catch_unwind(AssertUnwindSafe(|| (job.work)(&mut batch))) {
             Ok(Ok(ran @ (Ran::Done | Ran::Paused))) => {

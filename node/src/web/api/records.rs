@@ -24,7 +24,7 @@ use crate::text::Text;
 use crate::web::WebState;
 use crate::web::component::Height;
 use crate::web::failure::Failure;
-use crate::web::reading::{ask, domain_language, height};
+use crate::web::reading::{ask, domain_language, height, progress};
 use crate::web::record::joined_note;
 use crate::web::record::relocation::plan;
 use crate::web::writing::{new_document, save};
@@ -50,6 +50,7 @@ pub(super) const fn reached_name(height: Height) -> &'static str {
         Height::County => "county",
         Height::Home => "home",
         Height::Refused => "refused",
+        Height::Postponed => "postponed",
     }
 }
 
@@ -302,7 +303,8 @@ async fn show(
     ask(&state, move |store| {
         let found = texts(store, &reader, &class, place)?;
         let home = class.home(Part::Base, place.address, place.record);
-        let reached = reached_name(height(store, &home)?);
+        let (height, why) = progress(store, &home)?;
+        let reached = reached_name(height);
         let moved_to = found.moved_to().map(|place| place_object(&class.key, place));
         let Texts { mut fields, conflicts, hidden, erased } = found;
         let erased: Vec<Value> = erased.into_iter().map(|(_, trace)| trace).collect();
@@ -315,6 +317,7 @@ async fn show(
             "moved_to": moved_to,
             "moved_from": moved_from.map(|place| place_object(class, place)),
             "reached": reached,
+            "reached_why": why,
         })))
     })
     .await

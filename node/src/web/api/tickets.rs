@@ -27,8 +27,9 @@ use serde_json::{Value, json};
 use super::records::reached_name;
 use super::{Caller, Object};
 use crate::web::WebState;
+use crate::web::component::Height;
 use crate::web::failure::Failure;
-use crate::web::reading::{ask, domain_language, height};
+use crate::web::reading::{ask, domain_language, height, progress};
 use crate::web::ticket::{action_on, load_ticket, signed_name};
 use crate::web::village::field_of;
 use crate::web::visit::Staff;
@@ -199,12 +200,12 @@ async fn show(
     let reader = staff.person.author.serial;
     ask(&state, move |store| {
         let ticket = load_ticket(store, &reader, &home)?;
-        Ok::<_, Failure>(Json(object(&ticket, reached_name(height(store, &home)?))))
+        Ok::<_, Failure>(Json(object(&ticket, progress(store, &home)?)))
     })
     .await
 }
 
-fn object(ticket: &Ticket, reached: &str) -> Value {
+fn object(ticket: &Ticket, (height, why): (Height, Option<String>)) -> Value {
     let trace: Vec<Value> = ticket
         .trace
         .iter()
@@ -251,7 +252,8 @@ fn object(ticket: &Ticket, reached: &str) -> Value {
             "change": erased.change,
         })),
         "sign_offs": sign_offs,
-        "reached": reached,
+        "reached": reached_name(height),
+        "reached_why": why,
     })
 }
 

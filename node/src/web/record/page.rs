@@ -26,7 +26,7 @@ use crate::web::component::{ConflictBox, Height, SyncBadge};
 use crate::web::conflict;
 use crate::web::failure::Failure;
 use crate::web::layout::{Page, html};
-use crate::web::reading::{ask, domain_language, height, place_name};
+use crate::web::reading::{ask, domain_language, place_name, progress};
 use crate::web::ticket::erased_words;
 use crate::web::visit::Staff;
 
@@ -119,20 +119,22 @@ fn record_page(
     let href = record_href(&home);
     let mut conflicts = Vec::new();
     let (mut parts, mut heights) = (Vec::new(), BTreeSet::new());
+    let mut why_slowest = None;
     for (part, view) in &loaded.views {
         let found = store.read(|connection| {
             query::conflict::of_document(connection, view.home.address, view.home.document)
         })?;
         conflicts.extend(conflict::boxes(store, reader, found, l, token, &href)?);
-        let reached = height(store, &view.home)?;
+        let (reached, why) = progress(store, &view.home)?;
         heights.insert(rank(reached));
+        why_slowest = why_slowest.or_else(|| why.clone());
         parts.push(ShownPart {
             title: part.name(language).to_owned(),
             erased: view.erased.as_ref().map(|erasure| {
                 let name = authority.name(&erasure.by);
                 erased_words(l, &name, erasure.at_ms, &erasure.reason)
             }),
-            sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached)),
+            sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached).because(why)),
             fields: shown_fields(loaded, *part, view, &authority, l),
         });
     }
@@ -153,7 +155,7 @@ fn record_page(
         class: class.name(language).to_owned(),
         place: place_name(store, &place.address)?,
         plate: place.address.plate_text(),
-        sync: SyncBadge::of(l, slowest),
+        sync: SyncBadge::of(l, slowest).because(why_slowest).in_full(),
         saved,
         may_edit,
         waiting: loaded.views.iter().map(|(_, view)| view.waiting).sum(),
@@ -193,19 +195,21 @@ fn moved(
 const fn rank(height: Height) -> u8 {
     match height {
         Height::Refused => 0,
-        Height::Local => 1,
-        Height::Town => 2,
-        Height::County => 3,
-        Height::Home => 4,
+        Height::Postponed => 1,
+        Height::Local => 2,
+        Height::Town => 3,
+        Height::County => 4,
+        Height::Home => 5,
     }
 }
 
 const fn height_of(rank: u8) -> Height {
     match rank {
         0 => Height::Refused,
-        1 => Height::Local,
-        2 => Height::Town,
-        3 => Height::County,
+        1 => Height::Postponed,
+        2 => Height::Local,
+        3 => Height::Town,
+        4 => Height::County,
         _ => Height::Home,
     }
 }

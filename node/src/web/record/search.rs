@@ -21,7 +21,7 @@ use crate::web::component::{Choice, SyncBadge};
 use crate::web::failure::Failure;
 use crate::web::layout::{Page, html};
 use crate::web::plate::code_of;
-use crate::web::reading::{PlaceNames, ask, domain_language, height};
+use crate::web::reading::{PlaceNames, ask, domain_language, sync_badge};
 use crate::web::visit::Staff;
 
 /// Records on one page of results.
@@ -183,7 +183,7 @@ fn find(
             },
             detail: detail.join(" · "),
             conflict: hit.conflicted,
-            sync: SyncBadge::of(l, height(store, &home)?),
+            sync: sync_badge(store, l, &home)?,
         });
     }
     Ok((rows, more))
