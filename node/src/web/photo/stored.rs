@@ -121,10 +121,15 @@ fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
     };
     match store.blob_standing(&name)? {
         Some(BlobStanding { whole: true, reached, awaited, postponed, .. }) => {
-            let height = match height_of(reached, awaited) {
-                Height::Local if postponed.is_some() => Height::Postponed,
-                height => height,
-            };
+            // What names it goes first: where that is not taken, the photo is not asked for.
+            let (document, why) = progress(store, home)?;
+            if matches!(document, Height::Refused | Height::Postponed) {
+                return Ok(Shown::Here(document, why));
+            }
+            let mut height = height_of(reached, awaited);
+            if height == Height::Local && postponed.is_some() {
+                height = Height::Postponed;
+            }
             Ok(Shown::Here(height, postponed))
         }
         Some(BlobStanding { postponed: Some(why), .. }) => Ok(Shown::Postponed { why }),
