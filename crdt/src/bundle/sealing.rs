@@ -107,9 +107,14 @@ impl Sealing {
     }
 
     fn nonce(&mut self, is_last: bool) -> Nonce {
-        let [a, b, c, d, e, f, g, h] = self.frames.to_be_bytes();
+        let number = self.frames.to_be_bytes();
         self.frames += 1;
-        Nonce::from([0, 0, 0, a, b, c, d, e, f, g, h, u8::from(is_last)])
+        let mut nonce = [0; 12];
+        let bytes = [0; 3].into_iter().chain(number).chain([u8::from(is_last)]);
+        for (slot, byte) in nonce.iter_mut().zip(bytes) {
+            *slot = byte;
+        }
+        Nonce::from(nonce)
     }
 }
 

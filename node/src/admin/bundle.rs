@@ -108,9 +108,8 @@ impl Administration {
         bundle::note_arrivals(&self.store, now_ms)?;
         let recipient = export.recipient.as_deref().map(|who| self.recipient(who)).transpose()?;
         if recipient.is_none() && !export.open {
-            return Err(AdminError::new("it is not said for whom the bundle is to be sealed").hint(
-                "name the node with --for; or write personal data in the open with --open",
-            ));
+            return Err(AdminError::new("it is not said for whom the bundle is to be sealed")
+                .hint("name the node with --for; or write personal data in the open with --open"));
         }
         let regions = export.regions.iter().map(|text| read_address(text));
         let (mut number, mut ephemeral) = ([0; 16], [0; 32]);
@@ -193,8 +192,10 @@ impl Administration {
         let found = match meant.as_slice() {
             [one] => (*one).clone(),
             [] if address.is_some() => {
-                return Err(AdminError::new(format!("no node that stands for {who} is known here"))
-                    .hint("see them all with: cunlian cert tree"));
+                return Err(AdminError::new(format!(
+                    "no node that stands for {who} is known here"
+                ))
+                .hint("see them all with: cunlian cert tree"));
             }
             [] => desk.find(who)?.clone(),
             several => {
@@ -253,9 +254,6 @@ fn cannot_import(error: &ImportError) -> AdminError {
             "the node that exported it runs an older program; update that one"
         }
         ImportError::Unreadable(Unreadable::Head) => "copy the file again, or export it again",
-        ImportError::Unreadable(Unreadable::NotSealedSo { .. }) => {
-            "ask who gave you the file where it is from; nothing of it was used"
-        }
         ImportError::ForAnother { .. } => {
             "take the file to that node; or have it exported for this one, with --for"
         }
@@ -266,7 +264,9 @@ fn cannot_import(error: &ImportError) -> AdminError {
         ImportError::Unreadable(Unreadable::Io(_)) => {
             "run the same command again; what was taken in stays"
         }
-        ImportError::OtherFederation { .. } | ImportError::NotANode { .. } => {
+        ImportError::Unreadable(Unreadable::NotSealedSo { .. })
+        | ImportError::OtherFederation { .. }
+        | ImportError::NotANode { .. } => {
             "ask who gave you the file where it is from; nothing of it was used"
         }
         ImportError::Certificate(_) => {

@@ -209,7 +209,7 @@ fn who_is_not_in_force_is_refused() {
     let late_ms = NOW_MS + 9 * DAY_MS;
     assert_eq!(world.town.import_at(&bundle, late_ms).unwrap().new, 1);
     world.neighbour.knows(&short.member);
-    let refused = world.neighbour.import_at(&bundle, late_ms).unwrap_err();
+    let refused = world.neighbour.import_at(&short.open_bundle(), late_ms).unwrap_err();
     assert!(matches!(refused, ImportError::Exporter(_)), "{refused}");
 }
 

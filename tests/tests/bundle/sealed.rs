@@ -82,7 +82,7 @@ fn nothing_but_the_cover_is_in_the_clear() {
             looked_for += 1;
         }
     }
-    assert!(looked_for > 150, "{looked_for} pieces");
+    assert!(looked_for > 100, "{looked_for} pieces");
     let county = "高青县".as_bytes();
     assert!(contains(&open, county) && !contains(&sealed, county), "the chain is sealed");
 }
