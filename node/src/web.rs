@@ -184,6 +184,12 @@ impl WebState {
         &self.0.config.public_url
     }
 
+    /// Name of the session cookie. Browsers keep cookies by host and not by port, so the nodes of
+    /// one machine need a name each, or who logs in at one is logged out at the others.
+    fn session_cookie(&self) -> String {
+        format!("{}_{}", session::SESSION_COOKIE, self.place().0)
+    }
+
     fn secure_cookies(&self) -> bool {
         self.public_url().starts_with("https://")
     }

@@ -34,7 +34,7 @@ use serde_json::json;
 use super::WebState;
 use super::failure::Failure;
 use super::login::{authenticate, start_session};
-use super::session::{SESSION_COOKIE, VISIT_COOKIE, set_cookie};
+use super::session::{VISIT_COOKIE, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
 use crate::status::NodeStatus;
 
@@ -114,7 +114,7 @@ async fn log_in(
     }
     let mut response = Json(body).into_response();
     let secure = state.secure_cookies();
-    add_cookie(&mut response, &set_cookie(SESSION_COOKIE, &session, COOKIE_S, secure));
+    add_cookie(&mut response, &set_cookie(&state.session_cookie(), &session, COOKIE_S, secure));
     add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, COOKIE_S, secure));
     Ok(response)
 }

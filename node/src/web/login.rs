@@ -16,7 +16,7 @@ use super::WebState;
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::posted::Posted;
-use super::session::{Ended, LANGUAGE_COOKIE, Person, SESSION_COOKIE, set_cookie};
+use super::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
 use crate::metrics::LoginFailure;
 use crate::operator::Unlocked;
@@ -220,13 +220,13 @@ pub(crate) fn start_session(state: &WebState, unlocked: Unlocked) -> String {
 
 /// The `Set-Cookie` value of a session.
 pub(super) fn session_cookie(state: &WebState, session: &str) -> String {
-    set_cookie(SESSION_COOKIE, session, SESSION_S, state.secure_cookies())
+    set_cookie(&state.session_cookie(), session, SESSION_S, state.secure_cookies())
 }
 
 async fn log_out(State(state): State<WebState>, staff: Staff, _: Posted) -> Response {
     state.0.sessions.end(&staff.visit.session);
     let mut response = Redirect::to("/login").into_response();
-    add_cookie(&mut response, &set_cookie(SESSION_COOKIE, "", 0, state.secure_cookies()));
+    add_cookie(&mut response, &set_cookie(&state.session_cookie(), "", 0, state.secure_cookies()));
     response
 }
 

@@ -30,7 +30,7 @@ const REASON_MS: i64 = 24 * 3_600_000;
 /// Most reasons kept; the oldest makes room.
 const REASONS: usize = 2_000;
 
-/// Name of the session cookie.
+/// Beginning of the name of the session cookie; the node's address follows.
 pub(crate) const SESSION_COOKIE: &str = "cunlian_session";
 /// Name of the visit cookie.
 pub(crate) const VISIT_COOKIE: &str = "cunlian_visit";

@@ -15,7 +15,7 @@ use super::WebState;
 use super::account;
 use super::failure::{Failed, Failure};
 use super::session::{
-    Ended, LANGUAGE_COOKIE, Person, SESSION_COOKIE, VISIT_COOKIE, cookie, random_hex, set_cookie,
+    Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
 };
 use crate::text::{Language, Text};
 
@@ -58,7 +58,7 @@ pub(crate) struct Staff {
 
 impl Visit {
     fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
-        let session = cookie(headers, SESSION_COOKIE).unwrap_or_default();
+        let session = cookie(headers, &state.session_cookie()).unwrap_or_default();
         let is_fragment = uri.path().starts_with("/fragment/");
         let (person, ended) = account::person(state, session, !is_fragment);
         let known = cookie(headers, VISIT_COOKIE)

@@ -12,6 +12,7 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use serde_json::Value;
 
+use super::chromium::Chromium;
 use super::fixture::{Node, PASSWORD};
 use super::plain::{Answer, Plain};
 
@@ -267,6 +268,23 @@ async fn a_login_takes_over_what_was_changed() {
         assert_eq!(entry.certificate, changed);
         assert_eq!(pending_for(&node.store, &body.subject), None);
     });
+}
+
+/// Shows that who logs in at one node of a machine stays logged in at another: browsers tell hosts
+/// apart, and not ports.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_of_one_machine_keep_their_sessions_apart() {
+    let browser = Chromium::start().await;
+    let (village, town) = (Node::village().await, Node::town().await);
+    browser.log_in(&village.url, "wang").await;
+    browser.log_in(&town.url, "li").await;
+    let mut reached = Vec::new();
+    for page in [format!("{}/today", village.url), format!("{}/queue", town.url)] {
+        browser.open(&page).await;
+        reached.push(browser.path().await);
+    }
+    browser.end().await;
+    assert_eq!(reached, ["/today", "/queue"]);
 }
 
 /// The node dismisses a person.
