@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use cunlian_node::demo::client::Client;
+use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::layout::Node;
+use cunlian_protocol::change::Home;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{run_well, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 fn get(node: &Node, path: &str) -> String {
@@ -113,5 +114,59 @@ fn page_command_and_figures_say_the_same() {
     assert!(told["traffic"]["sent"].as_u64().unwrap() >= changes, "{told:#}");
     assert!(figures(village, &town.name)["link_changes_sent_total"] >= changes);
     wait_for("the page", || get(village, "/status?lang=en").contains("in step, as of"));
+    drop(fleet);
+}
+
+/// Shows that what a town has no room for says so at the village: each record in the API, whether
+/// it was sent or not, the link in the command and on the page; and that nothing says so any more
+/// when the administrator of the town has raised the bound.
+#[test]
+fn what_a_town_has_no_room_for_says_why_it_waits() {
+    let dir = tempdir().unwrap();
+    let mut fleet = fleet(lay_out(dir.path(), &[TOWN, VILLAGE]));
+    well(fleet.start_all());
+    let layout = fleet.layout().clone();
+    let (town, village) = (&layout.nodes[0], &layout.nodes[1]);
+    let secretary = well(Client::log_in(village, "secretary"));
+    let register = || {
+        let fields =
+            json!({"name": "王建国", "sex": "男", "birth": "1968-05-12", "household": "H001"});
+        let address = format!("{VILLAGE}001");
+        let saved = secretary.register("population", &address, random_document(), &fields);
+        well(saved).home
+    };
+    let first = register();
+    let reached = |home: &Home| secretary.record(home).unwrap()["reached"].clone();
+    wait_for("the first record", || reached(&first) == "town");
+    let quota = |bound: &[&str]| {
+        let data_dir = town.dir.to_str().unwrap();
+        let arguments = ["node", "quota", &village.name, "--data-dir", data_dir];
+        run_well([arguments.as_slice(), bound].concat());
+    };
+    quota(&["--changes", "1"]);
+    let homes = [register(), register(), register()];
+    wait_for("the reason", || homes.iter().all(|home| reached(home) == "postponed"));
+    // Nothing is asked of the town for this one.
+    let late = register();
+    assert_eq!(reached(&late), "postponed");
+    for home in homes.iter().chain([&late]) {
+        let why = secretary.record(home).unwrap()["reached_why"].clone();
+        assert!(why.as_str().is_some_and(|why| why.contains("1 changes in all")), "{why}");
+    }
+    assert_eq!(reached(&first), "town");
+    let said = || {
+        let told = link(village, &town.name)["postponed"].is_string();
+        let text = command(village, false).contains("postponed by the peer");
+        [told, text, get(village, "/status?lang=en").contains("postponed by the other side")]
+    };
+    wait_for("command and page", || said() == [true; 3]);
+
+    quota(&["--usual"]);
+    // The next comparison finds out; a new session begins with one.
+    well(fleet.cut(1));
+    well(fleet.heal(1));
+    wait_for("room", || homes.iter().chain([&late]).all(|home| reached(home) == "town"));
+    wait_for("nothing to be said", || said() == [false; 3]);
+    assert_eq!(secretary.record(&late).unwrap()["reached_why"], Value::Null);
     drop(fleet);
 }

@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cunlian_crdt::store::Unsent;
+use cunlian_node::clock::now_ms;
 use cunlian_node::demo::client::{Acknowledged, Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::{Layout, Node};
+use cunlian_node::keystore::Keystore;
 use cunlian_node::service::open_store;
+use cunlian_protocol::certificate::{Certificate, CertificateBody};
 use cunlian_protocol::scope::Scope;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{command, files, run, run_refused, run_well, wait_for};
@@ -176,6 +179,66 @@ fn a_restored_village_gets_back_what_the_backup_lacks() {
     well(fleet.converge(PATIENCE, |_| {}));
     let dispatcher = well(Client::log_in(&town, "dispatcher"));
     assert!([first, second, third].iter().all(|home| dispatcher.record(home).is_some()));
+}
+
+/// Shows that a town that was restored from a backup of before it certified its village anew, while
+/// it had no line to the county, takes the village in again with nobody doing anything, and that
+/// what the village wrote under the certificate that nobody else knew reaches the county.
+#[test]
+fn a_restored_town_knows_the_village_it_has_forgotten() {
+    let dir = tempdir().unwrap();
+    let layout = lay_out(&dir.path().join("nodes"), &[COUNTY, TOWN, VILLAGE]);
+    let [county, town, village] = layout.nodes.clone().try_into().unwrap();
+    let serial = |node: &Node| Keystore::new(&node.dir).identity().unwrap().certificate.serial();
+    certify_nearly_ended(&town, &village);
+    let mut fleet = fleet(layout);
+    well(fleet.start(0));
+    well(fleet.start(1));
+    wait_for("the county", || fleet.parent_link(1)["state"] == "live");
+    let backup = path_in(&back_up(&town.dir, &dir.path().join("backups"), &[]));
+    well(fleet.cut(1));
+    let before = serial(&village);
+    well(fleet.start(2));
+    wait_for("a new certificate", || serial(&village) != before);
+    let mut home = None;
+    wait_for("a record", || {
+        let client = Client::log_in(&village, "secretary").ok();
+        home = client.and_then(|client| register(&client, "王建国").ok()).map(|done| done.home);
+        home.is_some()
+    });
+    let home = home.unwrap();
+    let dispatcher = well(Client::log_in(&town, "dispatcher"));
+    wait_for("the record at the town", || dispatcher.record(&home).is_some());
+    fleet.stop_all();
+
+    let new_dir = dir.path().join("restored");
+    restore(&backup, &new_dir);
+    let mut fleet = cunlian_tests::federation::fleet(moved(fleet.layout(), 1, &new_dir));
+    well(fleet.start_all());
+    wait_for("the county's word", || {
+        fleet.status(1).is_ok_and(|status| status["suspended"] == Value::Null)
+    });
+    wait_for("the village", || fleet.parent_link(2)["state"] == "live");
+    let analyst = well(Client::log_in(&county, "analyst"));
+    wait_for("the record at the county", || analyst.record(&home).is_some());
+    assert_eq!(well(fleet.status(2))["suspended"], Value::Null);
+    let listed = run_well(["node", "list", "--data-dir", text(&new_dir), "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["nodes"][0]["forked"], false, "{listed:#}");
+}
+
+/// Certifies a child for thirty days, of which a third is not left.
+fn certify_nearly_ended(parent: &Node, child: &Node) {
+    const DAY_MS: i64 = 86_400_000;
+    let parent = Keystore::new(&parent.dir).identity().unwrap();
+    let keystore = Keystore::new(&child.dir);
+    let old = keystore.identity().unwrap().certificate;
+    let issued_at_ms = now_ms() - 21 * DAY_MS;
+    let not_after_ms = issued_at_ms + 30 * DAY_MS;
+    let body = CertificateBody { issued_at_ms, not_after_ms, ..old.body().clone() };
+    let mut chain = parent.chain.clone();
+    chain.push(Certificate::issue(&body, &parent.key));
+    keystore.set_chain(&keystore.root().unwrap(), &chain).unwrap();
 }
 
 /// Shows that a data directory copied to another place is noticed at its first start and saves

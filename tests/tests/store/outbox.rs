@@ -64,7 +64,7 @@ fn a_change_waits_for_the_tiers_that_may_read_it() {
     let (ticket_key, private_key) = (keys[0].clone(), keys[1].clone());
     let town = Tier::Town.bit();
     assert_eq!(waiting(&store), [(ticket_key.clone(), BOTH), (private_key.clone(), town)]);
-    let nothing = Reached { awaited: BOTH, reached: 0, refused: None };
+    let nothing = Reached { awaited: BOTH, ..Reached::default() };
     assert_eq!(store.reached(&ticket).unwrap(), nothing);
     let backlog = store.outbox_totals().unwrap();
     assert_eq!((backlog[&Tier::Town].changes, backlog[&Tier::County].changes), (2, 1));
@@ -73,7 +73,7 @@ fn a_change_waits_for_the_tiers_that_may_read_it() {
     let both_at_town = vec![(ticket_key.clone(), town), (private_key.clone(), town)];
     assert_eq!(mark(&store, both_at_town.clone()), both_at_town);
     assert_eq!(mark(&store, both_at_town), []);
-    let at_town = Reached { awaited: Tier::County.bit(), reached: town, refused: None };
+    let at_town = Reached { awaited: Tier::County.bit(), reached: town, ..Reached::default() };
     assert_eq!(store.reached(&ticket).unwrap(), at_town);
     assert_eq!(store.reached(&private).unwrap().awaited, 0);
     assert_eq!(all(&store)[0].carried.reached, town);
