@@ -155,6 +155,13 @@ pub enum BlobRequest {
         /// Blobs and the tiers (bits).
         reached: Vec<(BlobName, u8)>,
     },
+    /// Notes that an ancestor asks for a blob, and so does not hold it, whatever it said before.
+    MarkLost {
+        /// Which.
+        name: BlobName,
+        /// Tier bit of the ancestor.
+        tier: u8,
+    },
     /// Notes what an ancestor does not ask for at present.
     MarkPostponed {
         /// Tier bit of the ancestor.
@@ -172,7 +179,13 @@ pub type BlobPlace = (KeyPrefix, i64);
 impl BlobRequest {
     /// Whether carrying it out changes the store.
     pub const fn is_write(&self) -> bool {
-        matches!(self, Self::Keep { .. } | Self::MarkReached { .. } | Self::MarkPostponed { .. })
+        matches!(
+            self,
+            Self::Keep { .. }
+                | Self::MarkReached { .. }
+                | Self::MarkLost { .. }
+                | Self::MarkPostponed { .. }
+        )
     }
 }
 
@@ -239,6 +252,8 @@ pub enum BlobReply {
     Held(Vec<(BlobName, u8)>),
     /// Noted.
     MarkReached,
+    /// Noted.
+    MarkLost,
     /// Noted.
     MarkPostponed,
 }

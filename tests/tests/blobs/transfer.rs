@@ -238,3 +238,34 @@ fn two_peers_do_not_give_the_same_photo() {
     let twice = sent.iter().sum::<usize>() - photo.len();
     assert!(twice <= 4 * CHUNK, "{twice} bytes came twice: {sent:?}");
 }
+
+/// Shows that a photo is not said to be at a town that lost it: as soon as the town asks for it,
+/// it waits for the town again, and is there again in the end.
+#[test]
+fn what_a_town_has_lost_waits_for_it_again() {
+    let (mut world, [county, town, village]) = three_tiers();
+    world.run(1_000);
+    world.cut(county, town);
+    let photo = content(12, 40 * CHUNK);
+    save(&mut world, village, 1, &photo);
+    world.run(60_000);
+    let standing = |world: &World| {
+        let standing = world.nodes[village].store.blob_standing(&name_of(&photo)).unwrap().unwrap();
+        (standing.reached & Tier::Town.bit() != 0, standing.awaited & Tier::Town.bit() != 0)
+    };
+    assert_eq!(standing(&world), (true, false));
+    world.cut(town, village);
+    let town = world.replace(town);
+    world.cut(county, town);
+    world.frames_until_cut = Some(80);
+    world.run(90_000);
+    let again = here(&world.nodes[town].store, &photo);
+    assert!(again > 0 && again < photo.len() as u64, "{again} bytes");
+    assert_eq!(standing(&world), (false, true));
+    world.frames_until_cut = None;
+    world.heal(town, village);
+    world.run(60_000);
+    assert!(is_whole(&world.nodes[town].store, &photo));
+    assert_eq!(standing(&world), (true, false));
+    assert_sound(&world);
+}

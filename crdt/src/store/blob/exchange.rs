@@ -71,6 +71,16 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
             }
             Ok(BlobReply::MarkReached)
         }),
+        BlobRequest::MarkLost { name, tier } => {
+            let held = inner.readers.with(|connection| Ok(entry(connection, &name)?))?;
+            if held.is_some_and(|held| held.reached & tier != 0) {
+                inner.writer.submit(move |batch| {
+                    let ancestors = &batch.shared.ancestors;
+                    Ok::<_, Fault>(mark_lost(batch.connection, ancestors, &name, tier)?)
+                })?;
+            }
+            Ok(BlobReply::MarkLost)
+        }
         BlobRequest::MarkPostponed { tier, postponed, begun } => {
             postponing::mark(inner, tier, postponed, begun)?;
             Ok(BlobReply::MarkPostponed)
@@ -237,5 +247,24 @@ fn mark_reached(connection: &Connection, name: &BlobName, tiers: u8) -> rusqlite
     connection
         .prepare_cached("UPDATE blob_reference SET awaited = awaited & ?2 WHERE blob = ?1")?
         .execute((found.number, !tiers))?;
+    Ok(())
+}
+
+/// A tier above does not hold a blob any more: where it may read a document that names it, the
+/// blob waits for it again.
+fn mark_lost(
+    connection: &Connection,
+    ancestors: &Ancestors,
+    name: &BlobName,
+    tier: u8,
+) -> rusqlite::Result<()> {
+    let Some(found) = entry(connection, name)? else { return Ok(()) };
+    let reached = found.reached & !tier;
+    connection
+        .prepare_cached("UPDATE blob SET reached = ?2 WHERE number = ?1")?
+        .execute((found.number, reached))?;
+    if found.missing == 0 {
+        note_whole(connection, ancestors, found.number, reached)?;
+    }
     Ok(())
 }

@@ -76,12 +76,20 @@ impl Session {
         self.mark_blobs_postponed(postponed, begun);
     }
 
-    /// The peer asks for some of a blob.
+    /// The peer asks for some of a blob. An ancestor that does so for the first time in this session
+    /// has not begun to hold it since: one that was set back lost what it said to hold.
     pub(super) fn note_blob_asked(&mut self, name: BlobName) {
+        if self.open_peer().relation != Relation::Ancestor {
+            return;
+        }
+        let tier = self.open_peer().certificate.body().tier.bit();
         let awaiting = &mut self.blobs.serving.awaiting;
         if awaiting.begun.len() >= limits::BLOB_NAMES || !awaiting.begun.insert(name) {
             return;
         }
+        let lost = BlobRequest::MarkLost { name, tier };
+        self.store_blob(Because::Answer(ForAnswer::Mark), lost);
+        let awaiting = &self.blobs.serving.awaiting;
         if awaiting.postponed.is_some() {
             let postponed = awaiting.postponed.clone();
             self.mark_blobs_postponed(postponed, vec![name]);

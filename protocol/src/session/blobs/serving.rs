@@ -279,7 +279,10 @@ impl Session {
                     self.look_for_unreached(tier, rest);
                 }
             }
-            (Purpose::Mark, BlobReply::MarkReached | BlobReply::MarkPostponed) => {}
+            (
+                Purpose::Mark,
+                BlobReply::MarkReached | BlobReply::MarkLost | BlobReply::MarkPostponed,
+            ) => {}
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
     }
@@ -300,6 +303,7 @@ impl Session {
             | BlobReply::Unreached { .. }
             | BlobReply::Held(_)
             | BlobReply::MarkReached
+            | BlobReply::MarkLost
             | BlobReply::MarkPostponed) => {
                 unreachable!("the store answered a question about bytes with {reply:?}")
             }
