@@ -122,3 +122,16 @@ pub fn schema(connection: &Connection) -> rusqlite::Result<()> {
          CREATE INDEX IF NOT EXISTS division_ended ON division (status) WHERE status <> 'active';",
     )
 }
+
+/// What people call a village whose register entry names its committee: `苑兴村民委员会` is 苑兴村.
+pub fn spoken_name(name: &str) -> String {
+    for (long, short) in
+        [("村民委员会", "村"), ("居民委员会", ""), ("村委会", "村"), ("居委会", "")]
+    {
+        if let Some(stem) = name.strip_suffix(long).filter(|stem| !stem.is_empty()) {
+            let doubled = short == "村" && stem.ends_with('村');
+            return if doubled { stem.to_owned() } else { format!("{stem}{short}") };
+        }
+    }
+    name.to_owned()
+}

@@ -310,3 +310,17 @@ fn a_list_without_statuses_leaves_them_alone() {
     assert_eq!(village.name, "甲村村民委员会");
     assert_eq!((village.status, village.successors), (Status::Merged, vec![code("370322102203")]));
 }
+
+/// Shows what people call a place whose register entry names its committee.
+#[test]
+fn committees_are_called_by_their_village() {
+    for (long, short) in [
+        ("苑兴村民委员会", "苑兴村"),
+        ("苑兴村村民委员会", "苑兴村"),
+        ("和平社区居民委员会", "和平社区"),
+        ("西关村委会", "西关村"),
+        ("高城镇", "高城镇"),
+    ] {
+        assert_eq!(spoken_name(long), short);
+    }
+}

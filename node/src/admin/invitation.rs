@@ -257,7 +257,7 @@ impl Administration {
             AdminError::new(format!("the register of divisions has no name for {region}"))
                 .hint("--name 苑兴村, or first: cunlian import divisions FILE")
         })?;
-        Ok(short_name(&division.name))
+        Ok(divisions::spoken_name(&division.name))
     }
 }
 
@@ -292,19 +292,6 @@ pub fn tier_of(level: Level) -> Option<Tier> {
         Level::Grid => Some(Tier::Grid),
         Level::Country | Level::Building | Level::Unit | Level::Room => None,
     }
-}
-
-/// What people call a village whose register entry names its committee: `苑兴村民委员会` is 苑兴村.
-fn short_name(name: &str) -> String {
-    for (long, short) in
-        [("村民委员会", "村"), ("居民委员会", ""), ("村委会", "村"), ("居委会", "")]
-    {
-        if let Some(stem) = name.strip_suffix(long).filter(|stem| !stem.is_empty()) {
-            let doubled = short == "村" && stem.ends_with('村');
-            return if doubled { stem.to_owned() } else { format!("{stem}{short}") };
-        }
-    }
-    name.to_owned()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use cunlian_governance::divisions::spoken_name;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 
@@ -75,7 +76,9 @@ impl Layout {
         let names = names()?;
         let name_of = |code: &AddressCode| {
             let found = names.iter().find(|(known, _)| known == code).map(|(_, name)| name);
-            found.map(|name| short(name)).ok_or_else(|| LayoutError(format!("{code} has no name")))
+            found
+                .map(|name| spoken_name(name))
+                .ok_or_else(|| LayoutError(format!("{code} has no name")))
         };
         let codes = [COUNTY, TOWN, NEIGHBOUR].into_iter().chain(TERMINALS);
         let mut nodes: Vec<Node> = Vec::new();
@@ -107,7 +110,7 @@ impl Layout {
         let villages = names
             .into_iter()
             .filter(|(code, _)| code.level() == village && towns.iter().any(|t| t.contains(code)))
-            .map(|(code, name)| (code, short(&name)))
+            .map(|(code, name)| (code, spoken_name(&name)))
             .collect();
         Ok(Self { nodes, villages })
     }
@@ -149,17 +152,6 @@ impl Layout {
     }
 }
 
-/// 苑兴村村民委员会 and 西关村委会 are called 苑兴村 and 西关村.
-fn short(name: &str) -> String {
-    let endings = ["村民委员会", "居民委员会", "村委会", "居委会"];
-    let stem = endings.iter().find_map(|ending| name.strip_suffix(ending));
-    match stem {
-        Some(stem) if name.contains("居") || stem.ends_with('村') => stem.to_owned(),
-        Some(stem) => format!("{stem}村"),
-        None => name.to_owned(),
-    }
-}
-
 fn names() -> Result<Vec<(AddressCode, String)>, LayoutError> {
     let row = |line: &str| {
         let mut cells = line.split(',');
@@ -186,6 +178,5 @@ mod tests {
         let story = layout.find("苑兴村").unwrap();
         assert_eq!(layout.parent(story).unwrap().name, "高城镇");
         assert_eq!(layout.keeper(&story.region).unwrap().index, story.index);
-        assert_eq!(short("西关村委会"), "西关村");
     }
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
+use cunlian_governance::divisions::spoken_name;
 use cunlian_governance::ticket::{
     self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb,
 };
@@ -166,13 +167,16 @@ const UNITS: [&str; 7] =
 fn assignees(store: &Store, village: &AddressCode) -> Result<Vec<Choice>, Failure> {
     let mut choices = Vec::new();
     let name = place_name(store, village)?;
-    let short = name.rsplit(' ').next().unwrap_or_default().to_owned();
+    let registered = name.rsplit(' ').next().unwrap_or_default();
+    let short = spoken_name(registered);
     let contacts = super::reading::contacts(store, village)?;
     for contact in contacts {
         let name = format!("{short} {} {}", contact.role, contact.name);
         choices.push(Choice { value: format!("{village} {name}"), label: name });
     }
-    let committee = format!("{short}村委会");
+    // Most registers name a village by its committee.
+    let named = short != registered;
+    let committee = if named { registered.to_owned() } else { format!("{short}村委会") };
     choices.push(Choice { value: format!("{village} {committee}"), label: committee });
     if let Some(town) = village.truncate(Level::Town) {
         let town_name = place_name(store, &town)?;

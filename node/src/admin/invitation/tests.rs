@@ -272,17 +272,3 @@ fn bad_rows_do_not_hold_up_the_others() {
     assert!(sheet.contains("370322102310村") && sheet.contains("370322102310"), "{sheet}");
     assert!(!sheet.contains("[sheet-"), "{sheet}");
 }
-
-/// Shows what people call a place whose register entry names its committee.
-#[test]
-fn committees_are_called_by_their_village() {
-    for (long, short) in [
-        ("苑兴村民委员会", "苑兴村"),
-        ("苑兴村村民委员会", "苑兴村"),
-        ("和平社区居民委员会", "和平社区"),
-        ("西关村委会", "西关村"),
-        ("高城镇", "高城镇"),
-    ] {
-        assert_eq!(short_name(long), short);
-    }
-}
