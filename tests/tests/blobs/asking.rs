@@ -85,11 +85,12 @@ impl Puppet {
         answer: impl FnOnce(&BlobMessage) -> BlobMessage,
     ) -> (KeyPrefix, BlobName) {
         let question = self.open.pop_front().expect("the town asks for something");
-        let about = match &question {
-            BlobMessage::Want { document, blob, .. }
-            | BlobMessage::WantOutline { document, blob } => (document.clone(), *blob),
-            other => panic!("{other:?} is no question"),
+        let (BlobMessage::Want { document, blob, .. }
+        | BlobMessage::WantOutline { document, blob }) = &question
+        else {
+            panic!("{question:?} is no question");
         };
+        let about = (document.clone(), *blob);
         self.say(answer(&question));
         about
     }
@@ -105,17 +106,15 @@ fn truly(photos: &[&[u8]], question: &BlobMessage) -> BlobMessage {
         let found = photos.iter().find(|photo| name_of(photo) == *blob);
         found.unwrap_or_else(|| panic!("nobody has {blob:?}"))
     };
-    match question {
-        BlobMessage::Want { blob, from, length, .. } => {
-            let (from, length) = (*from as usize, *length as usize);
-            BlobMessage::Part { bytes: Bounded(content(blob)[from..from + length].to_vec()) }
-        }
-        BlobMessage::WantOutline { blob, .. } => {
-            let outline = Outline::of(content(blob)).unwrap();
-            BlobMessage::Outline { values: Bounded(outline.values().to_vec()) }
-        }
-        other => panic!("{other:?} is no question"),
+    if let BlobMessage::WantOutline { blob, .. } = question {
+        let outline = Outline::of(content(blob)).unwrap();
+        return BlobMessage::Outline { values: Bounded(outline.values().to_vec()) };
     }
+    let BlobMessage::Want { blob, from, length, .. } = question else {
+        panic!("{question:?} is no question");
+    };
+    let (from, length) = (*from as usize, *length as usize);
+    BlobMessage::Part { bytes: Bounded(content(blob)[from..from + length].to_vec()) }
 }
 
 /// Shows that a photo which two documents name is asked for under the other one when the peer does
@@ -181,11 +180,11 @@ fn one_spoiled_photo_does_not_stop_the_others() {
     let photos: Vec<Vec<u8>> = (0..100).map(|seed| content(seed, 300)).collect();
     let named: Vec<(u32, &[u8])> = (1..).zip(photos.iter().map(Vec::as_slice)).collect();
     let all: Vec<&[u8]> = photos.iter().map(Vec::as_slice).collect();
-    let spoiled = |question: &BlobMessage| match question {
-        BlobMessage::Want { length, .. } => {
-            BlobMessage::Part { bytes: Bounded(vec![0; *length as usize]) }
-        }
-        other => panic!("{other:?} is not asked for of a photo of one chunk"),
+    let spoiled = |question: &BlobMessage| {
+        let BlobMessage::Want { length, .. } = question else {
+            panic!("{question:?} is not asked for of a photo of one chunk");
+        };
+        BlobMessage::Part { bytes: Bounded(vec![0; *length as usize]) }
     };
     let mut village = Puppet::new(&named);
     let (_, bad) = village.answer(spoiled);

@@ -48,7 +48,7 @@ fn report(node: &Node) -> (Home, String, [DocumentId; 3]) {
 }
 
 /// Shows that a page shows the photo that is here, with how far it has got, says of the others
-/// that they are on their way, and that what is asked for and not here is not found.
+/// that they have not come, and that what is asked for and not here is not found.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_photo_on_its_way_is_said_to_be() {
     let node = Node::village().await;
@@ -57,7 +57,7 @@ async fn a_photo_on_its_way_is_said_to_be() {
         let plain = Plain::new(&node.url);
         let page = plain.get(&format!("/t/{receipt}")).text;
         assert_eq!(page.matches("<img src=\"/t/").count(), 1, "{page}");
-        assert_eq!(page.matches("照片还在路上").count(), 2, "{page}");
+        assert_eq!(page.matches("照片还没有到").count(), 2, "{page}");
         let (status, jpeg) = plain.bytes(&format!("/t/{receipt}/photo/{}", photos[0]));
         assert!(status == 200 && jpeg == PHOTO);
         for absent in &photos[1..] {
@@ -66,7 +66,7 @@ async fn a_photo_on_its_way_is_said_to_be() {
         }
         plain.log_in("wang");
         let page = plain.get(&format!("/tickets/{}/{}", home.address, home.document)).text;
-        assert_eq!(page.matches("照片还在路上").count(), 2, "{page}");
+        assert_eq!(page.matches("照片还没有到").count(), 2, "{page}");
         let figure = page.split("<figure>").nth(1).unwrap().split("</figure>").next().unwrap();
         assert!(figure.contains("<img src=\"/photo/") && figure.contains("仅本机"), "{figure}");
     });
@@ -115,7 +115,7 @@ async fn the_page_with_photos_fits_a_phone() {
     let (_, receipt, _) = report(&node);
     let browser = Chromium::start().await;
     browser.open(&format!("{}/t/{receipt}", node.url)).await;
-    browser.wait_for_text("照片还在路上").await;
+    browser.wait_for_text("照片还没有到").await;
     let overflow = "return document.documentElement.scrollWidth - window.innerWidth";
     assert!(browser.script(overflow).await.as_i64().unwrap() <= 0);
     assert_eq!(browser.console().await, Vec::<String>::new());
@@ -124,7 +124,7 @@ async fn the_page_with_photos_fits_a_phone() {
 
 /// Shows that a photo which the level above does not take now is said to be postponed, with its
 /// reason, beside the photo and to the staff; that a villager is told in other words; and that one
-/// which this node does not take is not said to be on its way.
+/// which this node does not take is said to be postponed here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_photo_that_is_not_taken_is_said_to_be() {
     let node = Node::village().await;
@@ -162,7 +162,7 @@ async fn a_photo_that_is_not_taken_is_said_to_be() {
         assert!(taken.contains("上级暂缓接收") && taken.contains("镇里的空间已满"), "{taken}");
         let missing = figures[1].split("</figure>").next().unwrap();
         assert!(missing.contains("本级暂缓接收：the bound of 0 MiB of photos"), "{missing}");
-        assert_eq!(page.matches("照片还在路上").count(), 1, "{page}");
+        assert_eq!(page.matches("照片还没有到，到了").count(), 1, "{page}");
         tell(None);
         assert!(!plain.get(&ticket).text.contains("上级暂缓接收"));
     });
