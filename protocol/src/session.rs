@@ -347,7 +347,7 @@ impl Session {
         report.in_store_bytes = self.incoming.in_store_bytes() as u64;
         report.send_rate = self.outgoing.rate();
         report.postponed = self.outgoing.held().map(str::to_owned);
-        report.synced = self.is_quiet() && self.compare.agreed();
+        report.synced = self.is_quiet() && self.holds_the_same();
         report.disputed = self.compare.disputed();
         report.activity = self.activity(&report);
         report
@@ -386,7 +386,7 @@ impl Session {
         if !self.is_quiet() || self.figures.renewing {
             return;
         }
-        if self.compare.agreed() {
+        if self.holds_the_same() {
             // What was last heard is the proof; since then only this side's time has passed.
             self.figures.synced_at_ms = self.figures.synced_at_ms.max(self.figures.heard_at_ms);
             self.note_room_for_all();
@@ -394,6 +394,11 @@ impl Session {
             self.check_agreement();
         }
         self.ask_custody_once();
+    }
+
+    /// Both were found equal, and nothing that came since is held back.
+    fn holds_the_same(&self) -> bool {
+        self.compare.agreed() && self.outgoing.held().is_none()
     }
 
     fn is_quiet(&self) -> bool {

@@ -71,8 +71,12 @@ fn what_was_not_sent_says_why_it_waits() {
     let records = |range: std::ops::Range<u32>| {
         range.map(|n| put(POPULATION, VILLAGE, n, "王建国")).collect::<Vec<_>>()
     };
-    world.write(village, &secretary, records(0..60));
+    world.write(village, &secretary, records(0..20));
     world.run(10_000);
+    assert!(world.report(village, "高城镇").synced);
+    world.write(village, &secretary, records(20..60));
+    world.run(1_000);
+    assert!(!world.report(village, "高城镇").synced, "found equal before, and not any more");
     world.tape.clear();
     world.write(village, &secretary, records(100..400));
     world.write(village, &secretary, vec![put(Category::TICKET, VILLAGE, 1, "路灯坏了")]);
