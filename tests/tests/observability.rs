@@ -164,6 +164,7 @@ fn what_a_town_has_no_room_for_says_why_it_waits() {
     quota(&["--usual"]);
     // The next comparison finds out; a new session begins with one.
     well(fleet.cut(1));
+    wait_for("the cut", || link(town, &village.name)["state"] != "live");
     well(fleet.heal(1));
     wait_for("room", || homes.iter().chain([&late]).all(|home| reached(home) == "town"));
     wait_for("nothing to be said", || said() == [false; 3]);
