@@ -442,4 +442,53 @@ mod tests {
             assert!(matches!(refusal, Refusal::Revoked { .. }), "{number}: {refusal:?}");
         }
     }
+
+    /// Shows that of what stands below a replaced certificate only that goes on which the
+    /// replacement lists; that it may leave everybody below, whom it does not know included; and
+    /// that another one with a list ends that again.
+    #[test]
+    fn a_replacement_lists_whom_it_leaves_or_leaves_all() {
+        let key = |seed| SigningKey::from_bytes(&[seed; 32]);
+        let (root, town) = (key(1), key(2));
+        let body = CertificateBody {
+            subject: public_key(&town),
+            name: "镇".to_owned(),
+            kind: AuthorKind::Node,
+            tier: Tier::Town,
+            grants: Vec::new(),
+            issued_at_ms: 0,
+            not_after_ms: i64::MAX,
+            issuer: None,
+        };
+        let mut authority = Authority::new(public_key(&root));
+        let old = authority.insert(&Certificate::issue(&body, &root)).unwrap();
+        let mut below = |seed: u8| {
+            let (subject, issuer) = (public_key(&key(seed)), Some(old));
+            let body = CertificateBody { subject, tier: Tier::Village, issuer, ..body.clone() };
+            authority.insert(&Certificate::issue(&body, &town)).unwrap()
+        };
+        let (known, forgotten) = (below(3), below(4));
+        let replaced = |descendants: Vec<Standing>| {
+            let body = RevocationBody {
+                own: Standing::all(old),
+                successor: Some(Serial([9; 16])),
+                descendants,
+                reason: "replaced".to_owned(),
+                issuer: None,
+            };
+            body.sign(&root)
+        };
+        let goes_on = |authority: &Authority, serial: &Serial| {
+            let valid = authority.valid_at(authority.get(serial).unwrap(), 1).is_ok();
+            assert_eq!(valid, authority.stands(serial, 7, None).is_ok());
+            valid
+        };
+        let mut listed = authority.clone();
+        listed.revoke(&replaced(vec![Standing::all(known)])).unwrap();
+        assert_eq!([known, forgotten].map(|serial| goes_on(&listed, &serial)), [true, false]);
+        authority.revoke(&replaced(vec![Standing::all(old)])).unwrap();
+        assert_eq!([known, forgotten].map(|serial| goes_on(&authority, &serial)), [true, true]);
+        authority.revoke(&replaced(vec![Standing::all(known)])).unwrap();
+        assert_eq!([known, forgotten].map(|serial| goes_on(&authority, &serial)), [true, false]);
+    }
 }
