@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     };
     let mut fired = Fired::default();
     let mut failed = 0_u32;
+    let mut longest = (0.0, 0);
     for seed in seeds {
         let started = std::time::Instant::now();
         let outcome = sim::run(seed, length);
@@ -47,9 +48,14 @@ fn main() -> ExitCode {
                     started.elapsed().as_millis(),
                 );
                 fired.add(&report.fired);
+                if report.settling_seconds > longest.0 {
+                    longest = (report.settling_seconds, seed);
+                }
             }
         }
     }
+    let (seconds, seed) = longest;
+    println!("longest way to rest: {seconds:.0} s, of seed {seed}");
     for fault in Fault::ALL {
         println!("{fault:?}: {}", fired.times(fault));
     }

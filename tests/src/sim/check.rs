@@ -14,6 +14,7 @@ use std::sync::Arc;
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::Store;
 use cunlian_governance::projection::GovernanceProjector;
+use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::hub::ConnectionId;
 use cunlian_protocol::key::KeyPrefix;
@@ -76,13 +77,20 @@ impl World {
                     assert!(scope.allows(prefix.as_bytes()), "{name} is told of {prefix:?}");
                 }
             }
+            Meaning::Blob(message) => {
+                // Content is random, and looked at byte by byte.
+                if !matches!(message, BlobMessage::Part { .. }) {
+                    self.model.check_names(frame, &scope, name);
+                }
+                self.check_blob_message(connection, message, (&scope, name));
+            }
             Meaning::Other => self.model.check_names(frame, &scope, name),
             Meaning::Certificates => {}
         }
     }
 
     /// What may be read at a place.
-    fn scope_of(&self, place: Place) -> Scope {
+    pub(super) fn scope_of(&self, place: Place) -> Scope {
         let certificate = match place {
             Place::Thief => &self.thief.stolen.certificate,
             Place::Node(at) => {
@@ -164,7 +172,7 @@ impl World {
         &mut self,
         reply: &Result<StoreReply, cunlian_crdt::store::Fault>,
     ) {
-        let Ok(StoreReply::Ingested { fates }) = reply else { return };
+        let Ok(StoreReply::Ingested { fates, .. }) = reply else { return };
         if fates.iter().any(|(_, fate)| matches!(fate, Fate::Postponed { .. })) {
             self.fired.count(Fault::Quota);
         }

@@ -47,11 +47,17 @@ pub enum Fault {
     DiskFull,
     /// A parent takes no more of a child for a while.
     Quota,
+    /// What a session would send comes in a bundle that somebody carries.
+    Bundle,
+    /// A bundle was cut, damaged, or pulled out while it was taken in.
+    BundleCut,
+    /// A bundle is taken in twice.
+    BundleTwice,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Cut,
         Self::OneWayPartition,
         Self::Delay,
@@ -73,6 +79,9 @@ impl Fault {
         Self::OldVersion,
         Self::DiskFull,
         Self::Quota,
+        Self::Bundle,
+        Self::BundleCut,
+        Self::BundleTwice,
     ];
 
     /// Whether it is something a hostile node does.
@@ -98,7 +107,10 @@ impl Fault {
             | Self::Stall
             | Self::SlowStore
             | Self::DiskFull
-            | Self::Quota => false,
+            | Self::Quota
+            | Self::Bundle
+            | Self::BundleCut
+            | Self::BundleTwice => false,
         }
     }
 }

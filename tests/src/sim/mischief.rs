@@ -66,6 +66,11 @@ impl Schemes {
         self.refusing.get(&to).is_some_and(|until_ms| now_ms < *until_ms)
     }
 
+    /// Whether some machine went back to an older disk, and lost what was only there.
+    pub(super) fn has_lost_a_disk(&self) -> bool {
+        !self.rolled_back.is_empty()
+    }
+
     /// A node was told that another machine uses its identity.
     pub(super) fn was_found(&mut self, at: usize, fired: &mut Fired) {
         if self.stale.remove(&at) {
@@ -210,6 +215,7 @@ impl World {
                 self.set_quota(child, true);
                 self.after(ms, end(Mischief::Raise(child)));
             }
+            Fault::Bundle | Fault::BundleCut | Fault::BundleTwice => self.export_bundle(fault),
             Fault::BadSignature
             | Fault::OutOfScopeWrite
             | Fault::OutOfScopeRead

@@ -231,7 +231,7 @@ impl Model {
     }
 
     /// Whether a node that is shown to hold a change does, or may be excused.
-    fn holds(&self, at: usize, id: &ChangeId, authority: &Authority) -> bool {
+    pub(super) fn holds(&self, at: usize, id: &ChangeId, authority: &Authority) -> bool {
         let held = self.held.get(at).is_some_and(|held| held.changes.contains_key(id));
         let forgiven = || self.forgiven.get(at).is_some_and(|forgiven| forgiven.contains(id));
         held || forgiven() || !self.must_be_there(id, authority)
@@ -251,7 +251,8 @@ impl Model {
         }
     }
 
-    fn name(&mut self, bytes: Vec<u8>, key: Vec<u8>) {
+    /// These bytes name something that only they may know of who may read this key.
+    pub(super) fn name(&mut self, bytes: Vec<u8>, key: Vec<u8>) {
         let Some(beginning) = bytes.first_chunk::<8>().copied() else { return };
         let names = self.beginnings.entry(beginning).or_default();
         if !names.iter().any(|name| name.bytes == bytes && name.key == key) {

@@ -12,6 +12,8 @@ use cunlian_protocol::hub::ConnectionId;
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::wire::{self, WireError};
 
+use super::photos::Asked;
+
 /// Who is at an end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
@@ -43,6 +45,8 @@ pub(super) struct End {
     pub(super) peer: ConnectionId,
     /// Batches sent from this end and not acknowledged.
     pub(super) batches: BTreeMap<u64, Vec<ChangeId>>,
+    /// Questions for bytes of photos sent from this end and not answered.
+    pub(super) asked: VecDeque<Asked>,
     /// When the last frame is written.
     pub(super) written_ms: i64,
     /// When the last frame arrives.
@@ -66,6 +70,7 @@ impl End {
             other,
             peer,
             batches: BTreeMap::new(),
+            asked: VecDeque::new(),
             written_ms: i64::MIN,
             arrives_ms: i64::MIN,
             held: VecDeque::new(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::wire::{self, Frame, Message, Prefixed, Told};
@@ -53,6 +54,8 @@ pub(super) enum Meaning {
     Ack(u64, Vec<usize>),
     /// Names parts of the set.
     Prefixes(Vec<KeyPrefix>),
+    /// About photos and files.
+    Blob(BlobMessage),
     /// May name changes and documents.
     Other,
     /// Names certificates only.
@@ -85,6 +88,7 @@ pub(super) fn meaning(frame: &[u8]) -> Meaning {
             });
             Meaning::Prefixes(pages.flatten().map(|(prefix, _)| prefix).collect())
         }
+        Some(Frame::Message(Message::Blob(message))) => Meaning::Blob(message),
         Some(Frame::Message(_)) => Meaning::Other,
         None => panic!("an honest node sends frames"),
     }

@@ -20,11 +20,16 @@ pub enum Sabotage {
     Lie,
     /// A store has a change of a neighbour.
     Leak,
+    /// A store lacks a photo that none of its documents names, and asks for it.
+    Snoop,
 }
 
 impl World {
     /// Does it at the first village.
     pub(super) fn sabotage(&mut self, what: Sabotage) {
+        if what == Sabotage::Snoop {
+            return self.snoop();
+        }
         let village = self.machines.get(VILLAGE).map(|machine| &machine.disk.member);
         let body = village.map(|member| member.identity.certificate.body());
         let region = body.and_then(|body| body.grants.first()).map(|grant| grant.region.prefix);
@@ -57,6 +62,20 @@ impl World {
                            VALUES (?1, (SELECT min(author) FROM change), ?2, ?3, 0)";
                 connection.execute(sql, (key, seq, bytes)).map(drop)
             }
+            Sabotage::Snoop => Ok(()),
+        });
+        done.expect("a store does what it is told");
+        self.after_store(VILLAGE);
+    }
+
+    fn snoop(&mut self) {
+        let Some(process) = self.process(VILLAGE) else { return };
+        let done = process.store.write_reference(|connection| {
+            connection.execute_batch(
+                "INSERT INTO blob (id, bytes, missing) VALUES (zeroblob(32), 100, 1); \
+                 INSERT INTO blob_reference SELECT prefix, last_insert_rowid(), 1, 0 \
+                 FROM document WHERE substr(prefix, 3, 12) = CAST('370322102310' AS BLOB) LIMIT 1",
+            )
         });
         done.expect("a store does what it is told");
         self.after_store(VILLAGE);

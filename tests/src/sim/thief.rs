@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::blob::{BlobMessage, BlobName};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
 use cunlian_protocol::hub::{ConnectionId, Event};
@@ -139,6 +140,8 @@ impl World {
                     self.fired.count(attempt);
                 }
             }
+            // What it says to who asks for what it does not have.
+            Some(Frame::Message(Message::Blob(BlobMessage::None))) => self.fired.count(attempt),
             Some(Frame::Message(Message::Ack { refused, .. })) => {
                 let reasons = refused.0.iter().map(|(_, why)| String::from_utf8_lossy(&why.0));
                 let reasons: Vec<String> = reasons.map(std::borrow::Cow::into_owned).collect();
@@ -177,6 +180,8 @@ impl World {
         } else if attempt == Fault::OutOfScopeWrite {
             let elsewhere = self.forged(POPULATION, OTHER_VILLAGE);
             Some(batch(vec![elsewhere, self.forged(Category::CATALOGUE, "370322")]))
+        } else if attempt == Fault::OutOfScopeRead && self.plan.one_in(2) {
+            self.ask_for_photo(connection)
         } else if attempt == Fault::OutOfScopeRead {
             let home = home(POPULATION, OTHER_VILLAGE, DocumentId([0; 16]));
             let items = Prefixed(vec![(KeyPrefix::document(&home), Wanted::All)]);
@@ -194,6 +199,30 @@ impl World {
         if let Some(frame) = frame {
             self.send(connection, frame);
         }
+    }
+
+    /// A photo of others, by the document of theirs that names it, or by one of his village that
+    /// does not.
+    fn ask_for_photo(&mut self, connection: ConnectionId) -> Option<Vec<u8>> {
+        let scope = self.scope_of(Place::Thief);
+        let known = self.photos.iter();
+        let names = known.map(|photo| (photo.name(), photo.document.clone()));
+        let (own, others): (Vec<_>, Vec<_>) =
+            names.partition(|(_, document)| scope.allows(document.as_bytes()));
+        let is_own = |blob: BlobName| own.iter().any(|(name, _)| *name == blob);
+        let others: Vec<_> = others.into_iter().filter(|(name, _)| !is_own(*name)).collect();
+        let places: Vec<usize> = (0..others.len()).collect();
+        let (blob, document) = others.get(self.plan.pick(&places)?)?.clone();
+        let unnamed = own.first().filter(|_| self.plan.one_in(2));
+        let document = unnamed.map_or(document, |(_, own)| own.clone());
+        let message = if self.plan.one_in(2) {
+            self.ask_blob(connection, (blob, None));
+            BlobMessage::WantOutline { document, blob }
+        } else {
+            self.ask_blob(connection, (blob, Some((0, 1))));
+            BlobMessage::Want { document, blob, from: 0, length: 1 }
+        };
+        Some(wire::encode(&Message::Blob(message)))
     }
 
     /// A batch that an honest village sent, as the first of this connection.

@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Author, Edit, Write};
-use cunlian_crdt::store::{self, BlobContent, WriteError};
+use cunlian_crdt::store::{self, WriteError};
 use cunlian_governance::catalogue::{self, Catalogue};
 use cunlian_governance::generator::{Generator, Records};
 use cunlian_governance::ticket::{self, Action, Assignee, Channel, Kind, NewTicket, Verb};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
@@ -21,13 +20,6 @@ use super::world::{Happening, World};
 
 /// Records a village may register in one run.
 const RECORDS: usize = 400;
-
-/// A photo that somebody added.
-pub(super) struct Photo {
-    id: ChangeId,
-    reference: BlobReference,
-    content: Vec<u8>,
-}
 
 /// What is left to be done.
 pub(super) struct Work {
@@ -143,46 +135,6 @@ impl World {
         self.write(at, writes);
     }
 
-    /// Somebody adds a photo, of one chunk or of a few.
-    fn take_photo(&mut self, at: usize, village: AddressCode) {
-        let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
-        let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
-        let mut content = vec![0; bytes];
-        blake3::Hasher::new().update(&self.plan.bytes::<32>()).finalize_xof().fill(&mut content);
-        let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
-        let edits = vec![Edit::Put { field: "photo".to_owned(), text: reference.to_string() }];
-        let document = DocumentId(self.plan.bytes());
-        let home = Home { category: Category::TICKET_PHOTO, address: village, document };
-        let (source, task) = ("plate".to_owned(), String::new());
-        let write = Write { home, edits, source, task };
-        let author = self.author(at);
-        let Some(process) = self.process(at) else { return };
-        let now_ms = process.clock.now_ms();
-        let contents = vec![content.clone()];
-        let outcome = process.store.write_with_blobs(&author, vec![write], contents, now_ms);
-        let done = outcome.as_ref().ok().and_then(|ids| ids.first()).copied();
-        self.finish(at, outcome, &[home]);
-        if let Some(id) = done {
-            self.photos.push(Photo { id, reference, content });
-        }
-    }
-
-    /// A photo that has not arrived where the change that names it has.
-    pub(super) fn missing_photo(&self) -> Option<String> {
-        for (at, machine) in self.machines.iter().enumerate() {
-            let Some(process) = &machine.process else { continue };
-            for photo in self.photos.iter().filter(|photo| self.model.has(at, &photo.id)) {
-                let content = process.store.blob(&photo.reference.name);
-                match content.expect("a store can be read") {
-                    Some(BlobContent::Whole(content)) if content == photo.content => {}
-                    Some(BlobContent::Whole(_)) => panic!("{} has another photo", machine.name),
-                    other => return Some(format!("{} has of a photo {other:?}", machine.name)),
-                }
-            }
-        }
-        None
-    }
-
     /// Somebody takes the next step of a case.
     fn dispatch(&mut self, at: usize, region: AddressCode) {
         let mut homes = self.model.homes(at);
@@ -222,7 +174,7 @@ impl World {
     }
 
     /// Who writes at a node now: a person, or the node itself.
-    fn author(&mut self, at: usize) -> Author {
+    pub(super) fn author(&mut self, at: usize) -> Author {
         let by_node = self.plan.one_in(4);
         let machine = self.machines.get(at).expect("every node is known");
         let session = machine.process.as_ref().map_or(0, |process| process.session);
@@ -243,7 +195,12 @@ impl World {
     }
 
     /// What was written is promised to whoever wrote it; what was not has a reason.
-    fn finish(&mut self, at: usize, outcome: Result<Vec<ChangeId>, WriteError>, homes: &[Home]) {
+    pub(super) fn finish(
+        &mut self,
+        at: usize,
+        outcome: Result<Vec<ChangeId>, WriteError>,
+        homes: &[Home],
+    ) {
         let suspended = self.machines.get(at).is_some_and(|m| m.disk.suspended.is_some());
         match outcome {
             Ok(ids) => {

@@ -18,10 +18,12 @@ use super::mischief::{Mischief, Schemes};
 use super::model::Model;
 use super::network::{Network, Place};
 use super::node::Machine;
+use super::photos::Photo;
 use super::sabotage::Sabotage;
+use super::sticks::Stick;
 use super::thief::Thief;
 use super::trace::Trace;
-use super::work::{Photo, Work};
+use super::work::Work;
 use super::{START_MS, county};
 
 /// What happens at some time.
@@ -62,6 +64,8 @@ pub(super) enum Happening {
     Mischief(Mischief),
     /// The thief connects.
     Thief(Fault),
+    /// A bundle has been carried to where it is taken in.
+    Carried(Stick),
     /// Administrators look after what only people decide.
     Care,
     /// The simulator itself does what must be found.
@@ -262,6 +266,7 @@ impl World {
             Happening::Work => self.do_work(),
             Happening::Mischief(mischief) => self.do_mischief(mischief),
             Happening::Thief(attempt) => self.thief_comes(attempt),
+            Happening::Carried(stick) => self.take_in(stick),
             Happening::Care => self.take_care(),
             Happening::Sabotage(what) => self.sabotage(what),
         }

@@ -1,0 +1,235 @@
+//! Photos: who takes them, who may hear of them, and where they must be.
+//!
+//! | what | when |
+//! |---|---|
+//! | a question names a document that its reader may see, and that names the photo | every frame |
+//! | what is said to be held is named by a document that its reader may see | every frame |
+//! | outlines and bytes are those asked for, of a photo that such a document names | every frame |
+//! | the same of the frames of a bundle | every bundle |
+//! | a photo is where the change that names it is | at rest |
+//!
+//! Photos are told apart by their content, which is random: bytes that are those of a photo at
+//! their place are of this photo, whatever the frame says. Some photos are in several documents,
+//! of several villages.
+
+use std::collections::VecDeque;
+
+use cunlian_crdt::document::{Edit, Write};
+use cunlian_crdt::store::BlobContent;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference, Outline};
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::hub::ConnectionId;
+use cunlian_protocol::id::{BlobId, ChangeId, DocumentId};
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::limits;
+use cunlian_protocol::scope::Scope;
+
+use super::world::World;
+
+/// A photo that somebody added to a document.
+pub(super) struct Photo {
+    id: ChangeId,
+    pub(super) document: KeyPrefix,
+    reference: BlobReference,
+    content: Vec<u8>,
+}
+
+/// A question for bytes that is not answered: of which photo, and from where how many; the
+/// outline, when that is not said.
+pub(super) type Asked = (BlobName, Option<(u32, u32)>);
+
+impl Photo {
+    pub(super) fn name(&self) -> BlobName {
+        self.reference.name
+    }
+
+    /// Whether the content has these bytes there.
+    fn has(&self, from: u32, bytes: &[u8]) -> bool {
+        let rest = self.content.get(from as usize..);
+        rest.is_some_and(|rest| rest.starts_with(bytes))
+    }
+}
+
+impl World {
+    /// Somebody adds a photo, of one chunk or of a few, or one that others have as well.
+    pub(super) fn take_photo(&mut self, at: usize, village: AddressCode) {
+        let known: Vec<usize> = (0..self.photos.len()).collect();
+        let known = if self.plan.one_in(4) { self.plan.pick(&known) } else { None };
+        let content = match known.and_then(|at| self.photos.get(at)) {
+            Some(photo) => photo.content.clone(),
+            None => self.new_content(),
+        };
+        let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
+        let edits = vec![Edit::Put { field: "photo".to_owned(), text: reference.to_string() }];
+        let document = DocumentId(self.plan.bytes());
+        let home = Home { category: Category::TICKET_PHOTO, address: village, document };
+        let (source, task) = ("plate".to_owned(), String::new());
+        let write = Write { home, edits, source, task };
+        let author = self.author(at);
+        let Some(process) = self.process(at) else { return };
+        let now_ms = process.clock.now_ms();
+        let contents = vec![content.clone()];
+        let outcome = process.store.write_with_blobs(&author, vec![write], contents, now_ms);
+        let done = outcome.as_ref().ok().and_then(|ids| ids.first()).copied();
+        if let Some(id) = done {
+            let document = KeyPrefix::document(&home);
+            let BlobId(bytes) = reference.name.id;
+            self.model.name(bytes.to_vec(), document.as_bytes().to_vec());
+            self.photos.push(Photo { id, document, reference, content });
+        }
+        self.finish(at, outcome, &[home]);
+    }
+
+    fn new_content(&mut self) -> Vec<u8> {
+        let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
+        let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
+        let mut content = vec![0; bytes];
+        blake3::Hasher::new().update(&self.plan.bytes::<32>()).finalize_xof().fill(&mut content);
+        content
+    }
+
+    /// A photo that has not arrived where the change that names it has. One that was on a disk that
+    /// went back to an older state, and nowhere else, is lost: the change that names it may have
+    /// left before it did.
+    pub(super) fn missing_photo(&self) -> Option<String> {
+        for (at, machine) in self.machines.iter().enumerate() {
+            let Some(process) = &machine.process else { continue };
+            for photo in self.photos.iter().filter(|photo| self.model.has(at, &photo.id)) {
+                let content = process.store.blob(&photo.reference.name);
+                match content.expect("a store can be read") {
+                    Some(BlobContent::Whole(content)) if content == photo.content => {}
+                    Some(BlobContent::Whole(_)) => panic!("{} has another photo", machine.name),
+                    _ if self.schemes.has_lost_a_disk() && self.is_nowhere(photo) => {}
+                    other => return Some(format!("{} has of a photo {other:?}", machine.name)),
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether no machine has all of a photo.
+    fn is_nowhere(&self, photo: &Photo) -> bool {
+        let mut stores = self.machines.iter().filter_map(|machine| machine.process.as_ref());
+        !stores.any(|process| {
+            let content = process.store.blob(&photo.reference.name);
+            matches!(content.expect("a store can be read"), Some(BlobContent::Whole(_)))
+        })
+    }
+
+    /// Looks at what an honest node says about photos to who may read `scope`.
+    pub(super) fn check_blob_message(
+        &mut self,
+        connection: ConnectionId,
+        message: BlobMessage,
+        (scope, name): (&Scope, &str),
+    ) {
+        match message {
+            BlobMessage::WantOutline { document, blob } => {
+                self.check_question(&document, &blob, (scope, name));
+                self.ask_blob(connection, (blob, None));
+            }
+            BlobMessage::Want { document, blob, from, length } => {
+                self.check_question(&document, &blob, (scope, name));
+                self.ask_blob(connection, (blob, Some((from, length))));
+            }
+            BlobMessage::AskHeld(asked) => {
+                for (document, blob) in asked.0 {
+                    self.check_question(&document, &blob, (scope, name));
+                }
+            }
+            BlobMessage::Held(held) => {
+                for (blob, _) in held.0 {
+                    self.photo_for(&blob, (scope, name));
+                }
+            }
+            BlobMessage::None => {
+                self.answered(connection);
+            }
+            BlobMessage::Postponed { .. } | BlobMessage::AllWanted => {}
+            BlobMessage::Outline { values } => {
+                let Some((blob, part)) = self.answered(connection) else { return };
+                assert_eq!(part, None, "{name} asked for bytes and is given an outline");
+                self.check_outline(&blob, &values.0, (scope, name));
+            }
+            BlobMessage::Part { bytes } => {
+                let Some((blob, part)) = self.answered(connection) else { return };
+                let Some((from, length)) = part else {
+                    panic!("{name} asked for an outline and is given bytes");
+                };
+                assert_eq!(bytes.0.len(), length as usize, "{name} is given other bytes");
+                self.check_bytes(&blob, from, &bytes.0, (scope, name));
+            }
+        }
+    }
+
+    /// Looks at the frame of a photo in a bundle for who may read `scope`; `named` is the photo
+    /// that was named last.
+    pub(super) fn check_carried_blob(
+        &self,
+        named: &mut Option<BlobName>,
+        frame: &[u8],
+        reader: (&Scope, &str),
+    ) {
+        let (kind, body) = frame.split_first().expect("a frame has a kind");
+        let (id, rest) = (body.first_chunk(), body.get(32..).unwrap_or_default());
+        match (*kind, *named) {
+            (66, _) => {
+                let (bytes, values) = rest.split_first_chunk().expect("a photo has a length");
+                let id = BlobId(*id.expect("a photo has an id"));
+                let blob = BlobName { id, bytes: u32::from_be_bytes(*bytes) };
+                let (values, more) = values.as_chunks();
+                assert!(more.is_empty(), "an outline has whole values");
+                self.check_outline(&blob, values, reader);
+                *named = Some(blob);
+            }
+            (_, Some(blob)) => {
+                let (place, bytes) = body.split_first_chunk().expect("a chunk has a place");
+                let from = u32::from_be_bytes(*place) * limits::BLOB_CHUNK_BYTES;
+                self.check_bytes(&blob, from, bytes, reader);
+            }
+            (_, None) => panic!("a bundle has a chunk of no photo"),
+        }
+    }
+
+    /// Who is at an end asks for bytes of a photo.
+    pub(super) fn ask_blob(&mut self, connection: ConnectionId, asked: Asked) {
+        if let Some(end) = self.network.ends.get_mut(&connection) {
+            end.asked.push_back(asked);
+        }
+    }
+
+    /// The question of the other side that is answered from here, unless that side is gone.
+    fn answered(&mut self, connection: ConnectionId) -> Option<Asked> {
+        let peer = self.network.ends.get(&connection)?.peer;
+        let asked: &mut VecDeque<Asked> = &mut self.network.ends.get_mut(&peer)?.asked;
+        Some(asked.pop_front().expect("there is no answer about a photo without a question"))
+    }
+
+    fn check_question(&self, document: &KeyPrefix, blob: &BlobName, reader: (&Scope, &str)) {
+        let (scope, name) = reader;
+        assert!(scope.allows(document.as_bytes()), "{name} is asked about {document:?}");
+        let names = |photo: &Photo| photo.document == *document && photo.name() == *blob;
+        let some = self.photos.iter().any(names);
+        assert!(some, "{name} is asked for {blob:?} by {document:?}, which does not name it");
+    }
+
+    /// A photo that who may read `scope` may know of.
+    fn photo_for(&self, blob: &BlobName, (scope, name): (&Scope, &str)) -> &Photo {
+        let mut photos = self.photos.iter().filter(|photo| photo.name() == *blob);
+        let seen = photos.find(|photo| scope.allows(photo.document.as_bytes()));
+        seen.unwrap_or_else(|| panic!("{name} is told of {blob:?}, which nothing there names"))
+    }
+
+    fn check_outline(&self, blob: &BlobName, values: &[[u8; 32]], reader: (&Scope, &str)) {
+        let outline = Outline::of(&self.photo_for(blob, reader).content);
+        let outline = outline.expect("a photo has an outline");
+        assert_eq!(outline.values(), values, "{} is given another outline", reader.1);
+    }
+
+    fn check_bytes(&self, blob: &BlobName, from: u32, bytes: &[u8], reader: (&Scope, &str)) {
+        let photo = self.photo_for(blob, reader);
+        assert!(photo.has(from, bytes), "{} is given other bytes of {blob:?}", reader.1);
+    }
+}
