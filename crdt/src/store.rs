@@ -141,6 +141,8 @@ pub struct CommitNotice {
     pub last_row: i64,
     /// Changes added by the transaction; 0 when only receipts or certificates came.
     pub added: u64,
+    /// A bundle has said what tiers above hold, which no session has heard.
+    pub learned: bool,
 }
 
 type Listener = Arc<dyn Fn(CommitNotice) + Send + Sync>;
@@ -306,6 +308,16 @@ impl Store {
     pub fn on_commit(&self, listener: impl Fn(CommitNotice) + Send + Sync + 'static) {
         let listeners = &self.inner.shared.listeners;
         listeners.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(listener));
+    }
+
+    /// Says that it was learned what tiers above hold, otherwise than in a session.
+    pub(crate) fn tell_learned(&self) -> Result<(), Fault> {
+        let last_row = self.read(|connection| {
+            let sql = "SELECT coalesce(max(row), 0) FROM change";
+            connection.query_row(sql, [], |row| row.get(0))
+        })?;
+        self.inner.shared.notify(CommitNotice { last_row, added: 0, learned: true });
+        Ok(())
     }
 
     /// How far a document has got.

@@ -312,9 +312,13 @@ fn connect(
     let network = Network::start(endpoint, hub, targets, store, ties);
     let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
     let upkeep = tokio::spawn(upkeep.run(left, network.events()));
-    let (committed, noted) = (network.committed(), Arc::new(Notify::new()));
+    let (committed, learned) = (network.committed(), network.learned());
+    let noted = Arc::new(Notify::new());
     let note = Arc::clone(&noted);
-    store.on_commit(move |_| {
+    store.on_commit(move |notice| {
+        if notice.learned {
+            learned();
+        }
         committed();
         note.notify_one();
     });

@@ -135,6 +135,9 @@ impl Hub {
                 self.on_stored(now_ms, (connection, number), reply, effects);
             }
             Event::Committed => self.each(now_ms, effects, |s| s.handle_committed(now_ms)),
+            Event::Learned => {
+                self.spread(now_ms, &News { more: true, ..News::default() }, effects);
+            }
             Event::Authority(authority) => {
                 self.authority = Arc::clone(&authority);
                 self.each(now_ms, effects, |s| s.handle_authority(now_ms, Arc::clone(&authority)));

@@ -9,6 +9,8 @@ mod world;
 
 #[path = "session/agreement.rs"]
 mod agreement;
+#[path = "session/bundles.rs"]
+mod bundles;
 #[path = "session/clocks.rs"]
 mod clocks;
 #[path = "session/copies.rs"]

@@ -290,6 +290,10 @@ impl<'a> Sender<'a> {
             }
             progress(imported);
         }
+        // Who is below was told of none of this, and is not until it asks.
+        if self.tiers != 0 {
+            self.store.tell_learned()?;
+        }
         Ok(())
     }
 

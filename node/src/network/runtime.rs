@@ -133,6 +133,7 @@ pub struct Ties {
 /// The running network side of a node; dropping it stops nothing, see [`Network::stop`].
 pub struct Network {
     committed: Arc<Notify>,
+    learned: Arc<Notify>,
     reports: watch::Receiver<Vec<PeerReport>>,
     events: mpsc::Sender<Event>,
     task: tokio::task::JoinHandle<()>,
@@ -226,9 +227,10 @@ impl Network {
             published: Instant::now(),
             stale: false,
         };
-        let committed = Arc::new(Notify::new());
-        let task = tokio::spawn(driver.run(inbox, new_links, Arc::clone(&committed)));
-        Self { committed, reports, events, task, endpoint }
+        let (committed, learned) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let told = (Arc::clone(&committed), Arc::clone(&learned));
+        let task = tokio::spawn(driver.run(inbox, new_links, told));
+        Self { committed, learned, reports, events, task, endpoint }
     }
 
     /// Where to say that the store has new changes; cheap, and never waits.
@@ -236,6 +238,12 @@ impl Network {
         let committed = Arc::clone(&self.committed);
         // Many commits may become one event: the hub then looks at all that is new.
         move || committed.notify_one()
+    }
+
+    /// Where to say that it was learned, otherwise than in a session, what tiers above hold.
+    pub fn learned(&self) -> impl Fn() + Send + Sync + 'static + use<> {
+        let learned = Arc::clone(&self.learned);
+        move || learned.notify_one()
     }
 
     /// The latest reports about peers.
@@ -262,7 +270,7 @@ impl Driver {
         mut self,
         mut inbox: mpsc::Receiver<Event>,
         mut new_links: mpsc::UnboundedReceiver<(ConnectionId, Link)>,
-        committed: Arc<Notify>,
+        (committed, learned): (Arc<Notify>, Arc<Notify>),
     ) {
         self.handle(Event::Tick);
         loop {
@@ -276,6 +284,7 @@ impl Driver {
                     self.links.insert(connection, link);
                 }
                 () = committed.notified() => self.handle(Event::Committed),
+                () = learned.notified() => self.handle(Event::Learned),
                 event = inbox.recv() => match event {
                     Some(event) => self.handle(event),
                     None => return,
@@ -312,6 +321,7 @@ impl Driver {
             | Event::Authority(_)
             | Event::Clock { .. }
             | Event::Issued { .. }
+            | Event::Learned
             | Event::Tick => None,
         };
         self.feed(event);
@@ -433,6 +443,7 @@ fn concerned(event: &Event) -> (Option<ConnectionId>, bool) {
         | Event::Authority(_)
         | Event::Clock { .. }
         | Event::Committed
+        | Event::Learned
         | Event::Tick => (None, false),
     }
 }

@@ -83,6 +83,8 @@ pub enum Event {
     },
     /// Changes became durable.
     Committed,
+    /// What tiers above hold became known here otherwise than in a session, as by a bundle.
+    Learned,
     /// Certificates or revocations changed.
     Authority(Arc<Authority>),
     /// Trusted time is this much ahead of the time of the hub.

@@ -84,6 +84,7 @@ pub(super) struct Process {
     pub(super) clock: Clock,
     pub(super) authority: Arc<Authority>,
     pub(super) committed: Arc<AtomicBool>,
+    pub(super) learned: Arc<AtomicBool>,
     /// Whether the hub is about to be told.
     pub(super) telling: bool,
     pub(super) offset_ms: i64,
@@ -133,9 +134,12 @@ impl Machine {
         if let Some(reason) = self.disk.suspended {
             store.suspend(reason);
         }
-        let committed = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&committed);
-        store.on_commit(move |_| flag.store(true, Ordering::SeqCst));
+        let (committed, learned) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (flag, other) = (Arc::clone(&committed), Arc::clone(&learned));
+        store.on_commit(move |notice| {
+            flag.store(true, Ordering::SeqCst);
+            other.fetch_or(notice.learned, Ordering::SeqCst);
+        });
         let system = SystemClock(Arc::clone(steady_ms), Arc::clone(&self.clock_error_ms));
         let clock = Clock::with_source(&self.dir, system);
         let authority = store.authority();
@@ -149,6 +153,7 @@ impl Machine {
             clock,
             authority,
             committed,
+            learned,
             telling: false,
             offset_ms: 0,
             wake_at_ms: None,

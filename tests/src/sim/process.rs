@@ -169,12 +169,16 @@ impl World {
     pub(super) fn tell_commit(&mut self, at: usize) {
         let Some(process) = self.process(at) else { return };
         process.telling = false;
+        let learned = process.learned.swap(false, Ordering::SeqCst);
         let latest = process.store.authority();
         if !Arc::ptr_eq(&latest, &process.authority) {
             process.authority = Arc::clone(&latest);
             self.handle(at, Event::Authority(latest));
         }
         self.handle(at, Event::Committed);
+        if learned {
+            self.handle(at, Event::Learned);
+        }
     }
 
     pub(super) fn duty(&mut self, at: usize, effect: Effect) {

@@ -313,6 +313,7 @@ impl World {
             | Event::Sent { .. }
             | Event::Gone { .. }
             | Event::Committed
+            | Event::Learned
             | Event::Clock { .. }
             | Event::Issued { .. } => self.trace().note(now_ms, name, "event", event),
         }

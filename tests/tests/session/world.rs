@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use cunlian_crdt::bundle::{Output, Owner, Plan, export, import};
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions, Suspension};
 use cunlian_governance::projection::GovernanceProjector;
@@ -299,6 +300,36 @@ impl World {
         let ids = self.nodes[at].store.write(author, writes, now_ms).unwrap();
         self.after_store(at);
         ids
+    }
+
+    /// Exports a bundle at a running node for another, and takes it in there.
+    pub(crate) fn carry(&mut self, from: usize, to: usize) {
+        let recipient = Some(self.nodes[to].member.identity.certificate.clone());
+        let now_ms = self.trusted_ms(from);
+        let (bundle, ephemeral) = ([7; 16], self.random());
+        let (regions, since_ms, part_bytes) = (Vec::new(), None, None);
+        let plan = Plan { bundle, recipient, ephemeral, regions, since_ms, part_bytes, now_ms };
+        let mut bytes = Vec::new();
+        let mut output = |output: Output<'_>| {
+            if let Output::Bytes(some) = output {
+                bytes.extend_from_slice(some);
+            }
+            Ok(())
+        };
+        let Node { store, member, .. } = &self.nodes[from];
+        export(store, &member.identity, &plan, &mut output, &mut |_, _| {}).unwrap();
+        let learned = Arc::<AtomicBool>::default();
+        let flag = Arc::clone(&learned);
+        let Node { store, member, .. } = &self.nodes[to];
+        store.on_commit(move |notice| {
+            flag.fetch_or(notice.learned, Ordering::SeqCst);
+        });
+        let owner = Owner { identity: &member.identity, now_ms: self.trusted_ms(to) };
+        import(store, owner, bytes.as_slice(), &mut |_, _| {}).unwrap();
+        self.after_store(to);
+        if learned.load(Ordering::SeqCst) {
+            self.queue.push_back((to, Event::Learned));
+        }
     }
 
     /// Connects to node `at` from outside, with a key of one's own; gives the connection there.

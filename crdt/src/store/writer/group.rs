@@ -130,7 +130,8 @@ impl Thread<'_> {
             if let Some(authority) = group.authority {
                 self.shared.set_authority(authority);
             }
-            self.shared.notify(CommitNotice { last_row: *last_row, added: group.added });
+            let (last_row, added) = (*last_row, group.added);
+            self.shared.notify(CommitNotice { last_row, added, learned: false });
         }
         self.shared.condition.set(fault.clone());
         for done in group.waiting {
