@@ -80,11 +80,9 @@ pub(crate) fn progress(store: &Store, home: &Home) -> Result<(Height, Option<Str
     if reached.refused.is_some() {
         return Ok((Height::Refused, reached.refused));
     }
-    let height = match height_of(reached.reached, reached.awaited) {
-        Height::Local if reached.postponed.is_some() => Height::Postponed,
-        height => height,
-    };
-    Ok((height, reached.postponed))
+    let height = height_of(reached.reached, reached.awaited);
+    let waits = height == Height::Local && reached.postponed.is_some();
+    Ok((if waits { Height::Postponed } else { height }, reached.postponed))
 }
 
 /// How far a document has come, for a list: the reason comes with the pointer on it.
