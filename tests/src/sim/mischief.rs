@@ -260,6 +260,12 @@ impl World {
     }
 
     fn roll_back(&mut self, at: usize) {
+        if self.has_replaced_copy(at) {
+            if let Some(machine) = self.machines.get_mut(at) {
+                machine.backup = None;
+            }
+            return;
+        }
         self.stop(at, true);
         let told = self.plan.one_in(3);
         let Some(machine) = self.machines.get_mut(at) else { return };
@@ -274,6 +280,19 @@ impl World {
         }
         let ms = self.luck.ms(10, 5_000);
         self.after(ms, Happening::Start { at });
+    }
+
+    /// Whether the copy of a node is from before it was certified anew as one that came back from
+    /// a copy. Such a machine is left out for ever, as its twin would be: whoever restores it once
+    /// more has it join anew, and for a town all who are below it, which nobody plays here.
+    fn has_replaced_copy(&self, at: usize) -> bool {
+        let Some(machine) = self.machines.get(at) else { return false };
+        let above = machine.parent.and_then(|parent| self.authorities.get(parent));
+        let (Some(Some(authority)), Some((disk, ..))) = (above, &machine.backup) else {
+            return false;
+        };
+        let outcome = authority.valid_at(&disk.member.identity.certificate, self.now_ms);
+        matches!(outcome, Err(Refusal::Replaced { .. }))
     }
 
     /// Whether the line token of a node is one that its parent must not take any more.
