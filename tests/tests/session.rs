@@ -5,6 +5,7 @@
 #[path = "session/scope.rs"]
 mod scope;
 #[path = "session/world.rs"]
+#[allow(dead_code, reason = "shared with the suites of photos and versions, which use the rest")]
 mod world;
 
 #[path = "session/agreement.rs"]
