@@ -72,7 +72,8 @@ impl World {
         let Some(process) = self.process(VILLAGE) else { return };
         let done = process.store.write_reference(|connection| {
             connection.execute_batch(
-                "INSERT INTO blob (id, bytes, missing) VALUES (zeroblob(32), 100, 1); \
+                "INSERT INTO blob (id, bytes, missing, recorded_at) \
+                 VALUES (zeroblob(32), 100, 1, 0); \
                  INSERT INTO blob_reference SELECT prefix, last_insert_rowid(), 1, 0 \
                  FROM document WHERE substr(prefix, 3, 12) = CAST('370322102310' AS BLOB) LIMIT 1",
             )
