@@ -96,6 +96,7 @@ fn page_command_and_figures_say_the_same() {
     }
     let waits = || link(village, &town.name)["pending_changes"].as_u64().unwrap();
     wait_for("what waits", || waits() >= 7);
+    assert!(link(village, &town.name)["activity"].is_null(), "nothing is said to be under way");
     // The numbers are compared at one state: again, if something moved meanwhile.
     wait_for("a quiet moment", || {
         let before = link(village, &town.name);

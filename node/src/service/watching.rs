@@ -218,6 +218,8 @@ impl Watcher {
                 let address = report.target.and_then(|target| self.addresses.get(target.0));
                 if address.is_some_and(|address| cut.contains(address)) {
                     peer.state = LinkState::Down;
+                    // The connection is not known to be gone yet, but nothing passes.
+                    peer.activity = None;
                 }
                 let waiting = peer.tier.and_then(|tier| backlog.get(&tier));
                 if let (PeerRole::Parent, Some(waiting)) = (peer.role, waiting) {
