@@ -8,6 +8,9 @@
 //! learned is marked a few thousand changes at a time, and never beyond the row up to which the
 //! summary counts: what was made since then was not in the question.
 //!
+//! A part that was not worth it is *left*: no news will come of it, so it is asked about again after a
+//! pause, and gone into then if it is small.
+//!
 //! An ancestor tells its descendants unasked when a tier further up has taken something, by name
 //! when it is little, else by "ask again". Because it does, only what the ancestor itself should
 //! hold is asked for again soon; what waits for a tier further up, which may be a whole library
@@ -37,7 +40,7 @@ const LONGEST_PAUSE_MS: i64 = 30_000;
 /// Pause after a walk that left a part, doubled after each that brings nothing further.
 const LEFT_PAUSE_MS: i64 = 30_000;
 /// Longest such pause.
-const LONGEST_LEFT_PAUSE_MS: i64 = 960_000;
+const LONGEST_LEFT_PAUSE_MS: i64 = 900_000;
 /// With so few changes waiting in a range every part is worth going into, if nothing else helps.
 const FEW_LEFT: u64 = 1_000;
 /// Ranges whose parts are looked up in one request.
@@ -322,10 +325,9 @@ impl Session {
             let longer = (2 * self.custody.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
             self.custody.pause_ms = if walk.marked == 0 { longer } else { PAUSE_MS };
             if walk.tiers == u8::MAX {
-                let longer = 2 * self.custody.left_pause_ms;
-                let further = walk.left && walk.marked == 0;
-                let pause_ms = if further { longer } else { 0 };
-                let pause_ms = pause_ms.clamp(LEFT_PAUSE_MS, LONGEST_LEFT_PAUSE_MS);
+                let brought_nothing = walk.left && walk.marked == 0;
+                let longer = if brought_nothing { 2 * self.custody.left_pause_ms } else { 0 };
+                let pause_ms = longer.clamp(LEFT_PAUSE_MS, LONGEST_LEFT_PAUSE_MS);
                 self.custody.left_pause_ms = if walk.left { pause_ms } else { 0 };
                 self.custody.left_until_ms = walk.left.then_some(self.now_ms + pause_ms);
             }
