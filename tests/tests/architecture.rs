@@ -17,6 +17,8 @@ mod page;
 mod purity;
 #[path = "architecture/shape.rs"]
 mod shape;
+#[path = "architecture/suites.rs"]
+mod suites;
 #[path = "architecture/tree.rs"]
 mod tree;
 
@@ -69,6 +71,16 @@ fn crates_below_node_read_no_clock_and_open_no_socket() {
     for (path, text) in files {
         assert_none(&purity::clock_or_socket(&path, &text));
     }
+}
+
+#[test]
+fn every_suite_is_linked() {
+    let paths: Vec<_> =
+        tree::rust_files(&["tests/tests"]).into_iter().map(|(path, _)| path).collect();
+    assert!(paths.len() > 20, "the suites were not found: {paths:?}");
+    let mut naming = vec![tree::read("tests/Cargo.toml")];
+    naming.extend(tree::rust_files(&["tests/suites"]).into_iter().map(|(_, text)| text));
+    assert_none(&suites::unlinked(&paths, &naming));
 }
 
 #[test]

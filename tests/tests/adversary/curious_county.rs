@@ -14,7 +14,7 @@ use cunlian_tests::program::{run_well, wait_for};
 use cunlian_tests::traces::contains;
 use tokio::runtime::Runtime;
 
-use crate::stage::{
+use super::stage::{
     CLOSED, OPEN, Stage, assert_all_of, assert_logged_and_counted, assert_nothing_of, canaries,
     canary, read,
 };

@@ -19,7 +19,7 @@ use cunlian_tests::hostile::{Hostile, Stolen, snooping, stolen};
 use cunlian_tests::member::key;
 use tokio::runtime::Runtime;
 
-use crate::stage::{CLOSED, Figures, OPEN, Stage, assert_logged_and_counted, canaries, home};
+use super::stage::{CLOSED, Figures, OPEN, Stage, assert_logged_and_counted, canaries, home};
 
 /// 青城镇, the neighbour of the town.
 const NEIGHBOUR: &str = "370322101";

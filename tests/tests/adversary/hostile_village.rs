@@ -17,7 +17,7 @@ use cunlian_tests::traces::{contains, files_with, query, tables_with};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::stage::{
+use super::stage::{
     CLOSED, Figures, OPEN, Stage, assert_all_of, assert_logged_and_counted, assert_nothing_of,
     canaries, canary, home, read,
 };

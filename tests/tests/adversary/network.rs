@@ -5,7 +5,7 @@ use cunlian_tests::federation::well;
 use cunlian_tests::relay::Relay;
 use cunlian_tests::traces::contains;
 
-use crate::stage::{CLOSED, Figures, OPEN, Stage, assert_all_of, canaries};
+use super::stage::{CLOSED, Figures, OPEN, Stage, assert_all_of, canaries};
 
 /// Shows that on a line where everything is written down, every seventh datagram altered and every
 /// fifth sent twice, a village comes in step with its town nevertheless; that none of its

@@ -17,7 +17,7 @@ use cunlian_tests::program::run_well;
 use cunlian_tests::traces::files_with;
 use tokio::runtime::Runtime;
 
-use crate::stage::{CLOSED, Figures, OPEN, Stage, assert_logged_and_counted, canaries, home};
+use super::stage::{CLOSED, Figures, OPEN, Stage, assert_logged_and_counted, canaries, home};
 
 /// Shows that a revocation ends the open session of the stolen machine at once and keeps it out,
 /// whatever it says; that nothing it wrote later is accepted, neither under new numbers nor under

@@ -15,7 +15,7 @@ use quinn::{Endpoint, TransportConfig};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::stage::{Figures, Stage};
+use super::stage::{Figures, Stage};
 
 /// Connections that come to nothing.
 const JUNK: usize = 10_000;

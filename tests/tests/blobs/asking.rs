@@ -15,8 +15,8 @@ use cunlian_tests::member::{Member, key};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::story::*;
-use crate::world::*;
+use super::story::*;
+use super::world::*;
 
 /// A town that lacks photos, and a village of it whose messages are written by hand.
 struct Puppet {

@@ -11,8 +11,8 @@ use cunlian_protocol::wire::{self, Bounded, FaultCode, Message};
 use cunlian_tests::hostile::Hostile;
 use cunlian_tests::member::{Member, key};
 
-use crate::story::*;
-use crate::world::*;
+use super::story::*;
+use super::world::*;
 
 /// A town that has two photos, one of each of its villages; and the first village's key and chain
 /// in the hands of somebody who writes messages by hand. Gives the connection at the town.

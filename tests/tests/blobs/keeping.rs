@@ -16,8 +16,8 @@ use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use cunlian_tests::member::Member;
 use tempfile::TempDir;
 
-use crate::story::*;
-use crate::world::*;
+use super::story::*;
+use super::world::*;
 
 fn members() -> [Member; 3] {
     let county = Member::county(2);

@@ -10,8 +10,8 @@ use cunlian_protocol::sync::StoreRequest;
 use cunlian_tests::member::Member;
 use std::sync::Arc;
 
-use crate::story::*;
-use crate::world::*;
+use super::story::*;
+use super::world::*;
 
 fn standing(world: &World, at: usize, photo: &[u8]) -> BlobStanding {
     world.nodes[at].store.blob_standing(&name_of(photo)).unwrap().unwrap()

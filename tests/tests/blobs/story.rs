@@ -17,7 +17,7 @@ use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 use cunlian_tests::member::Member;
 
-use crate::world::*;
+use super::world::*;
 
 pub(crate) const TOWN: &str = "370322102";
 pub(crate) const VILLAGE: &str = "370322102310";

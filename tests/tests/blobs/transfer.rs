@@ -6,8 +6,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::wire::{self, Frame};
 use cunlian_tests::member::Member;
 
-use crate::story::*;
-use crate::world::*;
+use super::story::*;
+use super::world::*;
 
 /// Shows that a photo taken in a village is at the town and the county soon after, the county
 /// being told when the town has it, and that the village knows how far it has got, never before.

@@ -14,8 +14,8 @@ use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Bounded, Message};
 use cunlian_tests::member::{Member, key};
 
-use crate::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
-use crate::world::{DAY_MS, NEIGHBOUR, NOW_MS, Place, VILLAGE, World, home, noise};
+use super::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
+use super::world::{DAY_MS, NEIGHBOUR, NOW_MS, Place, VILLAGE, World, home, noise};
 
 const POPULATION: Category = Category::library(0, 0);
 

@@ -22,7 +22,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::world::{NOW_MS, home, noise, put};
+use super::world::{NOW_MS, home, noise, put};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const POPULATION: Category = Category::library(0, 0);

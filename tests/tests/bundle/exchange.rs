@@ -7,7 +7,7 @@ use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 
-use crate::world::{
+use super::world::{
     DAY_MS, NEIGHBOUR, NOW_MS, Place, TOWN, VILLAGE, World, home, noise, plan, plan_for, put,
 };
 
@@ -198,7 +198,7 @@ fn authors_and_revocations_travel_along() {
     let world = World::new();
     let (person, chain) = world.village.member.operator(40, "王五");
     world.village.store.add_certificates(&chain).unwrap();
-    let write = |number| vec![crate::world::put(home(POPULATION, VILLAGE, number), "x")];
+    let write = |number| vec![super::world::put(home(POPULATION, VILLAGE, number), "x")];
     let first = world.village.store.write(&person, write(1), NOW_MS).unwrap();
     world.village.store.write(&person, write(2), NOW_MS).unwrap();
     let before = world.village.bundle_for(&world.town);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use cunlian_node::keystore::{hex, unhex};
 use cunlian_protocol::category::Category;
 
-use crate::world::{VILLAGE, World};
+use super::world::{VILLAGE, World};
 
 /// Shows that bundles, sealed and open, are written and read as they were. They are written anew
 /// with `CUNLIAN_WRITE_GOLDEN=1` when there is no file.

@@ -10,10 +10,10 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::succession::SuccessionBody;
 use cunlian_tests::member::{Member, key};
 
-use crate::forged::{
+use super::forged::{
     COUNT, COVER, Forged, PREFIX_BYTES, SEALED, STAMP, Sealing, ephemeral, framed, frames,
 };
-use crate::world::{NOW_MS, Place, TOWN, VILLAGE, World, noise, plan_for};
+use super::world::{NOW_MS, Place, TOWN, VILLAGE, World, noise, plan_for};
 
 const POPULATION: Category = Category::library(0, 0);
 

@@ -7,8 +7,8 @@ use cunlian_protocol::signing::{Context, public_key, sign};
 use cunlian_tests::federation::{COUNTY, TOWN};
 use cunlian_tests::program::run_well;
 
-use crate::office::Office;
-use crate::stranger::{Stranger, runtime};
+use super::office::Office;
+use super::stranger::{Stranger, runtime};
 
 /// Shows that ten wrong secrets lock an invitation, that guessing on is slowed down by address,
 /// that the list says so, and that another invitation is still good once the guesser has stopped.

@@ -14,8 +14,8 @@ use cunlian_protocol::enrolment::Token;
 use cunlian_tests::federation::TOWN;
 use tokio::sync::Semaphore;
 
-use crate::office::Office;
-use crate::stranger::runtime;
+use super::office::Office;
+use super::stranger::runtime;
 
 const NODES: usize = 500;
 /// New machines at work at the same time.

@@ -4,8 +4,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::limits;
 use cunlian_tests::member::Member;
 
-use crate::urgent::{POPULATION, TOWN, VILLAGE};
-use crate::world::{Breadth, World, record};
+use super::urgent::{POPULATION, TOWN, VILLAGE};
+use super::world::{Breadth, World, record};
 
 const RECORDS: u32 = 8_000;
 

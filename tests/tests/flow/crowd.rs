@@ -18,9 +18,9 @@ use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 use cunlian_tests::member::{Member, root};
 use tempfile::TempDir;
 
-use crate::child::Child;
-use crate::urgent::{POPULATION, TOWN};
-use crate::world::{Backing, Breadth, World, record};
+use super::child::Child;
+use super::urgent::{POPULATION, TOWN};
+use super::world::{Backing, Breadth, World, record};
 
 fn address(number: u32) -> String {
     format!("{TOWN}{:03}", 200 + number)

@@ -12,8 +12,8 @@ use cunlian_tests::relay::Relay;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::urgent::POPULATION;
-use crate::world::record;
+use super::urgent::POPULATION;
+use super::world::record;
 
 const RECORDS: u32 = 12_000;
 const KILLS: u32 = 8;

@@ -4,7 +4,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_tests::member::Member;
 
-use crate::world::{Breadth, World, record};
+use super::world::{Breadth, World, record};
 
 pub(crate) const POPULATION: Category = Category::library(0, 0);
 pub(crate) const TOWN: &str = "370322102";

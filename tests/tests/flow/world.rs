@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
 
-use crate::child::Child;
+use super::child::Child;
 
 /// A batch of changes, by its fifth byte on the wire.
 const BATCH_KIND: u8 = 2;

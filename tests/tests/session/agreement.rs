@@ -6,8 +6,8 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_tests::member::{Member, key};
 
-use crate::custody::three_tiers;
-use crate::world::*;
+use super::custody::three_tiers;
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);

@@ -3,9 +3,9 @@
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 
-use crate::agreement::VILLAGE;
-use crate::custody::three_tiers;
-use crate::world::*;
+use super::agreement::VILLAGE;
+use super::custody::three_tiers;
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 

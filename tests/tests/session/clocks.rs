@@ -5,8 +5,8 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_tests::member::Member;
 
-use crate::agreement::{TOWN, VILLAGE};
-use crate::world::*;
+use super::agreement::{TOWN, VILLAGE};
+use super::world::*;
 
 const DAY_MS: i64 = 86_400_000;
 const POPULATION: Category = Category::library(0, 0);

@@ -5,8 +5,8 @@ use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::wire::FaultCode;
 
-use crate::agreement::{VILLAGE, town_and_village};
-use crate::world::*;
+use super::agreement::{VILLAGE, town_and_village};
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 

@@ -5,8 +5,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::scope::Scope;
 use cunlian_tests::member::Member;
 
-use crate::agreement::{TOWN, VILLAGE};
-use crate::world::*;
+use super::agreement::{TOWN, VILLAGE};
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);

@@ -6,8 +6,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use std::sync::Arc;
 
-use crate::agreement::town_and_village;
-use crate::world::START_MS;
+use super::agreement::town_and_village;
+use super::world::START_MS;
 
 /// The pauses between attempts of a node that never gets through.
 fn pauses(seed: u64, attempts: usize) -> Vec<i64> {

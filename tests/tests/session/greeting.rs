@@ -11,8 +11,8 @@ use cunlian_protocol::signing::public_key;
 use cunlian_protocol::wire::{self, FaultCode, Frame, LineToken, Message};
 use cunlian_tests::member::{Member, key};
 
-use crate::agreement::{VILLAGE, town_and_village};
-use crate::world::*;
+use super::agreement::{VILLAGE, town_and_village};
+use super::world::*;
 
 fn codes(world: &World, at: usize) -> Vec<FaultCode> {
     world.nodes[at].closed.iter().map(|(code, _)| *code).collect()

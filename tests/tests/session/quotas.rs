@@ -3,8 +3,8 @@
 use cunlian_crdt::store::Quota;
 use cunlian_protocol::category::Category;
 
-use crate::agreement::{VILLAGE, town_and_village};
-use crate::world::*;
+use super::agreement::{VILLAGE, town_and_village};
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 

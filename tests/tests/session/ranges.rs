@@ -11,9 +11,9 @@ use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::agreement::{TOWN, VILLAGE};
-use crate::custody::three_tiers;
-use crate::world::*;
+use super::agreement::{TOWN, VILLAGE};
+use super::custody::three_tiers;
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 /// Records in the story of a library: enough that they are in many ranges.

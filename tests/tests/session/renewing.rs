@@ -12,9 +12,9 @@ use cunlian_protocol::succession::SuccessionBody;
 use cunlian_protocol::wire::{self, Frame, Message};
 use cunlian_tests::member::{Member, key};
 
-use crate::agreement::{TOWN, VILLAGE};
-use crate::custody::three_tiers;
-use crate::world::*;
+use super::agreement::{TOWN, VILLAGE};
+use super::custody::three_tiers;
+use super::world::*;
 
 const DAY_MS: i64 = 86_400_000;
 const POPULATION: Category = Category::library(0, 0);

@@ -8,8 +8,8 @@ use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
 use cunlian_protocol::scope::Scope;
 use cunlian_tests::member::key;
 
-use crate::agreement::{VILLAGE, town_and_village};
-use crate::world::*;
+use super::agreement::{VILLAGE, town_and_village};
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);

@@ -11,8 +11,8 @@ use cunlian_protocol::session::Identity;
 use cunlian_protocol::wire::FaultCode;
 use cunlian_tests::member::{Member, key};
 
-use crate::agreement::{TOWN, VILLAGE};
-use crate::world::*;
+use super::agreement::{TOWN, VILLAGE};
+use super::world::*;
 
 const DAY_MS: i64 = 86_400_000;
 const POPULATION: Category = Category::library(0, 0);

@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-use crate::agreement::{VILLAGE, town_and_village};
-use crate::world::*;
+use super::agreement::{VILLAGE, town_and_village};
+use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 

@@ -11,7 +11,7 @@ use cunlian_protocol::sync::Carried;
 use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
 
-use crate::world::*;
+use super::world::*;
 
 const STORES: usize = 3;
 

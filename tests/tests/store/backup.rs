@@ -7,7 +7,7 @@ use cunlian_protocol::category::Category;
 use cunlian_tests::program::wait_for;
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 /// Shows that a copy made while people write is a sound store of one moment: it holds all that
 /// was acknowledged before it was begun, and says itself how much it holds.

@@ -6,7 +6,7 @@ use cunlian_protocol::key::KeyPrefix;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 /// Edits by two authors who meet now and then: author, document, field or operation.
 fn edits() -> impl Strategy<Value = Vec<(bool, u8, u8, bool)>> {

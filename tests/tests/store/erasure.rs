@@ -11,7 +11,7 @@ use cunlian_protocol::change::{Header, Home, SignedChange, VERSION};
 use cunlian_protocol::sync::{Carried, Fate};
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 const CANARY: &str = "canary-13806435512";
 const REASON: &str = "asked for by the person";

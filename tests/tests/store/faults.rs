@@ -7,7 +7,7 @@ use cunlian_crdt::store::{Fault, Health, Store, StoreOptions, WriteError};
 use cunlian_protocol::category::Category;
 use tempfile::{TempDir, tempdir};
 
-use crate::world::*;
+use super::world::*;
 
 /// Shows that a full disk refuses the write, says so, loses nothing acknowledged, and that
 /// writing goes on by itself when there is space again.

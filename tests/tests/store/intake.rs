@@ -15,7 +15,7 @@ use cunlian_protocol::signing::{self, Context, public_key};
 use cunlian_protocol::sync::{Carried, Fate};
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 fn refused(fate: &Fate) -> &str {
     match fate {

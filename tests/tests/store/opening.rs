@@ -9,7 +9,7 @@ use cunlian_crdt::store::{OpenError, Store, StoreOptions, VERSION};
 use cunlian_protocol::category::Category;
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());

@@ -10,7 +10,7 @@ use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use cunlian_protocol::wire::Bounded;
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 const BOTH: u8 = Tier::County.bit() | Tier::Town.bit();
 

@@ -19,7 +19,7 @@ use cunlian_tests::program::files;
 use cunlian_tests::purging;
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 /// Everything at these addresses and below.
 fn scope_of(addresses: &[&str]) -> Scope {

@@ -11,7 +11,7 @@ use cunlian_protocol::sketch::ShortKey;
 use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 const ADDRESSES: [&str; 6] = [
     COUNTY,

@@ -8,7 +8,7 @@ use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::KeyPrefix;
 use tempfile::{TempDir, tempdir};
 
-use crate::world::*;
+use super::world::*;
 
 fn at(document: u8) -> Home {
     home(Category::TICKET, VILLAGE, document)

@@ -11,7 +11,7 @@ use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::sync::{Carried, Fate};
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 fn at(document: u8) -> Home {
     home(Category::TICKET, VILLAGE, document)

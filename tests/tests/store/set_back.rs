@@ -10,7 +10,7 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Carried, StoreReply, StoreRequest};
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 /// Takes changes in from a town; gives whether the store found that it was set back.
 fn finds_out(store: &Store, world: &World, changes: Vec<Carried>) -> bool {

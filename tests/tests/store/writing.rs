@@ -10,7 +10,7 @@ use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::category::Category;
 use tempfile::tempdir;
 
-use crate::world::*;
+use super::world::*;
 
 /// Shows that without the right nothing is saved, not even the writes beside it that are allowed.
 #[test]

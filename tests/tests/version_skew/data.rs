@@ -13,8 +13,8 @@ use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use cunlian_tests::member::{Member, key};
 use rusqlite::types::Value;
 
-use crate::later;
-use crate::world::{World, home, put};
+use super::later;
+use super::world::{World, home, put};
 
 const POPULATION: Category = Category::library(0, 0);
 /// Of no class that exists today, among those that a village, a town and a county may read.
@@ -31,7 +31,7 @@ fn header(member: &Member, document: u32, seq: u64) -> Header {
         author: member.serial(),
         session: 9,
         seq,
-        recorded_at_ms: crate::world::START_MS,
+        recorded_at_ms: super::world::START_MS,
     }
 }
 
@@ -43,7 +43,7 @@ fn take_in(store: &Store, from: &Member, changes: &[Vec<u8>]) -> Vec<Fate> {
         scope,
         changes: changes.iter().map(carried).collect(),
         sender_tiers: 0,
-        at_ms: crate::world::START_MS,
+        at_ms: super::world::START_MS,
     };
     match store.serve(request).unwrap() {
         StoreReply::Ingested { fates, .. } => fates.into_iter().map(|(_, fate)| fate).collect(),
@@ -142,7 +142,7 @@ fn an_erasure_takes_what_is_not_understood() {
     let store = &world.nodes[at].store;
     let later = later::change(&header(&town, 1, 900), 7, 0, b"canary of a person", &key(3));
     assert_eq!(take_in(store, &town, &[later]), [Fate::Accepted]);
-    store.erase(&town.author(2), &[home], "asked for", crate::world::START_MS).unwrap();
+    store.erase(&town.author(2), &[home], "asked for", super::world::START_MS).unwrap();
     let payloads = store
         .read(|connection| {
             let mut select = connection.prepare("SELECT bytes FROM change")?;
@@ -213,7 +213,7 @@ fn what_was_kept_is_understood_after_an_update() {
     let edits = ["report", "hover"].map(|body| Edit::Append { body: body.to_owned() }).to_vec();
     let home = home(Category::TICKET, VILLAGE, 1);
     let write = Write { home, edits, source: "later".to_owned(), task: String::new() };
-    store.write(&county.author(1), vec![write], crate::world::START_MS).unwrap();
+    store.write(&county.author(1), vec![write], super::world::START_MS).unwrap();
     assert_eq!(counted(&store), (1, 1));
     drop(store);
     let store = open(2, &["report", "hover"]);
@@ -237,7 +237,7 @@ fn a_later_program_looks_again_at_what_waits() {
     let edits = vec![Edit::Append { body: "report".to_owned() }];
     let home = home(Category::TICKET, VILLAGE, 1);
     let write = Write { home, edits, source: "later".to_owned(), task: String::new() };
-    store.write(&county.author(1), vec![write], crate::world::START_MS).unwrap();
+    store.write(&county.author(1), vec![write], super::world::START_MS).unwrap();
     let as_before = |connection: &rusqlite::Connection| {
         let older = [1_u32.to_be_bytes().as_slice(), &[VERSION - 1]].concat();
         connection.execute("UPDATE meta SET value = ?1 WHERE name = 'projector'", [older])?;

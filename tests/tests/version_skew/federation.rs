@@ -10,7 +10,7 @@ use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Message};
 use cunlian_tests::member::{Member, key};
 
-use crate::world::{World, home, put};
+use super::world::{World, home, put};
 
 const POPULATION: Category = Category::library(0, 0);
 const TOWN: &str = "370322102";
