@@ -17,6 +17,8 @@ pub(crate) struct LinkBadge {
     class: &'static str,
     shape: &'static str,
     text: String,
+    /// The same on a telephone, where the header is one row.
+    short: String,
 }
 impl HtmlSafe for LinkBadge {}
 
@@ -25,7 +27,8 @@ impl LinkBadge {
         let Some(parent) = status.parent() else {
             let children = status.peers.iter().filter(|peer| peer.state.is_up()).count();
             let text = l.t2("link-top", ("up", children), ("all", status.peers.len()));
-            return Self { class: "", shape: "full", text };
+            let short = format!("{children}/{}", status.peers.len());
+            return Self { class: "", shape: "full", text, short };
         };
         let (class, shape) = match parent.state {
             LinkState::Live => ("", "full"),
@@ -40,13 +43,16 @@ impl LinkBadge {
             LinkState::Live => l.t1("link-live", "name", name),
             LinkState::Refused => l.t1("link-refused", "name", name),
         };
+        let mut short = l.of("peer", parent.state.name());
         if parent.pending_changes > 0 {
-            text.push_str(&l.t1("link-pending", "n", parent.pending_changes));
+            let pending = l.t1("link-pending", "n", parent.pending_changes);
+            text.push_str(&pending);
+            short.push_str(&pending);
         }
         if let (false, Some(at_ms)) = (parent.state.is_up(), parent.last_success_ms) {
             text.push_str(&l.t1("link-last", "ago", ago(l, at_ms, now_ms)));
         }
-        Self { class, shape, text }
+        Self { class, shape, text, short }
     }
 }
 

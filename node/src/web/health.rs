@@ -104,7 +104,7 @@ fn list(state: &WebState, l: Text) -> StatusList {
 /// What went wrong last; of two programs that do not speak with each other, which is to be updated.
 fn problem(l: Text, peer: &PeerStatus) -> Option<String> {
     let Some(VersionSkew { own, peer: theirs, update }) = &peer.skew else {
-        return peer.error.clone();
+        return peer.error.as_deref().map(|said| link::problem(l, said));
     };
     let list = |versions: &[u16]| {
         let texts: Vec<String> = versions.iter().map(u16::to_string).collect();

@@ -103,6 +103,11 @@ impl Page {
         }
     }
 
+    /// What waits behind all entries of the navigation, for the button that shows them.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.nav.iter().map(|item| item.count).sum()
+    }
+
     /// Puts a number beside an entry of the navigation.
     pub(crate) fn count(mut self, href: &str, count: u64) -> Self {
         if let Some(item) = self.nav.iter_mut().find(|item| item.href == href) {

@@ -85,6 +85,17 @@ fn photos(l: Text, peer: &PeerStatus, now_ms: i64, lines: &mut Vec<String>) {
     }
 }
 
+/// What went wrong with a link, in the reader's words where the transport's are known.
+pub(crate) fn problem(l: Text, said: &str) -> String {
+    let key = match said {
+        "timed out" | "no answer" => "problem-no-answer",
+        "reset by peer" => "problem-restarted",
+        "closed" => "problem-closed",
+        _ => return said.to_owned(),
+    };
+    l.t(key)
+}
+
 /// How much of it there is in bytes, after the number of changes.
 pub(crate) fn pending_size(peer: &PeerStatus) -> Option<String> {
     (peer.pending_changes > 0).then(|| bytes(peer.pending_bytes))
@@ -117,6 +128,17 @@ mod tests {
     use crate::status::tests::peer;
     use crate::status::{LinkPhotos, LinkState, Rate};
     use crate::text::Language;
+
+    /// Shows that what the transport says of a silent peer is said in the reader's language, and
+    /// that what nobody has words for is shown as it is.
+    #[test]
+    fn a_silent_peer_is_said_to_be_silent() {
+        let chinese = Text::new(Language::Chinese);
+        assert_eq!(problem(chinese, "timed out"), "对方没有应答，会自动再试");
+        let english = Text::new(Language::English);
+        assert_eq!(problem(english, "no answer"), "no answer; it is tried again by itself");
+        assert_eq!(problem(english, "the tea is cold"), "the tea is cold");
+    }
 
     /// Shows that the line that people read says how many wait, how old the oldest is and how
     /// long it takes, in both languages, and that nothing is estimated without a rate.
