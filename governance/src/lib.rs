@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`capability`] | all capabilities, and the kinds of data each of them keeps |
+//! | [`access`] | presets of tiers and roles of people, derived from the kinds |
 //! | [`catalogue`] | the eight library classes as replicated data |
 //! | [`checks`] | identity numbers, credit codes, phones, dates, masks |
 //! | [`record`] | register, edit and resolve library records |
@@ -24,6 +25,7 @@
 //!
 //! Start reading at [`ticket`] for how a case moves, and at [`record`] for how data gets in.
 
+pub mod access;
 pub mod alert;
 pub mod answer;
 pub mod capability;
