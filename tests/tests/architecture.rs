@@ -5,6 +5,8 @@
 //! it, and then applied to the real tree by a test of this file. Cargo is asked through its own
 //! commands; the network is not needed beyond what a build has fetched already.
 
+#[path = "architecture/category.rs"]
+mod category;
 #[path = "architecture/document.rs"]
 mod document;
 #[path = "architecture/licence.rs"]
@@ -68,6 +70,15 @@ fn crates_below_node_read_no_clock_and_open_no_socket() {
     assert!(!files.is_empty(), "no source of crdt and governance was found");
     for (path, text) in files {
         assert_none(&purity::clock_or_socket(&path, &text));
+    }
+}
+
+#[test]
+fn numbers_of_categories_stand_in_kinds_alone() {
+    for (path, text) in tree::rust_files(&CRATES) {
+        if !path.starts_with("protocol/") && !path.starts_with("tests/") {
+            assert_none(&category::numbers(&path, &text));
+        }
     }
 }
 
