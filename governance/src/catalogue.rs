@@ -11,6 +11,8 @@
 //! | `class` | JSON of the class without its fields: number, key, names |
 //! | `field.KEY` | JSON of one field and its position in forms |
 
+pub mod kinds;
+
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Edit, Write};

@@ -4,6 +4,8 @@
 //! published: the role, the name and the office phone of people on duty. One document of
 //! [`Category::DIRECTORY`] per entry, homed at the village.
 
+pub mod kinds;
+
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Edit, Write};

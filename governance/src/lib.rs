@@ -6,6 +6,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`capability`] | all capabilities, and the kinds of data each of them keeps |
+//! | [`access`] | presets of tiers and roles of people, derived from the kinds |
 //! | [`catalogue`] | the eight library classes as replicated data |
 //! | [`checks`] | identity numbers, credit codes, phones, dates, masks |
 //! | [`record`] | register, edit and resolve library records |
@@ -23,12 +25,19 @@
 //!
 //! Start reading at [`ticket`] for how a case moves, and at [`record`] for how data gets in.
 
+pub mod access;
+pub mod alert;
+pub mod answer;
+pub mod capability;
 pub mod catalogue;
 pub mod checks;
 pub mod directory;
 pub mod divisions;
 pub mod erasure;
 pub mod generator;
+pub mod journal;
+pub mod library;
+pub mod notice;
 pub mod projection;
 pub mod query;
 pub mod record;

@@ -36,6 +36,7 @@ mod action;
 mod calendar;
 mod command;
 mod fold;
+pub mod kinds;
 mod limit;
 mod photo;
 mod receipt;

@@ -225,7 +225,8 @@ impl Operators {
         }
         let role = role::find(new.role)?;
         let narrowing = new.narrowing.cloned().unwrap_or_default();
-        narrowing.check(&role.grants(&issuer.certificate.body().grants, &Narrowing::default())?)?;
+        let held = &issuer.certificate.body().grants;
+        narrowing.check(&role::grants(role, held, &Narrowing::default())?)?;
         let end_ms = narrowing.until_ms;
         let held_ms = issuer.certificate.body().not_after_ms;
         if end_ms.is_some_and(|end_ms| end_ms <= now_ms || end_ms > held_ms) {

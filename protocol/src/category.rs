@@ -9,7 +9,10 @@
 //! | `0x1000–0x1fff` | alerts |
 //! | `0x2000–0x2fff` | cases: tickets, enforcement |
 //! | `0x3000–0x3fff` | library: `0x3000 + 256 × part + class`, part 0–15, class 0–255 |
-//! | `0x4000–0xffff` | free for classes a county adds |
+//! | `0x4000–0xffff` | free |
+//!
+//! Which numbers mean something is said by the kinds of data of `cunlian-governance`; a number
+//! without a kind is granted to nobody.
 //!
 //! The part comes first in a library number because permissions are given by part: the base of
 //! all classes, those a county will add included, is one range.
@@ -142,6 +145,26 @@ impl CategorySet {
         other.0.iter().all(within)
     }
 
+    /// The categories of this set that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut left = Vec::new();
+        for &(first, last) in &self.0 {
+            let mut next = Some(first);
+            let met = other.0.iter().filter(|(from, to)| *from <= last && *to >= first);
+            for &(from, to) in met {
+                if let Some(start) = next.filter(|start| *start < from) {
+                    left.push((start, from - 1));
+                }
+                next = to.checked_add(1);
+            }
+            if let Some(start) = next.filter(|start| *start <= last) {
+                left.push((start, last));
+            }
+        }
+        Self::from(left)
+    }
+
     /// The categories in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
@@ -202,6 +225,23 @@ mod tests {
         assert!(library.contains_set(&both) && some.contains_set(&both));
         assert_eq!(both, CategorySet::of([Category::library(0, 1)]));
         assert!(!library.contains_set(&some));
+    }
+
+    /// Shows that subtraction keeps exactly what is in the one and not in the other, at every
+    /// edge, against a slow reckoning one by one.
+    #[test]
+    fn subtraction_is_exact() {
+        let taken = CategorySet::from(vec![(10, 20), (30, 30), (40, u16::MAX)]);
+        for asked in
+            [vec![(0, u16::MAX)], vec![(10, 20)], vec![(5, 10), (20, 41)], vec![(31, 39)], vec![]]
+        {
+            let asked = CategorySet::from(asked);
+            let left = asked.without(&taken);
+            for number in (0..60).chain([u16::MAX]).map(Category) {
+                let expected = asked.contains(number) && !taken.contains(number);
+                assert_eq!(left.contains(number), expected, "{number}");
+            }
+        }
     }
 
     /// Shows that every category has the class whose range it lies in.

@@ -3,7 +3,8 @@
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::StoreIdentity;
-use cunlian_node::preset;
+use cunlian_governance::access::preset;
+use cunlian_governance::capability::Kinds;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
@@ -39,7 +40,7 @@ fn body(seed: u8, name: &str, kind: AuthorKind, tier: Tier, region: &str) -> Cer
         name: name.to_owned(),
         kind,
         tier,
-        grants: preset::grants(tier, region),
+        grants: preset::grants(&Kinds::built_in(), tier, region),
         issued_at_ms: 0,
         not_after_ms: i64::MAX,
         issuer: None,
@@ -51,6 +52,32 @@ impl Member {
     pub fn county(seed: u8) -> Self {
         let body = body(seed, "高青县", AuthorKind::Node, Tier::County, "370322");
         Self::holding(seed, vec![Certificate::issue(&body, &key(ROOT))])
+    }
+
+    /// The county 高青县 of a program with these kinds of data.
+    pub fn county_with(seed: u8, kinds: &Kinds) -> Self {
+        let body = body(seed, "高青县", AuthorKind::Node, Tier::County, "370322");
+        let region = AddressCode::parse("370322").expect("the suites name real codes");
+        let grants = preset::grants(kinds, body.tier, region);
+        Self::holding(
+            seed,
+            vec![Certificate::issue(&CertificateBody { grants, ..body }, &key(ROOT))],
+        )
+    }
+
+    /// A node below this one, of a program with these kinds of data.
+    #[must_use]
+    pub fn certify_with(
+        &self,
+        seed: u8,
+        tier: Tier,
+        (region, name): (&str, &str),
+        kinds: &Kinds,
+    ) -> Self {
+        let body = body(seed, name, AuthorKind::Node, tier, region);
+        let region = AddressCode::parse(region).expect("the suites name real codes");
+        let grants = preset::grants(kinds, tier, region);
+        Self::holding(seed, self.chain_to(CertificateBody { grants, ..body }))
     }
 
     /// A node below this one.

@@ -5,6 +5,8 @@
 //! it, and then applied to the real tree by a test of this file. Cargo is asked through its own
 //! commands; the network is not needed beyond what a build has fetched already.
 
+#[path = "architecture/category.rs"]
+mod category;
 #[path = "architecture/document.rs"]
 mod document;
 #[path = "architecture/licence.rs"]
@@ -81,6 +83,15 @@ fn every_suite_is_linked() {
     let mut naming = vec![tree::read("tests/Cargo.toml")];
     naming.extend(tree::rust_files(&["tests/suites"]).into_iter().map(|(_, text)| text));
     assert_none(&suites::unlinked(&paths, &naming));
+}
+
+#[test]
+fn numbers_of_categories_stand_in_kinds_alone() {
+    for (path, text) in tree::rust_files(&CRATES) {
+        if !path.starts_with("protocol/") && !path.starts_with("tests/") {
+            assert_none(&category::numbers(&path, &text));
+        }
+    }
 }
 
 #[test]

@@ -5,48 +5,38 @@
 //!
 //! | text | categories |
 //! |---|---|
-//! | `all` | every one |
-//! | `public` | `0000-0fff`: catalogue, notices, directories, journal |
-//! | `catalogue`, `notice`, `directory`, `journal` | one each |
-//! | `alerts` | `1000-1fff` |
-//! | `cases` | `2000-2fff` |
-//! | `alert`, `ticket`, `ticket-contact`, `ticket-photo`, `answer` | one each |
-//! | `library` | `3000-3fff` |
+//! | `all` | every number, those without a kind included |
+//! | `public`, `alerts`, `cases`, `library` | every kind among these numbers |
+//! | `ticket`, `ticket.contact`, `library.health`, … | one kind: its name in [`Kinds`] |
 //! | `library/population/contact` | one part of a class of the catalogue |
 //! | `library/population/*`, `library/*/base` | all parts of a class; one part of all classes |
 //! | `3000`, `3000-30ff` | numbers in hexadecimal |
 //!
+//! `ticket-contact` is read as `ticket.contact`, as it was written before there were kinds.
 //! Several are separated by commas. Rights are `read`, `write`, `assign`, `sign-off`, `erase`,
 //! `all` or `none`, separated by commas or `+`.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use cunlian_governance::capability::{Kind, Kinds};
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::rights::Rights;
 
-const JOURNAL: Category = Category(0x0013);
+static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
 
-const SINGLE: [(&str, Category); 9] = [
-    ("catalogue", Category::CATALOGUE),
-    ("notice", Category::NOTICE),
-    ("directory", Category::DIRECTORY),
-    ("journal", JOURNAL),
-    ("alert", Category::ALERT),
-    ("ticket", Category::TICKET),
-    ("ticket-contact", Category::TICKET_CONTACT),
-    ("ticket-photo", Category::TICKET_PHOTO),
-    ("answer", Category::ANSWER),
-];
+/// Every number.
+const ALL: &str = "all";
 
-/// Widest first, so that the first one that fits says most.
-const BLOCKS: [(&str, u16, u16); 5] = [
-    ("all", 0, u16::MAX),
-    ("public", 0, 0x0fff),
-    ("alerts", 0x1000, 0x1fff),
-    ("cases", 0x2000, 0x2fff),
-    ("library", 0x3000, 0x3fff),
+/// Names for all kinds between two numbers.
+const BLOCKS: [(&str, Category, Category); 4] = [
+    ("public", Category::CATALOGUE, Category::JOURNAL),
+    ("alerts", Category::ALERT, Category::ALERT),
+    ("cases", Category::TICKET, Category::ANSWER),
+    (LIBRARY, Category::LIBRARY_FIRST, Category::LIBRARY_LAST),
 ];
+const LIBRARY: &str = "library";
 
 const RIGHTS: [(&str, Rights); 5] = [
     ("read", Rights::READ),
@@ -55,9 +45,6 @@ const RIGHTS: [(&str, Rights); 5] = [
     ("sign-off", Rights::SIGN_OFF),
     ("erase", Rights::ERASE),
 ];
-
-/// Parts a library category has room for.
-const PARTS: u8 = 16;
 
 /// Why a text names no category or right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,44 +104,46 @@ pub fn parse_category(text: &str, catalogue: &Catalogue) -> Result<Category, Nam
 
 /// The name of one category; its number where it has none.
 pub fn category_name(category: Category, catalogue: &Catalogue) -> String {
-    if let Some((name, _)) = SINGLE.iter().find(|(_, single)| *single == category) {
-        return (*name).to_owned();
-    }
-    let named = category
+    let part = category
         .class_and_part()
         .and_then(|(class, part)| Some((catalogue.by_number(class)?, Part::from_number(part)?)));
-    match named {
-        Some((class, part)) => format!("library/{}/{}", class.key, part_name(part)),
-        None => category.to_string(),
+    match (part, KINDS.of(category)) {
+        (Some((class, part)), _) => format!("library/{}/{}", class.key, part_name(part)),
+        // One class without a name is not the part of all classes.
+        (None, Some(kind)) if kind.first == kind.last => kind.name.to_owned(),
+        (None, _) => category.to_string(),
     }
 }
 
 /// The shortest list of names for a set; [`parse_categories`] reads it back.
 pub fn category_names(categories: &CategorySet, catalogue: &Catalogue) -> Vec<String> {
-    let mut names = Vec::new();
-    let library = CategorySet::range(Category::LIBRARY_FIRST, Category::LIBRARY_LAST);
-    let whole_library = categories.contains_set(&library);
-    for (first, last) in categories.ranges() {
-        let mut next = Some(first.0);
-        while let Some(from) = next.filter(|from| *from <= last.0) {
-            let to = if let Some((name, _, to)) = block(from, last.0) {
-                names.push((*name).to_owned());
-                *to
-            } else if (0x3000..0x4000).contains(&from) && !whole_library {
-                // Looked at as a whole below, where all parts of a class are seen together.
-                0x3fff
-            } else {
-                let to = unnamed_until(from, last.0);
-                names.push(span(from, to, catalogue));
-                to
-            };
-            next = to.checked_add(1);
+    if *categories == CategorySet::all() {
+        return vec![ALL.to_owned()];
+    }
+    let mut names: Vec<(Category, String)> = Vec::new();
+    let mut left = categories.clone();
+    for (name, first, last) in BLOCKS.into_iter().filter(|(_, first, last)| first != last) {
+        let block = within(first, last);
+        if left.contains_set(&block) {
+            names.push((first, name.to_owned()));
+            left = left.without(&block);
         }
     }
-    if !whole_library {
-        library_names(&categories.intersection(&library), catalogue, &mut names);
+    for kind in KINDS.iter().filter(|kind| kind.capability() != LIBRARY) {
+        if left.contains_set(&kind.categories()) {
+            names.push((kind.first, kind.name.to_owned()));
+            left = left.without(&kind.categories());
+        }
     }
-    names
+    let library = left.intersection(&within(Category::LIBRARY_FIRST, Category::LIBRARY_LAST));
+    let mut of_library = Vec::new();
+    library_names(&library, catalogue, &mut of_library);
+    names.extend(of_library.into_iter().map(|name| (Category::LIBRARY_FIRST, name)));
+    let undefined = left.without(&library);
+    let spans = undefined.ranges();
+    names.extend(spans.map(|(first, last)| (first, span(first.0, last.0, catalogue))));
+    names.sort_by_key(|(first, _)| *first);
+    names.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The rights that a list of names stands for.
@@ -190,11 +179,14 @@ pub const fn part_name(part: Part) -> &'static str {
 }
 
 fn ranges(name: &str, catalogue: &Catalogue) -> Result<Vec<(u16, u16)>, NamingError> {
-    if let Some((_, first, last)) = BLOCKS.iter().find(|(block, ..)| *block == name) {
-        return Ok(vec![(*first, *last)]);
+    if name == ALL {
+        return Ok(CategorySet::all().into());
     }
-    if let Some((_, single)) = SINGLE.iter().find(|(single, _)| *single == name) {
-        return Ok(vec![(single.0, single.0)]);
+    if let Some((_, first, last)) = BLOCKS.iter().find(|(block, ..)| *block == name) {
+        return Ok(within(*first, *last).into());
+    }
+    if let Some(kind) = kind_named(name) {
+        return Ok(kind.categories().into());
     }
     if let Some((class, part)) = name.strip_prefix("library/").and_then(|n| n.split_once('/')) {
         return library_ranges(class, part, catalogue);
@@ -227,33 +219,26 @@ fn library_ranges(
         (number.number, number.number)
     };
     let parts = if part == "*" {
-        0..PARTS
+        Part::ALL.map(Part::number).to_vec()
     } else {
         let found = Part::ALL.into_iter().find(|known| part_name(*known) == part);
         let number = found.ok_or_else(|| NamingError::Part {
             name: part.to_owned(),
             known: Part::ALL.map(part_name).join(", "),
         })?;
-        number.number()..number.number() + 1
+        vec![number.number()]
     };
     let range = |part| (Category::library(classes.0, part).0, Category::library(classes.1, part).0);
-    Ok(parts.map(range).collect())
+    Ok(parts.into_iter().map(range).collect())
 }
 
-/// The widest block that begins at `from` and ends by `last`.
-fn block(from: u16, last: u16) -> Option<&'static (&'static str, u16, u16)> {
-    BLOCKS.iter().find(|(_, first, end)| *first == from && *end <= last)
+/// All kinds between two numbers.
+fn within(first: Category, last: Category) -> CategorySet {
+    KINDS.all_where(|kind| first <= kind.first && kind.last <= last)
 }
 
-/// Where a run that begins at `from` ends: before anything that has a name of its own.
-fn unnamed_until(from: u16, last: u16) -> u16 {
-    if SINGLE.iter().any(|(_, single)| single.0 == from) {
-        return from;
-    }
-    let starts = SINGLE.iter().map(|(_, single)| single.0);
-    let starts = starts.chain(BLOCKS.iter().map(|(_, first, _)| *first)).chain([0x4000]);
-    let next = starts.filter(|start| *start > from).min();
-    next.map_or(last, |start| last.min(start - 1))
+fn kind_named(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name || kind.name == name.replace('-', "."))
 }
 
 fn span(from: u16, to: u16, catalogue: &Catalogue) -> String {
@@ -267,16 +252,10 @@ fn span(from: u16, to: u16, catalogue: &Catalogue) -> String {
 fn library_names(set: &CategorySet, catalogue: &Catalogue, names: &mut Vec<String>) {
     let row =
         |part| CategorySet::range(Category::library(0, part), Category::library(u8::MAX, part));
-    let (whole, partial): (Vec<u8>, Vec<u8>) =
-        (0..PARTS).partition(|part| set.contains_set(&row(*part)));
-    for part in &whole {
-        names.push(match Part::from_number(*part) {
-            Some(part) => format!("library/*/{}", part_name(part)),
-            None => {
-                span(Category::library(0, *part).0, Category::library(u8::MAX, *part).0, catalogue)
-            }
-        });
-    }
+    let (whole, partial): (Vec<Part>, Vec<Part>) =
+        Part::ALL.into_iter().partition(|part| set.contains_set(&row(part.number())));
+    names.extend(whole.iter().map(|part| format!("library/*/{}", part_name(*part))));
+    let partial: Vec<u8> = partial.into_iter().map(Part::number).collect();
     let left: BTreeSet<Category> = partial
         .iter()
         .flat_map(|part| (0..=u8::MAX).map(|class| Category::library(class, *part)))
@@ -338,6 +317,8 @@ mod tests {
             "3005-3044,3105-3105",
             "0fff-4001",
             "3fff,4000-ffff",
+            "ticket.contact,library.health",
+            "3600-36ff,2005",
         ];
         for text in texts {
             let set = parse_categories(text, &catalogue).unwrap();
@@ -350,10 +331,34 @@ mod tests {
     #[test]
     fn sets_are_named_by_meaning() {
         assert_eq!(named("0000-ffff"), ["all"]);
-        assert_eq!(named("0000-2000"), ["public", "alerts", "ticket"]);
+        assert_eq!(named("0010-0013,1000,2000"), ["public", "alert", "ticket"]);
+        assert_eq!(named("cases,library"), ["cases", "library"]);
+        assert_eq!(named("library.contact"), ["library/*/contact"]);
         assert_eq!(named("3000-30ff"), ["library/*/base"]);
         assert_eq!(named("library/population/*"), ["library/population/*"]);
-        assert_eq!(named("3200,2001"), ["ticket-contact", "library/population/contact"]);
+        assert_eq!(named("3200,2001"), ["ticket.contact", "library/population/contact"]);
+        assert_eq!(named("ticket-contact"), ["ticket.contact"]);
+    }
+
+    /// Shows that no name stands for a number without a kind, and that such numbers, which
+    /// certificates of release 0.1.0 hold, are told apart from those that mean something.
+    #[test]
+    fn what_has_no_kind_has_no_name() {
+        let catalogue = Catalogue::built_in();
+        for name in
+            ["public", "alerts", "cases", "library", "library/*/*", "ticket", "library/care/*"]
+        {
+            for (first, last) in parse_categories(name, &catalogue).unwrap().ranges() {
+                for number in first.0..=last.0 {
+                    assert!(KINDS.of(Category(number)).is_some(), "{name}: {number:04x}");
+                }
+            }
+        }
+        assert_eq!(
+            named("0000-2000"),
+            ["0000-000f", "public", "0014-0fff", "alert", "1001-1fff", "ticket"]
+        );
+        assert_eq!(named("3500-36ff"), ["library/*/minors", "3600-36ff"]);
     }
 
     /// Shows that a mistyped name is refused with what it should have been, never guessed.

@@ -126,7 +126,7 @@ fn is_dismissed(authority: &Authority, open: &Open, key: &SigningKey) -> bool {
 /// What the role gives at the node as it is certified now.
 pub(super) fn by_role(issuer: &Issuer<'_>, open: &Open) -> Result<Vec<Grant>, OperatorError> {
     let held = &issuer.certificate.body().grants;
-    Ok(role::find(&open.role)?.grants(held, &open.narrowing)?)
+    Ok(role::grants(role::find(&open.role)?, held, &open.narrowing)?)
 }
 
 /// What the person has: by role, or what an administrator left them.

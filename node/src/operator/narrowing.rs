@@ -6,6 +6,8 @@
 //! their work is found out in a village without a line. A certificate that is made again is cut
 //! without asking: the node may have lost what it once passed on.
 
+use cunlian_governance::capability::Kinds;
+use cunlian_governance::catalogue::Language;
 use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::certificate::Grant;
 use cunlian_protocol::region::{Depth, Region};
@@ -42,7 +44,7 @@ pub enum NarrowingError {
         held: String,
     },
     /// Categories that role or node do not give.
-    #[error("the role gives no {} here", ranges(.outside))]
+    #[error("the role does not give {} here", names(.outside))]
     Categories {
         /// Those that were asked for and are not given.
         outside: CategorySet,
@@ -92,7 +94,9 @@ impl Narrowing {
             return Err(NarrowingError::Region { region, held: held.join(", ") });
         }
         if let Some(asked) = &self.categories {
-            let outside = without(asked, full.iter().map(|grant| &grant.categories));
+            let given = full.iter().map(|grant| &grant.categories);
+            let outside =
+                asked.without(&given.fold(CategorySet::none(), |all, set| all.union(set)));
             if !outside.is_empty() {
                 return Err(NarrowingError::Categories { outside });
             }
@@ -115,54 +119,28 @@ fn is_published_above(grant: &Grant, region: &Region) -> bool {
         && grant.region.prefix.contains(&region.prefix)
 }
 
-/// What of `set` is in none of `others`.
-fn without<'a>(set: &CategorySet, others: impl Iterator<Item = &'a CategorySet>) -> CategorySet {
-    let taken = others.fold(CategorySet::none(), |all, other| all.union(other));
-    let mut left = Vec::new();
-    for (first, last) in set.ranges() {
-        let mut next = Some(first.0);
-        let met = taken.ranges().filter(|(from, to)| *from <= last && *to >= first);
-        for (from, to) in met {
-            if let Some(start) = next.filter(|start| *start < from.0) {
-                left.push((start, from.0 - 1));
-            }
-            next = to.0.checked_add(1);
-        }
-        if let Some(start) = next.filter(|start| *start <= last.0) {
-            left.push((start, last.0));
-        }
-    }
-    CategorySet::from(left)
-}
-
-fn ranges(set: &CategorySet) -> String {
-    let span = |(first, last): (_, _)| {
-        if first == last { format!("{first}") } else { format!("{first}-{last}") }
-    };
-    set.ranges().map(span).collect::<Vec<_>>().join(", ")
+/// The kinds of data that a set touches, and what has no kind by number.
+fn names(set: &CategorySet) -> String {
+    let kinds = Kinds::built_in();
+    let touched = kinds.iter().filter(|it| !it.categories().intersection(set).is_empty());
+    let mut names: Vec<String> = touched.map(|kind| kind.name.to_owned()).collect();
+    let undefined = set.without(&kinds.all_where(|_| true));
+    names.extend(undefined.ranges().map(|(first, _)| kinds.text(first, Language::English)));
+    names.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
-    use cunlian_protocol::category::Category;
-
     use super::*;
 
-    /// Shows that subtraction keeps exactly what is in the one and not in the other, at every
-    /// edge, against a slow reckoning one by one.
+    /// Shows that what a role does not give is said by the names of its kinds, and by number only
+    /// where it has none.
     #[test]
-    fn what_is_outside_is_named_exactly() {
-        let taken =
-            [CategorySet::from(vec![(10, 20), (30, 30)]), CategorySet::from(vec![(40, u16::MAX)])];
-        for asked in
-            [vec![(0, u16::MAX)], vec![(10, 20)], vec![(5, 10), (20, 41)], vec![(31, 39)], vec![]]
-        {
-            let asked = CategorySet::from(asked);
-            let left = without(&asked, taken.iter());
-            for number in (0..60).chain([u16::MAX]).map(Category) {
-                let given = taken.iter().any(|set| set.contains(number));
-                assert_eq!(left.contains(number), asked.contains(number) && !given, "{number}");
-            }
-        }
+    fn what_is_not_given_is_called_by_its_kind() {
+        let outside = CategorySet::from(vec![(0x2001, 0x2001), (0x3107, 0x3200), (0x4000, 0x4009)]);
+        let said = NarrowingError::Categories { outside }.to_string();
+        let expected = "the role does not give ticket.contact, library.identity, library.contact, \
+                        undefined data (4000) here";
+        assert_eq!(said, expected);
     }
 }

@@ -280,7 +280,7 @@ fn roles_give_the_least_that_is_needed() {
     }];
     let holders = |rights: Rights, categories: &CategorySet| -> Vec<&str> {
         let holds = |role: &&Role| {
-            let grants = role.grants(&everything, &Narrowing::default()).unwrap();
+            let grants = role::grants(role, &everything, &Narrowing::default()).unwrap();
             let held = |grant: &Grant| {
                 grant.rights.contains(rights)
                     && !grant.categories.intersection(categories).is_empty()

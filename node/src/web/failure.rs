@@ -6,12 +6,19 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use cunlian_governance::capability::Kinds;
+use cunlian_governance::catalogue::Language;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::rights::Rights;
 use serde_json::json;
 
 use super::WebState;
 use super::layout::{MessagePage, Page, html};
+use super::reading::domain_language;
 use super::visit::Visit;
+use crate::admin::naming::rights_names;
 use crate::keystore::hex;
+use crate::text::Text;
 
 /// Why a request is not done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,6 +32,14 @@ pub(crate) enum Failure {
     /// Logged in, but without the right.
     #[error("{0}")]
     Forbidden(String),
+    /// Logged in, but without the right to one kind of data in that place.
+    #[error("no right to {} {}", rights_names(*rights).join(", "), english(*category))]
+    NoRight {
+        /// What was needed.
+        rights: Rights,
+        /// The kind of data.
+        category: Category,
+    },
     /// The form's token does not hold: an old page, cookies off, or another site's form.
     #[error("the form is stale: its token does not hold")]
     Stale,
@@ -73,7 +88,7 @@ impl Failure {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::LoginRequired => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::Stale => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::NoRight { .. } | Self::Stale => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -89,7 +104,7 @@ impl Failure {
         match self {
             Self::NotFound => "not-found",
             Self::LoginRequired => "login-required",
-            Self::Forbidden(_) => "forbidden",
+            Self::Forbidden(_) | Self::NoRight { .. } => "forbidden",
             Self::Stale => "stale",
             Self::TooMany { .. } => "too-many",
             Self::TooLarge => "too-large",
@@ -109,6 +124,9 @@ impl Failure {
         match self {
             Self::Forbidden(detail) | Self::Unwritable(detail) | Self::Conflict(detail) => {
                 format!("{title} {hint} ({detail})")
+            }
+            Self::NoRight { rights, category } => {
+                format!("{title} {hint} ({})", no_right(l, *rights, *category))
             }
             Self::Malformed { reason, .. } => format!("{title} {reason}"),
             Self::NotFound
@@ -171,6 +189,7 @@ impl Failure {
             Self::TooMany { wait_ms } => {
                 l.t1("failure-wait", "wait", super::clock::span(l, *wait_ms + 59_999))
             }
+            Self::NoRight { rights, category } => no_right(l, *rights, *category),
             Self::Forbidden(detail)
             | Self::Unwritable(detail)
             | Self::Conflict(detail)
@@ -189,6 +208,17 @@ impl Failure {
         *response.status_mut() = self.status();
         response
     }
+}
+
+fn english(category: Category) -> String {
+    Kinds::built_in().text(category, Language::English)
+}
+
+/// Which right to which kind of data is missing, in the reader's words.
+fn no_right(l: Text, rights: Rights, category: Category) -> String {
+    let rights: Vec<_> = rights_names(rights).into_iter().map(|name| l.of("right", name)).collect();
+    let kind = Kinds::built_in().text(category, domain_language(l));
+    l.t2("failure-no-right", ("right", rights.join(&l.t("and"))), ("kind", kind))
 }
 
 /// Percent-encodes all but unreserved characters (RFC 3986 §2.3).

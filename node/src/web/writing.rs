@@ -2,6 +2,7 @@
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::WriteError;
+use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 use rand::Rng as _;
 
@@ -33,6 +34,9 @@ pub(crate) async fn save_with_blobs(
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         match error {
+            WriteError::Refused(Refusal::NoGrant { rights, home, .. }) => {
+                Self::NoRight { rights, category: home.category }
+            }
             WriteError::Refused(refusal) => Self::Forbidden(refusal.to_string()),
             WriteError::Storage(fault) => fault.into(),
             WriteError::Suspended(_) => Self::Unwritable(error.to_string()),

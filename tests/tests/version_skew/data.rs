@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_crdt::projector::{Projector, Row};
 use cunlian_crdt::store::{Store, StoreOptions};
+use cunlian_governance::capability::{Attachments, Capability, Kind, Kinds, Sensitivity};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
@@ -17,11 +18,28 @@ use super::later;
 use super::world::{World, home, put};
 
 const POPULATION: Category = Category::library(0, 0);
-/// Of no class that exists today, among those that a village, a town and a county may read.
+/// Of no kind that exists today. Who is certified by a program that has it may read it.
 const LATER: Category = Category(0x2abc);
 const TOWN: &str = "370322102";
 const VILLAGE: &str = "370322102310";
 const NEIGHBOUR: &str = "370322102311";
+
+/// What a later version keeps.
+struct Later;
+
+impl Capability for Later {
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind {
+            first: LATER,
+            last: LATER,
+            name: "later",
+            zh: "以后的数据",
+            en: "data of later",
+            sensitivity: Sensitivity::Open,
+            attachments: Attachments::None,
+        }]
+    }
+}
 
 fn header(member: &Member, document: u32, seq: u64) -> Header {
     Header {
@@ -57,9 +75,10 @@ fn take_in(store: &Store, from: &Member, changes: &[Vec<u8>]) -> Vec<Fate> {
 /// the document they belong to says that something in it waits.
 #[test]
 fn what_nobody_understands_is_passed_on() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let kinds = Kinds::built_in().with(&Later).unwrap();
+    let county = Member::county_with(2, &kinds);
+    let town = county.certify_with(3, Tier::Town, (TOWN, "高城镇"), &kinds);
+    let village = town.certify_with(4, Tier::Village, (VILLAGE, "苑兴村"), &kinds);
     let mut world = World::new(1);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
+use cunlian_governance::capability::Kinds;
 use cunlian_governance::catalogue::Catalogue;
 use serde::Deserialize;
 
@@ -25,19 +26,6 @@ use crate::text::Text;
 
 const VERBS: [Verb; 6] =
     [Verb::Read, Verb::Write, Verb::Assign, Verb::SignOff, Verb::Erase, Verb::Issue];
-/// Kinds of data beside the library that have a name of their own.
-const SINGLE: [&str; 9] = [
-    "ticket",
-    "ticket-contact",
-    "ticket-photo",
-    "answer",
-    "alert",
-    "notice",
-    "directory",
-    "catalogue",
-    "journal",
-];
-
 pub(super) fn routes() -> Router<WebState> {
     Router::new().route("/admin/why", get(show))
 }
@@ -144,9 +132,10 @@ async fn show(
 
 /// Every kind of data that has a name.
 fn categories(l: Text, catalogue: &Catalogue, chosen: &str) -> Vec<Pick> {
-    let singles =
-        SINGLE.into_iter().map(|name| (name.to_owned(), words::category(l, catalogue, name)));
     let language = domain_language(l);
+    let kinds = Kinds::built_in();
+    let beside = kinds.iter().filter(|kind| kind.first == kind.last);
+    let singles = beside.map(|kind| (kind.name.to_owned(), kind.text(language).to_owned()));
     let parts = catalogue.classes().iter().flat_map(|class| {
         class.parts().map(move |part| {
             let label = l.t2(

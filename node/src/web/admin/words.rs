@@ -5,8 +5,10 @@
 //! put into the reader's language.
 
 use cunlian_crdt::store::Store;
+use cunlian_governance::capability::Kinds;
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::Serial;
 
@@ -59,6 +61,13 @@ pub(super) fn category(l: Text, catalogue: &Catalogue, name: &str) -> String {
         let part =
             known.map_or_else(|| l.t("category-every-part"), |p| p.name(language).to_owned());
         return l.t2("category-part", ("class", class), ("part", part));
+    }
+    let kinds = Kinds::built_in();
+    if let Some(kind) = kinds.named(name) {
+        return kind.text(domain_language(l)).to_owned();
+    }
+    if let Ok(number) = u16::from_str_radix(name, 16) {
+        return kinds.text(Category(number), domain_language(l));
     }
     let key = format!("category-{name}");
     if l.has(&key) { l.of("category", name) } else { l.t1("category-number", "number", name) }

@@ -1,0 +1,3 @@
+//! Alerts (预警).
+
+pub mod kinds;

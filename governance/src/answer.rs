@@ -1,0 +1,3 @@
+//! Prepared answers (预制答案).
+
+pub mod kinds;

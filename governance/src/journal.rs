@@ -1,0 +1,3 @@
+//! Journals of nodes: what a node did as a node.
+
+pub mod kinds;
