@@ -452,6 +452,7 @@ report-too-many = Too many reports. Please try again in { $wait }, or phone if i
 photo-error-too-large = The photo is too large; choose one of less than 12 MB.
 photo-error-too-many-pixels = The photo has too many pixels; choose a smaller one.
 photo-error-unreadable = This is not a photo we can read; choose a JPG or PNG file.
+form-other = This form had been sent before; what you wrote now is different and was saved as a new entry.
 receipt-thanks = Received, thank you!
 receipt-number = Your receipt number
 receipt-keep = Write it down or take a screenshot; with it you can check the progress.

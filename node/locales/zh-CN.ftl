@@ -452,6 +452,7 @@ report-too-many = 提交得太多了，请在 { $wait } 后再试。急事请直
 photo-error-too-large = 照片太大，请换一张 12 MB 以内的。
 photo-error-too-many-pixels = 照片尺寸太大，请换一张小一些的。
 photo-error-unreadable = 这个文件不是能识别的照片，请选 JPG 或 PNG 格式。
+form-other = 这张表已经提交过一次；这次填的内容不同，已另存为一条。
 receipt-thanks = 已收到，谢谢您！
 receipt-number = 受理编号
 receipt-keep = 请记下或截图保存，凭编号查进度。

@@ -58,6 +58,7 @@ mod component;
 mod conflict;
 mod county;
 mod failure;
+mod form;
 mod health;
 mod layout;
 mod link;
@@ -125,6 +126,7 @@ struct Inner {
     report_per_plate: Throttle<AddressCode>,
     report_per_village: Throttle<AddressCode>,
     lookup_per_client: Throttle<IpAddr>,
+    forms: form::Forms,
 }
 
 impl fmt::Debug for WebState {
@@ -148,6 +150,7 @@ impl WebState {
             report_per_plate: Throttle::new(REPORT_PER_PLATE),
             report_per_village: Throttle::new(REPORT_PER_VILLAGE),
             lookup_per_client: Throttle::new(LOOKUP_PER_CLIENT),
+            forms: form::Forms::default(),
         }))
     }
 

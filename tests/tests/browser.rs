@@ -14,6 +14,7 @@ mod browser {
     mod dismissal;
     mod erased;
     pub mod fixture;
+    mod forms;
     mod guards;
     mod interface;
     mod moves;

@@ -28,6 +28,7 @@ use cunlian_protocol::rights::Rights;
 use super::WebState;
 use super::component::FieldInput;
 use super::failure::Failure;
+use super::form::Submission;
 use super::layout::{Page, form_again, html};
 use super::plate::code_of;
 use super::posted::Posted;
@@ -246,8 +247,8 @@ async fn register(
     posted: Posted,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let document: DocumentId =
-        posted.text("document").parse().map_err(|_| Failure::malformed("document"))?;
+    let submission = Submission::of(&class_key, &posted, None)?;
+    let _turn = state.0.forms.turn().await;
     let (own, regions) = (state.place().0, state.regions());
     let mut fields: Fields = posted.0;
     fields.remove("document");
@@ -261,10 +262,11 @@ async fn register(
     };
     let catalogue = catalogue(&state).await?;
     let class = catalogue.class(&class_key).ok_or(Failure::NotFound)?;
-    let place = Place { address: address.unwrap_or(own), record: document };
+    let place = Place { address: address.unwrap_or(own), record: submission.document };
     let home = class.home(Part::Base, place.address, place.record);
     if address.is_some() && ask(&state, move |store| store.view(&home)).await?.is_some() {
-        return Ok(Redirect::to(&format!("{}?saved=1", record_href(&home))).into_response());
+        let target = format!("{}?saved={}", record_href(&home), submission.kept(&state));
+        return Ok(Redirect::to(&target).into_response());
     }
     let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
     let mut problems = BTreeMap::new();
@@ -280,7 +282,8 @@ async fn register(
             let author = staff.person.author.clone();
             match save(&state, author, writes, state.now_ms()).await {
                 Ok(_) => {
-                    let target = format!("{}?saved=1", record_href(&home));
+                    let saved = submission.kept(&state);
+                    let target = format!("{}?saved={saved}", record_href(&home));
                     return Ok(Redirect::to(&target).into_response());
                 }
                 Err(failure) => Some(failure),
@@ -295,7 +298,7 @@ async fn register(
     fields.insert("address".to_owned(), typed);
     let filled = again(fields, problems, failure.as_ref(), &staff);
     let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
-    let page = register_page(&state, &staff, &class_key, document, filled).await?;
+    let page = register_page(&state, &staff, &class_key, submission.form, filled).await?;
     Ok(form_again(&page, status))
 }
 

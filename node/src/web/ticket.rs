@@ -27,6 +27,7 @@ use super::component::{
     TraceRow,
 };
 use super::failure::Failure;
+use super::form::saved_words;
 use super::layout::{Page, form_again, html};
 use super::photo::stored::{self, Reader};
 use super::posted::Posted;
@@ -57,7 +58,7 @@ struct TicketPage {
     page: Page,
     href: String,
     error: Option<String>,
-    saved: bool,
+    saved: Option<String>,
     state: TicketStateBadge,
     clock: Option<ClockBadge>,
     sync: SyncBadge,
@@ -196,7 +197,7 @@ async fn show(
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
     let home = ticket_home(&address, &document)?;
-    let saved = !shown.saved.is_empty();
+    let saved = saved_words(staff.visit.l, &shown.saved, "saved-here");
     let page = ticket_page(&state, &staff, home, saved, None).await?;
     Ok(html(&page))
 }
@@ -205,7 +206,7 @@ async fn ticket_page(
     state: &WebState,
     staff: &Staff,
     home: Home,
-    saved: bool,
+    saved: Option<String>,
     again: Option<Again>,
 ) -> Result<TicketPage, Failure> {
     let (l, now_ms) = (staff.visit.l, state.now_ms());
@@ -379,7 +380,7 @@ async fn act(
         Ok(_) => Ok(Redirect::to(&format!("{}?saved=1", ticket_href(&home))).into_response()),
         Err(error) => {
             let again = Again { verb, posted, error };
-            let page = ticket_page(&state, &staff, home, false, Some(again)).await?;
+            let page = ticket_page(&state, &staff, home, None, Some(again)).await?;
             Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
         }
     }

@@ -19,6 +19,7 @@ use super::WebState;
 use super::clock::full;
 use super::component::{Choice, FieldInput, TicketItem};
 use super::failure::Failure;
+use super::form::Submission;
 use super::layout::{Page, form_again, html};
 use super::plate::code_of;
 use super::posted::Posted;
@@ -175,8 +176,9 @@ async fn take_down(
     posted: Posted,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let document: DocumentId =
-        posted.text("document").parse().map_err(|_| Failure::malformed("document"))?;
+    let submission = Submission::of("intake", &posted, None)?;
+    let Submission { form, document } = submission;
+    let _turn = state.0.forms.turn().await;
     let region = state.place().0;
     let village = match posted.text("village") {
         "" => region.truncate(Level::Village),
@@ -186,7 +188,7 @@ async fn take_down(
     let (Some(village), Some(channel)) = (village, channel) else {
         let field = if village.is_none() { "village" } else { "channel" };
         let wrong = Some((field, l.t("choose-first")));
-        let page = intake_page(&state, &staff, &posted, document, wrong, None).await?;
+        let page = intake_page(&state, &staff, &posted, form, wrong, None).await?;
         return Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY));
     };
     let new = NewTicket {
@@ -207,21 +209,26 @@ async fn take_down(
         document,
     };
     if ask(&state, move |store| store.view(&home)).await?.is_some() {
-        return Ok(Redirect::to(&ticket_href(&home)).into_response());
+        let target = format!("{}?saved={}", ticket_href(&home), submission.kept(&state));
+        return Ok(Redirect::to(&target).into_response());
     }
     match domain::report(&new, document, now_ms) {
         Ok((_, writes)) => match save(&state, staff.person.author.clone(), writes, now_ms).await {
-            Ok(_) => Ok(Redirect::to(&format!("{}?saved=1", ticket_href(&home))).into_response()),
+            Ok(_) => {
+                let saved = submission.kept(&state);
+                let target = format!("{}?saved={saved}", ticket_href(&home));
+                Ok(Redirect::to(&target).into_response())
+            }
             Err(failure) => {
                 let error = Some(failure.words(&staff.visit));
-                let page = intake_page(&state, &staff, &posted, document, None, error).await?;
+                let page = intake_page(&state, &staff, &posted, form, None, error).await?;
                 Ok(form_again(&page, failure.status()))
             }
         },
         Err(error) => {
             let message = error.message(domain_language(l));
             let wrong = Some((field_of(&error), message));
-            let page = intake_page(&state, &staff, &posted, document, wrong, None).await?;
+            let page = intake_page(&state, &staff, &posted, form, wrong, None).await?;
             Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
         }
     }

@@ -30,6 +30,7 @@ use super::WebState;
 use super::clock::{full, machine, span};
 use super::component::{FieldInput, Photos, SyncBadge, Trace, TraceRow};
 use super::failure::Failure;
+use super::form::{Submission, saved_words};
 use super::layout::{Page, form_again, html};
 use super::photo::stored::{self, Reader};
 use super::photo::{self, UPLOAD_BYTES_MAX};
@@ -203,17 +204,23 @@ async fn report(
 ) -> Result<Response, Failure> {
     let scanned = scanned(&state, &code).await?;
     let PostedPhoto { form, photo } = posted;
-    let document: DocumentId =
-        form.text("document").parse().map_err(|_| Failure::malformed("document"))?;
+    let page = scanned.code.to_string();
+    let submission = Submission::of(&page, &form, photo.as_deref())?;
+    let document = submission.document;
     let home = Home { category: Category::TICKET, address: scanned.village, document };
-    // A form sent twice, by a nervous thumb or a slow line, is one report.
-    if let Some(receipt) = ask(&state, move |store| receipt_of(store, &home)).await? {
-        return Ok(Redirect::to(&format!("/t/{receipt}?new=1")).into_response());
-    }
-    match take(&state, &visit, &scanned, &form, photo, home).await {
-        Ok(receipt) => Ok(Redirect::to(&format!("/t/{receipt}?new=1")).into_response()),
+    let _turn = state.0.forms.turn().await;
+    let known = ask(&state, move |store| receipt_of(store, &home)).await?;
+    let taken = match known {
+        Some(receipt) => Ok(receipt),
+        None => take(&state, &visit, &scanned, &form, photo, (home, submission.photo())).await,
+    };
+    match taken {
+        Ok(receipt) => {
+            let new = submission.kept(&state);
+            Ok(Redirect::to(&format!("/t/{receipt}?new={new}")).into_response())
+        }
         Err((status, wrong)) => {
-            let page = report_page(&state, &visit, &scanned, &form, document, &wrong);
+            let page = report_page(&state, &visit, &scanned, &form, submission.form, &wrong);
             Ok(form_again(&page, status))
         }
     }
@@ -231,7 +238,7 @@ async fn take(
     scanned: &Scanned,
     form: &Posted,
     photo: Option<Vec<u8>>,
-    home: Home,
+    (home, photo_id): (Home, DocumentId),
 ) -> Result<Receipt, (StatusCode, Wrong)> {
     let l = visit.l;
     let failed = |failure: Failure| {
@@ -268,11 +275,10 @@ async fn take(
             let photo = Some(l.of("photo-error", error.name()));
             (StatusCode::UNPROCESSABLE_ENTITY, Wrong { photo, ..Wrong::default() })
         })?;
-        let id = new_document();
-        new.photos.push(id);
+        new.photos.push(photo_id);
         let picture = BlobReference::of(&jpeg, "image/jpeg")
             .map_err(|error| failed(Failure::Internal(error.to_string())))?;
-        writes.push(domain::photo_write(&home, id, &picture, SOURCE));
+        writes.push(domain::photo_write(&home, photo_id, &picture, SOURCE));
         contents.push(jpeg);
     }
     let (receipt, report) = domain::report(&new, home.document, now_ms).map_err(refused)?;
@@ -341,7 +347,7 @@ struct Star {
 struct ProgressPage {
     l: Text,
     page: Page,
-    fresh: bool,
+    fresh: Option<String>,
     receipt: String,
     sync: SyncBadge,
     title: String,
@@ -407,7 +413,7 @@ async fn progress(
     Query(fresh): Query<Fresh>,
 ) -> Result<Response, Failure> {
     let found = by_receipt(&state, &visit, &receipt).await?;
-    let fresh = !fresh.new.is_empty();
+    let fresh = saved_words(visit.l, &fresh.new, "receipt-thanks");
     Ok(html(&progress_page(&state, &visit, found, fresh, None, String::new())))
 }
 
@@ -415,7 +421,7 @@ fn progress_page(
     state: &WebState,
     visit: &Visit,
     found: Found,
-    fresh: bool,
+    fresh: Option<String>,
     error: Option<String>,
     words: String,
 ) -> ProgressPage {
@@ -535,7 +541,7 @@ async fn rate(
         Ok(_) => Ok(Redirect::to(&format!("/t/{receipt}")).into_response()),
         Err(error) => {
             let words = posted.text("text").to_owned();
-            let page = progress_page(&state, &visit, found, false, Some(error), words);
+            let page = progress_page(&state, &visit, found, None, Some(error), words);
             Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
         }
     }

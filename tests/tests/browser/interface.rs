@@ -56,6 +56,13 @@ async fn records_are_registered_edited_and_found() {
         assert_eq!((status, body["changes"].as_array().unwrap().len()), (201, 2), "{body}");
         let (status, body) = caller.send("POST", "records", &record);
         assert_eq!((status, &body["changes"]), (200, &json!([])), "a repeat changes nothing");
+        let mut other = record.clone();
+        other["fields"] = json!({ "name": "李乙", "sex": "女" });
+        let (status, body) = caller.send("POST", "records", &other);
+        assert_eq!(status, 201, "other content under the same id is kept: {body}");
+        assert_ne!(body["document"], document);
+        let (status, again) = caller.send("POST", "records", &other);
+        assert_eq!((status, &again["document"]), (200, &body["document"]));
 
         let path = format!("records/3000/37032210231000100012/{document}");
         let edit = json!({ "fields": { "household": "H7" } });
@@ -82,6 +89,13 @@ async fn a_ticket_goes_its_way() {
         });
         let (status, body) = caller.send("POST", "tickets", &report);
         assert_eq!(status, 201, "{body}");
+        let mut repeat = report.clone();
+        repeat["document"] = body["document"].clone();
+        assert_eq!(caller.send("POST", "tickets", &repeat).0, 200);
+        repeat["text"] = json!("水管漏了");
+        let (status, other) = caller.send("POST", "tickets", &repeat);
+        assert!(status == 201 && other["document"] != body["document"], "{other}");
+        assert_eq!(caller.send("POST", "tickets", &repeat).1["document"], other["document"]);
         let path = format!("tickets/370322102310/{}", body["document"].as_str().unwrap());
         let act = |body: Value| caller.send("POST", &format!("{path}/operations"), &body);
         assert_eq!(act(json!({ "op": "rate", "stars": 5 })).0, 409);

@@ -24,6 +24,7 @@ use crate::text::Text;
 use crate::web::WebState;
 use crate::web::component::Height;
 use crate::web::failure::Failure;
+use crate::web::form::{Placed, placed};
 use crate::web::reading::{ask, domain_language, height, progress};
 use crate::web::record::joined_note;
 use crate::web::record::relocation::plan;
@@ -173,15 +174,23 @@ async fn register(
     if let Some(reason) = ask(&state, move |store| joined_note(store, &address, l)).await? {
         return Err(Failure::Malformed { reason, field: Some("address".to_owned()) });
     }
-    let place = Place { address: new.address, record: new.document.unwrap_or_else(new_document) };
-    let home = class.home(Part::Base, place.address, place.record);
-    if new.document.is_some() && ask(&state, move |store| store.view(&home)).await?.is_some() {
-        return Ok(written(&home, StatusCode::OK, &[]));
-    }
+    let class = class.clone();
+    let given = new.document.unwrap_or_else(new_document);
     let origin = origin(new.source, new.task);
-    let checked = domain::register(&catalogue, &new.class, place, &new.fields, &origin);
-    match checked {
-        Ok(writes) => {
+    let _turn = state.0.forms.turn().await;
+    let placed = ask(&state, move |store| {
+        placed(store, given, |record| {
+            let place = Place { address, record };
+            domain::register(&catalogue, &new.class, place, &new.fields, &origin)
+        })
+    })
+    .await?;
+    match placed {
+        Ok(Placed { document, writes, is_here }) => {
+            let home = class.home(Part::Base, address, document);
+            if is_here {
+                return Ok(written(&home, StatusCode::OK, &[]));
+            }
             let author = staff.person.author.clone();
             let changes = save(&state, author, writes, state.now_ms()).await?;
             Ok(written(&home, StatusCode::CREATED, &changes))

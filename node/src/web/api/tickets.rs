@@ -29,6 +29,7 @@ use super::{Caller, Object};
 use crate::web::WebState;
 use crate::web::component::Height;
 use crate::web::failure::Failure;
+use crate::web::form::{Placed, placed};
 use crate::web::reading::{ask, domain_language, height, progress};
 use crate::web::ticket::{action_on, load_ticket, signed_name};
 use crate::web::village::field_of;
@@ -146,11 +147,15 @@ async fn report(
         source: SOURCE.to_owned(),
     };
     let now_ms = state.now_ms();
-    let (receipt, writes) =
-        domain::report(&new, document, now_ms).map_err(|error| malformed(&error, &staff))?;
-    let address = writes.first().map_or(new.village, |write| write.home.address);
+    let _turn = state.0.forms.turn().await;
+    let placed = ask(&state, move |store| {
+        placed(store, document, |id| domain::report(&new, id, now_ms).map(|(_, writes)| writes))
+    })
+    .await?;
+    let Placed { document, writes, is_here } = placed.map_err(|error| malformed(&error, &staff))?;
+    let address = writes.first().map_or(village, |write| write.home.address);
     let home = Home { category: Category::TICKET, address, document };
-    if reported.document.is_some() {
+    if is_here {
         let existing = ask(&state, move |store| {
             let view = store.view(&home)?;
             let authority = store.authority();
@@ -161,6 +166,7 @@ async fn report(
             return Ok(written(&home, &receipt, StatusCode::OK, &[]));
         }
     }
+    let receipt = Receipt::of(&document, now_ms);
     let changes = save(&state, staff.person.author.clone(), writes, now_ms).await?;
     Ok(written(&home, &receipt, StatusCode::CREATED, &changes))
 }

@@ -25,6 +25,7 @@ use crate::web::clock::full;
 use crate::web::component::{ConflictBox, Height, SyncBadge};
 use crate::web::conflict;
 use crate::web::failure::Failure;
+use crate::web::form::saved_words;
 use crate::web::layout::{Page, html};
 use crate::web::reading::{ask, domain_language, place_name, progress};
 use crate::web::ticket::erased_words;
@@ -55,7 +56,7 @@ struct RecordPage {
     place: String,
     plate: String,
     sync: SyncBadge,
-    saved: bool,
+    saved: Option<String>,
     may_edit: bool,
     waiting: u32,
     conflicts: Vec<ConflictBox>,
@@ -93,7 +94,7 @@ pub(super) async fn show(
     let reader = staff.person.author.serial;
     let token = staff.visit.token(&state);
     let page = Page::staff(&state, &staff, String::new());
-    let saved = !shown.saved.is_empty();
+    let saved = saved_words(l, &shown.saved, "saved-here");
     let page = ask(&state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &reader, class, place)?;
@@ -109,7 +110,7 @@ fn record_page(
     loaded: &Loaded,
     page: Page,
     token: &str,
-    saved: bool,
+    saved: Option<String>,
     l: Text,
 ) -> Result<RecordPage, Failure> {
     let authority = store.authority();
