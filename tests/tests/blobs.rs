@@ -3,9 +3,7 @@
 //! time, as in the suite of sessions.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-#[path = "session/world.rs"]
-#[allow(dead_code, reason = "shared with the suite of sessions, which uses the rest")]
-mod world;
+use super::session::world;
 
 #[path = "blobs/asking.rs"]
 mod asking;

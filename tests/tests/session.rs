@@ -6,7 +6,7 @@
 mod scope;
 #[path = "session/world.rs"]
 #[allow(dead_code, reason = "shared with the suites of photos and versions, which use the rest")]
-mod world;
+pub(crate) mod world;
 
 #[path = "session/agreement.rs"]
 mod agreement;
