@@ -1,5 +1,4 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-#![expect(clippy::items_after_statements, reason = "a sample stands beside what it breaks")]
 
 use cunlian_protocol::category::Category;
 
@@ -26,24 +25,31 @@ const fn kind(first: u16, last: u16, name: &'static str) -> Kind {
     }
 }
 
+const MET: [[Kind; 1]; 4] = [
+    [kind(0x2000, 0x2000, "tool")],
+    [kind(0x2fff, 0x3000, "tool")],
+    [kind(0x35ff, 0x3600, "tool")],
+    [kind(0, u16::MAX, "tool")],
+];
+const TWO: [Kind; 2] = [kind(0x4000, 0x4002, "tool"), kind(0x4002, 0x4003, "tool.owner")];
+const BESIDE: [Kind; 2] = [kind(0x4000, 0x4001, "tool"), kind(0x4002, 0x4002, "tool.owner")];
+const NO_CHINESE: [Kind; 1] = [Kind { zh: "", ..kind(0x4000, 0x4000, "tool") }];
+const NO_ENGLISH: [Kind; 1] = [Kind { en: " ", ..kind(0x4000, 0x4000, "tool") }];
+const NUMBER: [Kind; 1] = [kind(0x4000, 0x4000, "4000")];
+const SET: [Kind; 1] = [kind(0x4000, 0x4000, "tool.*")];
+const TWICE: [Kind; 1] = [kind(0x4000, 0x4000, "ticket")];
+const BACKWARDS: [Kind; 1] = [kind(0x4001, 0x4000, "tool")];
+
 /// Shows that kinds that overlap anywhere, with themselves or with those of the program, are not
 /// taken, and that neighbours are.
 #[test]
 fn kinds_never_overlap() {
     let tried = |sample: &'static [Kind]| Kinds::built_in().with(&Sample(sample));
-    const MET: [[Kind; 1]; 4] = [
-        [kind(0x2000, 0x2000, "tool")],
-        [kind(0x2fff, 0x3000, "tool")],
-        [kind(0x35ff, 0x3600, "tool")],
-        [kind(0, u16::MAX, "tool")],
-    ];
     for bad in &MET {
         assert!(matches!(tried(bad), Err(KindError::Overlap { .. })), "{bad:?}");
     }
-    const TWO: [Kind; 2] = [kind(0x4000, 0x4002, "tool"), kind(0x4002, 0x4003, "tool.owner")];
     let overlap = KindError::Overlap { one: "tool", other: "tool.owner" };
     assert_eq!(tried(&TWO), Err(overlap));
-    const BESIDE: [Kind; 2] = [kind(0x4000, 0x4001, "tool"), kind(0x4002, 0x4002, "tool.owner")];
     let kinds = tried(&BESIDE).unwrap();
     assert_eq!(kinds.of(Category(0x4002)).unwrap().capability(), "tool");
     for number in 0..=u16::MAX {
@@ -61,18 +67,12 @@ fn every_kind_has_a_name_and_both_texts() {
         }
         assert_eq!(Kinds::built_in().named(kind.name), Some(kind));
     }
-    const NO_CHINESE: [Kind; 1] = [Kind { zh: "", ..kind(0x4000, 0x4000, "tool") }];
-    const NO_ENGLISH: [Kind; 1] = [Kind { en: " ", ..kind(0x4000, 0x4000, "tool") }];
-    const NUMBER: [Kind; 1] = [kind(0x4000, 0x4000, "4000")];
-    const SET: [Kind; 1] = [kind(0x4000, 0x4000, "tool.*")];
     for bad in [&NO_CHINESE, &NO_ENGLISH, &NUMBER, &SET] {
         let refused = Kinds::built_in().with(&Sample(bad));
         assert!(matches!(refused, Err(KindError::Unnamed { .. })), "{bad:?}");
     }
-    const TWICE: [Kind; 1] = [kind(0x4000, 0x4000, "ticket")];
     let refused = Kinds::built_in().with(&Sample(&TWICE));
     assert_eq!(refused, Err(KindError::SameName { name: "ticket" }));
-    const BACKWARDS: [Kind; 1] = [kind(0x4001, 0x4000, "tool")];
     let refused = Kinds::built_in().with(&Sample(&BACKWARDS));
     assert_eq!(refused, Err(KindError::Empty { name: "tool" }));
 }
