@@ -8,6 +8,14 @@ use cunlian_protocol::category::Category;
 
 use super::world::{VILLAGE, World};
 
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("data/golden/bundle-2-{name}.hex"))
+}
+
+fn committed(name: &str) -> Vec<u8> {
+    unhex(fs::read_to_string(golden(name)).unwrap().trim()).unwrap()
+}
+
 /// Shows that bundles, sealed and open, are written and read as they were. They are written anew
 /// with `CUNLIAN_WRITE_GOLDEN=1` when there is no file.
 #[test]
@@ -18,14 +26,21 @@ fn a_bundle_is_pinned() {
     let made =
         [("sealed", world.village.bundle_for(&world.town)), ("open", world.village.open_bundle())];
     for ((kind, made), (new, known)) in made.into_iter().zip([(3, 0), (0, 3)]) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let path = path.join(format!("data/golden/bundle-2-{kind}.hex"));
-        if !path.exists() && std::env::var_os("CUNLIAN_WRITE_GOLDEN").is_some() {
-            fs::write(&path, hex(&made) + "\n").unwrap();
+        if !golden(kind).exists() && std::env::var_os("CUNLIAN_WRITE_GOLDEN").is_some() {
+            fs::write(golden(kind), hex(&made) + "\n").unwrap();
         }
-        let committed = unhex(fs::read_to_string(&path).unwrap().trim()).unwrap();
-        assert_eq!(hex(&made), hex(&committed), "a bundle is written differently than it was");
-        let imported = world.town.import(&committed).unwrap();
+        assert_eq!(hex(&made), hex(&committed(kind)), "a bundle is written differently");
+        let imported = world.town.import(&committed(kind)).unwrap();
         assert_eq!((imported.new, imported.known), (new, known));
+    }
+}
+
+/// Shows that bundles that 0.1.0 wrote, with the wide certificates that it issued, are read.
+#[test]
+fn a_bundle_of_0_1_0_is_read() {
+    let world = World::new();
+    for (kind, (new, known)) in [("sealed-0.1.0", (3, 0)), ("open-0.1.0", (0, 3))] {
+        let imported = world.town.import(&committed(kind)).unwrap();
+        assert_eq!((imported.new, imported.known), (new, known), "{kind}");
     }
 }
