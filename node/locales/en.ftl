@@ -381,7 +381,14 @@ queue-open = Open
 queue-all = All
 queue-none = No tickets match.
 queue-group = { $n } alike: { $title }
-queue-summary = { $shown } listed · { $reported } to accept · { $accepted } to assign · { $assigned } in hand
+queue-summary = { $shown } found · { $reported } to accept · { $accepted } to assign · { $assigned } in hand
+queue-part = { $first }–{ $last } of { $n }
+queue-pages = Pages of the queue
+queue-before = Earlier page
+queue-after = Next page
+ticket-handed-on-title = Handed on
+ticket-handed-on = Done. This ticket is not assigned to you or your unit any more, so it has left your list.
+ticket-handed-on-back = Back to my tickets
 
 # villages
 villages-title = Villages
@@ -731,6 +738,10 @@ person-again-do = Let back in
 person-remove = Remove login
 person-remove-what = { $name } goes from the list of this node and cannot log in any more. What they did keeps their name.
 person-remove-do = Remove it
+person-unit = Unit
+person-unit-hint = For department officers: they see the tickets assigned to this unit, named as tickets name it. Others need none.
+person-unit-none = no unit: sees only tickets assigned to them by name
+person-unit-change = Change unit
 person-not-self = You cannot remove yourself.
 person-bad-name = The login name "{ $name }" will not do: small letters, digits and . _ - only, at most 32.
 person-no-display-name = Type the person's name.

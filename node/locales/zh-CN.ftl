@@ -381,7 +381,14 @@ queue-open = 未办结
 queue-all = 全部
 queue-none = 没有符合条件的工单。
 queue-group = 类似诉求 { $n } 件：{ $title }
-queue-summary = 列出 { $shown } 件 · 待受理 { $reported } · 待指派 { $accepted } · 办理中 { $assigned }
+queue-summary = 共 { $shown } 件 · 待受理 { $reported } · 待指派 { $accepted } · 办理中 { $assigned }
+queue-part = 第 { $first }–{ $last } 件，共 { $n } 件
+queue-pages = 工单分页
+queue-before = 上一页
+queue-after = 下一页
+ticket-handed-on-title = 已转出
+ticket-handed-on = 办好了。这件工单已不由您或您的部门办理，所以不再出现在您的列表里。
+ticket-handed-on-back = 返回我的工单
 
 # villages
 villages-title = 各村
@@ -731,6 +738,10 @@ person-again-do = 确定恢复
 person-remove = 移除账号
 person-remove-what = 从本机名单里移除 { $name }，以后不能用这个账号登录。以前办过的事保留署名。
 person-remove-do = 确定移除
+person-unit = 所属部门
+person-unit-hint = 部门经办人填写：只能看到指派给该部门的工单，名称要与工单上的一致。其他人不用填。
+person-unit-none = 未填部门：只看到指派给本人的工单
+person-unit-change = 修改部门
 person-not-self = 不能移除自己的账号。
 person-bad-name = 登录名“{ $name }”不能用：只能用小写字母、数字和 . _ -，最多 32 个。
 person-no-display-name = 请填写姓名。

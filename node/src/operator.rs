@@ -18,7 +18,7 @@
 //! | `name` | login name, `[a-z0-9._-]`, 1–32 characters |
 //! | `display_name` | name on pages and in the certificate |
 //! | `role` | key of the role preset |
-//! | `narrowing` | `{region, categories, rights, until_ms}`, each only if asked for |
+//! | `narrowing` | `{region, categories, rights, until_ms, unit}`, each only if asked for |
 //! | `certificate` | certificate bytes |
 //! | `by_hand` | whether an administrator gave the certificate other grants than the role's |
 //! | `earlier` | certificates before it, oldest first: what they signed stays known |
@@ -333,6 +333,14 @@ impl Operators {
         let gone =
             fs::remove_file(&path).and_then(|()| fs::File::open(&self.directory)?.sync_all());
         gone.map_err(|source| io_error(&path, source))
+    }
+
+    /// Says for which unit `name` handles tickets. The seal holds on: it is of the key alone.
+    pub fn set_unit(&self, name: &str, unit: Option<String>) -> Result<(), OperatorError> {
+        let _turn = self.turn()?;
+        let mut sealed = self.existing(name)?;
+        sealed.narrowing.unit = unit;
+        self.save(&sealed, Placing::Over)
     }
 
     /// How often somebody has tried to log in and failed.

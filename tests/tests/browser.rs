@@ -21,6 +21,7 @@ mod browser {
     mod photos;
     pub mod plain;
     mod process;
+    mod queue;
     mod readable;
     mod signoff;
     mod staff;

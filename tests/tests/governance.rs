@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
 use cunlian_governance::projection::GovernanceProjector;
@@ -179,7 +180,9 @@ fn equal_documents_give_equal_tables() {
     assert_eq!(counts.iter().map(|class| class.documents).sum::<u64>(), 600);
     let queue = village
         .store
-        .read(|connection| query::ticket::list(connection, &Filter::open(code("370322102"))))
+        .read(|connection| {
+            query::ticket::list(connection, &Reader::everything(), &Filter::open(code("370322102")))
+        })
         .unwrap();
     let groups = query::ticket::grouped(queue);
     assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [3], "the three families");

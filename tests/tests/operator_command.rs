@@ -175,4 +175,15 @@ fn a_person_gets_less_and_never_more() {
     assert!(short.stderr.contains("at least 8"), "{short:?}");
     let listed = desk.told(&["list"], "");
     assert_eq!(listed["operators"].as_array().unwrap().len(), 1, "{listed}");
+
+    assert_eq!(desk.told(&["unit", "sun", " 高城镇水利站 "], "")["unit"], "高城镇水利站");
+    let listed = desk.told(&["list"], "");
+    assert_eq!(listed["operators"][0]["unit"], "高城镇水利站", "{listed}");
+    assert_eq!(
+        listed["operators"][0]["grants"], added["grants"],
+        "what they may sign is as it was"
+    );
+    assert_eq!(desk.told(&["unit", "sun"], "")["unit"], Value::Null);
+    let unknown = desk.operator(&["unit", "nobody", "x"], "");
+    assert!(unknown.stderr.contains("cunlian operator list"), "{unknown:?}");
 }

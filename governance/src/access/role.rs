@@ -8,6 +8,9 @@
 //! | `ticket.contact` | this one |
 //! | `ticket.*` | all of one capability |
 //! | `public:*`, `open:*`, `closed:*` | all of one sensitivity, also of capabilities to come |
+//!
+//! A role that is `assigned_only` reads of tickets those assigned to the person or to their unit.
+//! No certificate says so: the node that keeps the person's key does (see [`super::reader`]).
 
 use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::rights::Rights;
@@ -31,6 +34,8 @@ pub struct Role {
     pub zh: String,
     /// English name.
     pub en: String,
+    /// Whether of tickets only those assigned to the person or their unit are read.
+    pub assigned_only: bool,
     /// What it allows, wherever the person works.
     pub allowances: Vec<Allowance>,
 }
@@ -68,6 +73,8 @@ struct RoleText {
     key: String,
     zh: String,
     en: String,
+    #[serde(default)]
+    assigned_only: bool,
     allowances: Vec<AllowanceText>,
 }
 
@@ -118,8 +125,8 @@ impl RoleText {
                 named.push((set, rights));
             }
         }
-        let Self { key, zh, en, .. } = self;
-        Ok(Role { key, zh, en, allowances: by_rights(&named, kinds) })
+        let Self { key, zh, en, assigned_only, .. } = self;
+        Ok(Role { key, zh, en, assigned_only, allowances: by_rights(&named, kinds) })
     }
 }
 

@@ -73,6 +73,12 @@ impl Kinds {
         Ok(self)
     }
 
+    /// The numbers of the kinds of one capability.
+    pub fn of_capability(capability: &dyn Capability) -> CategorySet {
+        let kinds = capability.kinds().iter();
+        CategorySet::from(kinds.map(|kind| (kind.first.0, kind.last.0)).collect::<Vec<_>>())
+    }
+
     /// All of them, ordered by number.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
         self.0.iter()

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::params_from_iter;
 
 use super::*;
+use crate::access::reader::Reader;
 
 fn writer(author: u8, at_ms: i64) -> Writer {
     Writer {
@@ -109,11 +110,13 @@ fn erased_documents_leave_a_trace() {
     assert_eq!(crate::query::erasure::list(&connection, region, 5).unwrap(), [found]);
     assert_eq!(crate::query::erasure::count(&connection, region).unwrap(), 1);
     let all = crate::query::ticket::Filter::all(region);
-    let queue = crate::query::ticket::list(&connection, &all).unwrap();
+    let queue = crate::query::ticket::list(&connection, &Reader::everything(), &all).unwrap();
     let [row] = queue.as_slice() else { panic!("one ticket: {queue:?}") };
     assert_eq!((row.erased.as_deref(), row.text.as_str()), (Some("本人申请删除"), ""));
     let open = crate::query::ticket::Filter::open(region);
-    assert!(crate::query::ticket::list(&connection, &open).unwrap().is_empty());
+    assert!(
+        crate::query::ticket::list(&connection, &Reader::everything(), &open).unwrap().is_empty()
+    );
     let villages = crate::query::region::villages(&connection, region).unwrap();
     assert!(villages.iter().all(|village| village.tickets == 0), "{villages:?}");
 }

@@ -6,6 +6,7 @@ use cunlian_protocol::id::DocumentId;
 use rusqlite::{Connection, named_params};
 
 use super::{home, json, range};
+use crate::access::reader::Reader;
 use crate::projection::ConflictOption;
 
 /// One field with concurrent values.
@@ -19,40 +20,48 @@ pub struct Conflict {
     pub options: Vec<ConflictOption>,
 }
 
-/// The conflicts at and below `region`, ordered by address; at most `limit`.
+/// The conflicts at and below `region` that `reader` may read, ordered by address; at most `limit`.
 pub fn list(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
     limit: u32,
 ) -> rusqlite::Result<Vec<Conflict>> {
     let (from, to) = range(region);
-    let mut statement = connection.prepare_cached(
+    let readable = reader.condition_of_all();
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT category, address, document, field, options FROM conflict
-         WHERE address >= :from AND address < :to
+         WHERE address >= :from AND address < :to AND {}
          ORDER BY address, category, document, field LIMIT :limit",
-    )?;
+        readable.sql()
+    ))?;
     let named = named_params! {":from": from, ":to": to, ":limit": limit};
-    let rows = statement.query_map(named, read)?;
+    let rows = statement.query_map(&*readable.with(named), read)?;
     rows.collect()
 }
 
 /// The conflicts at and below each of `regions`, which do not overlap; at most `limit`.
 pub fn list_within(
     connection: &Connection,
+    reader: &Reader,
     regions: &[AddressCode],
     limit: u32,
 ) -> rusqlite::Result<Vec<Conflict>> {
     let mut all = Vec::new();
     for region in regions {
-        all.extend(list(connection, *region, limit)?);
+        all.extend(list(connection, reader, *region, limit)?);
     }
     all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(all)
 }
 
 /// How many fields are in conflict at and below each of `regions`, which do not overlap.
-pub fn count_within(connection: &Connection, regions: &[AddressCode]) -> rusqlite::Result<u64> {
-    regions.iter().map(|region| count(connection, *region)).sum()
+pub fn count_within(
+    connection: &Connection,
+    reader: &Reader,
+    regions: &[AddressCode],
+) -> rusqlite::Result<u64> {
+    regions.iter().map(|region| count(connection, reader, *region)).sum()
 }
 
 /// The conflicts of one document.
@@ -70,12 +79,20 @@ pub fn of_document(
     rows.collect()
 }
 
-/// How many fields are in conflict at and below `region`.
-pub fn count(connection: &Connection, region: AddressCode) -> rusqlite::Result<u64> {
+/// How many fields that `reader` may read are in conflict at and below `region`.
+pub fn count(
+    connection: &Connection,
+    reader: &Reader,
+    region: AddressCode,
+) -> rusqlite::Result<u64> {
     let (from, to) = range(region);
-    let mut statement = connection
-        .prepare_cached("SELECT count(*) FROM conflict WHERE address >= :from AND address < :to")?;
-    statement.query_row(named_params! {":from": from, ":to": to}, |row| super::count(row, 0))
+    let readable = reader.condition_of_all();
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT count(*) FROM conflict WHERE address >= :from AND address < :to AND {}",
+        readable.sql()
+    ))?;
+    let named = named_params! {":from": from, ":to": to};
+    statement.query_row(&*readable.with(named), |row| super::count(row, 0))
 }
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Conflict> {

@@ -11,6 +11,7 @@ use cunlian_protocol::category::Category;
 use rusqlite::{Connection, Row, named_params};
 
 use super::{address, range};
+use crate::access::reader::Reader;
 use crate::catalogue::Language;
 
 /// A rate as two counts.
@@ -160,45 +161,54 @@ const COUNTS: &str = "
     coalesce(sum(stars >= 4), 0),
     count(stars)";
 
-/// The figures of `region` for `period`.
+/// The figures of `region` for `period`, of the tickets that `reader` may read.
 pub fn statistics(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
     period: Period,
 ) -> rusqlite::Result<Statistics> {
     let (from, to) = range(region);
+    let readable = reader.condition(Category::TICKET);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COUNTS} FROM ticket
          WHERE category = :category AND address >= :from AND address < :to
-             AND reported_ms >= :from_ms AND reported_ms < :to_ms"
+             AND reported_ms >= :from_ms AND reported_ms < :to_ms AND {}",
+        readable.sql()
     ))?;
     let named = named_params! {
         ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms,
         ":from_ms": period.from_ms, ":to_ms": period.to_ms,
     };
-    statement.query_row(named, |row| read(row, 0))
+    statement.query_row(&*readable.with(named), |row| read(row, 0))
 }
 
-/// The figures of the regions of `level` below `region` that have tickets in `period`.
+/// The figures of the regions of `level` below `region` that have tickets in `period` that
+/// `reader` may read.
 pub fn by_child(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
     level: Level,
     period: Period,
 ) -> rusqlite::Result<BTreeMap<AddressCode, Statistics>> {
     let (from, to) = range(region);
     let digits = u32::try_from(level.digits()).expect("a code has at most 26 digits");
+    let readable = reader.condition(Category::TICKET);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT substr(address, 1, :digits) AS child, {COUNTS} FROM ticket
-         WHERE category = :category AND address >= :from AND address < :to AND length(address) >= :digits
-             AND reported_ms >= :from_ms AND reported_ms < :to_ms
-         GROUP BY child"
+         WHERE category = :category AND address >= :from AND address < :to
+             AND length(address) >= :digits
+             AND reported_ms >= :from_ms AND reported_ms < :to_ms AND {}
+         GROUP BY child",
+        readable.sql()
     ))?;
     let named = named_params! {
         ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms, ":digits": digits,
         ":from_ms": period.from_ms, ":to_ms": period.to_ms,
     };
-    let rows = statement.query_map(named, |row| Ok((address(row, 0)?, read(row, 1)?)))?;
+    let named = readable.with(named);
+    let rows = statement.query_map(&*named, |row| Ok((address(row, 0)?, read(row, 1)?)))?;
     rows.collect()
 }
 

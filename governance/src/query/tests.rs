@@ -15,10 +15,13 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use rusqlite::params_from_iter;
 
 use super::*;
+use crate::access::reader::Reader;
 use crate::catalogue::Part;
 use crate::projection::GovernanceProjector;
 use crate::record::{self as command, Fields, Origin, Place};
 use crate::ticket::{self as cases, Action, Channel, Kind, NewTicket, State};
+
+mod reader;
 
 const MORNING_MS: i64 = 1_783_641_600_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -315,9 +318,15 @@ fn joined_villages_are_one() {
     let names: Vec<_> = hits.hits.iter().map(|hit| hit.name.as_str()).collect();
     assert_eq!((names, hits.more), (vec!["苑建国", "旧小满"], false));
     let filter = ticket::Filter::open(regions[0]);
-    let rows = ticket::list_within(&desk.connection, &filter, &regions).unwrap();
+    let rows =
+        ticket::list_within(&desk.connection, &Reader::everything(), &filter, &regions).unwrap();
     assert_eq!(rows.len(), 2);
-    let whole = ticket::list(&desk.connection, &ticket::Filter::open(code("370322102"))).unwrap();
+    let whole = ticket::list(
+        &desk.connection,
+        &Reader::everything(),
+        &ticket::Filter::open(code("370322102")),
+    )
+    .unwrap();
     assert_eq!(rows, whole, "in the same order as one list");
 }
 
@@ -350,7 +359,12 @@ fn queues_are_ordered_by_due_time() {
     let urgent = desk.report(3, village, "河堤漏水了快来人");
     desk.act(&slow, &Action::Accept { kind: Kind::Other }, MORNING_MS + 1);
     desk.act(&urgent, &Action::Accept { kind: Kind::Emergency }, MORNING_MS + 2);
-    let open = ticket::list(&desk.connection, &ticket::Filter::open(code("370322"))).unwrap();
+    let open = ticket::list(
+        &desk.connection,
+        &Reader::everything(),
+        &ticket::Filter::open(code("370322")),
+    )
+    .unwrap();
     let receipts: Vec<_> = open.iter().map(|row| row.receipt.as_str()).collect();
     assert_eq!(receipts, [urgent.as_str(), slow.as_str(), waiting.as_str()]);
     let first = open.first().unwrap();
@@ -377,10 +391,10 @@ fn queues_are_narrowed_by_assignee() {
         assignee_region: Some(code("370322102310")),
         ..ticket::Filter::all(code("370322102"))
     };
-    let rows = ticket::list(&desk.connection, &filter).unwrap();
+    let rows = ticket::list(&desk.connection, &Reader::everything(), &filter).unwrap();
     assert_eq!(rows.iter().map(|row| row.assignee.clone()).collect::<Vec<_>>(), [Some(to)]);
     let filter = ticket::Filter { assignee: Some("别人".to_owned()), ..filter };
-    assert!(ticket::list(&desk.connection, &filter).unwrap().is_empty());
+    assert!(ticket::list(&desk.connection, &Reader::everything(), &filter).unwrap().is_empty());
 }
 
 /// Shows that three families with the same question are one group and another matter is not in
@@ -394,11 +408,13 @@ fn families_with_the_same_question_are_grouped() {
     desk.report(3, village, "想把老房翻建一下，要办什么手续");
     desk.report(4, village, "老房翻建需要办哪些手续");
     let row = ticket::by_receipt(&desk.connection, &first).unwrap().unwrap();
-    let alike = ticket::similar(&desk.connection, &row, 10).unwrap();
+    let alike = ticket::similar(&desk.connection, &Reader::everything(), &row, 10).unwrap();
     let documents: Vec<_> = alike.iter().map(|row| row.home.document.0).collect();
     assert_eq!(documents.len(), 2, "{documents:?}");
     assert!(!documents.contains(&[2; 16]));
-    let all = ticket::list(&desk.connection, &ticket::Filter::all(code(village))).unwrap();
+    let all =
+        ticket::list(&desk.connection, &Reader::everything(), &ticket::Filter::all(code(village)))
+            .unwrap();
     let mut sizes: Vec<_> = ticket::grouped(all).iter().map(Vec::len).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 3]);
@@ -422,7 +438,9 @@ fn rates_follow_their_definitions() {
     let reject = Action::Reject { reason: "重复".to_owned() };
     desk.act(rejected, &reject, MORNING_MS + HOUR_MS);
     let period = statistics::Period::until(MORNING_MS + 5 * HOUR_MS);
-    let all = statistics::statistics(&desk.connection, code("370322"), period).unwrap();
+    let all =
+        statistics::statistics(&desk.connection, &Reader::everything(), code("370322"), period)
+            .unwrap();
     let rate = |numerator, denominator| statistics::Rate { numerator, denominator };
     let expected = statistics::Statistics {
         reported: 4,
@@ -437,8 +455,14 @@ fn rates_follow_their_definitions() {
     };
     assert_eq!(all, expected);
     assert_eq!(all.reply.basis_points(), Some(6_666));
-    let towns =
-        statistics::by_child(&desk.connection, code("370322"), Level::Town, period).unwrap();
+    let towns = statistics::by_child(
+        &desk.connection,
+        &Reader::everything(),
+        code("370322"),
+        Level::Town,
+        period,
+    )
+    .unwrap();
     assert_eq!(towns, BTreeMap::from([(code("370322102"), expected)]));
 }
 

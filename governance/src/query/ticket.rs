@@ -1,6 +1,6 @@
 //! Tickets: queues ordered by due time, one with its trace, by receipt, and similar ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
@@ -10,6 +10,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, named_params};
 
 use super::{broken, change, home, range, serial};
+use crate::access::reader::{Condition, Reader};
 use crate::ticket::{
     Assignee, Body, Card, Channel, Clock, Kind, Receipt, ReceiptError, State, contact_home,
 };
@@ -27,6 +28,8 @@ pub struct Filter {
     pub region: AddressCode,
     /// In one of these states; empty means any but unreported.
     pub states: Vec<State>,
+    /// Reported through this channel.
+    pub channel: Option<Channel>,
     /// Assigned to somebody who works at or below this address.
     pub assignee_region: Option<AddressCode>,
     /// Assigned to exactly this name.
@@ -43,6 +46,7 @@ impl Filter {
         Self {
             region,
             states: Vec::new(),
+            channel: None,
             assignee_region: None,
             assignee: None,
             offset: 0,
@@ -181,37 +185,79 @@ const COLUMNS: &str = "category, address, document, receipt, state, title, text,
     yellow_ms, due_ms, stopped_ms, stars, returns, words, updated_ms, signed,
     erased";
 
-/// The tickets of `filter`: running clocks first, by due time; then those not accepted, oldest
-/// first; then the rest, newest first.
-pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<TicketRow>> {
-    let (from, to) = range(filter.region);
-    let assignee_range = filter.assignee_region.map(range);
-    let (assignee_from, assignee_to) = assignee_range.unzip();
+/// What [`Filter`] and reader ask, but the region.
+const WHERE: &str = "category = :category AND address >= :from AND address < :to
+    AND CASE :states WHEN '' THEN state <> 'unreported'
+        ELSE instr(:states, ' ' || state || ' ') > 0 END
+    AND (:channel IS NULL OR channel = :channel)
+    AND (:assignee IS NULL OR assignee = :assignee)
+    AND (:assignee_from IS NULL
+        OR assignee_address >= :assignee_from AND assignee_address < :assignee_to)";
+
+/// The values of [`WHERE`].
+struct Asked<'a> {
+    from: String,
+    to: String,
+    states: String,
+    channel: Option<&'static str>,
+    assignee: Option<&'a str>,
+    assignee_range: (Option<String>, Option<String>),
+}
+
+impl<'a> Asked<'a> {
+    fn of(filter: &'a Filter) -> Self {
+        let (from, to) = range(filter.region);
+        let mut states = String::new();
+        for state in &filter.states {
+            states.extend([" ", state.as_str(), " "]);
+        }
+        Self {
+            from,
+            to,
+            states,
+            channel: filter.channel.map(Channel::as_str),
+            assignee: filter.assignee.as_deref(),
+            assignee_range: filter.assignee_region.map(range).unzip(),
+        }
+    }
+
+    fn named(&self) -> [(&str, &dyn ToSql); 8] {
+        [
+            (":category", &Category::TICKET.0),
+            (":from", &self.from),
+            (":to", &self.to),
+            (":states", &self.states),
+            (":channel", &self.channel),
+            (":assignee", &self.assignee),
+            (":assignee_from", &self.assignee_range.0),
+            (":assignee_to", &self.assignee_range.1),
+        ]
+    }
+}
+
+/// The tickets of `filter` that `reader` may read: running clocks first, by due time; then those
+/// not accepted, oldest first; then the rest, newest first.
+pub fn list(
+    connection: &Connection,
+    reader: &Reader,
+    filter: &Filter,
+) -> rusqlite::Result<Vec<TicketRow>> {
+    let readable = reader.condition(Category::TICKET);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM ticket
-         WHERE category = :category AND address >= :from AND address < :to
-             AND CASE :states WHEN '' THEN state <> 'unreported'
-                 ELSE instr(:states, ' ' || state || ' ') > 0 END
-             AND (:assignee IS NULL OR assignee = :assignee)
-             AND (:assignee_from IS NULL
-                 OR assignee_address >= :assignee_from AND assignee_address < :assignee_to)
+        "SELECT {COLUMNS} FROM ticket WHERE {WHERE} AND {}
          ORDER BY CASE WHEN due_ms IS NOT NULL AND stopped_ms IS NULL THEN 0
                        WHEN state = 'reported' THEN 1 ELSE 2 END,
                   CASE WHEN stopped_ms IS NULL THEN due_ms END,
                   CASE WHEN state = 'reported' THEN reported_ms ELSE -updated_ms END,
                   document
-         LIMIT :limit OFFSET :offset"
+         LIMIT :limit OFFSET :offset",
+        readable.sql()
     ))?;
-    let mut states = String::new();
-    for state in &filter.states {
-        states.extend([" ", state.as_str(), " "]);
-    }
-    let named: &[(&str, &dyn ToSql)] = named_params! {
-        ":category": Category::TICKET.0, ":from": from, ":to": to, ":states": states, ":assignee": filter.assignee,
-        ":assignee_from": assignee_from, ":assignee_to": assignee_to,
-        ":limit": filter.limit, ":offset": filter.offset,
-    };
-    let rows = statement.query_map(named, ticket)?;
+    let asked = Asked::of(filter);
+    let mut named = readable.with(&asked.named());
+    named.push((":limit", &filter.limit));
+    named.push((":offset", &filter.offset));
+    let rows = statement.query_map(&*named, ticket)?;
     rows.collect()
 }
 
@@ -219,38 +265,114 @@ pub fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Ti
 /// order of [`list`].
 pub fn list_within(
     connection: &Connection,
+    reader: &Reader,
     filter: &Filter,
     regions: &[AddressCode],
 ) -> rusqlite::Result<Vec<TicketRow>> {
     if let [region] = regions {
-        return list(connection, &Filter { region: *region, ..filter.clone() });
+        return list(connection, reader, &Filter { region: *region, ..filter.clone() });
     }
     let limit = filter.limit.saturating_add(filter.offset);
     let mut all = Vec::new();
     for region in regions {
         let filter = Filter { region: *region, offset: 0, limit, ..filter.clone() };
-        all.extend(list(connection, &filter)?);
+        all.extend(list(connection, reader, &filter)?);
     }
     all.sort_by_key(TicketRow::rank);
     let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     Ok(all.into_iter().skip(size(filter.offset)).take(size(filter.limit)).collect())
 }
 
+/// How many tickets [`list_within`] would give without limit and offset.
+pub fn count_within(
+    connection: &Connection,
+    reader: &Reader,
+    filter: &Filter,
+    regions: &[AddressCode],
+) -> rusqlite::Result<u64> {
+    let readable = reader.condition(Category::TICKET);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT count(*) FROM ticket WHERE {WHERE} AND {}",
+        readable.sql()
+    ))?;
+    let mut count = 0;
+    for region in regions {
+        let filter = Filter { region: *region, ..filter.clone() };
+        let asked = Asked::of(&filter);
+        let named = readable.with(&asked.named());
+        count += statement.query_row(&*named, |row| super::count(row, 0))?;
+    }
+    Ok(count)
+}
+
 /// How many tickets at and below `region` are in each state, in the order of the process.
 pub fn counts_by_state(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
 ) -> rusqlite::Result<Vec<(State, u64)>> {
-    let (from, to) = range(region);
-    let mut statement = connection.prepare_cached(
-        "SELECT state, count(*) FROM ticket
-         WHERE category = :category AND address >= :from AND address < :to GROUP BY state",
-    )?;
-    let named = named_params! {":category": Category::TICKET.0, ":from": from, ":to": to};
-    let rows = statement.query_map(named, |row| Ok((state(row, 0)?, super::count(row, 1)?)))?;
-    let mut counts = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut counts = by(connection, reader, region, "state", "1", |row| state(row, 0))?;
     counts.sort_unstable();
     Ok(counts)
+}
+
+/// How many open tickets each address at and below `region` has; addresses without one are left
+/// out.
+pub fn open_by_address(
+    connection: &Connection,
+    reader: &Reader,
+    region: AddressCode,
+) -> rusqlite::Result<BTreeMap<AddressCode, u64>> {
+    const OPEN: &str = "state IN ('reported', 'accepted', 'assigned', 'handling')";
+    let counts = by(connection, reader, region, "address", OPEN, |row| super::address(row, 0))?;
+    Ok(counts.into_iter().collect())
+}
+
+/// The names that tickets in `regions` have been assigned to, at most `limit`.
+pub fn assignees_within(
+    connection: &Connection,
+    regions: &[AddressCode],
+    limit: u32,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT assignee FROM ticket
+         WHERE category = :category AND address >= :from AND address < :to
+             AND assignee <> '' ORDER BY assignee LIMIT :limit",
+    )?;
+    let mut found = BTreeSet::new();
+    for region in regions {
+        let (from, to) = range(*region);
+        let named = named_params! {
+            ":category": Category::TICKET.0, ":from": from, ":to": to, ":limit": limit,
+        };
+        for name in statement.query_map(named, |row| row.get::<_, String>(0))? {
+            found.insert(name?);
+        }
+    }
+    Ok(found.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+}
+
+/// How many tickets at and below `region` that hold `condition` have each value of `column`.
+fn by<T>(
+    connection: &Connection,
+    reader: &Reader,
+    region: AddressCode,
+    column: &str,
+    condition: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<(T, u64)>> {
+    let (from, to) = range(region);
+    let readable: Condition = reader.condition(Category::TICKET);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {column}, count(*) FROM ticket
+         WHERE category = :category AND address >= :from AND address < :to
+             AND {condition} AND {} GROUP BY {column}",
+        readable.sql()
+    ))?;
+    let own = named_params! {":category": Category::TICKET.0, ":from": from, ":to": to};
+    let named = readable.with(own);
+    let rows = statement.query_map(&*named, |row| Ok((read(row)?, super::count(row, 1)?)))?;
+    rows.collect()
 }
 
 /// The ticket with this base document.
@@ -326,16 +448,18 @@ pub fn contact(
     Ok(Some(ReporterContact { name: row.get(0)?, phone: row.get(1)?, text: row.get(2)? }))
 }
 
-/// Other tickets of the same town that ask the same, the most alike first; at most `limit`.
+/// Other tickets of the same town that ask the same and that `reader` may read, the most alike
+/// first; at most `limit`.
 /// Those of other villages are held to be similar by their words alone.
 pub fn similar(
     connection: &Connection,
+    reader: &Reader,
     ticket: &TicketRow,
     limit: usize,
 ) -> rusqlite::Result<Vec<TicketRow>> {
     let region = ticket.home.address.truncate(Level::Town).unwrap_or(ticket.home.address);
     let nearby = Filter { limit: 2_000, ..Filter::all(region) };
-    let mut alike: Vec<(usize, TicketRow)> = list(connection, &nearby)?
+    let mut alike: Vec<(usize, TicketRow)> = list(connection, reader, &nearby)?
         .into_iter()
         .filter(|other| other.home != ticket.home)
         .map(|other| (ticket.likeness_percent(&other), other))

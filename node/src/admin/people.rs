@@ -66,6 +66,13 @@ pub enum PeopleAction {
         /// Login name.
         name: String,
     },
+    /// Says for which unit a person handles tickets.
+    Unit {
+        /// Login name.
+        name: String,
+        /// The unit as tickets name it; empty for none.
+        unit: String,
+    },
     /// Ends the login for good.
     Remove {
         /// Login name.
@@ -91,9 +98,14 @@ pub struct NewPerson {
     pub rights: Option<String>,
     /// Last day, `YYYY-MM-DD`.
     pub until: Option<String>,
+    /// The unit whose tickets the person handles, as tickets name it.
+    pub unit: Option<String>,
     /// Password; without one a one-time password is made and answered.
     pub password: Option<Password>,
 }
+
+/// Most characters in the name of a unit.
+const UNIT_CHARACTERS_MAX: usize = 60;
 
 impl Password {
     /// Wraps what was typed.
@@ -142,6 +154,7 @@ impl Administration {
                 self.operator_password(name, current, new)
             }
             PeopleAction::Unlock { name } => self.operator_unlock(name),
+            PeopleAction::Unit { name, unit } => self.operator_unit(name, unit),
             PeopleAction::Remove { name } => self.operator_remove(name),
         }
     }
@@ -170,7 +183,7 @@ impl Administration {
     }
 
     /// Every operator: `{operators: [{name, display_name, role, serial, not_after_ms, valid,
-    /// must_change, locked_ms?, earlier}]}`.
+    /// must_change, locked_ms?, unit?, earlier}]}`.
     pub fn operator_list(&self) -> Result<Value, AdminError> {
         let entries = self.operators.entries().map_err(AdminError::new)?;
         let operators: Vec<Value> = entries.iter().map(|entry| self.described(entry)).collect();
@@ -212,6 +225,15 @@ impl Administration {
         self.existing(name)?;
         self.operators.attempts().unlock(name).map_err(AdminError::new)?;
         tracing::info!(operator = name, "operator unlocked");
+        self.told(name, None)
+    }
+
+    /// Says for which unit `name` handles tickets, from the next request on; empty for none.
+    pub fn operator_unit(&self, name: &str, unit: &str) -> Result<Value, AdminError> {
+        let unit = parse_unit(unit)?;
+        let set = self.operators.set_unit(name, unit.clone());
+        set.map_err(|error| self.explain(error))?;
+        tracing::info!(operator = name, unit, "unit of an operator set");
         self.told(name, None)
     }
 
@@ -274,6 +296,7 @@ impl Administration {
             "not_after_ms": certificate.map(|known| known.body().not_after_ms),
             "grants": certificate.map(|known| grants_in_words(known, &catalogue)),
             "must_change": entry.must_change,
+            "unit": entry.narrowing.unit,
             "locked_ms": self.operators.attempts().strangers_wait_ms(&entry.name, now_ms),
             "earlier": entry.earlier.iter().map(|c| Serial::of(c).to_string()).collect::<Vec<_>>(),
         })
@@ -289,7 +312,8 @@ impl Administration {
         let rights = person.rights.as_deref().map(parse_rights);
         let rights = rights.transpose().map_err(AdminError::new)?;
         let until_ms = person.until.as_deref().map(parse_last_day).transpose()?;
-        Ok(Narrowing { region, categories, rights, until_ms })
+        let unit = person.unit.as_deref().map(parse_unit).transpose()?.flatten();
+        Ok(Narrowing { region, categories, rights, until_ms, unit })
     }
 
     fn catalogue(&self) -> Catalogue {
@@ -374,6 +398,16 @@ fn parse_last_day(text: &str) -> Result<i64, AdminError> {
     let after = day.tomorrow().map_err(|_| wrong())?.at(0, 0, 0, 0);
     let after = SHANGHAI.to_timestamp(after).map_err(|_| wrong())?;
     Ok(after.as_millisecond())
+}
+
+/// A unit as it is kept; `None` for an empty text.
+fn parse_unit(unit: &str) -> Result<Option<String>, AdminError> {
+    let unit = unit.trim();
+    if unit.chars().count() > UNIT_CHARACTERS_MAX || unit.chars().any(char::is_control) {
+        return Err(AdminError::new("the name of the unit is too long or has a line break in it")
+            .hint(format!("write it in one line of at most {UNIT_CHARACTERS_MAX} characters")));
+    }
+    Ok((!unit.is_empty()).then(|| unit.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 
 use cunlian_crdt::document::{Author, Deed, Edit, Write};
 use cunlian_crdt::store::WriteError;
+use cunlian_governance::access::reader::Reader;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{ChangeId, Serial};
-use cunlian_protocol::rights::Rights;
+use cunlian_protocol::id::ChangeId;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Named;
@@ -127,14 +127,13 @@ impl Administration {
         Ok(list.collect())
     }
 
-    /// Those of them that `author` may read, at most `limit`.
-    pub fn to_review_by(&self, author: &Serial, limit: usize) -> Result<Vec<Entry>, AdminError> {
-        let authority = self.store.authority();
+    /// Those of them that `reader` may read, at most `limit`. Who reads of tickets only what is
+    /// assigned to them is asked about none of them: to decide on them is the dispatcher's.
+    pub fn to_review_by(&self, reader: &Reader, limit: usize) -> Result<Vec<Entry>, AdminError> {
         let tainted = self.store.to_review(None, limit)?;
-        let may_read = |home| authority.may(author, Rights::READ, home).is_ok();
         let readable: Vec<String> = tainted
             .iter()
-            .filter(|entry| may_read(&entry.home))
+            .filter(|entry| reader.may_read_in_a_list_of_all(&entry.home))
             .map(|entry| entry.tainted.writer.change.to_string())
             .collect();
         let mut entries = self.to_review(limit)?;

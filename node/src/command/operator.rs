@@ -33,6 +33,8 @@ enum Command {
     Reset(Named),
     /// Take the lock of failed logins off a person
     Unlock(Named),
+    /// Say for which unit a person handles tickets; without UNIT for none
+    Unit(Unit),
     /// Delete the sealed key of a person; to dismiss somebody, revoke the certificate as well
     Remove(Remove),
     /// List the operators
@@ -65,6 +67,9 @@ struct Add {
     /// Last day
     #[arg(long, value_name = "YYYY-MM-DD")]
     until: Option<String>,
+    /// Unit whose tickets the person handles, as tickets name it
+    #[arg(long)]
+    unit: Option<String>,
     /// Make a password that must be changed at the first login, and print it
     #[arg(long)]
     one_time: bool,
@@ -82,6 +87,14 @@ struct Named {
     /// One JSON object
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Unit {
+    #[command(flatten)]
+    named: Named,
+    /// Name of the unit, as tickets name it
+    unit: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +138,7 @@ impl Operator {
                 let answer = named.ask(PeopleAction::Unlock { name: named.name.clone() })?;
                 say(named.json, &answer, |_| println!("{} may log in again", named.name))
             }
+            Command::Unit(unit) => unit.run(),
             Command::Remove(remove) => remove.run(),
             Command::List(list) => list.run(),
             Command::Roles(Roles { json }) => {
@@ -153,6 +167,7 @@ impl Add {
             categories: self.categories,
             rights: self.rights,
             until: self.until,
+            unit: self.unit,
             password,
         };
         let answer = people(&self.data, PeopleAction::Add(person))?;
@@ -166,6 +181,18 @@ impl Add {
 impl Named {
     fn ask(&self, action: PeopleAction) -> Result<Value, Failure> {
         people(&self.data, action)
+    }
+}
+
+impl Unit {
+    fn run(self) -> Outcome {
+        let Self { named, unit } = self;
+        let unit = unit.unwrap_or_default();
+        let answer = named.ask(PeopleAction::Unit { name: named.name.clone(), unit })?;
+        say(named.json, &answer, |answer| match text(answer, "unit") {
+            "" => println!("{} handles the tickets of no unit", named.name),
+            unit => println!("{} handles the tickets of {unit}", named.name),
+        })
     }
 }
 
@@ -195,8 +222,12 @@ impl List {
                 let locked = operator.get("locked_ms").and_then(Value::as_i64);
                 let locked = locked
                     .map_or_else(String::new, |ms| format!(", locked for {} min", ms / 60_000 + 1));
+                let unit = match text(operator, "unit") {
+                    "" => String::new(),
+                    unit => format!(", of {unit}"),
+                };
                 println!(
-                    "{:<16} {:<20} until {}  {} ({}{locked})",
+                    "{:<16} {:<20} until {}  {} ({}{locked}{unit})",
                     text(operator, "name"),
                     text(operator, "role"),
                     day(operator),

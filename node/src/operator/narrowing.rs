@@ -30,6 +30,10 @@ pub struct Narrowing {
     /// Until when, milliseconds since 1970-01-01 UTC, this moment not included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<i64>,
+    /// The unit whose tickets the person handles, as tickets name it; of use to roles that read
+    /// only what is assigned to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 /// Why a narrowing would widen.

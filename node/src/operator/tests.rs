@@ -232,6 +232,7 @@ fn a_narrowed_person_gets_less() {
         categories: Some(CategorySet::of([Category::TICKET, Category::library(0, 0)])),
         rights: Some(Rights::READ),
         until_ms: Some(90 * DAY_MS),
+        ..Narrowing::default()
     };
     let bytes = village.create(NewOperator { narrowing: Some(&narrowing), ..WANG }, 0).unwrap();
     let serial = Serial::of(&bytes);

@@ -33,21 +33,25 @@ pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/account", get(show)).route("/account/password", post(change))
 }
 
-/// The person behind a session cookie; without one, why there is none any more.
-pub(crate) fn person(
-    state: &WebState,
-    cookie: &str,
-    is_use: bool,
-) -> (Option<Arc<Person>>, Option<Ended>) {
+/// Who stands behind a session cookie.
+pub(crate) struct Known {
+    /// The person.
+    pub(crate) person: Arc<Person>,
+    /// The unit whose tickets they handle, as their file says now.
+    pub(crate) unit: Option<String>,
+}
+
+/// The person behind a session cookie; the error says why there is none any more.
+pub(crate) fn person(state: &WebState, cookie: &str, is_use: bool) -> Result<Option<Known>, Ended> {
     let now_ms = state.now_ms();
     match state.0.sessions.find(cookie, now_ms, is_use) {
-        Found::Nothing => (None, None),
-        Found::Ended(end) => (None, Some(end)),
-        Found::Person(person) => match ended(state, &person, now_ms) {
-            None => (Some(person), None),
-            Some(end) => {
+        Found::Nothing => Ok(None),
+        Found::Ended(end) => Err(end),
+        Found::Person(person) => match still(state, &person, now_ms) {
+            Ok(unit) => Ok(Some(Known { person, unit })),
+            Err(end) => {
                 state.0.sessions.end_because(cookie, end, now_ms);
-                (None, Some(end))
+                Err(end)
             }
         },
     }
@@ -94,15 +98,20 @@ pub(crate) fn password_first(state: &WebState, visit: &Visit) -> Option<Response
     Some(Redirect::to("/account").into_response())
 }
 
-fn ended(state: &WebState, person: &Person, now_ms: i64) -> Option<Ended> {
-    match state.0.config.operators.entry(&person.name) {
-        Ok(Some(entry)) if entry.password_id == person.password_id => {}
-        Ok(Some(_)) => return Some(Ended::Password),
-        Ok(None) => return Some(Ended::Removed),
-        // A disk that fails is no reason to lose what somebody is typing.
-        Err(error) => tracing::warn!(%error, "the file of an operator cannot be read"),
-    }
-    validity(state, &person.author.serial, now_ms)
+/// The unit of a person whose session still holds, or why it does not.
+fn still(state: &WebState, person: &Person, now_ms: i64) -> Result<Option<String>, Ended> {
+    let unit = match state.0.config.operators.entry(&person.name) {
+        Ok(Some(entry)) if entry.password_id == person.password_id => entry.narrowing.unit,
+        Ok(Some(_)) => return Err(Ended::Password),
+        Ok(None) => return Err(Ended::Removed),
+        // A disk that fails is no reason to lose what somebody is typing. Without the unit they
+        // read less, never more.
+        Err(error) => {
+            tracing::warn!(%error, "the file of an operator cannot be read");
+            None
+        }
+    };
+    validity(state, &person.author.serial, now_ms).map_or(Ok(unit), Err)
 }
 
 #[derive(Template)]

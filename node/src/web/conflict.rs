@@ -63,26 +63,29 @@ async fn show(
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
     let (l, regions) = (staff.visit.l, state.regions());
-    let reader = staff.person.author.serial;
+    let (actor, reader) = (staff.person.author.serial, staff.reader(&state));
+    let reviewer = reader.clone();
     let token = staff.visit.token(&state);
-    let conflicts = ask(&state, move |store| {
-        let found = store.read(|connection| inbox::list_within(connection, &regions, SHOWN))?;
-        boxes(store, &reader, found, l, &token, "/conflicts")
+    let (conflicts, count) = ask(&state, move |store| {
+        let (found, count) = store.read(|connection| {
+            let found = inbox::list_within(connection, &reader, &regions, SHOWN)?;
+            Ok((found, inbox::count_within(connection, &reader, &regions)?))
+        })?;
+        Ok::<_, Failure>((boxes(store, &actor, found, l, &token, "/conflicts")?, count))
     })
     .await?;
-    let waiting = act(&state, move |administration| administration.to_review_by(&reader, 200));
+    let waiting = act(&state, move |administration| administration.to_review_by(&reviewer, 200));
     let waiting = waiting.await.map_err(|error| Failure::Internal(error.message))?.len();
     let review = (waiting > 0).then(|| l.t1("conflicts-review", "n", waiting));
-    let count = u64::try_from(conflicts.len()).unwrap_or(u64::MAX);
     let page = Page::staff(&state, &staff, l.t("conflicts-title")).count("/conflicts", count);
     let saved = !shown.saved.is_empty();
     Ok(html(&ConflictsPage { l, page, saved, conflicts, review }))
 }
 
-/// Conflicts as boxes, without those `reader` may not see.
+/// Conflicts that may be read as boxes; `actor` may settle those they may write.
 pub(crate) fn boxes(
     store: &Store,
-    reader: &Serial,
+    actor: &Serial,
     conflicts: Vec<Conflict>,
     l: Text,
     token: &str,
@@ -92,9 +95,6 @@ pub(crate) fn boxes(
     let mut boxes = Vec::new();
     for conflict in conflicts {
         let home = conflict.home;
-        if authority.may(reader, Rights::READ, &home).is_err() {
-            continue;
-        }
         let (catalogue, base) = store.read(|connection| {
             Ok((query::catalogue(connection, home.address)?, base_of(connection, &home)?))
         })?;
@@ -124,7 +124,7 @@ pub(crate) fn boxes(
             label: label_of(&catalogue, &home, &conflict.field, l),
             field: conflict.field,
             values: conflict.options.into_iter().map(value).collect(),
-            may_resolve: authority.may(reader, Rights::WRITE, &home).is_ok(),
+            may_resolve: authority.may(actor, Rights::WRITE, &home).is_ok(),
         });
     }
     Ok(boxes)

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::catalogue::Catalogue;
 use cunlian_governance::divisions::{self, Division, Status};
 use cunlian_governance::query::region::{
@@ -111,6 +112,7 @@ struct Figures {
 
 fn figures(
     connection: &Connection,
+    reader: &Reader,
     own: AddressCode,
     region: AddressCode,
     now_ms: i64,
@@ -131,7 +133,7 @@ fn figures(
         coverage: coverage(connection, region)?,
         catalogue: query::catalogue(connection, own)?,
         classes: counts_by_class(connection, region)?,
-        all: statistics(connection, region, period)?,
+        all: statistics(connection, reader, region, period)?,
         children: if is_village {
             Vec::new()
         } else {
@@ -141,7 +143,7 @@ fn figures(
         rates: if is_village {
             BTreeMap::new()
         } else {
-            by_child(connection, region, below, period)?
+            by_child(connection, reader, region, below, period)?
         },
     })
 }
@@ -152,14 +154,14 @@ async fn show(
     region: AddressCode,
 ) -> Result<Response, Failure> {
     let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(&state);
     let (figures, tickets) = ask(&state, move |store| {
-        let figures = store.read(|connection| figures(connection, own, region, now_ms))?;
+        let figures = store.read(|connection| figures(connection, &reader, own, region, now_ms))?;
         let mut tickets = Vec::new();
         if region.level() >= Level::Village {
-            let rows =
-                store.read(|connection| query::ticket::list(connection, &Filter::all(region)))?;
-            tickets = ticket_items(store, &reader, rows, l, now_ms)?;
+            let all = Filter::all(region);
+            let rows = store.read(|connection| query::ticket::list(connection, &reader, &all))?;
+            tickets = ticket_items(store, rows, l, now_ms)?;
         }
         Ok::<_, Failure>((figures, tickets))
     })

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use cunlian_crdt::store::{Fault, Store};
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::catalogue;
 use cunlian_governance::directory::Contact;
 use cunlian_governance::divisions::{self, Division, Status};
@@ -11,8 +12,6 @@ use cunlian_governance::query::{self, ticket::TicketRow};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::Serial;
-use cunlian_protocol::rights::Rights;
 use rusqlite::Connection;
 
 use super::WebState;
@@ -161,37 +160,32 @@ pub(crate) fn contacts(store: &Store, village: &AddressCode) -> Result<Vec<Conta
     Ok(rows.into_iter().map(|(_, contact)| contact).collect())
 }
 
-/// Tickets of the same town that ask the same.
+/// Tickets of the same town that ask the same and that `reader` may read.
 pub(crate) fn similar_tickets(
     store: &Store,
-    reader: &Serial,
+    reader: &Reader,
     home: &Home,
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let document = home.document;
     let rows = store.read(|connection| match query::ticket::one(connection, document)? {
-        Some(row) => query::ticket::similar(connection, &row, 5),
+        Some(row) => query::ticket::similar(connection, reader, &row, 5),
         None => Ok(Vec::new()),
     })?;
-    ticket_items(store, reader, rows, l, now_ms)
+    ticket_items(store, rows, l, now_ms)
 }
 
-/// Rows as list items, without those `reader` may not see.
+/// Rows as list items.
 pub(crate) fn ticket_items(
     store: &Store,
-    reader: &Serial,
     rows: Vec<TicketRow>,
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
-    let authority = store.authority();
     let mut names = PlaceNames::new(2);
     let mut items = Vec::new();
     for row in rows {
-        if authority.may(reader, Rights::READ, &row.home).is_err() {
-            continue;
-        }
         let place = names.of(store, row.home.address)?;
         let sync = sync_badge(store, l, &row.home)?;
         items.push(ticket_item(&row, place, sync, l, now_ms));

@@ -8,16 +8,16 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::spoken_name;
 use cunlian_governance::ticket::{
-    self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb,
+    self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb, photo_home,
 };
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
-use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
 use super::WebState;
@@ -29,7 +29,7 @@ use super::component::{
 use super::failure::Failure;
 use super::form::saved_words;
 use super::layout::{Page, form_again, html};
-use super::photo::stored::{self, Reader};
+use super::photo::stored::{self, Audience};
 use super::posted::Posted;
 use super::reading::{ask, place_name, similar_tickets, sync_badge};
 use super::visit::Staff;
@@ -46,9 +46,10 @@ use self::signing::{notice_of, voided_words};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
+        .route("/tickets/handed-on", get(handed_on))
         .route("/tickets/{address}/{document}", get(show))
         .route("/tickets/{address}/{document}/{verb}", post(act))
-        .route("/photo/{address}/{document}", get(photo))
+        .route("/tickets/{address}/{document}/photo/{photo}", get(photo))
 }
 
 #[derive(Template)]
@@ -113,14 +114,18 @@ struct Loaded {
     may: Vec<Verb>,
 }
 
-/// The ticket, if `reader` may see it.
-pub(crate) fn load_ticket(store: &Store, reader: &Serial, home: &Home) -> Result<Ticket, Failure> {
-    let authority = store.authority();
-    if authority.may(reader, Rights::READ, home).is_err() {
-        return Err(Failure::NotFound);
-    }
+/// The ticket, if `reader` may read it.
+pub(crate) fn load_ticket(store: &Store, reader: &Reader, home: &Home) -> Result<Ticket, Failure> {
+    let ticket = load_any(store, home)?;
+    let assignee = ticket.assignee.as_ref().map(|assignee| assignee.name.as_str());
+    if reader.may_read_ticket(home, assignee) { Ok(ticket) } else { Err(Failure::NotFound) }
+}
+
+/// The ticket, whoever asks: for what is answered to somebody who has just acted on it, and may
+/// have handed it on.
+pub(crate) fn load_any(store: &Store, home: &Home) -> Result<Ticket, Failure> {
     let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    Ok(domain::fold(&view, &authority))
+    Ok(domain::fold(&view, &store.authority()))
 }
 
 /// What `actor` may do with the ticket now, by state and by right.
@@ -134,7 +139,8 @@ fn possible(authority: &Authority, actor: &Serial, ticket: &Ticket) -> Vec<Verb>
 
 fn load(
     store: &Store,
-    reader: &Serial,
+    actor: &Serial,
+    reader: &Reader,
     home: &Home,
     l: Text,
     now_ms: i64,
@@ -143,19 +149,17 @@ fn load(
     let authority = store.authority();
     let contact_home = ticket.contact_home();
     let contact = match ticket.reporter {
-        Some(_) if authority.may(reader, Rights::READ, &contact_home).is_ok() => {
-            store.view(&contact_home)?
-        }
+        Some(_) if reader.may_read(&contact_home) => store.view(&contact_home)?,
         _ => None,
     };
-    let may = possible(&authority, reader, &ticket);
+    let may = possible(&authority, actor, &ticket);
     let assignees =
         if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
     let similar = similar_tickets(store, reader, home, l, now_ms)?;
     let sync = sync_badge(store, l, home)?.in_full();
     let place = place_name(store, &home.address)?;
-    let href = |id: &DocumentId| format!("/photo/{}/{id}", home.address);
-    let photos = |ids: &[DocumentId]| stored::photos(store, l, Reader::Staff, home, ids, href);
+    let href = |id: &DocumentId| format!("{}/photo/{id}", ticket_href(home));
+    let photos = |ids: &[DocumentId]| stored::photos(store, l, Audience::Staff, home, ids, href);
     let photos = [photos(&ticket.photos)?, photos(&ticket.result_photos)?];
     Ok(Loaded { ticket, sync, place, photos, contact, similar, assignees, may })
 }
@@ -210,8 +214,8 @@ async fn ticket_page(
     again: Option<Again>,
 ) -> Result<TicketPage, Failure> {
     let (l, now_ms) = (staff.visit.l, state.now_ms());
-    let reader = staff.person.author.serial;
-    let loaded = ask(state, move |store| load(store, &reader, &home, l, now_ms)).await?;
+    let (actor, reader) = (staff.person.author.serial, staff.reader(state));
+    let loaded = ask(state, move |store| load(store, &actor, &reader, &home, l, now_ms)).await?;
     let ticket = &loaded.ticket;
     let clock = ticket.clock(Rules::built_in());
     let title = match &ticket.erased {
@@ -362,7 +366,8 @@ async fn act(
     let home = ticket_home(&address, &document)?;
     let verb = Verb::from_name(&verb).ok_or(Failure::NotFound)?;
     let l = staff.visit.l;
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(&state);
+    let still = reader.clone();
     let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
     let outcome = match action_on(&ticket, verb, &posted.0) {
         Ok(action) => match ticket.act(&action, "terminal") {
@@ -377,7 +382,14 @@ async fn act(
         Err(_) => Err(l.t("choose-first")),
     };
     match outcome {
-        Ok(_) => Ok(Redirect::to(&format!("{}?saved=1", ticket_href(&home))).into_response()),
+        Ok(_) => {
+            let after = ask(&state, move |store| load_ticket(store, &still, &home)).await;
+            let href = match after {
+                Err(Failure::NotFound) => "/tickets/handed-on".to_owned(),
+                Ok(_) | Err(_) => format!("{}?saved=1", ticket_href(&home)),
+            };
+            Ok(Redirect::to(&href).into_response())
+        }
         Err(error) => {
             let again = Again { verb, posted, error };
             let page = ticket_page(&state, &staff, home, None, Some(again)).await?;
@@ -386,19 +398,36 @@ async fn act(
     }
 }
 
+#[derive(Template)]
+#[template(path = "ticket_handed_on.html")]
+struct HandedOnPage {
+    l: Text,
+    page: Page,
+}
+
+/// What somebody sees who has handed a ticket on and may not read it any more.
+async fn handed_on(State(state): State<WebState>, staff: Staff) -> Response {
+    let l = staff.visit.l;
+    html(&HandedOnPage { l, page: Page::staff(&state, &staff, l.t("ticket-handed-on-title")) })
+}
+
+/// A picture, as part of the ticket that names it: who may not read the ticket gets none.
 async fn photo(
     State(state): State<WebState>,
     staff: Staff,
-    Path((address, document)): Path<(String, String)>,
+    Path((address, document, photo)): Path<(String, String, String)>,
 ) -> Result<Response, Failure> {
-    let ticket = ticket_home(&address, &document)?;
-    let home = Home { category: Category::TICKET_PHOTO, ..ticket };
-    let reader = staff.person.author.serial;
+    let home = ticket_home(&address, &document)?;
+    let photo: DocumentId = photo.parse().map_err(|_| Failure::NotFound)?;
+    let reader = staff.reader(&state);
     ask(&state, move |store| {
-        if store.authority().may(&reader, Rights::READ, &home).is_err() {
+        let ticket = load_ticket(store, &reader, &home)?;
+        let photo_home = photo_home(&home, photo);
+        let is_named = ticket.photos.iter().chain(&ticket.result_photos).any(|id| *id == photo);
+        if !is_named || !reader.may_read(&photo_home) {
             return Err(Failure::NotFound);
         }
-        stored::load(store, &home)
+        stored::load(store, &photo_home)
     })
     .await
 }

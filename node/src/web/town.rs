@@ -15,7 +15,6 @@ use cunlian_governance::ticket::{Channel, State as TicketState};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
-use cunlian_protocol::id::Serial;
 use cunlian_protocol::region::Depth;
 use serde::Deserialize;
 
@@ -31,7 +30,7 @@ use crate::status::{LinkState, PeerStatus};
 use crate::text::Text;
 
 /// Most tickets on one page of the queue.
-const QUEUE_ROWS: u32 = 300;
+const QUEUE_ROWS: u32 = 50;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
@@ -48,6 +47,49 @@ struct Asked {
     channel: String,
     #[serde(default)]
     village: String,
+    /// How many tickets come before this page, as the links of the page itself say it.
+    #[serde(default)]
+    from: String,
+}
+
+impl Asked {
+    /// The same choice from another ticket on.
+    fn query(&self, from: u64) -> String {
+        format!(
+            "?state={}&channel={}&village={}&from={from}",
+            form_urlencode(&self.state),
+            form_urlencode(&self.channel),
+            form_urlencode(&self.village)
+        )
+    }
+}
+
+/// The other pages of the queue.
+struct Pages {
+    /// Which tickets of how many stand here; empty where all do.
+    part: String,
+    /// The page before, if there is one.
+    before: Option<String>,
+    /// The page after, if there is one.
+    after: Option<String>,
+}
+
+impl Pages {
+    fn of(l: Text, asked: &Asked, from: u64, shown: u64, all: u64) -> Self {
+        let page = u64::from(QUEUE_ROWS);
+        let link = |from| format!("/queue{}", asked.query(from));
+        let part = if shown < all {
+            let (first, last) = (from + u64::from(shown > 0), from + shown);
+            l.with("queue-part", &[("first", &first), ("last", &last), ("n", &all)])
+        } else {
+            String::new()
+        };
+        Self {
+            part,
+            before: (from > 0).then(|| link(from.saturating_sub(page))),
+            after: (from + shown < all).then(|| link(from + page)),
+        }
+    }
 }
 
 /// Tickets that ask the same, under one heading.
@@ -70,6 +112,7 @@ struct QueuePage {
     refresh: String,
     summary: String,
     groups: Vec<Group>,
+    pages: Pages,
 }
 
 #[derive(Template)]
@@ -79,6 +122,7 @@ struct QueueList {
     refresh: String,
     summary: String,
     groups: Vec<Group>,
+    pages: Pages,
 }
 
 async fn queue(
@@ -88,10 +132,13 @@ async fn queue(
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
     let region = state.place().0;
-    let QueueList { refresh, summary, groups, .. } = list(&state, &staff, &asked).await?;
+    let QueueList { refresh, summary, groups, pages, .. } = list(&state, &staff, &asked).await?;
     let villages = village_choices(&state, region).await?;
-    let conflicts =
-        ask(&state, move |store| store.read(|c| query::conflict::count(c, region))).await?;
+    let (reader, regions) = (staff.reader(&state), state.regions());
+    let conflicts = ask(&state, move |store| {
+        store.read(|connection| query::conflict::count_within(connection, &reader, &regions))
+    })
+    .await?;
     let choice = |value: &str, label: String| Choice { value: value.to_owned(), label };
     let mut states = vec![choice("", l.t("queue-open")), choice("all", l.t("queue-all"))];
     let listed = TicketState::ALL.into_iter().filter(|state| *state != TicketState::Unreported);
@@ -100,7 +147,7 @@ async fn queue(
         .into_iter()
         .map(|channel| choice(channel.as_str(), l.of("channel", channel.as_str())))
         .collect();
-    let Asked { state: chosen, channel, village } = asked;
+    let Asked { state: chosen, channel, village, .. } = asked;
     Ok(html(&QueuePage {
         l,
         page: Page::staff(&state, &staff, l.t("queue-title")).count("/conflicts", conflicts),
@@ -113,6 +160,7 @@ async fn queue(
         refresh,
         summary,
         groups,
+        pages,
     }))
 }
 
@@ -137,10 +185,11 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
             None => Filter::open(region).states,
         },
     };
-    let filter = Filter { states, limit: QUEUE_ROWS, ..Filter::all(region) };
     let channel = Channel::from_name(&asked.channel);
-    let reader = staff.person.author.serial;
-    let (groups, shown, counts) = ask(state, move |store| {
+    let offset: u32 = asked.from.parse().unwrap_or(0);
+    let filter = Filter { states, channel, offset, limit: QUEUE_ROWS, ..Filter::all(region) };
+    let reader = staff.reader(state);
+    let (groups, shown, all, counts) = ask(state, move |store| {
         // Tickets at the old code of a village that was joined to another are the other's.
         let regions = match village {
             Some(village) => store.read(|c| Ok(divisions::family(c, &village)))?,
@@ -148,16 +197,17 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
         };
         let here = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
         let regions: Vec<AddressCode> = regions.into_iter().filter(here).collect();
-        let mut rows =
-            store.read(|connection| query::ticket::list_within(connection, &filter, &regions))?;
-        rows.retain(|row| channel.is_none() || row.channel == channel);
-        let shown = rows.len();
-        let groups = groups(store, &reader, rows, l, now_ms)?;
-        let mut counts = Vec::new();
-        for region in regions {
-            counts.extend(store.read(|c| query::ticket::counts_by_state(c, region))?);
-        }
-        Ok::<_, Failure>((groups, shown, counts))
+        let (rows, all, counts) = store.read(|connection| {
+            let rows = query::ticket::list_within(connection, &reader, &filter, &regions)?;
+            let all = query::ticket::count_within(connection, &reader, &filter, &regions)?;
+            let mut counts = Vec::new();
+            for region in &regions {
+                counts.extend(query::ticket::counts_by_state(connection, &reader, *region)?);
+            }
+            Ok((rows, all, counts))
+        })?;
+        let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok::<_, Failure>((groups(store, rows, l, now_ms)?, shown, all, counts))
     })
     .await?;
     let count = |wanted: TicketState| {
@@ -166,24 +216,20 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
     let summary = l.with(
         "queue-summary",
         &[
-            ("shown", &shown),
+            ("shown", &all),
             ("reported", &count(TicketState::Reported)),
             ("accepted", &count(TicketState::Accepted)),
             ("assigned", &(count(TicketState::Assigned) + count(TicketState::Handling))),
         ],
     );
-    let refresh = format!(
-        "/fragment/queue?state={}&channel={}&village={}",
-        form_urlencode(&asked.state),
-        form_urlencode(&asked.channel),
-        form_urlencode(&asked.village)
-    );
-    Ok(QueueList { l, refresh, summary, groups })
+    let from = u64::from(offset);
+    let refresh = format!("/fragment/queue{}", asked.query(from));
+    let pages = Pages::of(l, asked, from, shown, all);
+    Ok(QueueList { l, refresh, summary, groups, pages })
 }
 
 fn groups(
     store: &Store,
-    reader: &Serial,
     rows: Vec<TicketRow>,
     l: Text,
     now_ms: i64,
@@ -191,11 +237,8 @@ fn groups(
     let mut groups = Vec::new();
     for rows in grouped(rows) {
         let title = rows.first().map(|row| row.title.clone()).unwrap_or_default();
-        let items = ticket_items(store, reader, rows, l, now_ms)?;
-        let title = l.t2("queue-group", ("n", items.len()), ("title", title));
-        if !items.is_empty() {
-            groups.push(Group { title, items });
-        }
+        let title = l.t2("queue-group", ("n", rows.len()), ("title", title));
+        groups.push(Group { title, items: ticket_items(store, rows, l, now_ms)? });
     }
     Ok(groups)
 }
@@ -221,7 +264,7 @@ struct VillageView {
 
 async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let status = state.status();
+    let (status, reader) = (state.status(), staff.reader(&state));
     let (figures, terminals) = ask(&state, move |store| {
         let figures = store.read(|connection| {
             let listed = regions.iter().flat_map(|region| villages_of(connection, region));
@@ -230,11 +273,14 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
             for region in &regions {
                 here.extend(query::region::villages(connection, *region)?);
             }
-            let filter = Filter { limit: 100_000, ..Filter::open(AddressCode::COUNTRY) };
             let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
-            for row in query::ticket::list_within(connection, &filter, &regions)? {
-                let today = divisions::successor(connection, &row.home.address);
-                *open.entry(today.unwrap_or(row.home.address)).or_default() += 1;
+            for region in &regions {
+                for (address, count) in
+                    query::ticket::open_by_address(connection, &reader, *region)?
+                {
+                    let today = divisions::successor(connection, &address);
+                    *open.entry(today.unwrap_or(address)).or_default() += count;
+                }
             }
             Ok((coverage_within(connection, &regions)?, divisions, here, open))
         })?;

@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::query;
 use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket::{self as domain, Channel, NewTicket, TicketError};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::id::DocumentId;
 
 use super::WebState;
 use super::clock::full;
@@ -54,31 +55,33 @@ struct TodayList {
     open: Vec<TicketItem>,
 }
 
-/// The open tickets of `regions`, due first.
+/// The open tickets of `regions` that `reader` may read, due first.
 fn open_tickets(
     store: &Store,
-    reader: &Serial,
+    reader: &Reader,
     regions: &[AddressCode],
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let filter = Filter::open(AddressCode::COUNTRY);
-    let rows = store.read(|connection| query::ticket::list_within(connection, &filter, regions))?;
-    ticket_items(store, reader, rows, l, now_ms)
+    let rows = store
+        .read(|connection| query::ticket::list_within(connection, reader, &filter, regions))?;
+    ticket_items(store, rows, l, now_ms)
 }
 
 async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(&state);
     let (open, answered, conflicts) = ask(&state, move |store| {
         let open = open_tickets(store, &reader, &regions, l, now_ms)?;
         let all = Filter::all(AddressCode::COUNTRY);
         let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
-        let rows =
-            store.read(|connection| query::ticket::list_within(connection, &filter, &regions))?;
-        let answered = ticket_items(store, &reader, rows, l, now_ms)?;
-        let conflicts =
-            store.read(|connection| query::conflict::count_within(connection, &regions))?;
+        let rows = store.read(|connection| {
+            query::ticket::list_within(connection, &reader, &filter, &regions)
+        })?;
+        let answered = ticket_items(store, rows, l, now_ms)?;
+        let conflicts = store
+            .read(|connection| query::conflict::count_within(connection, &reader, &regions))?;
         Ok::<_, Failure>((open, answered, conflicts))
     })
     .await?;
@@ -89,7 +92,7 @@ async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, 
 
 async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(&state);
     let open = ask(&state, move |store| open_tickets(store, &reader, &regions, l, now_ms)).await?;
     Ok(html(&TodayList { l, open }))
 }

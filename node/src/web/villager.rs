@@ -32,7 +32,7 @@ use super::component::{FieldInput, Photos, SyncBadge, Trace, TraceRow};
 use super::failure::Failure;
 use super::form::{Submission, saved_words};
 use super::layout::{Page, form_again, html};
-use super::photo::stored::{self, Reader};
+use super::photo::stored::{self, Audience};
 use super::photo::{self, UPLOAD_BYTES_MAX};
 use super::plate::code_of;
 use super::posted::{Posted, PostedPhoto};
@@ -398,7 +398,7 @@ async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Fo
         let sync = SyncBadge::for_villager(l, height);
         let href = |id: &DocumentId| format!("/t/{receipt}/photo/{id}");
         let photos = |ids: &[DocumentId]| {
-            stored::photos(store, l, Reader::Villager(height), &home, ids, href)
+            stored::photos(store, l, Audience::Villager(height), &home, ids, href)
         };
         let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
         Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })

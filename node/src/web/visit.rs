@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
+use cunlian_governance::access::reader::Reader;
 
 use super::WebState;
 use super::account;
@@ -17,6 +18,7 @@ use super::failure::{Failed, Failure};
 use super::session::{
     Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
 };
+use crate::operator::roles;
 use crate::text::{Language, Text};
 
 /// A visit cookie is kept this long, seconds.
@@ -29,6 +31,8 @@ pub(crate) struct Visit {
     pub(crate) l: Text,
     /// Who has logged in.
     pub(crate) person: Option<Arc<Person>>,
+    /// The unit whose tickets they handle, as their file says now.
+    pub(crate) unit: Option<String>,
     /// Why who had logged in is so no longer.
     pub(crate) ended: Option<Ended>,
     /// Value of the session cookie; empty without one that holds.
@@ -56,11 +60,30 @@ pub(crate) struct Staff {
     pub(crate) visit: Visit,
 }
 
+impl Staff {
+    /// What the person may read at this moment.
+    pub(crate) fn reader(&self, state: &WebState) -> Reader {
+        let Person { author, display_name, role, .. } = &*self.person;
+        let reader = Reader::of(&state.store().authority(), &author.serial);
+        // A role that this version does not know may be one that reads only what is assigned.
+        let known = roles().iter().find(|known| known.key == *role);
+        if known.is_some_and(|known| !known.assigned_only) {
+            return reader;
+        }
+        let unit = self.visit.unit.iter();
+        reader.only_assigned_to([display_name].into_iter().chain(unit).cloned().collect())
+    }
+}
+
 impl Visit {
     fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
         let session = cookie(headers, &state.session_cookie()).unwrap_or_default();
         let is_fragment = uri.path().starts_with("/fragment/");
-        let (person, ended) = account::person(state, session, !is_fragment);
+        let (known, ended) = match account::person(state, session, !is_fragment) {
+            Ok(known) => (known, None),
+            Err(end) => (None, Some(end)),
+        };
+        let (person, unit) = known.map(|known| (known.person, known.unit)).unzip();
         let known = cookie(headers, VISIT_COOKIE)
             .filter(|value| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()));
         let is_new = known.is_none();
@@ -71,7 +94,21 @@ impl Visit {
         let l = Text::new(language(uri, headers));
         let path = path.to_owned();
         let returns = !is_new;
-        (Self { l, person, ended, session, id, returns, client, path, is_api, is_fragment }, is_new)
+        let unit = unit.flatten();
+        let visit = Self {
+            l,
+            person,
+            unit,
+            ended,
+            session,
+            id,
+            returns,
+            client,
+            path,
+            is_api,
+            is_fragment,
+        };
+        (visit, is_new)
     }
 
     /// The browser, as failed logins are counted; `None` if it came without a cookie.

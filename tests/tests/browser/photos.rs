@@ -68,7 +68,10 @@ async fn a_photo_on_its_way_is_said_to_be() {
         let page = plain.get(&format!("/tickets/{}/{}", home.address, home.document)).text;
         assert_eq!(page.matches("照片还没有到").count(), 2, "{page}");
         let figure = page.split("<figure>").nth(1).unwrap().split("</figure>").next().unwrap();
-        assert!(figure.contains("<img src=\"/photo/") && figure.contains("仅本机"), "{figure}");
+        assert!(
+            figure.contains("<img src=\"/tickets/370322102310/") && figure.contains("仅本机"),
+            "{figure}"
+        );
     });
     let erased = photo_home(&home, photos[0]);
     node.store.erase(&node.author, &[erased], "本人申请删除", now_ms()).unwrap();

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use cunlian_governance::query;
+
 use super::chromium::Chromium;
 use super::fixture::Node;
 use super::plain::{Plain, between, fill};
@@ -60,7 +62,10 @@ async fn a_photo_loses_its_position_and_a_doubled_form_is_one_report() {
         assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.len() < 400 << 10);
         assert!(!jpeg.windows(11).any(|bytes| bytes == b"GPSLatitude"));
         let id = photo.rsplit('/').next().unwrap();
-        let guessed = plain.get(&format!("/photo/370322102310/{id}"));
+        let receipt = photo.split('/').nth(2).unwrap();
+        let find = |connection: &_| query::ticket::by_receipt_text(connection, receipt);
+        let home = node.store.read(find).unwrap().unwrap().unwrap().home;
+        let guessed = plain.get(&format!("/tickets/{}/{}/photo/{id}", home.address, home.document));
         assert!(guessed.path.starts_with("/login"), "{}", guessed.path);
 
         let refused = plain.upload(

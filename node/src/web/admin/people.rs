@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use cunlian_governance::query;
 use cunlian_protocol::id::Serial;
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::posted::Posted;
+use super::super::reading::ask;
 use super::{Admin, Pick, act, code_of, note, problem, words};
 use crate::admin::AdminError;
 use crate::admin::certificate::Desk;
@@ -20,6 +22,8 @@ use crate::admin::people::NewPerson;
 use crate::operator::roles;
 use crate::text::{Language, Text};
 
+/// Most units to choose from.
+const UNITS: u32 = 200;
 /// Most characters of a login name.
 const NAME_CHARACTERS: usize = 32;
 
@@ -28,6 +32,7 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/admin/people", get(list).post(add))
         .route("/admin/people/{name}/reset", post(reset))
         .route("/admin/people/{name}/unlock", post(unlock))
+        .route("/admin/people/{name}/unit", post(unit))
         .route("/admin/people/{name}/remove", post(remove))
 }
 
@@ -43,6 +48,9 @@ struct PeoplePage {
     name: String,
     display_name: String,
     region: String,
+    unit: String,
+    /// Units that tickets of this place have been assigned to, to choose from.
+    units: Vec<String>,
     roles: Vec<Pick>,
     rows: Vec<Row>,
 }
@@ -61,6 +69,8 @@ struct Row {
     is_locked: bool,
     /// That the password is one that somebody else chose.
     must_change: Option<String>,
+    /// The unit whose tickets they handle; `None` where the role reads those of all.
+    unit: Option<String>,
 }
 
 /// What a page says beside its list.
@@ -91,6 +101,11 @@ async fn show(
         Ok(rows.collect())
     });
     let rows = read.await.map_err(|error| Failure::Internal(error.message))?;
+    let regions = state.regions();
+    let units = ask(state, move |store| {
+        store.read(|connection| query::ticket::assignees_within(connection, &regions, UNITS))
+    })
+    .await?;
     let asked = typed.text("role");
     let choices = roles().iter().map(|role| Pick {
         value: role.key.clone(),
@@ -108,6 +123,8 @@ async fn show(
         name: typed.text("name").to_owned(),
         display_name: typed.text("display_name").to_owned(),
         region: typed.text("region").to_owned(),
+        unit: typed.text("unit").to_owned(),
+        units,
         roles: choices.collect(),
         rows,
     }))
@@ -134,6 +151,7 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
         name: text("name"),
         display_name: text("display_name"),
         role: role_name(l, &text("role")),
+        unit: is_by_assignment(&text("role")).then(|| text("unit")),
         state,
         class,
         valid,
@@ -145,6 +163,12 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
             .unwrap_or_default()
             .then(|| l.t("admin-must-change")),
     }
+}
+
+/// Whether the role reads only what is assigned; a role that is not known here does, too.
+fn is_by_assignment(role: &str) -> bool {
+    let known = roles().iter().find(|known| known.key == role);
+    known.is_none_or(|known| known.assigned_only)
 }
 
 fn role_name(l: Text, key: &str) -> String {
@@ -177,6 +201,7 @@ async fn add(
         categories: Vec::new(),
         rights: None,
         until: None,
+        unit: Some(posted.text("unit").to_owned()),
         password: None,
     };
     let name = person.name.clone();
@@ -231,6 +256,18 @@ async fn unlock(
     let wanted = name.clone();
     let outcome = act(&state, move |administration| administration.operator_unlock(&wanted)).await;
     answer(&state, &admin, &Posted::default(), "unlock_operator", &name, outcome).await
+}
+
+async fn unit(
+    State(state): State<WebState>,
+    admin: Admin,
+    Path(name): Path<String>,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let (wanted, unit) = (name.clone(), posted.text("unit").to_owned());
+    let outcome =
+        act(&state, move |administration| administration.operator_unit(&wanted, &unit)).await;
+    answer(&state, &admin, &Posted::default(), "set_unit", &name, outcome).await
 }
 
 async fn remove(

@@ -73,10 +73,10 @@ async fn show(
     error: Option<String>,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let author = staff.person.author.serial;
+    let (author, reader) = (staff.person.author.serial, staff.reader(state));
     let read = super::act(state, move |administration| {
         let desk = administration.desk()?;
-        let entries = administration.to_review_by(&author, SHOWN)?;
+        let entries = administration.to_review_by(&reader, SHOWN)?;
         let all = administration.store.to_review(None, SHOWN)?.len();
         let unseen = all.saturating_sub(entries.len());
         let rows = entries.into_iter().map(|entry| row(&desk, l, &author, entry));

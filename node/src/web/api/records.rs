@@ -412,14 +412,13 @@ async fn conflicts(
     Caller(staff): Caller,
 ) -> Result<Json<Value>, Failure> {
     let regions = state.regions();
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(&state);
     ask(&state, move |store| {
-        let authority = store.authority();
-        let found = store
-            .read(|connection| query::conflict::list_within(connection, &regions, LIMIT_MAX))?;
+        let found = store.read(|connection| {
+            query::conflict::list_within(connection, &reader, &regions, LIMIT_MAX)
+        })?;
         let conflicts: Vec<Value> = found
             .into_iter()
-            .filter(|conflict| authority.may(&reader, Rights::READ, &conflict.home).is_ok())
             .map(|conflict| {
                 json!({
                     "category": conflict.home.category.to_string(),

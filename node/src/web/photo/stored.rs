@@ -24,7 +24,7 @@ const SHOWN: [&str; 2] = ["image/jpeg", "image/png"];
 
 /// For whom a page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
+pub(crate) enum Audience {
     Staff,
     /// Who is told how far the report has got, and of a photo only what is different.
     Villager(Height),
@@ -34,17 +34,17 @@ pub(crate) enum Reader {
 pub(crate) fn photos(
     store: &Store,
     l: Text,
-    reader: Reader,
+    audience: Audience,
     ticket: &Home,
     ids: &[DocumentId],
     href: impl Fn(&DocumentId) -> String,
 ) -> Result<Photos, Failure> {
     let photo = |id: &DocumentId| {
         let (note, sync) = match look(store, &photo_home(ticket, *id))? {
-            Shown::Here(height, why) => (None, badge(l, reader, (height, why))),
+            Shown::Here(height, why) => (None, badge(l, audience, (height, why))),
             Shown::OnItsWay { percent: 0 } => (Some(l.t("photo-on-its-way")), None),
             Shown::OnItsWay { percent } => (Some(l.t1("photo-partly-here", "n", percent)), None),
-            Shown::Postponed { why } => (Some(postponed(l, reader, &why)), None),
+            Shown::Postponed { why } => (Some(postponed(l, audience, &why)), None),
             Shown::Erased => (Some(l.t("photo-erased")), None),
         };
         Ok(Photo { href: href(id), alt: l.t("photo-alt"), note, sync })
@@ -53,18 +53,22 @@ pub(crate) fn photos(
 }
 
 /// Why there is no picture, for who administers nodes and for who does not.
-fn postponed(l: Text, reader: Reader, why: &str) -> String {
-    match reader {
-        Reader::Staff => l.t1("photo-postponed", "why", why),
-        Reader::Villager(_) => l.t("photo-postponed-villager"),
+fn postponed(l: Text, audience: Audience, why: &str) -> String {
+    match audience {
+        Audience::Staff => l.t1("photo-postponed", "why", why),
+        Audience::Villager(_) => l.t("photo-postponed-villager"),
     }
 }
 
-fn badge(l: Text, reader: Reader, (height, why): (Height, Option<String>)) -> Option<SyncBadge> {
-    match reader {
-        Reader::Staff => Some(SyncBadge::of(l, height).because(why).in_full()),
-        Reader::Villager(report) if report == height => None,
-        Reader::Villager(_) => Some(SyncBadge::for_villager(l, height)),
+fn badge(
+    l: Text,
+    audience: Audience,
+    (height, why): (Height, Option<String>),
+) -> Option<SyncBadge> {
+    match audience {
+        Audience::Staff => Some(SyncBadge::of(l, height).because(why).in_full()),
+        Audience::Villager(report) if report == height => None,
+        Audience::Villager(_) => Some(SyncBadge::for_villager(l, height)),
     }
 }
 

@@ -80,9 +80,10 @@ pub(super) async fn search(
     let l = staff.visit.l;
     let regions = state.regions();
     let catalogue = catalogue(&state).await?;
+    let reader = staff.reader(&state);
     let RecordsList { rows, note, found, empty, .. } = results(&state, &staff, &asked).await?;
     let conflicts = ask(&state, move |store| {
-        store.read(|connection| query::conflict::count_within(connection, &regions))
+        store.read(|connection| query::conflict::count_within(connection, &reader, &regions))
     })
     .await?;
     Ok(html(&RecordsPage {
