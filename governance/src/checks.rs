@@ -8,6 +8,8 @@
 //! | [`date`] | `YYYY-MM-DD`, `YYYY/M/D`, `YYYY.M.D`, `YYYY年M月D日`, `YYYYMMDD` | GB/T 7408 and custom |
 //! | [`number`] | decimal digits with at most one point | |
 //!
+//! | [`visible`] | any text without hidden characters: controls, and what turns the direction of writing | Unicode 16.0, 23.1 and UAX 9, 2.1–2.3 |
+//!
 //! Each returns the value in its one stored form. People type full-width digits, blanks and
 //! hyphens; these are taken out first.
 
@@ -47,6 +49,16 @@ pub enum CheckError {
         /// What was written.
         got: char,
     },
+    /// A character that cannot be seen and misleads who reads the text.
+    #[error(
+        "holds a hidden character (U+{code:04X}) at position {position}: type the text anew instead of pasting it"
+    )]
+    Hidden {
+        /// Counted from 1.
+        position: usize,
+        /// Its Unicode code point.
+        code: u32,
+    },
     /// No such day.
     #[error("{got:?} is not a day; write it like 1990-05-31")]
     Date {
@@ -70,11 +82,34 @@ impl CheckError {
             Self::CheckCharacter { expected, got } => {
                 format!("校验位应为 {expected}，填的是 {got}，请逐位核对")
             }
+            Self::Hidden { position, code } => {
+                format!(
+                    "第 {position} 个字是看不见的控制字符（U+{code:04X}），请重新输入，不要粘贴"
+                )
+            }
             Self::Date { got } => format!("“{got}”不是有效日期，请按 1990-05-31 填写"),
             Self::Phone => "不是有效的电话号码，请填 11 位手机号或带区号的座机号".to_owned(),
             Self::Number => "不是数字，请只填数字，如 120 或 3.5".to_owned(),
         }
     }
+}
+
+/// `text`, if everything in it can be seen: no control character but tab and line break, and none
+/// that turns the direction of writing, with which a text can show another order than it has.
+pub fn visible(text: &str) -> Result<&str, CheckError> {
+    let found = text.chars().zip(1..).find(|(character, _)| is_hidden(*character));
+    match found {
+        Some((character, position)) => {
+            Err(CheckError::Hidden { position, code: u32::from(character) })
+        }
+        None => Ok(text),
+    }
+}
+
+/// Whether a character cannot be seen and misleads.
+pub fn is_hidden(character: char) -> bool {
+    let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
 /// Sex as an identity number tells it.

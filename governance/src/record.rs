@@ -23,7 +23,7 @@ use cunlian_protocol::id::DocumentId;
 use crate::catalogue::{Catalogue, Class, Field, FieldKind, Language, Part};
 use crate::checks::{self, CheckError};
 
-pub use masking::{is_mask, mask, mask_edit, mask_key, with_masks};
+pub use masking::{has_text, is_mask, mask, mask_edit, mask_key, with_masks};
 pub use relocation::{
     MOVED_FROM, MOVED_TO, RelocationError, destination, is_link, moved_from, moved_to, relocate,
 };
@@ -175,7 +175,9 @@ pub fn edit(
         .filter(|(key, text)| differs(key, text.trim()))
         .map(|(key, text)| (key.clone(), text.clone()))
         .collect();
-    let mut problems = BTreeMap::new();
+    let unknown = fields.keys().filter(|key| !has_text(class, key));
+    let mut problems: BTreeMap<String, Problem> =
+        unknown.map(|key| (key.clone(), Problem::Unknown)).collect();
     let mut values = checked(class, &touched, &mut problems);
     agree(class, &mut values, current, &mut problems);
     stand_in(class, &mut values);
@@ -195,6 +197,18 @@ pub fn edit(
         if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } }
     });
     Ok(writes(class, place, edits.collect(), current, origin))
+}
+
+/// The fields that somebody has changed since `seen`, and that `fields` would write over, with
+/// what stands there now.
+pub fn changed_since(seen: &Fields, stored: &Fields, fields: &Fields) -> Fields {
+    let at = |texts: &Fields, key: &str| texts.get(key).map_or("", String::as_str).to_owned();
+    let is_overtaken = |key: &str, new: &str| {
+        let (was, is) = (at(seen, key), at(stored, key));
+        was != is && new != was && new != is
+    };
+    let overtaken = fields.iter().filter(|(key, new)| is_overtaken(key, new.trim()));
+    overtaken.map(|(key, _)| (key.clone(), at(stored, key))).collect()
 }
 
 /// Settles a conflict: the chosen text, which may be one of the concurrent values or a new one,
@@ -225,6 +239,7 @@ pub fn check(field: &Field, text: &str) -> Result<String, Problem> {
     if got > FIELD_CHARACTERS {
         return Err(Problem::TooLong { got, most: FIELD_CHARACTERS });
     }
+    checks::visible(text)?;
     if text.is_empty() {
         return Ok(String::new());
     }

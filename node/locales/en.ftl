@@ -94,6 +94,8 @@ login-forgot = If you forgot your password, ask your administrator for a new log
 # failures
 failure-not-found = There is no such page
 failure-hint-not-found = The address may be wrong, or you may not have the right to see it.
+failure-method-not-allowed = This cannot be done here.
+failure-hint-method-not-allowed = Go back to the start page.
 failure-login-required = Please log in first
 failure-hint-login-required = Log in and try again.
 failure-forbidden = No right to do this

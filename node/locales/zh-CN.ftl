@@ -94,6 +94,8 @@ login-forgot = 忘记密码请找本级管理员重新开通。
 # failures
 failure-not-found = 没有这个页面
 failure-hint-not-found = 可能是地址有误，或您没有查看的权限。
+failure-method-not-allowed = 这里不能这样操作。
+failure-hint-method-not-allowed = 请回到首页重新进入。
 failure-login-required = 请先登录
 failure-hint-login-required = 登录后再办理。
 failure-forbidden = 没有权限

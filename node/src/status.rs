@@ -8,6 +8,7 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::session;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::Doubt;
 
@@ -18,13 +19,15 @@ mod photos;
 mod rate;
 
 /// State of a node at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NodeStatus {
     /// Name from the node's certificate, such as `苑兴村`.
     pub name: String,
     /// Tier from the certificate.
+    #[schema(value_type = String)]
     pub tier: Tier,
     /// The node's own address, such as `370322102310`.
+    #[schema(value_type = String)]
     pub region: AddressCode,
     /// Version of the program.
     pub version: String,
@@ -37,10 +40,12 @@ pub struct NodeStatus {
     /// Whether the machine's clock is right.
     pub clock: Clock,
     /// Why the node must not author; `None` when it may.
+    #[schema(value_type = Option<String>)]
     pub suspended: Option<cunlian_crdt::store::Suspension>,
     /// Every peer configured or connected, parents first.
     pub peers: Vec<PeerStatus>,
     /// Peers whose link was cut at this node by hand.
+    #[schema(value_type = Vec<String>)]
     pub cut_links: Vec<std::net::SocketAddr>,
     /// Documents in the store.
     pub documents: u64,
@@ -53,7 +58,7 @@ pub struct NodeStatus {
 }
 
 /// Whether the store takes writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Health {
     /// It does.
@@ -102,7 +107,7 @@ impl Health {
 }
 
 /// How the machine's clock compares with trusted time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Clock {
     /// Nothing speaks against it; no node above has said the time.
@@ -119,7 +124,7 @@ pub enum Clock {
 }
 
 /// Which way a peer lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerRole {
     /// This node dials it and reports to it.
@@ -131,15 +136,18 @@ pub enum PeerRole {
 }
 
 /// State of the link to one peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PeerStatus {
     /// Name from its certificate, or its address while that is unknown.
     pub name: String,
     /// Its tier, once known.
+    #[schema(value_type = Option<String>)]
     pub tier: Option<Tier>,
     /// Its own address, once known.
+    #[schema(value_type = Option<String>)]
     pub region: Option<AddressCode>,
     /// Serial of its certificate, once known.
+    #[schema(value_type = Option<String>)]
     pub serial: Option<cunlian_protocol::id::Serial>,
     /// How far its trusted time was ahead of this node's when it said hello, milliseconds.
     pub clock_ahead_ms: Option<i64>,
@@ -193,7 +201,7 @@ pub struct PeerStatus {
 }
 
 /// Two nodes that have no version of the protocol in common.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct VersionSkew {
     /// Versions that this node speaks.
     pub own: Vec<u16>,
@@ -204,7 +212,7 @@ pub struct VersionSkew {
 }
 
 /// Which of two nodes has to be updated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToUpdate {
     /// This one.
@@ -224,7 +232,7 @@ impl ToUpdate {
 }
 
 /// What a session is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activity {
     /// Waiting for the first message of the peer.
@@ -283,7 +291,7 @@ impl From<session::Activity> for Activity {
 }
 
 /// What has passed over one connection, counted in frames before TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Traffic {
     /// Changes the peer announced that have not come.
     pub to_receive: u64,
@@ -306,7 +314,7 @@ pub struct Traffic {
 }
 
 /// What a link is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
     /// No connection.

@@ -219,6 +219,7 @@ pub fn router(state: WebState) -> Router {
         .merge(api::routes())
         .merge(asset::routes())
         .fallback(visit::not_found)
+        .method_not_allowed_fallback(visit::wrong_method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn_with_state(state.clone(), visit::layer))
         .layer(map_response(secure))

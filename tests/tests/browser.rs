@@ -16,7 +16,7 @@ mod browser {
     pub mod fixture;
     mod forms;
     mod guards;
-    mod interface;
+    pub mod interface;
     mod moves;
     mod photos;
     pub mod plain;
@@ -25,5 +25,6 @@ mod browser {
     mod readable;
     mod signoff;
     mod staff;
+    mod strict;
     mod villager;
 }

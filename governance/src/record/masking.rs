@@ -29,6 +29,12 @@ pub fn is_mask(key: &str) -> bool {
     key.ends_with(SUFFIX)
 }
 
+/// Whether a record of `class` has a text under `key`: a field of its own, or the mask of one.
+pub fn has_text(class: &Class, key: &str) -> bool {
+    let is_its_mask = |field: &Field| mask_key(field).as_deref() == Some(key);
+    class.field(key).is_some() || class.fields.iter().any(is_its_mask)
+}
+
 /// The base field that shows the mask of `field`; `None` when it has no mask.
 pub fn mask_key(field: &Field) -> Option<String> {
     field.masked()?;

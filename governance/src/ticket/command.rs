@@ -69,6 +69,14 @@ pub enum TicketError {
         /// How many are allowed.
         most: usize,
     },
+    /// A text with characters that cannot be seen.
+    #[error("{field} {check}")]
+    Hidden {
+        /// Which text.
+        field: &'static str,
+        /// What is in it.
+        check: CheckError,
+    },
     /// The phone is not one.
     #[error("the phone {0}")]
     Phone(CheckError),
@@ -101,6 +109,7 @@ impl TicketError {
             }
             Self::Empty { .. } => "请填写内容".to_owned(),
             Self::TooLong { got, most } => format!("共 {got} 字，最多 {most} 字"),
+            Self::Hidden { check, .. } => check.chinese(),
             Self::Phone(check) => format!("电话：{}", check.chinese()),
             Self::Stars { got } => format!("评价为 {got} 星，应为 1 至 5 星"),
             Self::Address { address } => format!("{address} 不在某个村内，工单须归属一个村"),
@@ -122,6 +131,8 @@ pub fn report(
     let village = new.village.truncate(Level::Village);
     let address = village.ok_or(TicketError::Address { address: new.village })?;
     let words = length_checked("text", &new.text)?;
+    visible("title", &new.title)?;
+    let name = visible("name", new.name.trim())?;
     let phone = match new.phone.trim() {
         "" => String::new(),
         phone => checks::phone(phone).map_err(TicketError::Phone)?,
@@ -132,12 +143,11 @@ pub fn report(
     let home = Home { category: Category::TICKET, address, document };
     let contact = contact_home(&home);
     let full = if masked_text { words } else { "" };
-    let contact_edits: Vec<Edit> =
-        [("name", new.name.trim()), ("phone", phone.as_str()), ("text", full)]
-            .into_iter()
-            .filter(|(_, text)| !text.is_empty())
-            .map(|(field, text)| Edit::Put { field: field.to_owned(), text: text.to_owned() })
-            .collect();
+    let contact_edits: Vec<Edit> = [("name", name), ("phone", phone.as_str()), ("text", full)]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(field, text)| Edit::Put { field: field.to_owned(), text: text.to_owned() })
+        .collect();
     let action = Action::Report {
         channel: new.channel,
         title: first_line(&title),
@@ -223,7 +233,11 @@ fn length_checked<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Tic
     if got > TEXT_CHARACTERS {
         return Err(TicketError::TooLong { got, most: TEXT_CHARACTERS });
     }
-    Ok(text)
+    visible(field, text)
+}
+
+fn visible<'a>(field: &'static str, text: &'a str) -> Result<&'a str, TicketError> {
+    checks::visible(text).map_err(|check| TicketError::Hidden { field, check })
 }
 
 fn first_line(text: &str) -> String {

@@ -23,6 +23,7 @@ use cunlian_protocol::signing::{self, Context, public_key};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::naming::one_line;
 use super::{AdminError, Administration};
 use crate::config::{Config, Peer};
 use crate::keystore::{Keystore, NODE_KEY, hex, unhex};
@@ -65,7 +66,7 @@ pub fn certify(
     }
     let body = CertificateBody {
         subject: applicant.key,
-        name: applicant.name.clone(),
+        name: one_line(&applicant.name)?,
         kind: AuthorKind::Node,
         tier: applicant.tier,
         grants: preset::grants(applicant.tier, applicant.region),

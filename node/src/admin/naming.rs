@@ -21,8 +21,11 @@ use std::sync::LazyLock;
 
 use cunlian_governance::capability::{Kind, Kinds};
 use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_governance::checks;
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::rights::Rights;
+
+use super::AdminError;
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(Kinds::built_in);
 
@@ -45,6 +48,17 @@ const RIGHTS: [(&str, Rights); 5] = [
     ("sign-off", Rights::SIGN_OFF),
     ("erase", Rights::ERASE),
 ];
+
+/// A name as it is kept: trimmed, in one line, with nothing in it that cannot be seen.
+pub(crate) fn one_line(name: &str) -> Result<String, AdminError> {
+    let name = name.trim();
+    let wrong = match checks::visible(name) {
+        Err(error) => error.to_string(),
+        Ok(_) if name.contains(['\n', '\t']) => "has a line break in it".to_owned(),
+        Ok(_) => return Ok(name.to_owned()),
+    };
+    Err(AdminError::new(format!("the name {name:?} {wrong}")).hint("write it in one line"))
+}
 
 /// Why a text names no category or right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroize as _;
 
-use super::naming::{category_names, parse_categories, parse_rights, rights_names};
+use super::naming::{category_names, one_line, parse_categories, parse_rights, rights_names};
 use super::{AdminError, Administration};
 use crate::operator::{Issuer, Narrowing, NewOperator, OperatorEntry, OperatorError, roles};
 use crate::service::own_region;
@@ -163,12 +163,13 @@ impl Administration {
     /// serial, not_after_ms, grants, password?}`.
     pub fn operator_add(&self, person: &NewPerson) -> Result<Value, AdminError> {
         let narrowing = self.narrowing(person)?;
+        let display_name = one_line(&person.display_name)?;
         let mut rng = rand::rng();
         let given = person.password.clone();
         let password = given.clone().unwrap_or_else(|| Password::one_time(&mut rng));
         let new = NewOperator {
             name: &person.name,
-            display_name: &person.display_name,
+            display_name: &display_name,
             role: &person.role,
             narrowing: Some(&narrowing),
             password: password.reveal(),
@@ -402,12 +403,12 @@ fn parse_last_day(text: &str) -> Result<i64, AdminError> {
 
 /// A unit as it is kept; `None` for an empty text.
 fn parse_unit(unit: &str) -> Result<Option<String>, AdminError> {
-    let unit = unit.trim();
-    if unit.chars().count() > UNIT_CHARACTERS_MAX || unit.chars().any(char::is_control) {
-        return Err(AdminError::new("the name of the unit is too long or has a line break in it")
-            .hint(format!("write it in one line of at most {UNIT_CHARACTERS_MAX} characters")));
+    let unit = one_line(unit)?;
+    if unit.chars().count() > UNIT_CHARACTERS_MAX {
+        return Err(AdminError::new(format!("the name {unit:?} is too long"))
+            .hint(format!("write at most {UNIT_CHARACTERS_MAX} characters")));
     }
-    Ok((!unit.is_empty()).then(|| unit.to_owned()))
+    Ok((!unit.is_empty()).then_some(unit))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use cunlian_crdt::store::{BlobBacklog, BlobTotals, NotTaken};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::PublicKey;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Photos and files of a node that are on their way.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Photos {
     /// Some document here names them, and they have not come in full.
     pub missing: u64,
@@ -28,7 +29,7 @@ pub struct Photos {
 }
 
 /// Photos and files with regard to one peer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct LinkPhotos {
     /// Those that wait for the tier of a parent.
     pub pending: u64,

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How far back the rate looks.
 const WINDOW_MS: i64 = 10_000;
@@ -24,7 +25,7 @@ pub struct Passed {
 }
 
 /// Changes and bytes in one second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rate {
     /// Thousandths of a change, so that slow lines have a rate too.
     pub milli_changes: u64,

@@ -10,9 +10,9 @@ use cunlian_governance::capability::Kinds;
 use cunlian_governance::catalogue::Language;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;
-use serde_json::json;
 
 use super::WebState;
+use super::api::refusal::Refusal;
 use super::layout::{MessagePage, Page, html};
 use super::reading::domain_language;
 use super::visit::Visit;
@@ -40,6 +40,9 @@ pub(crate) enum Failure {
         /// The kind of data.
         category: Category,
     },
+    /// There is such a path, and nothing that can be done with it in this way.
+    #[error("the method is not one of those in the header allow")]
+    Method,
     /// The form's token does not hold: an old page, cookies off, or another site's form.
     #[error("the form is stale: its token does not hold")]
     Stale,
@@ -87,6 +90,7 @@ impl Failure {
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::LoginRequired => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::NoRight { .. } | Self::Stale => StatusCode::FORBIDDEN,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -103,6 +107,7 @@ impl Failure {
     const fn name(&self) -> &'static str {
         match self {
             Self::NotFound => "not-found",
+            Self::Method => "method-not-allowed",
             Self::LoginRequired => "login-required",
             Self::Forbidden(_) | Self::NoRight { .. } => "forbidden",
             Self::Stale => "stale",
@@ -130,6 +135,7 @@ impl Failure {
             }
             Self::Malformed { reason, .. } => format!("{title} {reason}"),
             Self::NotFound
+            | Self::Method
             | Self::LoginRequired
             | Self::Stale
             | Self::TooMany { .. }
@@ -153,20 +159,19 @@ impl Failure {
     }
 
     fn object(&self, visit: &Visit) -> Response {
-        let field = if let Self::Malformed { field, .. } = self { field.as_deref() } else { None };
+        let field = if let Self::Malformed { field, .. } = self { field.clone() } else { None };
         let hint = match (self, visit.ended) {
             (Self::LoginRequired, Some(end)) => visit.l.of("ended", end.name()),
             _ => visit.l.of("failure-hint", self.name()),
         };
-        let mut body = json!({
-            "error": self.name(),
-            "message": self.to_string(),
-            "hint": hint,
-        });
-        if let (Some(field), Some(object)) = (field, body.as_object_mut()) {
-            object.insert("field".to_owned(), field.into());
-        }
-        (self.status(), Json(body)).into_response()
+        let refusal = Refusal {
+            error: self.name().to_owned(),
+            message: self.to_string(),
+            hint,
+            field,
+            fields: None,
+        };
+        (self.status(), Json(refusal)).into_response()
     }
 
     fn page(&self, state: &WebState, visit: &Visit) -> Response {
@@ -195,6 +200,7 @@ impl Failure {
             | Self::Conflict(detail)
             | Self::Malformed { reason: detail, .. } => detail.clone(),
             Self::NotFound
+            | Self::Method
             | Self::LoginRequired
             | Self::Stale
             | Self::TooLarge

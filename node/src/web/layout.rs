@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use cunlian_governance::checks::is_hidden;
 use cunlian_protocol::certificate::Tier;
 
 use super::component::{LinkBadge, Notice};
@@ -215,16 +216,22 @@ pub(crate) struct MessagePage {
     pub(crate) back: String,
 }
 
-/// A template as a response.
+/// A template as a response. What other nodes sent may hold characters that cannot be seen and
+/// mislead; they are shown as such.
 pub(crate) fn html(template: &impl Template) -> Response {
     match template.render() {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
+        Ok(text) if text.contains(is_hidden) => page(text.replace(is_hidden, "\u{fffd}")),
+        Ok(text) => page(text),
         Err(error) => {
             // Views hold only ready values, so this is a bug of ours; people get a plain answer.
             tracing::error!(%error, "a page could not be rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+fn page(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response()
 }
 
 /// A form shown again with what was typed and what is wrong.

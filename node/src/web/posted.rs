@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Form, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
+use cunlian_governance::checks::is_hidden;
 
 use super::WebState;
 use super::failure::Failure;
@@ -36,7 +37,7 @@ impl FromRequest<WebState> for Posted {
         if pairs.len() > FIELDS_MAX {
             return Err(Failure::TooLarge);
         }
-        let fields = pairs.into_iter().map(|(name, text)| (name, one_line_break(&text))).collect();
+        let fields = pairs.into_iter().map(|(name, text)| (name, typed(&text))).collect();
         checked(state, &visit, fields)
     }
 }
@@ -76,7 +77,7 @@ impl FromRequest<WebState> for PostedPhoto {
             } else {
                 let text = String::from_utf8(bytes)
                     .map_err(|_| Failure::malformed("a field is not UTF-8 text"))?;
-                fields.insert(name, one_line_break(&text));
+                fields.insert(name, typed(&text));
             }
             if fields.len() > FIELDS_MAX {
                 return Err(Failure::TooLarge);
@@ -107,7 +108,8 @@ fn refused(status: StatusCode) -> Failure {
     }
 }
 
-/// Browsers send line breaks as CR LF; one form is kept.
-fn one_line_break(text: &str) -> String {
-    text.replace("\r\n", "\n")
+/// What somebody typed: line breaks, which browsers send as CR LF, in one form, and without
+/// characters that cannot be seen. Who pasted them did not mean them.
+fn typed(text: &str) -> String {
+    text.replace("\r\n", "\n").chars().filter(|character| !is_hidden(*character)).collect()
 }

@@ -243,6 +243,7 @@ pub(crate) fn field_of(error: &TicketError) -> &'static str {
         TicketError::Phone(_) => "phone",
         TicketError::Address { .. } => "village",
         TicketError::Stars { .. } => "stars",
+        TicketError::Hidden { field, .. } => field,
         TicketError::NotNow { .. }
         | TicketError::Empty { .. }
         | TicketError::TooLong { .. }

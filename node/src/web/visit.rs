@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{ALLOW, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
@@ -156,7 +156,9 @@ pub(crate) async fn layer(
         None => next.run(request).await,
     };
     if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
+        let allow = response.headers_mut().remove(ALLOW);
         response = failure.respond(&state, &visit);
+        response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
     }
     if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {
         let secure = state.secure_cookies();
@@ -170,6 +172,11 @@ pub(crate) fn add_cookie(response: &mut Response, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(SET_COOKIE, value);
     }
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn wrong_method() -> Failure {
+    Failure::Method
 }
 
 /// The answer to a path that no page has.

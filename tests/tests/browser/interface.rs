@@ -5,14 +5,14 @@ use ureq::Agent;
 
 use super::fixture::{Node, PASSWORD};
 
-struct Caller {
-    agent: Agent,
+pub struct Caller {
+    pub agent: Agent,
     base: String,
     token: String,
 }
 
 impl Caller {
-    fn log_in(node: &Node, name: &str) -> Self {
+    pub fn log_in(node: &Node, name: &str) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).build();
         let mut caller =
             Self { agent: config.into(), base: node.url.clone(), token: String::new() };
@@ -23,14 +23,22 @@ impl Caller {
         caller
     }
 
-    fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let url = format!("{}/api/v1/{path}", self.base);
         let request = if method == "PUT" { self.agent.put(url) } else { self.agent.post(url) };
         let mut answer = request.header("x-cunlian-token", &self.token).send_json(body).unwrap();
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub fn send_text(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let url = format!("{}/api/v1/{path}", self.base);
+        let request = if method == "PUT" { self.agent.put(url) } else { self.agent.post(url) };
+        let request = request.header("content-type", "application/json");
+        let mut answer = request.header("x-cunlian-token", &self.token).send(body).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
+    }
+
+    pub fn get(&self, path: &str) -> (u16, Value) {
         let mut answer = self.agent.get(format!("{}/api/v1/{path}", self.base)).call().unwrap();
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
     }
@@ -181,5 +189,51 @@ async fn a_record_is_moved_and_a_result_signed() {
         assert_eq!(status, 200, "{body}");
         let (_, signed) = caller.get(&path);
         assert_eq!(signed["sign_offs"][0]["standing"], "stands", "{signed}");
+    });
+}
+
+/// Shows that the description of the interface is the one in `docs/openapi.json`, which is what
+/// people write programs against.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_the_committed_one() {
+    let node = Node::village().await;
+    tokio::task::block_in_place(|| {
+        let agent = Agent::new_with_defaults();
+        let mut answer = agent.get(format!("{}/api/openapi.json", node.url)).call().unwrap();
+        let served: Value = answer.body_mut().read_json().unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let text = serde_json::to_string_pretty(&served).unwrap() + "\n";
+        let beside = concat!(env!("CARGO_TARGET_TMPDIR"), "/openapi.json");
+        std::fs::write(beside, &text).unwrap();
+        assert!(text == committed, "the interface has changed; if so meant: cp {beside} {path}");
+        assert_eq!(served["openapi"], "3.1.0");
+        assert!(served["paths"]["/api/v1/records"]["post"]["requestBody"].is_object());
+    });
+}
+
+/// Shows that who says what they saw does not undo what a colleague wrote in the meantime, and
+/// that other fields of the same record are free.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_colleague_changed_is_not_written_over() {
+    let node = Node::village().await;
+    tokio::task::block_in_place(|| {
+        let caller = Caller::log_in(&node, "wang");
+        let record = json!({ "class": "population", "address": "37032210231000100012",
+            "fields": { "name": "张三", "sex": "男", "household": "H1" } });
+        let (_, made) = caller.send("POST", "records", &record);
+        let document = made["document"].as_str().unwrap();
+        let path = format!("records/3000/37032210231000100012/{document}");
+        let seen = caller.get(&path).1["fields"].clone();
+        let rename = json!({ "fields": { "name": "张山" } });
+        assert_eq!(caller.send("PUT", &path, &rename).0, 200, "a colleague renames");
+        let late = json!({ "fields": { "name": "张珊" }, "seen": seen });
+        let (status, body) = caller.send("PUT", &path, &late);
+        assert_eq!((status, &body["fields"]), (409, &json!({ "name": "张山" })), "{body}");
+        let unmeant = json!({ "fields": { "name": "张三", "household": "H2" }, "seen": seen });
+        let (status, body) = caller.send("PUT", &path, &unmeant);
+        assert_eq!(status, 200, "{body}");
+        let now = caller.get(&path).1["fields"].clone();
+        assert_eq!((&now["name"], &now["household"]), (&json!("张山"), &json!("H2")), "{now}");
     });
 }

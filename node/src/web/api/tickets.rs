@@ -1,42 +1,46 @@
 //! Tickets as JSON.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use cunlian_governance::divisions;
 use cunlian_governance::query;
-use cunlian_governance::query::ticket::{Filter, TicketRow};
-use cunlian_governance::signoff::Standing;
+use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket::{
-    self as domain, Body, Channel, Kind, NewTicket, Receipt, SignOff, State as TicketState, Ticket,
-    TicketError, Verb,
+    self as domain, Channel, Kind, NewTicket, Receipt, State as TicketState, TicketError, Verb,
 };
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{ChangeId, DocumentId};
+use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::records::reached_name;
-use super::{Caller, Object};
+use self::answer::{
+    ChannelName, KindName, ReportedTicket, StateName, StepTaken, TicketSummary, Tickets,
+    WholeTicket,
+};
+use super::extract::{Asked, Caller, Named, Object, limit, one_line_break};
+use super::names::{Address, Document};
+use super::refusal::{ToFinders, ToPeople, ToWriters};
 use crate::web::WebState;
-use crate::web::component::Height;
 use crate::web::failure::Failure;
 use crate::web::form::{Placed, placed};
 use crate::web::reading::{ask, domain_language, height, progress};
-use crate::web::ticket::{action_on, load_any, load_ticket, signed_name};
+use crate::web::ticket::{action_on, load_any, load_ticket};
 use crate::web::village::field_of;
 use crate::web::visit::Staff;
 use crate::web::writing::{new_document, save};
 
+pub(super) mod answer;
+
 /// Most tickets in one answer.
 const LIMIT_MAX: u32 = 1_000;
+/// Tickets in one answer where nothing is said about it.
+const LIMIT: u32 = 100;
 const SOURCE: &str = "api";
 
 pub(super) fn routes() -> Router<WebState> {
@@ -46,30 +50,51 @@ pub(super) fn routes() -> Router<WebState> {
         .route("/api/v1/tickets/{address}/{document}/operations", post(act))
 }
 
-#[derive(Deserialize)]
-struct Asked {
+/// Which tickets.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// One state, or `open` for those that somebody in office still has to do something on; any
+    /// but unreported without it.
+    #[param(value_type = Option<StateName>)]
     state: Option<String>,
+    /// How they came in; through any channel without it.
+    #[param(value_type = Option<ChannelName>)]
+    channel: Option<Channel>,
+    /// How many to leave out.
     #[serde(default)]
+    #[param(maximum = 4_294_967_295_i64, format = Int64)]
     offset: u32,
+    /// How many to give; 100 without it.
+    #[param(maximum = 1000)]
     limit: Option<u32>,
 }
 
+/// Lists the tickets of the node's region that the caller may read.
+#[utoipa::path(get, path = "/api/v1/tickets", tag = "tickets", params(Wanted),
+    responses((status = 200, body = Tickets), ToPeople))]
 async fn list(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Query(asked): Query<Asked>,
-) -> Result<Json<Value>, Failure> {
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Json<Tickets>, Failure> {
     let (region, regions) = (state.place().0, state.regions());
-    let states = match asked.state.as_deref() {
-        None | Some("") => Vec::new(),
+    let states = match wanted.state.as_deref() {
+        None => Vec::new(),
         Some("open") => Filter::open(region).states,
         Some(name) => vec![TicketState::from_name(name).ok_or_else(|| Failure::Malformed {
-            reason: format!("there is no state {name:?}"),
+            reason: format!("there is no state {name:?}; there are open, {}", state_names()),
             field: Some("state".to_owned()),
         })?],
     };
-    let limit = asked.limit.unwrap_or(100).min(LIMIT_MAX);
-    let filter = Filter { states, offset: asked.offset, limit, ..Filter::all(region) };
+    let filter = Filter {
+        states,
+        channel: wanted.channel,
+        offset: wanted.offset,
+        limit: limit(wanted.limit, LIMIT, LIMIT_MAX)?,
+        ..Filter::all(region)
+    };
     let reader = staff.reader(&state);
     ask(&state, move |store| {
         let rows = store.read(|connection| {
@@ -77,49 +102,52 @@ async fn list(
         })?;
         let mut tickets = Vec::new();
         for row in rows {
-            tickets.push(row_object(&row, reached_name(height(store, &row.home)?)));
+            let reached = height(store, &row.home)?.into();
+            tickets.push(TicketSummary::new(row, reached));
         }
-        Ok::<_, Failure>(Json(json!({ "tickets": tickets })))
+        Ok::<_, Failure>(Json(Tickets { tickets }))
     })
     .await
 }
 
-fn row_object(row: &TicketRow, reached: &str) -> Value {
-    json!({
-        "address": row.home.address,
-        "document": row.home.document,
-        "receipt": row.receipt,
-        "state": row.state.as_str(),
-        "title": row.title,
-        "text": row.text,
-        "channel": row.channel.map(Channel::as_str),
-        "kind": row.kind.map(Kind::as_str),
-        "assignee": row.assignee,
-        "reported_ms": row.reported_ms,
-        "due_ms": row.clock.map(|clock| clock.due_ms),
-        "stars": row.stars,
-        "signed": row.signed.map(signed_name),
-        "erased": row.erased,
-        "updated_ms": row.updated_ms,
-        "reached": reached,
-    })
+fn state_names() -> String {
+    TicketState::ALL.map(TicketState::as_str).join(", ")
 }
 
-#[derive(Deserialize)]
-struct Reported {
+/// What somebody reports.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reported {
+    /// Address code of the village.
+    #[schema(value_type = Address)]
     village: AddressCode,
+    /// How it came in.
+    #[schema(value_type = ChannelName)]
     channel: Channel,
+    /// The words; phone and identity numbers in them are masked where everybody reads them.
+    #[schema(max_length = 2000)]
     text: String,
+    /// One line; the beginning of the text without it.
     #[serde(default)]
     title: String,
+    /// Limit class that the reporter suggests.
+    #[schema(value_type = Option<KindName>)]
     kind: Option<Kind>,
+    /// Name of the reporter.
     #[serde(default)]
     name: String,
+    /// Phone of the reporter.
     #[serde(default)]
     phone: String,
+    /// 32 hexadecimal digits that the caller has chosen: makes the call safe to repeat.
+    #[schema(value_type = Option<Document>)]
     document: Option<DocumentId>,
 }
 
+/// Takes a ticket down. A call with the `document` and the content of one before answers 200 and
+/// changes nothing; with other content it makes another ticket.
+#[utoipa::path(post, security(("session" = [], "token" = [])), path = "/api/v1/tickets", tag = "tickets", request_body = Reported,
+    responses((status = 201, body = ReportedTicket), (status = 200, body = ReportedTicket), ToPeople, ToWriters))]
 async fn report(
     State(state): State<WebState>,
     Caller(staff): Caller,
@@ -136,7 +164,7 @@ async fn report(
         village: today.unwrap_or(village),
         channel: reported.channel,
         title: reported.title,
-        text: reported.text,
+        text: one_line_break(&reported.text),
         kind: reported.kind,
         photos: Vec::new(),
         name: reported.name,
@@ -160,22 +188,14 @@ async fn report(
         })
         .await?;
         if let Some(receipt) = existing.and_then(|ticket| ticket.receipt) {
-            return Ok(written(&home, &receipt, StatusCode::OK, &[]));
+            let written = ReportedTicket::new(&home, &receipt, Vec::new());
+            return Ok(Json(written).into_response());
         }
     }
     let receipt = Receipt::of(&document, now_ms);
     let changes = save(&state, staff.person.author.clone(), writes, now_ms).await?;
-    Ok(written(&home, &receipt, StatusCode::CREATED, &changes))
-}
-
-fn written(home: &Home, receipt: &Receipt, status: StatusCode, changes: &[ChangeId]) -> Response {
-    let body = json!({
-        "receipt": receipt.as_str(),
-        "address": home.address,
-        "document": home.document,
-        "changes": changes,
-    });
-    (status, Json(body)).into_response()
+    let written = ReportedTicket::new(&home, &receipt, changes);
+    Ok((StatusCode::CREATED, Json(written)).into_response())
 }
 
 fn malformed(error: &TicketError, staff: &Staff) -> Failure {
@@ -184,6 +204,7 @@ fn malformed(error: &TicketError, staff: &Staff) -> Failure {
         TicketError::NotNow { .. } | TicketError::Changed => Failure::Conflict(reason),
         TicketError::Empty { .. }
         | TicketError::TooLong { .. }
+        | TicketError::Hidden { .. }
         | TicketError::Phone(_)
         | TicketError::Stars { .. }
         | TicketError::Address { .. } => {
@@ -192,120 +213,143 @@ fn malformed(error: &TicketError, staff: &Staff) -> Failure {
     }
 }
 
-type TicketPath = Path<(AddressCode, DocumentId)>;
+/// Which ticket.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct TicketPath {
+    /// Address code of its village.
+    #[param(value_type = Address)]
+    address: AddressCode,
+    /// Its document, 32 hexadecimal digits.
+    #[param(value_type = Document)]
+    document: DocumentId,
+}
 
+impl TicketPath {
+    const fn home(&self) -> Home {
+        Home { category: Category::TICKET, address: self.address, document: self.document }
+    }
+}
+
+/// A ticket with its trace.
+#[utoipa::path(get, path = "/api/v1/tickets/{address}/{document}", tag = "tickets",
+    params(TicketPath), responses((status = 200, body = WholeTicket), ToPeople, ToFinders))]
 async fn show(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Path((address, document)): TicketPath,
-) -> Result<Json<Value>, Failure> {
-    let home = Home { category: Category::TICKET, address, document };
+    Named(path): Named<TicketPath>,
+) -> Result<Json<WholeTicket>, Failure> {
+    let home = path.home();
     let reader = staff.reader(&state);
     ask(&state, move |store| {
         let ticket = load_ticket(store, &reader, &home)?;
-        Ok::<_, Failure>(Json(object(&ticket, progress(store, &home)?)))
+        let (height, why) = progress(store, &home)?;
+        Ok::<_, Failure>(Json(WholeTicket::new(&ticket, height.into(), why)))
     })
     .await
 }
 
-fn object(ticket: &Ticket, (height, why): (Height, Option<String>)) -> Value {
-    let trace: Vec<Value> = ticket
-        .trace
-        .iter()
-        .map(|step| {
-            let op = match &step.body {
-                Body::Known(action) => json!(action),
-                Body::Unknown(text) => json!(text),
-            };
-            json!({
-                "at_ms": step.at_ms,
-                "author": step.author,
-                "handler": step.handler,
-                "change": step.change,
-                "action": op,
-                "outcome": step.outcome.as_str(),
-                "tainted": step.tainted,
-                "reason": step.outcome.reason(),
-                "state": step.state.as_str(),
-            })
-        })
-        .collect();
-    let sign_offs: Vec<Value> = ticket.sign_offs.iter().map(sign_off_object).collect();
-    json!({
-        "address": ticket.home.address,
-        "document": ticket.home.document,
-        "receipt": ticket.receipt.as_ref().map(Receipt::as_str),
-        "state": ticket.state.as_str(),
-        "title": ticket.title,
-        "text": ticket.text,
-        "channel": ticket.channel,
-        "kind": ticket.kind,
-        "assignee": ticket.assignee,
-        "result": ticket.result,
-        "photos": ticket.photos,
-        "reported_ms": ticket.reported_ms,
-        "accepted_ms": ticket.accepted_ms,
-        "trace": trace,
-        "digest": ticket.matter.digest,
-        "erased": ticket.erased.as_ref().map(|erased| json!({
-            "reason": erased.reason,
-            "author": erased.author,
-            "handler": erased.handler,
-            "at_ms": erased.at_ms,
-            "change": erased.change,
-        })),
-        "sign_offs": sign_offs,
-        "reached": reached_name(height),
-        "reached_why": why,
-    })
+/// A step of a ticket.
+#[derive(Deserialize, ToSchema)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Operation {
+    /// 受理: classify; the clock starts.
+    Accept {
+        /// Limit class.
+        #[schema(value_type = KindName)]
+        kind: Kind,
+    },
+    /// 不予受理.
+    Reject {
+        /// What the villager is told.
+        text: String,
+    },
+    /// 补充材料.
+    AskMore {
+        /// What is missing.
+        text: String,
+    },
+    /// 指派, also to somebody else than before.
+    Assign {
+        /// Address code, a blank, and the name of the unit or person.
+        to: String,
+    },
+    /// 退回.
+    Return {
+        /// Why.
+        text: String,
+    },
+    /// 处置.
+    Handle {
+        /// What the villager may read about it.
+        #[serde(default)]
+        text: String,
+    },
+    /// 反馈: the result.
+    Feedback {
+        /// The result in words.
+        text: String,
+    },
+    /// 评价.
+    Rate {
+        /// 1 to 5.
+        #[schema(minimum = 1, maximum = 5)]
+        stars: u8,
+        /// Words.
+        #[serde(default)]
+        text: String,
+    },
+    /// A remark, or what was asked for.
+    Note {
+        /// The words.
+        text: String,
+    },
+    /// 签批.
+    SignOff {
+        /// What was read: `digest` of the ticket.
+        digest: String,
+        /// The leader's opinion.
+        #[serde(default)]
+        text: String,
+    },
 }
 
-fn sign_off_object(sign_off: &SignOff) -> Value {
-    let since = match &sign_off.standing {
-        Standing::Void { since: Some(writer) } => Some(json!({
-            "change": writer.change,
-            "author": writer.author,
-            "handler": sign_off.voided_by,
-            "at_ms": writer.recorded_at_ms,
-        })),
-        Standing::Void { since: None } | Standing::Stands => None,
-    };
-    json!({
-        "change": sign_off.change,
-        "author": sign_off.author,
-        "handler": sign_off.handler,
-        "at_ms": sign_off.at_ms,
-        "text": sign_off.text,
-        "digest": sign_off.signed.digest,
-        "standing": signed_name(sign_off.standing.stands()),
-        "void_since": since,
-    })
+impl Operation {
+    /// The step as forms say it.
+    fn fields(self) -> (Verb, Vec<(&'static str, String)>) {
+        match self {
+            Self::Accept { kind } => (Verb::Accept, vec![("kind", kind.as_str().to_owned())]),
+            Self::Reject { text } => (Verb::Reject, vec![("text", text)]),
+            Self::AskMore { text } => (Verb::AskMore, vec![("text", text)]),
+            Self::Assign { to } => (Verb::Assign, vec![("to", to)]),
+            Self::Return { text } => (Verb::Return, vec![("text", text)]),
+            Self::Handle { text } => (Verb::Handle, vec![("text", text)]),
+            Self::Feedback { text } => (Verb::Feedback, vec![("text", text)]),
+            Self::Rate { stars, text } => {
+                (Verb::Rate, vec![("stars", stars.to_string()), ("text", text)])
+            }
+            Self::Note { text } => (Verb::Note, vec![("text", text)]),
+            Self::SignOff { digest, text } => {
+                (Verb::SignOff, vec![("digest", digest), ("text", text)])
+            }
+        }
+    }
 }
 
-#[derive(Deserialize)]
-struct Operation {
-    op: String,
-    #[serde(flatten)]
-    fields: BTreeMap<String, Value>,
-}
-
+/// Takes a step of a ticket, if its state and the caller's right allow it.
+#[utoipa::path(post, security(("session" = [], "token" = [])), path = "/api/v1/tickets/{address}/{document}/operations", tag = "tickets",
+    params(TicketPath), request_body = Operation,
+    responses((status = 200, body = StepTaken), ToPeople, ToFinders, ToWriters))]
 async fn act(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Path((address, document)): TicketPath,
+    Named(path): Named<TicketPath>,
     Object(operation): Object<Operation>,
-) -> Result<Json<Value>, Failure> {
-    let home = Home { category: Category::TICKET, address, document };
-    let verb = Verb::from_name(&operation.op).ok_or_else(|| Failure::Malformed {
-        reason: format!("there is no operation {:?}", operation.op),
-        field: Some("op".to_owned()),
-    })?;
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    };
-    let fields = operation.fields.into_iter().map(|(key, value)| (key, text(value))).collect();
+) -> Result<Json<StepTaken>, Failure> {
+    let home = path.home();
+    let (verb, fields) = operation.fields();
+    let fields = fields.into_iter().map(|(key, text)| (key.to_owned(), one_line_break(&text)));
+    let fields = fields.collect();
     let reader = staff.reader(&state);
     let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
     let action = action_on(&ticket, verb, &fields)?;
@@ -313,5 +357,5 @@ async fn act(
     let author = staff.person.author.clone();
     let changes = save(&state, author, vec![write], state.now_ms()).await?;
     let ticket = ask(&state, move |store| load_any(store, &home)).await?;
-    Ok(Json(json!({ "state": ticket.state.as_str(), "changes": changes })))
+    Ok(Json(StepTaken { state: ticket.state.as_str(), changes }))
 }
