@@ -60,6 +60,7 @@ mod county;
 mod failure;
 mod form;
 mod health;
+mod kept;
 mod layout;
 mod link;
 mod login;

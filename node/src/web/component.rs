@@ -255,6 +255,41 @@ pub(crate) struct FieldInput {
 }
 impl HtmlSafe for FieldInput {}
 
+/// What is wrong with a form that was sent, above it: each line leads to its field.
+#[derive(Debug, Template)]
+#[template(path = "component/problems.html")]
+pub(crate) struct Problems {
+    text: String,
+    lines: Vec<ProblemLine>,
+}
+impl HtmlSafe for Problems {}
+
+#[derive(Debug)]
+struct ProblemLine {
+    id: String,
+    label: String,
+    problem: String,
+}
+
+impl Problems {
+    /// What is wrong as a whole, and with each of `fields`; the first of these gets the focus.
+    pub(crate) fn of<'a>(
+        l: Text,
+        whole: Option<String>,
+        fields: impl IntoIterator<Item = &'a mut FieldInput>,
+    ) -> Option<Self> {
+        let mut lines = Vec::new();
+        for field in fields {
+            let Some(problem) = field.error.clone() else { continue };
+            field.autofocus = lines.is_empty();
+            lines.push(ProblemLine { id: field.id.clone(), label: field.label.clone(), problem });
+        }
+        let counted = || l.t1("form-problems", "n", lines.len());
+        let text = whole.or_else(|| (!lines.is_empty()).then(counted))?;
+        Some(Self { text, lines })
+    }
+}
+
 /// One option of a choice.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {

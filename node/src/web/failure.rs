@@ -13,7 +13,7 @@ use cunlian_protocol::rights::Rights;
 
 use super::WebState;
 use super::api::refusal::Refusal;
-use super::layout::{MessagePage, Page, html};
+use super::layout::{MessagePage, Page, html, is_villager_path};
 use super::reading::domain_language;
 use super::visit::Visit;
 use crate::admin::naming::rights_names;
@@ -207,10 +207,20 @@ impl Failure {
             | Self::DiskFull
             | Self::Internal(_) => String::new(),
         };
-        let page = Page::new(state, visit, l.of("failure", self.name()));
+        let is_villager = visit.person.is_none() && is_villager_path(&visit.path);
+        let (title, hint) = if is_villager && matches!(self, Self::NotFound) {
+            (l.t("villager-no-plate"), l.t("villager-no-plate-hint"))
+        } else {
+            (l.of("failure", self.name()), l.of("failure-hint", self.name()))
+        };
+        let (page, back_name) = if is_villager {
+            let (place, home) = (state.status().name, "/t".to_owned());
+            (Page::villager(state, visit, title, place, home), l.t("villager-progress"))
+        } else {
+            (Page::new(state, visit, title), l.t("go-back"))
+        };
         let back = page.home_href.clone();
-        let hint = l.of("failure-hint", self.name());
-        let mut response = html(&MessagePage { l, page, text, hint, back });
+        let mut response = html(&MessagePage { l, page, text, hint, back, back_name });
         *response.status_mut() = self.status();
         response
     }

@@ -128,7 +128,7 @@ fn user(l: Text, person: &Person) -> String {
     format!("{} · {role}", person.display_name)
 }
 
-fn is_villager_path(path: &str) -> bool {
+pub(crate) fn is_villager_path(path: &str) -> bool {
     path.starts_with("/p/") || path == "/t" || path.starts_with("/t/") || path.starts_with("/t?")
 }
 
@@ -213,7 +213,9 @@ pub(crate) struct MessagePage {
     pub(crate) page: Page,
     pub(crate) text: String,
     pub(crate) hint: String,
+    /// The way on, and what it is called.
     pub(crate) back: String,
+    pub(crate) back_name: String,
 }
 
 /// A template as a response. What other nodes sent may hold characters that cannot be seen and

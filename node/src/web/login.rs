@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::WebState;
 use super::failure::Failure;
+use super::kept::{Field, Kept};
 use super::layout::{Page, form_again, html};
 use super::posted::Posted;
 use super::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
@@ -46,6 +47,8 @@ struct LoginPage {
     name: String,
     next: String,
     error: Option<String>,
+    /// A form that was sent without a session, to be sent again by who logs in.
+    kept: Vec<Field>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +87,15 @@ async fn form(State(state): State<WebState>, visit: Visit, Query(query): Query<N
     html(&login_page(&state, &visit, String::new(), next, why))
 }
 
+/// The login in the place of a form that came without a session, with what was typed in it.
+pub(crate) fn keeping(state: &WebState, visit: &Visit, kept: Kept) -> Response {
+    let l = visit.l;
+    let end = visit.ended.map_or_else(|| l.t("ended-unknown"), |end| l.of("ended", end.name()));
+    let error = Some(format!("{end} {}", l.t("login-kept")));
+    let page = login_page(state, visit, String::new(), String::new(), error);
+    form_again(&LoginPage { kept: kept.into_fields(), ..page }, StatusCode::UNAUTHORIZED)
+}
+
 fn login_page(
     state: &WebState,
     visit: &Visit,
@@ -92,7 +104,8 @@ fn login_page(
     error: Option<String>,
 ) -> LoginPage {
     let l = visit.l;
-    LoginPage { l, page: Page::new(state, visit, l.t("login-title")), name, next, error }
+    let page = Page::new(state, visit, l.t("login-title"));
+    LoginPage { l, page, name, next, error, kept: Vec::new() }
 }
 
 async fn log_in(
@@ -103,9 +116,18 @@ async fn log_in(
     let name = posted.text("name").to_lowercase();
     let next = local(posted.text("next")).to_owned();
     let password = posted.0.get("password").cloned().unwrap_or_default();
+    let kept = Kept::of_login(&posted);
     match authenticate(&state, &visit, &name, password).await {
         Ok(unlocked) => {
-            let cookie = start(&state, unlocked);
+            let must_change = unlocked.must_change;
+            let session = start_session(&state, unlocked);
+            let cookie = session_cookie(&state, &session);
+            if let Some(kept) = kept.filter(|_| !must_change) {
+                let visit = visit.in_session(&state, session);
+                let mut response = kept.page(&state, &visit);
+                add_cookie(&mut response, &cookie);
+                return Ok(response);
+            }
             let target = if next.is_empty() { "/".to_owned() } else { next };
             let mut response = Redirect::to(&target).into_response();
             add_cookie(&mut response, &cookie);
@@ -115,7 +137,8 @@ async fn log_in(
         Err(refused) => {
             let error = Some(refused.words(visit.l));
             let page = login_page(&state, &visit, name, next, error);
-            Ok(form_again(&page, refused.status()))
+            let kept = kept.map(Kept::into_fields).unwrap_or_default();
+            Ok(form_again(&LoginPage { kept, ..page }, refused.status()))
         }
     }
 }
@@ -204,11 +227,6 @@ fn network(client: IpAddr) -> IpAddr {
             None => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         },
     }
-}
-
-/// Starts a session and gives its `Set-Cookie` value.
-pub(crate) fn start(state: &WebState, unlocked: Unlocked) -> String {
-    session_cookie(state, &start_session(state, unlocked))
 }
 
 /// Starts a session and gives the value of its cookie.

@@ -37,12 +37,70 @@ impl FromRequest<WebState> for Posted {
         if pairs.len() > FIELDS_MAX {
             return Err(Failure::TooLarge);
         }
-        let fields = pairs.into_iter().map(|(name, text)| (name, typed(&text))).collect();
-        checked(state, &visit, fields)
+        checked(state, &visit, once_each(pairs)?)
     }
 }
 
-/// A form with one photo.
+/// A form with one file, as it came: what is wrong with it is for the page to say, which keeps the
+/// rest.
+#[derive(Debug, Default)]
+pub(crate) struct Uploaded {
+    /// The other fields.
+    pub(crate) form: Posted,
+    /// Bytes of the file `photo`; `None` when none was chosen, or a larger one than is taken.
+    pub(crate) photo: Option<Vec<u8>>,
+    /// Whether the file was larger than [`UPLOAD_BYTES_MAX`].
+    pub(crate) is_too_large: bool,
+    /// Whether the token does not hold.
+    pub(crate) is_stale: bool,
+}
+
+impl FromRequest<WebState> for Uploaded {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &WebState) -> Result<Self, Failure> {
+        let visit = visit_of(&request);
+        let parts = Multipart::from_request(request, state).await;
+        let mut parts = parts.map_err(|rejection| refused(rejection.status()))?;
+        let (mut fields, mut upload) = (Vec::new(), Self::default());
+        while let Some(mut part) =
+            parts.next_field().await.map_err(|error| refused(error.status()))?
+        {
+            let name = part.name().unwrap_or_default().to_owned();
+            let is_file = name == "photo";
+            let most = if is_file { UPLOAD_BYTES_MAX } else { FIELD_BYTES_MAX };
+            let mut bytes = Vec::new();
+            while let Some(chunk) = part.chunk().await.map_err(|error| refused(error.status()))? {
+                if upload.is_too_large {
+                    // Read to its end all the same: a browser that is cut off shows no answer.
+                } else if bytes.len() + chunk.len() <= most {
+                    bytes.extend_from_slice(&chunk);
+                } else if is_file {
+                    (bytes, upload.is_too_large) = (Vec::new(), true);
+                } else {
+                    return Err(Failure::TooLarge);
+                }
+            }
+            if is_file {
+                upload.photo = (!bytes.is_empty()).then_some(bytes);
+            } else {
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| Failure::malformed("a field is not UTF-8 text"))?;
+                fields.push((name, text));
+            }
+            if fields.len() > FIELDS_MAX {
+                return Err(Failure::TooLarge);
+            }
+        }
+        let mut fields = once_each(fields)?;
+        let token = fields.remove("token").unwrap_or_default();
+        upload.is_stale = !visit.holds(state, &token);
+        upload.form = Posted(fields);
+        Ok(upload)
+    }
+}
+
+/// The same, its token checked, with a file that is not too large.
 #[derive(Debug, Default)]
 pub(crate) struct PostedPhoto {
     /// The other fields.
@@ -55,36 +113,23 @@ impl FromRequest<WebState> for PostedPhoto {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &WebState) -> Result<Self, Failure> {
-        let visit = visit_of(&request);
-        let parts = Multipart::from_request(request, state).await;
-        let mut parts = parts.map_err(|rejection| refused(rejection.status()))?;
-        let mut fields = BTreeMap::new();
-        let mut photo = None;
-        while let Some(mut part) =
-            parts.next_field().await.map_err(|error| refused(error.status()))?
-        {
-            let name = part.name().unwrap_or_default().to_owned();
-            let most = if name == "photo" { UPLOAD_BYTES_MAX + 1 } else { FIELD_BYTES_MAX };
-            let mut bytes = Vec::new();
-            while let Some(chunk) = part.chunk().await.map_err(|error| refused(error.status()))? {
-                if bytes.len() + chunk.len() > most {
-                    return Err(Failure::TooLarge);
-                }
-                bytes.extend_from_slice(&chunk);
-            }
-            if name == "photo" {
-                photo = (!bytes.is_empty()).then_some(bytes);
-            } else {
-                let text = String::from_utf8(bytes)
-                    .map_err(|_| Failure::malformed("a field is not UTF-8 text"))?;
-                fields.insert(name, typed(&text));
-            }
-            if fields.len() > FIELDS_MAX {
-                return Err(Failure::TooLarge);
-            }
+        match Uploaded::from_request(request, state).await? {
+            Uploaded { is_stale: true, .. } => Err(Failure::Stale),
+            Uploaded { is_too_large: true, .. } => Err(Failure::TooLarge),
+            Uploaded { form, photo, .. } => Ok(Self { form, photo }),
         }
-        Ok(Self { form: checked(state, &visit, fields)?, photo })
     }
+}
+
+/// The fields of a form by name; of a name given twice nobody can say which text was meant.
+fn once_each(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut fields = BTreeMap::new();
+    for (name, text) in pairs {
+        if fields.insert(name, typed(&text)).is_some() {
+            return Err(Failure::malformed("a field is in the form twice"));
+        }
+    }
+    Ok(fields)
 }
 
 fn visit_of(request: &Request) -> Visit {

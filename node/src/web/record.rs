@@ -26,7 +26,7 @@ use cunlian_protocol::id::{DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
 
 use super::WebState;
-use super::component::FieldInput;
+use super::component::{FieldInput, Problems};
 use super::failure::Failure;
 use super::form::Submission;
 use super::layout::{Page, form_again, html};
@@ -38,6 +38,7 @@ use super::visit::Staff;
 use super::writing::{new_document, save};
 use crate::text::Text;
 
+mod edit;
 mod erasure;
 mod form;
 mod page;
@@ -60,7 +61,10 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/records/new", get(classes))
         .route("/records/new/{class}", get(new_form).post(register))
         .route("/records/{category}/{address}/{document}", get(show))
-        .route("/records/{category}/{address}/{document}/edit", get(edit_form).post(edit))
+        .route(
+            "/records/{category}/{address}/{document}/edit",
+            get(edit::edit_form).post(edit::edit),
+        )
         .route("/records/{category}/{address}/{document}/move", get(choose_move).post(do_move))
         .route("/records/{category}/{address}/{document}/erase", get(choose_erase).post(do_erase))
 }
@@ -135,7 +139,7 @@ struct FormPage {
     back: String,
     document: String,
     before: Vec<Before>,
-    error: Option<String>,
+    problems: Option<Problems>,
     address: Option<FieldInput>,
     parts: Vec<FormPart>,
     /// The parts that are not in the form, and why.
@@ -177,12 +181,14 @@ async fn register_page(
         let address = if own.level() < Level::Village { None } else { Some(own) };
         may_write_somewhere(&authority, &writer, class.category(part), own, address, document)
     };
-    let parts = parts_of(l, class, &filled.values, &filled.problems, &may, true);
+    let focus = filled.problems.is_empty();
+    let mut parts = parts_of(l, class, &filled.values, &filled.problems, &may, focus);
     if parts.is_empty() {
         return Err(Failure::Forbidden(l.t("no-right-to-register")));
     }
     let hidden = not_in_form(l, class, &may);
-    let address = address_field(state, l, own, &filled).await?;
+    let mut address = address_field(state, l, own, &filled).await?;
+    let problems = problems_in(l, filled.error, Some(&mut address), &mut parts);
     Ok(FormPage {
         l,
         page: Page::staff(state, staff, l.t1("register-title", "class", class.name(language))),
@@ -190,7 +196,7 @@ async fn register_page(
         back: "/records/new".to_owned(),
         document: document.to_string(),
         before: Vec::new(),
-        error: filled.error,
+        problems,
         address: Some(address),
         parts,
         hidden,
@@ -309,12 +315,18 @@ fn again(
     failure: Option<&Failure>,
     staff: &Staff,
 ) -> Filled {
-    let l = staff.visit.l;
-    let error = match failure {
-        Some(failure) => failure.words(&staff.visit),
-        None => l.t1("form-problems", "n", problems.len()),
-    };
-    Filled { values, problems, error: Some(error) }
+    let error = failure.map(|failure| failure.words(&staff.visit));
+    Filled { values, problems, error }
+}
+
+fn problems_in(
+    l: Text,
+    whole: Option<String>,
+    address: Option<&mut FieldInput>,
+    parts: &mut [FormPart],
+) -> Option<Problems> {
+    let fields = parts.iter_mut().flat_map(|part| &mut part.fields);
+    Problems::of(l, whole, address.into_iter().chain(fields))
 }
 
 fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
@@ -441,102 +453,3 @@ impl Loaded {
 }
 
 type RecordPath = Path<(String, String, String)>;
-
-async fn edit_form(
-    State(state): State<WebState>,
-    staff: Staff,
-    Path((category, address, document)): RecordPath,
-) -> Result<Response, Failure> {
-    let reader = staff.person.author.serial;
-    let loaded = ask(&state, move |store| {
-        let (class, place) = base_of(store, &category, &address, &document)?;
-        load(store, &reader, class, place)
-    })
-    .await?;
-    loaded.still_here(staff.visit.l)?;
-    let current = loaded.fields();
-    let filled = Filled { values: current.clone(), ..Filled::default() };
-    Ok(html(&edit_page(&state, &staff, &loaded, &current, filled)?))
-}
-
-fn edit_page(
-    state: &WebState,
-    staff: &Staff,
-    loaded: &Loaded,
-    current: &Fields,
-    filled: Filled,
-) -> Result<FormPage, Failure> {
-    let l = staff.visit.l;
-    let (class, place) = (&loaded.class, loaded.place);
-    let authority = state.store().authority();
-    let writer = staff.person.author.serial;
-    // A part that may be written but not read would be overwritten blindly.
-    let may = |part: Part| {
-        let home = class.home(part, place.address, place.record);
-        authority.may(&writer, Rights::WRITE.with(Rights::READ), &home).is_ok()
-    };
-    let parts = parts_of(l, class, &filled.values, &filled.problems, &may, false);
-    if parts.is_empty() {
-        return Err(Failure::Forbidden(l.t("no-right-to-edit")));
-    }
-    let href = record_href(&loaded.home());
-    let before =
-        |(name, text): (&String, &String)| Before { name: name.clone(), text: text.clone() };
-    Ok(FormPage {
-        l,
-        page: Page::staff(state, staff, l.t1("edit-title", "name", loaded.name(l))),
-        action: format!("{href}/edit"),
-        back: href,
-        document: place.record.to_string(),
-        before: current.iter().map(before).collect(),
-        error: filled.error,
-        address: None,
-        parts,
-        hidden: not_in_form(l, class, &may),
-    })
-}
-
-async fn edit(
-    State(state): State<WebState>,
-    staff: Staff,
-    Path((category, address, document)): RecordPath,
-    posted: Posted,
-) -> Result<Response, Failure> {
-    let l = staff.visit.l;
-    let reader = staff.person.author.serial;
-    let loaded = ask(&state, move |store| {
-        let (class, place) = base_of(store, &category, &address, &document)?;
-        load(store, &reader, class, place)
-    })
-    .await?;
-    loaded.still_here(l)?;
-    let (mut fields, mut seen) = (Fields::new(), Fields::new());
-    for (name, text) in posted.0 {
-        match name.strip_prefix("was.") {
-            Some(name) => drop(seen.insert(name.to_owned(), text)),
-            None if name == "document" => {}
-            None => drop(fields.insert(name, text)),
-        }
-    }
-    let seen = domain::with_masks(seen, &loaded.fields());
-    let catalogue = catalogue(&state).await?;
-    let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
-    let key = &loaded.class.key;
-    let checked = domain::edit(&catalogue, key, loaded.place, &seen, &fields, &origin);
-    let target = format!("{}?saved=1", record_href(&loaded.home()));
-    let (problems, failure) = match checked {
-        Ok(writes) => {
-            match save(&state, staff.person.author.clone(), writes, state.now_ms()).await {
-                Ok(_) => return Ok(Redirect::to(&target).into_response()),
-                Err(failure) => (BTreeMap::new(), Some(failure)),
-            }
-        }
-        Err(RecordError::Unchanged) => {
-            return Ok(Redirect::to(&record_href(&loaded.home())).into_response());
-        }
-        Err(error) => (problems_of(error, l), None),
-    };
-    let filled = again(fields, problems, failure.as_ref(), &staff);
-    let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
-    Ok(form_again(&edit_page(&state, &staff, &loaded, &seen, filled)?, status))
-}

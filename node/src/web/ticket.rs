@@ -201,8 +201,7 @@ async fn show(
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
     let home = ticket_home(&address, &document)?;
-    let saved = saved_words(staff.visit.l, &shown.saved, "saved-here");
-    let page = ticket_page(&state, &staff, home, saved, None).await?;
+    let page = ticket_page(&state, &staff, home, &shown.saved, None).await?;
     Ok(html(&page))
 }
 
@@ -210,7 +209,7 @@ async fn ticket_page(
     state: &WebState,
     staff: &Staff,
     home: Home,
-    saved: Option<String>,
+    saved: &str,
     again: Option<Again>,
 ) -> Result<TicketPage, Failure> {
     let (l, now_ms) = (staff.visit.l, state.now_ms());
@@ -231,7 +230,7 @@ async fn ticket_page(
         page: Page::staff(state, staff, title),
         href: ticket_href(&home),
         error: again.map(|again| again.error),
-        saved,
+        saved: done_words(l, ticket, saved),
         state: TicketStateBadge::of(l, ticket.state),
         clock: clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
         erased: ticket
@@ -254,6 +253,16 @@ async fn ticket_page(
         similar: loaded.similar,
         sync: loaded.sync,
     })
+}
+
+/// What was done with the step that led here, and what comes next.
+fn done_words(l: Text, ticket: &Ticket, saved: &str) -> Option<String> {
+    let Some(verb) = Verb::from_name(saved) else { return saved_words(l, saved, "saved-here") };
+    let due = ticket.clock(Rules::built_in()).map(|clock| full(clock.due_ms - 1));
+    let to = ticket.assignee.as_ref().map(|assignee| assignee.name.clone());
+    let values = [("due", due.unwrap_or_default()), ("to", to.unwrap_or_default())];
+    let values = values.each_ref().map(|(name, value)| (*name, value as &dyn std::fmt::Display));
+    Some(l.with(&format!("done-{}", verb.as_str()), &values))
 }
 
 /// The rating in words, if there is one.
@@ -386,13 +395,13 @@ async fn act(
             let after = ask(&state, move |store| load_ticket(store, &still, &home)).await;
             let href = match after {
                 Err(Failure::NotFound) => "/tickets/handed-on".to_owned(),
-                Ok(_) | Err(_) => format!("{}?saved=1", ticket_href(&home)),
+                Ok(_) | Err(_) => format!("{}?saved={}", ticket_href(&home), verb.as_str()),
             };
             Ok(Redirect::to(&href).into_response())
         }
         Err(error) => {
             let again = Again { verb, posted, error };
-            let page = ticket_page(&state, &staff, home, None, Some(again)).await?;
+            let page = ticket_page(&state, &staff, home, "", Some(again)).await?;
             Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
         }
     }

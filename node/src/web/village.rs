@@ -18,7 +18,7 @@ use cunlian_protocol::id::DocumentId;
 
 use super::WebState;
 use super::clock::full;
-use super::component::{Choice, FieldInput, TicketItem};
+use super::component::{Choice, FieldInput, Problems, TicketItem};
 use super::failure::Failure;
 use super::form::Submission;
 use super::layout::{Page, form_again, html};
@@ -103,7 +103,7 @@ struct IntakePage {
     l: Text,
     page: Page,
     document: String,
-    error: Option<String>,
+    problems: Option<Problems>,
     fields: Vec<FieldInput>,
 }
 
@@ -164,11 +164,12 @@ async fn intake_page(
         let field = FieldInput::choice(l, "village", l.t("intake-village"), villages);
         fields.insert(0, fill(field, true));
     }
+    let problems = Problems::of(l, error, &mut fields);
     Ok(IntakePage {
         l,
         page: Page::staff(state, staff, l.t("intake-title")),
         document: document.to_string(),
-        error,
+        problems,
         fields,
     })
 }

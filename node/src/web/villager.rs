@@ -5,56 +5,51 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
-use cunlian_governance::checks;
 use cunlian_governance::directory::Contact;
 use cunlian_governance::divisions::{self, Resolution};
-use cunlian_governance::query;
-use cunlian_governance::ticket::{
-    self as domain, Action, Body, Channel, NewTicket, Receipt, Rules, State as TicketState, Ticket,
-    TraceStep, Verb,
-};
+use cunlian_governance::ticket::{self as domain, Channel, NewTicket, Receipt};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
-use serde::Deserialize;
+use cunlian_protocol::rights::Rights;
 
 use super::WebState;
-use super::clock::{full, machine, span};
-use super::component::{FieldInput, Photos, SyncBadge, Trace, TraceRow};
+use super::clock::span;
+use super::component::{FieldInput, Problems};
 use super::failure::Failure;
-use super::form::{Submission, saved_words};
+use super::form::Submission;
 use super::layout::{Page, form_again, html};
-use super::photo::stored::{self, Audience};
-use super::photo::{self, UPLOAD_BYTES_MAX};
+use super::photo::{self, PhotoError};
 use super::plate::code_of;
-use super::posted::{Posted, PostedPhoto};
-use super::reading::{ask, contacts, domain_language, height, name_of};
-use super::ticket::{action_of, action_words, rating_words};
+use super::posted::{Posted, Uploaded};
+use super::reading::{ask, contacts, domain_language, name_of, villages_of};
 use super::village::field_of;
 use super::visit::Visit;
-use super::writing::{new_document, save, save_with_blobs};
+use super::writing::{new_document, save_with_blobs};
 use crate::text::Text;
 
+mod progress;
+
+/// Most bytes that are read of a report with a photo: what today's phones take, several times what
+/// is kept. A report with more is cut off.
+const READ_BYTES_MAX: usize = 48 << 20;
 /// Where reports of villagers come from.
 const SOURCE: &str = "plate";
 
 pub(crate) fn routes() -> Router<WebState> {
-    let upload = DefaultBodyLimit::max(UPLOAD_BYTES_MAX + super::FORM_BYTES_MAX);
+    let upload = DefaultBodyLimit::max(READ_BYTES_MAX);
     Router::new()
         .route("/p/{code}", get(village))
         .route("/p/{code}/report", get(form).post(report).layer(upload))
-        .route("/t", get(find))
-        .route("/t/{receipt}", get(progress))
-        .route("/t/{receipt}/rate", post(rate))
-        .route("/t/{receipt}/photo/{document}", get(ticket_photo))
+        .merge(progress::routes())
 }
 
 /// What a plate's code stands for today.
@@ -73,7 +68,12 @@ async fn scanned(state: &WebState, text: &str) -> Result<Scanned, Failure> {
     let code = code.ok_or(Failure::NotFound)?;
     let found =
         ask(state, move |store| store.read(|connection| Ok(resolve(connection, code)))).await?;
-    found.ok_or(Failure::NotFound)
+    let found = found.ok_or(Failure::NotFound)?;
+    // What is reported here is signed by this node, so it must be this node's village.
+    let document = new_document();
+    let home = Home { category: Category::TICKET, address: found.village, document };
+    let may = state.store().authority().may(&state.0.config.node.serial, Rights::WRITE, &home);
+    may.map(|()| found).map_err(|_| Failure::NotFound)
 }
 
 fn resolve(connection: &rusqlite::Connection, code: AddressCode) -> Option<Scanned> {
@@ -84,6 +84,12 @@ fn resolve(connection: &rusqlite::Connection, code: AddressCode) -> Option<Scann
         Resolution::Active(_) | Resolution::Unknown => (code, None),
     };
     let village = code.truncate(Level::Village)?;
+    // Where the villages of the town are registered, there is no other.
+    let town = village.truncate(Level::Town)?;
+    let is_registered = matches!(divisions::find(connection, &village), Ok(Some(_)) | Err(_));
+    if !is_registered && !villages_of(connection, &town).is_empty() {
+        return None;
+    }
     let name = name_of(connection, &village, 1);
     let path = name_of(connection, &code, 5);
     Some(Scanned { code, village, name, path, merged })
@@ -134,7 +140,7 @@ struct ReportPage {
     place: String,
     code: String,
     document: String,
-    error: Option<String>,
+    problems: Option<Problems>,
     photo_error: Option<String>,
     fields: Vec<FieldInput>,
 }
@@ -180,19 +186,25 @@ fn report_page(
     let name = FieldInput { max: 50, ..FieldInput::new(l, "name", l.t("report-name")) };
     let phone =
         FieldInput { kind: "tel", max: 30, ..FieldInput::new(l, "phone", l.t("report-phone")) };
+    let mut fields = vec![
+        fill(FieldInput::area(l, "text", l.t("report-text")), l.t("report-text-hint"), true),
+        fill(name, l.t("report-optional"), false),
+        fill(phone, l.t("report-phone-hint"), false),
+    ];
+    let mut photo = FieldInput {
+        id: "photo".to_owned(),
+        error: wrong.photo.clone(),
+        ..FieldInput::new(l, "photo", l.t("report-photo"))
+    };
     ReportPage {
         l,
         page: frame(state, visit, scanned, l.t("report-title")),
         place: scanned.path.clone(),
         code: scanned.code.to_string(),
         document: document.to_string(),
-        error: wrong.error.clone(),
+        problems: Problems::of(l, wrong.error.clone(), fields.iter_mut().chain([&mut photo])),
         photo_error: wrong.photo.clone(),
-        fields: vec![
-            fill(FieldInput::area(l, "text", l.t("report-text")), l.t("report-text-hint"), true),
-            fill(name, l.t("report-optional"), false),
-            fill(phone, l.t("report-phone-hint"), false),
-        ],
+        fields,
     }
 }
 
@@ -200,10 +212,16 @@ async fn report(
     State(state): State<WebState>,
     visit: Visit,
     Path(code): Path<String>,
-    posted: PostedPhoto,
+    upload: Uploaded,
 ) -> Result<Response, Failure> {
     let scanned = scanned(&state, &code).await?;
-    let PostedPhoto { form, photo } = posted;
+    if let Some(wrong) = wrong_upload(visit.l, &upload) {
+        let id = upload.form.text("document").parse().unwrap_or_else(|_| new_document());
+        let page = report_page(&state, &visit, &scanned, &upload.form, id, &wrong);
+        return Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    let Uploaded { form, photo, .. } = upload;
+    let had_photo = photo.is_some();
     let page = scanned.code.to_string();
     let submission = Submission::of(&page, &form, photo.as_deref())?;
     let document = submission.document;
@@ -219,11 +237,27 @@ async fn report(
             let new = submission.kept(&state);
             Ok(Redirect::to(&format!("/t/{receipt}?new={new}")).into_response())
         }
-        Err((status, wrong)) => {
+        Err((status, mut wrong)) => {
+            if had_photo && wrong.photo.is_none() {
+                // A browser does not keep a file for a form that it is sent again.
+                wrong.photo = Some(visit.l.t("photo-choose-again"));
+            }
             let page = report_page(&state, &visit, &scanned, &form, submission.form, &wrong);
             Ok(form_again(&page, status))
         }
     }
+}
+
+/// What is wrong with a report before its words are looked at.
+fn wrong_upload(l: Text, upload: &Uploaded) -> Option<Wrong> {
+    let photo = upload.is_too_large.then(|| l.of("photo-error", PhotoError::TooLarge.name()));
+    let again = || upload.photo.is_some().then(|| l.t("photo-choose-again"));
+    let error = upload.is_stale.then(|| l.t("report-again"));
+    (photo.is_some() || error.is_some()).then(|| Wrong {
+        photo: photo.or_else(again),
+        error,
+        ..Wrong::default()
+    })
 }
 
 fn receipt_of(store: &Store, home: &Home) -> Result<Option<Receipt>, Failure> {
@@ -293,271 +327,4 @@ fn limits(state: &WebState, visit: &Visit, scanned: &Scanned, now_ms: i64) -> Re
     state.0.report_per_client.take(visit.client, now_ms)?;
     state.0.report_per_plate.take(scanned.code, now_ms)?;
     state.0.report_per_village.take(scanned.village, now_ms)
-}
-
-#[derive(Template)]
-#[template(path = "progress_form.html")]
-struct FindPage {
-    l: Text,
-    page: Page,
-    receipt: String,
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Typed {
-    #[serde(default)]
-    receipt: String,
-}
-
-async fn find(State(state): State<WebState>, visit: Visit, Query(typed): Query<Typed>) -> Response {
-    let l = visit.l;
-    let text = typed.receipt.trim();
-    if text.is_empty() {
-        return html(&find_page(&state, &visit, String::new(), None));
-    }
-    if let Ok(receipt) = Receipt::parse(text) {
-        return Redirect::to(&format!("/t/{receipt}")).into_response();
-    }
-    let shown = text.chars().take(40).collect();
-    let page = find_page(&state, &visit, shown, Some(l.t("receipt-mistyped")));
-    form_again(&page, StatusCode::UNPROCESSABLE_ENTITY)
-}
-
-fn find_page(state: &WebState, visit: &Visit, receipt: String, error: Option<String>) -> FindPage {
-    let l = visit.l;
-    let place = state.status().name;
-    let page = Page::villager(state, visit, l.t("progress-title"), place, "/t".to_owned());
-    FindPage { l, page, receipt, error }
-}
-
-struct Step {
-    label: String,
-    done: bool,
-    current: bool,
-}
-
-struct Star {
-    value: u8,
-    label: String,
-}
-
-#[derive(Template)]
-#[template(path = "progress.html")]
-struct ProgressPage {
-    l: Text,
-    page: Page,
-    fresh: Option<String>,
-    receipt: String,
-    sync: SyncBadge,
-    title: String,
-    text: String,
-    photos: Photos,
-    steps: Vec<Step>,
-    promise: Option<String>,
-    asked: Option<String>,
-    result: Option<String>,
-    result_title: String,
-    result_photos: Photos,
-    rating: Option<String>,
-    may_rate: bool,
-    error: Option<String>,
-    stars: Vec<Star>,
-    words: String,
-    trace: Trace,
-}
-
-#[derive(Deserialize)]
-struct Fresh {
-    #[serde(default)]
-    new: String,
-}
-
-/// A ticket as who has its receipt may see it.
-struct Found {
-    ticket: Ticket,
-    sync: SyncBadge,
-    village: String,
-    photos: Photos,
-    result_photos: Photos,
-}
-
-/// The ticket behind a receipt. Guessing receipts is slowed down per client.
-async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Found, Failure> {
-    let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
-    let limit = &state.0.lookup_per_client;
-    limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
-    let l = visit.l;
-    ask(state, move |store| {
-        let row = store.read(|connection| query::ticket::by_receipt(connection, &receipt))?;
-        let home = row.ok_or(Failure::NotFound)?.home;
-        let view = store.view(&home)?.ok_or(Failure::NotFound)?;
-        let ticket = domain::fold(&view, &store.authority());
-        let village = store.read(|connection| Ok(name_of(connection, &home.address, 1)))?;
-        let height = height(store, &home)?;
-        let sync = SyncBadge::for_villager(l, height);
-        let href = |id: &DocumentId| format!("/t/{receipt}/photo/{id}");
-        let photos = |ids: &[DocumentId]| {
-            stored::photos(store, l, Audience::Villager(height), &home, ids, href)
-        };
-        let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
-        Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })
-    })
-    .await
-}
-
-async fn progress(
-    State(state): State<WebState>,
-    visit: Visit,
-    Path(receipt): Path<String>,
-    Query(fresh): Query<Fresh>,
-) -> Result<Response, Failure> {
-    let found = by_receipt(&state, &visit, &receipt).await?;
-    let fresh = saved_words(visit.l, &fresh.new, "receipt-thanks");
-    Ok(html(&progress_page(&state, &visit, found, fresh, None, String::new())))
-}
-
-fn progress_page(
-    state: &WebState,
-    visit: &Visit,
-    found: Found,
-    fresh: Option<String>,
-    error: Option<String>,
-    words: String,
-) -> ProgressPage {
-    let l = visit.l;
-    let Found { ticket, sync, village, photos, result_photos } = found;
-    let receipt = ticket.receipt.as_ref().map(ToString::to_string).unwrap_or_default();
-    let home = format!("/p/{}", ticket.home.address);
-    let star = |value: u8| Star { value, label: l.of("stars", &value.to_string()) };
-    let rejected = ticket.state == TicketState::Rejected;
-    let taken = ticket.trace.iter().filter(|step| step.outcome == domain::Outcome::Taken);
-    ProgressPage {
-        l,
-        page: Page::villager(state, visit, l.t("progress-title"), village, home),
-        fresh,
-        sync,
-        title: if ticket.title.is_empty() { l.t("ticket-untitled") } else { ticket.title.clone() },
-        text: ticket.text.clone(),
-        photos,
-        steps: steps(l, ticket.state),
-        promise: promise(l, &ticket),
-        asked: ticket.asked.clone(),
-        result: ticket.result.clone(),
-        result_title: if rejected { l.t("villager-rejected") } else { l.t("ticket-result") },
-        result_photos,
-        rating: rating_words(l, &ticket),
-        may_rate: ticket.allows(Verb::Rate),
-        error,
-        stars: [5, 4, 3, 2, 1].map(star).into_iter().collect(),
-        words,
-        trace: Trace { l, steps: taken.filter_map(|step| public_step(l, step)).collect() },
-        receipt,
-    }
-}
-
-/// By when something happens, while the clock runs.
-fn promise(l: Text, ticket: &Ticket) -> Option<String> {
-    if !ticket.state.is_open() {
-        return None;
-    }
-    let clock = ticket.clock(Rules::built_in());
-    Some(match clock {
-        Some(clock) => l.t1("villager-due", "time", full(clock.due_ms - 1)),
-        None => l.t("villager-waiting"),
-    })
-}
-
-/// The five steps of the process, as far as the ticket has come.
-fn steps(l: Text, state: TicketState) -> Vec<Step> {
-    let reached = match state {
-        TicketState::Unreported | TicketState::Erased => 0,
-        TicketState::Reported => 1,
-        TicketState::Accepted => 2,
-        TicketState::Assigned => 3,
-        TicketState::Handling => 4,
-        TicketState::Answered | TicketState::Closed | TicketState::Rejected => 5,
-    };
-    let verbs = [Verb::Report, Verb::Accept, Verb::Assign, Verb::Handle, Verb::Feedback];
-    (1..)
-        .zip(verbs)
-        .map(|(number, verb)| Step {
-            label: l.of("step", verb.as_str()),
-            done: number <= reached,
-            current: number == reached,
-        })
-        .collect()
-}
-
-/// A step as the villager sees it: without names of staff, remarks and returns.
-fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
-    let Body::Known(action) = &step.body else { return None };
-    let said = match action {
-        Action::Note { .. } | Action::Return { .. } | Action::SignOff { .. } => return None,
-        Action::Report { .. } => String::new(),
-        Action::Accept { .. }
-        | Action::Reject { .. }
-        | Action::AskMore { .. }
-        | Action::Assign { .. }
-        | Action::Handle { .. }
-        | Action::Feedback { .. }
-        | Action::Rate { .. } => action_words(l, action),
-    };
-    Some(TraceRow {
-        what: l.of("step", action.verb().as_str()),
-        who: String::new(),
-        time: full(step.at_ms),
-        machine_time: machine(step.at_ms),
-        said,
-        ignored: None,
-        signature: String::new(),
-    })
-}
-
-async fn rate(
-    State(state): State<WebState>,
-    visit: Visit,
-    Path(receipt): Path<String>,
-    posted: Posted,
-) -> Result<Response, Failure> {
-    let l = visit.l;
-    let found = by_receipt(&state, &visit, &receipt).await?;
-    let (words, _) = checks::mask_numbers(posted.text("text"));
-    let mut fields = posted.0.clone();
-    fields.insert("text".to_owned(), words);
-    let action = action_of(Verb::Rate, &fields).map_err(|_| l.t("rate-choose"));
-    let write = action.and_then(|action| {
-        found.ticket.act(&action, SOURCE).map_err(|error| error.message(domain_language(l)))
-    });
-    let outcome = match write {
-        Ok(write) => {
-            let author = state.0.config.node.clone();
-            let saved = save(&state, author, vec![write], state.now_ms()).await;
-            saved.map_err(|failure| failure.words(&visit))
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(_) => Ok(Redirect::to(&format!("/t/{receipt}")).into_response()),
-        Err(error) => {
-            let words = posted.text("text").to_owned();
-            let page = progress_page(&state, &visit, found, None, Some(error), words);
-            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
-        }
-    }
-}
-
-/// A photo of the ticket, for whoever has its receipt.
-async fn ticket_photo(
-    State(state): State<WebState>,
-    visit: Visit,
-    Path((receipt, document)): Path<(String, String)>,
-) -> Result<Response, Failure> {
-    let Found { ticket, .. } = by_receipt(&state, &visit, &receipt).await?;
-    let document: DocumentId = document.parse().map_err(|_| Failure::NotFound)?;
-    if !ticket.photos.contains(&document) && !ticket.result_photos.contains(&document) {
-        return Err(Failure::NotFound);
-    }
-    let home = domain::photo_home(&ticket.home, document);
-    ask(&state, move |store| stored::load(store, &home)).await
 }

@@ -9,12 +9,14 @@ use axum::http::header::{ALLOW, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use cunlian_governance::access::reader::Reader;
 
 use super::WebState;
 use super::account;
 use super::failure::{Failed, Failure};
+use super::kept::Kept;
+use super::login;
 use super::session::{
     Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
 };
@@ -111,6 +113,20 @@ impl Visit {
         (visit, is_new)
     }
 
+    /// The same visit in a session that has just begun.
+    pub(crate) fn in_session(&self, state: &WebState, session: String) -> Self {
+        match account::person(state, &session, false) {
+            Ok(Some(known)) => Self {
+                person: Some(known.person),
+                unit: known.unit,
+                ended: None,
+                session,
+                ..self.clone()
+            },
+            Ok(None) | Err(_) => self.clone(),
+        }
+    }
+
     /// The browser, as failed logins are counted; `None` if it came without a cookie.
     pub(crate) fn device(&self) -> Option<String> {
         self.returns.then(|| self.id.clone())
@@ -151,13 +167,21 @@ pub(crate) async fn layer(
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
     let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
     request.extensions_mut().insert(visit.clone());
+    let (request, kept) = Kept::take(request).await;
     let mut response = match account::password_first(&state, &visit) {
         Some(response) => response,
         None => next.run(request).await,
     };
     if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
         let allow = response.headers_mut().remove(ALLOW);
-        response = failure.respond(&state, &visit);
+        response = match (&failure, kept) {
+            (Failure::LoginRequired, Some(kept)) => login::keeping(&state, &visit, kept),
+            (Failure::Stale, Some(kept)) if visit.person.is_some() => {
+                let page = kept.page(&state, &visit);
+                (failure.status(), page).into_response()
+            }
+            (failure, _) => failure.respond(&state, &visit),
+        };
         response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
     }
     if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {

@@ -58,6 +58,18 @@ impl Plain {
         answer(request.send_form(pairs).unwrap())
     }
 
+    /// Sends fields as a browser would from a page of another site.
+    pub fn send_from(
+        &self,
+        origin: &str,
+        action: &str,
+        fields: &BTreeMap<String, String>,
+    ) -> Answer {
+        let request = self.agent.post(format!("{}{action}", self.base)).header("origin", origin);
+        let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        answer(request.send_form(pairs).unwrap())
+    }
+
     /// Sends fields and a file as `multipart/form-data` (RFC 7578).
     pub fn upload(
         &self,

@@ -73,7 +73,7 @@ async fn a_result_is_signed_voided_and_signed_again() {
     let trace = browser.text(".trace").await;
     assert!(trace.contains("已失效"), "the trace says it too: {trace}");
     browser.click("form[action$='/sign_off'] button").await;
-    browser.wait_for_text("已保存在本机").await;
+    browser.wait_for_text("已签批。").await;
     assert!(!browser.text(".page-head").await.contains("已失效"));
     browser.end().await;
 }
