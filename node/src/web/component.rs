@@ -109,8 +109,10 @@ impl HtmlSafe for SyncBadge {}
 pub(crate) enum Height {
     /// On this machine only.
     Local,
-    /// At the town.
+    /// At the town, on its way to the county.
     Town,
+    /// At the town, which is where its kind ends.
+    TownLast,
     /// At the county or above.
     County,
     /// This node is the highest that takes it.
@@ -148,6 +150,7 @@ impl SyncBadge {
         match height {
             Height::Local => ("warn", "", "local"),
             Height::Town => ("info", "half", "town"),
+            Height::TownLast => ("good", "full", "town-last"),
             Height::County => ("good", "full", "county"),
             Height::Home => ("", "full", "home"),
             Height::Refused => ("bad", "cross", "refused"),

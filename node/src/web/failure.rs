@@ -207,7 +207,7 @@ impl Failure {
             | Self::DiskFull
             | Self::Internal(_) => String::new(),
         };
-        let is_villager = visit.person.is_none() && is_villager_path(&visit.path);
+        let is_villager = is_villager_path(&visit.path);
         let (title, hint) = if is_villager && matches!(self, Self::NotFound) {
             (l.t("villager-no-plate"), l.t("villager-no-plate-hint"))
         } else {

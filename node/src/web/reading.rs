@@ -96,7 +96,7 @@ pub(crate) fn height_of(reached: u8, awaited: u8) -> Height {
     if has(&[Tier::County, Tier::City, Tier::Province]) {
         Height::County
     } else if has(&[Tier::Town, Tier::Village]) {
-        Height::Town
+        if awaited == 0 { Height::TownLast } else { Height::Town }
     } else if awaited != 0 {
         Height::Local
     } else {

@@ -1,8 +1,6 @@
 //! One record: every field with its source, author and time, its conflicts, and where it has moved.
 //! What the reader may not see is named, and shown as its mask where it has one.
 
-use std::collections::BTreeSet;
-
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -119,7 +117,7 @@ fn record_page(
     let home = loaded.home();
     let href = record_href(&home);
     let mut conflicts = Vec::new();
-    let (mut parts, mut heights) = (Vec::new(), BTreeSet::new());
+    let (mut parts, mut heights) = (Vec::new(), Vec::new());
     let mut why_slowest = None;
     for (part, view) in &loaded.views {
         let found = store.read(|connection| {
@@ -127,7 +125,7 @@ fn record_page(
         })?;
         conflicts.extend(conflict::boxes(store, reader, found, l, token, &href)?);
         let (reached, why) = progress(store, &view.home)?;
-        heights.insert(rank(reached));
+        heights.push(reached);
         why_slowest = why_slowest.or_else(|| why.clone());
         parts.push(ShownPart {
             title: part.name(language).to_owned(),
@@ -139,8 +137,6 @@ fn record_page(
             fields: shown_fields(loaded, *part, view, &authority, l),
         });
     }
-    // The record as a whole has come as far as its slowest part that travels.
-    let slowest = heights.first().copied().map_or(Height::Home, height_of);
     let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), l)?;
     let from = loaded.base().and_then(domain::moved_from);
     let is_here = moved_to.is_none() && !loaded.is_erased();
@@ -156,7 +152,7 @@ fn record_page(
         class: class.name(language).to_owned(),
         place: place_name(store, &place.address)?,
         plate: place.address.plate_text(),
-        sync: SyncBadge::of(l, slowest).because(why_slowest).in_full(),
+        sync: SyncBadge::of(l, slowest(&heights)).because(why_slowest).in_full(),
         saved,
         may_edit,
         waiting: loaded.views.iter().map(|(_, view)| view.waiting).sum(),
@@ -192,27 +188,19 @@ fn moved(
     Ok(Some(Moved { href: record_href(&home), text: l.t1(key, "place", name), later }))
 }
 
-/// Refused and local come before what has reached further; what does not travel comes last.
-const fn rank(height: Height) -> u8 {
-    match height {
-        Height::Refused => 0,
-        Height::Postponed => 1,
-        Height::Local => 2,
-        Height::Town => 3,
-        Height::County => 4,
-        Height::Home => 5,
-    }
-}
-
-const fn height_of(rank: u8) -> Height {
-    match rank {
-        0 => Height::Refused,
-        1 => Height::Postponed,
-        2 => Height::Local,
-        3 => Height::Town,
-        4 => Height::County,
-        _ => Height::Home,
-    }
+/// How far a record has come as a whole: as far as its slowest part that still travels; when all
+/// are where they go, as far as the one that went furthest.
+fn slowest(heights: &[Height]) -> Height {
+    const ORDER: [Height; 6] = [
+        Height::Refused,
+        Height::Postponed,
+        Height::Local,
+        Height::Town,
+        Height::County,
+        Height::TownLast,
+    ];
+    let first = ORDER.into_iter().find(|height| heights.contains(height));
+    first.unwrap_or(Height::Home)
 }
 
 /// The fields of a part in the order of the catalogue, then those it does not know.
@@ -291,5 +279,29 @@ fn shown_field(
             ],
         ),
         conflict: !field.others.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cunlian_protocol::certificate::Tier;
+
+    use super::*;
+    use crate::web::reading::height_of;
+
+    /// Shows that a record whose phone ends at the town by its kind has arrived when its base is at
+    /// the county, and that it has not while any part still travels.
+    #[test]
+    fn a_record_has_arrived_when_each_part_is_where_it_goes() {
+        let (town, county) = (Tier::Town.bit(), Tier::County.bit());
+        let base = height_of(town | county, 0);
+        let contact = height_of(town, 0);
+        assert_eq!((base, contact), (Height::County, Height::TownLast));
+        assert_eq!(slowest(&[base, contact]), Height::County, "as the list says it");
+        assert_eq!(slowest(&[height_of(town, county), contact]), Height::Town);
+        assert_eq!(slowest(&[base, height_of(0, town)]), Height::Local);
+        assert_eq!(slowest(&[contact]), Height::TownLast);
+        assert_eq!(slowest(&[height_of(0, 0), contact]), Height::TownLast);
+        assert_eq!(slowest(&[]), Height::Home);
     }
 }

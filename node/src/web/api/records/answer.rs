@@ -35,7 +35,7 @@ impl From<Height> for Reached {
     fn from(height: Height) -> Self {
         match height {
             Height::Local => Self::Local,
-            Height::Town => Self::Town,
+            Height::Town | Height::TownLast => Self::Town,
             Height::County => Self::County,
             Height::Home => Self::Home,
             Height::Refused => Self::Refused,
