@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cunlian_crdt::document::{Author, DocumentView, Edit, Write};
-use cunlian_crdt::projector::{Projector, Row};
+use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -33,7 +33,11 @@ use rusqlite::types::Value;
 /// Three rows for a document: itself, and two that are searched by.
 struct Records;
 
-impl Projector for Records {
+impl TableSet for Records {
+    fn name(&self) -> &'static str {
+        "records"
+    }
+
     fn version(&self) -> u32 {
         1
     }

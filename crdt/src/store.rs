@@ -386,7 +386,7 @@ impl Store {
         self.inner.writer.submit(|batch| {
             let projector = &*batch.shared.projector;
             let note = |home: &Home, names: &[blob::Named]| batch.refer(home, names);
-            materialize::rebuild(batch.connection, projector, &batch.authority, note)?;
+            materialize::rebuild(batch.connection, projector, &batch.authority, &note)?;
             Ok(blob::sweep(batch.connection)?)
         })
     }

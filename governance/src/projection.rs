@@ -21,12 +21,12 @@
 //! [`Place::link`](crate::record::Place::link) does, and is empty where it has not. `name` is empty in part rows: names are only in the base.
 
 mod library;
+mod sets;
 mod tickets;
 
 use cunlian_crdt::document::{DocumentView, Erasure, FieldView, Writer};
-use cunlian_crdt::projector::{Projector, Row};
+use cunlian_crdt::projector::{Projector, Row, TableSet};
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::ChangeId;
 use rusqlite::types::Value;
@@ -34,93 +34,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory;
 use crate::record;
-
-/// Rises with every change of [`SCHEMA`] or of what the rows mean.
-const VERSION: u32 = 4;
-
-const TABLES: [&str; 8] = [
-    "record",
-    "ticket",
-    "ticket_step",
-    "ticket_contact",
-    "conflict",
-    "catalogue",
-    "directory",
-    "erasure",
-];
-
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS record (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    class INTEGER NOT NULL, part INTEGER NOT NULL,
-    name TEXT NOT NULL, pinyin TEXT NOT NULL, initials TEXT NOT NULL,
-    fields TEXT NOT NULL, search TEXT NOT NULL,
-    updated_ms INTEGER NOT NULL, author BLOB NOT NULL, conflicted INTEGER NOT NULL,
-    moved_to TEXT NOT NULL,
-    PRIMARY KEY (category, address, document)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS record_name ON record (name) WHERE part = 0;
-CREATE INDEX IF NOT EXISTS record_pinyin ON record (pinyin) WHERE part = 0;
-CREATE INDEX IF NOT EXISTS record_initials ON record (initials) WHERE part = 0;
-CREATE INDEX IF NOT EXISTS record_children ON record (address) WHERE part = 5;
-CREATE INDEX IF NOT EXISTS record_region ON record (address, class, part, moved_to, updated_ms);
-
-CREATE TABLE IF NOT EXISTS ticket (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    receipt TEXT, state TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL,
-    channel TEXT, kind TEXT, assignee TEXT, assignee_address TEXT,
-    reported_ms INTEGER, accepted_ms INTEGER, replied_ms INTEGER, completed_ms INTEGER,
-    closed_ms INTEGER, yellow_ms INTEGER, due_ms INTEGER, stopped_ms INTEGER,
-    stars INTEGER, returns INTEGER NOT NULL, words TEXT NOT NULL, updated_ms INTEGER NOT NULL,
-    signed TEXT NOT NULL, erased TEXT,
-    PRIMARY KEY (category, address, document)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);
-CREATE INDEX IF NOT EXISTS ticket_document ON ticket (document);
-CREATE INDEX IF NOT EXISTS ticket_state ON ticket (state, due_ms);
-
-CREATE TABLE IF NOT EXISTS ticket_step (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    step INTEGER NOT NULL, at_ms INTEGER NOT NULL, author BLOB NOT NULL, handler TEXT NOT NULL,
-    change BLOB NOT NULL, op TEXT NOT NULL, body TEXT NOT NULL,
-    outcome TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, tainted INTEGER NOT NULL,
-    PRIMARY KEY (category, address, document, step)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS ticket_contact (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    name TEXT NOT NULL, phone TEXT NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (category, address, document)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS conflict (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    field TEXT NOT NULL, options TEXT NOT NULL,
-    PRIMARY KEY (category, address, document, field)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS conflict_region ON conflict (address);
-
-CREATE TABLE IF NOT EXISTS erasure (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    reason TEXT NOT NULL, author BLOB NOT NULL, name TEXT NOT NULL, at_ms INTEGER NOT NULL,
-    change BLOB NOT NULL,
-    PRIMARY KEY (category, address, document)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS erasure_region ON erasure (address);
-
-CREATE TABLE IF NOT EXISTS catalogue (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    entry TEXT NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (category, address, document, entry)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS directory (
-    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
-    role TEXT NOT NULL, name TEXT NOT NULL, phone TEXT NOT NULL, duty TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (category, address, document)
-) STRICT, WITHOUT ROWID;
-";
 
 /// One of the concurrent values of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,40 +55,20 @@ pub struct ConflictOption {
 pub struct GovernanceProjector;
 
 impl Projector for GovernanceProjector {
-    fn version(&self) -> u32 {
-        VERSION
-    }
-
-    fn schema(&self) -> &'static str {
-        SCHEMA
-    }
-
-    fn tables(&self) -> &'static [&'static str] {
-        &TABLES
-    }
-
-    fn rows(&self, view: &DocumentView, authority: &Authority) -> Vec<Row> {
-        if let Some(erasure) = &view.erased {
-            return erased_rows(view, erasure, authority);
-        }
-        let mut rows = match view.home.category {
-            Category::TICKET => tickets::rows(view, authority),
-            Category::TICKET_CONTACT => vec![tickets::contact_row(view)],
-            Category::CATALOGUE => catalogue_rows(view),
-            Category::DIRECTORY => directory_row(view).into_iter().collect(),
-            category => match category.class_and_part() {
-                Some((class, part)) => vec![library::row(view, class, part)],
-                None => Vec::new(),
-            },
-        };
-        rows.extend(conflict_rows(view, authority));
-        rows
+    fn sets(&self) -> Vec<&dyn TableSet> {
+        vec![
+            &sets::Library,
+            &sets::Tickets,
+            &sets::Conflicts,
+            &sets::Catalogues,
+            &sets::Directory,
+            &sets::Erasures,
+        ]
     }
 }
 
-/// What is left of an erased document: that it was, by whom and why; of a ticket also its place in
-/// the queue, without content.
-fn erased_rows(view: &DocumentView, erasure: &Erasure, authority: &Authority) -> Vec<Row> {
+/// What is left of an erased document: that it was, by whom and why.
+fn erasure_row(view: &DocumentView, erasure: &Erasure, authority: &Authority) -> Row {
     let columns = [
         text(&erasure.reason),
         Value::Blob(erasure.by.as_bytes().to_vec()),
@@ -183,11 +76,7 @@ fn erased_rows(view: &DocumentView, erasure: &Erasure, authority: &Authority) ->
         Value::Integer(erasure.at_ms),
         Value::Blob(erasure.change.as_bytes().to_vec()),
     ];
-    let mut rows = vec![row("erasure", &view.home, columns)];
-    if view.home.category == Category::TICKET {
-        rows.extend(tickets::rows(view, authority));
-    }
-    rows
+    row("erasure", &view.home, columns)
 }
 
 /// A row of `table` at `home` with the remaining columns.

@@ -252,6 +252,7 @@ edit-overtaken-lead = Not saved yet: somebody changed the same while you were wr
 edit-overtaken = Somebody changed it to "{ $text }" in the meantime.
 edit-emptied = Somebody emptied it in the meantime.
 edit-title = Edit: { $name }
+problem-line = { $label }: { $problem }
 form-problems = { $n } fields need correction, marked below. What you typed is still here.
 part-sensitive = What follows is sensitive: kept apart, seen only by those with the right.
 no-right-to-register = You have no right to register this class.

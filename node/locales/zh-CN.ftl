@@ -252,6 +252,7 @@ edit-overtaken-lead = 还没有保存：您填写的时候，别人改了同一�
 edit-overtaken = 别人刚改成了“{ $text }”。
 edit-emptied = 别人刚把它清空了。
 edit-title = 修改：{ $name }
+problem-line = { $label }：{ $problem }
 form-problems = 有 { $n } 处需要改正，已在下面标出。您填写的内容都还在。
 part-sensitive = 以下是敏感信息：分开保存，只有有权限的人能看到。
 no-right-to-register = 您没有登记这类信息的权限。

@@ -6,7 +6,7 @@
 //! keeps whole or not at all.
 
 use cunlian_crdt::document::{Author, Edit, Write};
-use cunlian_crdt::projector::{Projector, Row};
+use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Store, StoreIdentity};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -148,7 +148,11 @@ fn digest(label: &[u8], number: u32, part: u32) -> blake3::Hash {
 #[derive(Debug, Clone, Copy)]
 pub struct NumberedProjector;
 
-impl Projector for NumberedProjector {
+impl TableSet for NumberedProjector {
+    fn name(&self) -> &'static str {
+        "numbered"
+    }
+
     fn version(&self) -> u32 {
         1
     }

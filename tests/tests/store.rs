@@ -31,5 +31,7 @@ mod review;
 mod revocation;
 #[path = "store/set_back.rs"]
 mod set_back;
+#[path = "store/table_sets.rs"]
+mod table_sets;
 #[path = "store/writing.rs"]
 mod writing;

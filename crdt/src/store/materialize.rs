@@ -16,7 +16,7 @@ use super::standing::erasure;
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::history::payload::Payload;
-use crate::projector::{Projector, Row};
+use crate::projector::{Projector, Row, TableSet};
 
 /// Documents projected together when everything is made anew.
 const REBUILD_DOCUMENTS: usize = 2_000;
@@ -66,9 +66,18 @@ pub(super) fn history(authority: &Authority, home: Home, changes: Vec<Readable<'
     History::new(home, payloads, opaque)
 }
 
-/// Projects a document.
+/// Projects a document into all sets.
 pub(super) fn project(
     projector: &dyn Projector,
+    authority: &Authority,
+    history: &History,
+) -> Result<Outcome, Panicked> {
+    project_into(&projector.sets(), authority, history)
+}
+
+/// Projects a document into those of `sets` that take it.
+fn project_into(
+    sets: &[&dyn TableSet],
     authority: &Authority,
     history: &History,
 ) -> Result<Outcome, Panicked> {
@@ -77,10 +86,11 @@ pub(super) fn project(
         let conflicted = view.fields.values().filter(|field| !field.others.is_empty()).count();
         let reviewed = |tainted: &Tainted| (tainted.writer.change, tainted.review.is_some());
         let tainted = view.tainted.iter().map(reviewed);
+        let taking = sets.iter().filter(|set| set.takes(view.home.category));
         Outcome {
             waiting: view.waiting,
             conflicted: u32::try_from(conflicted).unwrap_or(u32::MAX),
-            rows: projector.rows(&view, authority),
+            rows: taking.flat_map(|set| set.rows(&view, authority)).collect(),
             tainted: tainted.collect(),
             blobs: blob::named(&view),
         }
@@ -110,7 +120,8 @@ pub(super) fn delete_rows(
     projector: &dyn Projector,
     home: &Home,
 ) -> rusqlite::Result<()> {
-    for table in projector.tables() {
+    let taking = projector.sets().into_iter().filter(|set| set.takes(home.category));
+    for table in taking.flat_map(|set| set.tables().iter()) {
         let sql =
             format!("DELETE FROM {table} WHERE category = ?1 AND address = ?2 AND document = ?3");
         connection.prepare_cached(&sql)?.execute((
@@ -122,25 +133,59 @@ pub(super) fn delete_rows(
     Ok(())
 }
 
-/// Which code made the projections: the projector, and the newest version of changes that is
-/// interpreted.
-fn made_by(projector: &dyn Projector) -> Vec<u8> {
-    [projector.version().to_be_bytes().as_slice(), &[VERSION]].concat()
+/// Told of the blobs that a document names.
+pub(super) type Refer<'a> = dyn Fn(&Home, &[blob::Named]) -> rusqlite::Result<()> + 'a;
+
+/// The fact that says which changes the program understood that made the tables.
+const UNDERSTOOD: &str = "understood";
+/// What the names of the facts about table sets begin with.
+const SET: &str = "set.";
+
+/// What is kept about a set that was made: its version, and the names of its tables.
+fn made(set: &dyn TableSet) -> Vec<u8> {
+    [set.version().to_be_bytes().as_slice(), set.tables().join(" ").as_bytes()].concat()
 }
 
-/// Makes the projection tables anew if they were made by another version of the projector, or
-/// before changes were understood that are now.
+fn fact_of(set: &str) -> String {
+    format!("{SET}{set}")
+}
+
+/// Makes those table sets anew that were made by another version of them, and all of them if
+/// changes are understood that were not before. Sets that are no more go.
 pub(super) fn adapt(
     connection: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
 ) -> rusqlite::Result<()> {
-    if meta(connection, "projector")? == Some(made_by(projector)) {
+    let sets = projector.sets();
+    let is_understood = meta(connection, UNDERSTOOD)?.is_some_and(|it| it == [VERSION]);
+    if !is_understood {
+        understand(connection, projector, authority)?;
+        set_meta(connection, UNDERSTOOD, &[VERSION])?;
+    }
+    for name in made_before(connection)? {
+        if !sets.iter().any(|set| set.name() == name) {
+            tracing::info!(set = name, "tables that are no more are dropped");
+            drop_tables(connection, &name)?;
+        }
+    }
+    let mut stale = Vec::new();
+    for set in sets {
+        let kept = meta(connection, &fact_of(set.name()))?;
+        if !is_understood || kept.is_none_or(|kept| kept != made(set)) {
+            stale.push(set);
+        }
+    }
+    if stale.is_empty() {
         return Ok(());
     }
-    understand(connection, projector, authority)?;
+    let names: Vec<&str> = stale.iter().map(|set| set.name()).collect();
+    tracing::info!(sets = names.join(" "), "tables are made anew");
+    for set in &stale {
+        make_empty(connection, *set)?;
+    }
     // Which blobs a document names does not depend on the projector.
-    rebuild(connection, projector, authority, |_, _| Ok(()))
+    fill(connection, connection, &stale, authority, None)
 }
 
 /// Drops the projection tables, makes them and fills them from the log; `refer` is told of the
@@ -149,18 +194,42 @@ pub(super) fn rebuild(
     connection: &Connection,
     projector: &dyn Projector,
     authority: &Authority,
-    refer: impl Fn(&Home, &[blob::Named]) -> rusqlite::Result<()>,
+    refer: &Refer<'_>,
 ) -> rusqlite::Result<()> {
-    let old = meta(connection, "projections")?.unwrap_or_default();
-    let old = String::from_utf8_lossy(&old).into_owned();
-    let names = old.split(' ').chain(projector.tables().iter().copied());
-    for table in names.filter(|name| !name.is_empty()) {
+    let sets = projector.sets();
+    for set in &sets {
+        make_empty(connection, *set)?;
+    }
+    fill(connection, connection, &sets, authority, Some(refer))
+}
+
+/// Names of the sets that were made.
+fn made_before(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select =
+        connection.prepare("SELECT name FROM meta WHERE name >= 'set.' AND name < 'set/'")?;
+    let names = select.query_map([], |row| row.get::<_, String>(0))?;
+    names.map(|name| name.map(|name| name.trim_start_matches(SET).to_owned())).collect()
+}
+
+/// Makes the tables of a set, without rows, in the place of those it had.
+fn make_empty(connection: &Connection, set: &dyn TableSet) -> rusqlite::Result<()> {
+    drop_tables(connection, set.name())?;
+    for table in set.tables() {
         connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
     }
-    connection.execute_batch(projector.schema())?;
-    fill(connection, connection, projector, authority, refer)?;
-    set_meta(connection, "projections", projector.tables().join(" ").as_bytes())?;
-    set_meta(connection, "projector", &made_by(projector))
+    connection.execute_batch(set.schema())?;
+    set_meta(connection, &fact_of(set.name()), &made(set))
+}
+
+/// Drops the tables that a set had, and what is kept about it.
+fn drop_tables(connection: &Connection, set: &str) -> rusqlite::Result<()> {
+    let kept = meta(connection, &fact_of(set))?.unwrap_or_default();
+    let tables = String::from_utf8_lossy(kept.get(4..).unwrap_or_default()).into_owned();
+    for table in tables.split(' ').filter(|table| !table.is_empty()) {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    connection.execute("DELETE FROM meta WHERE name = ?1", [fact_of(set)])?;
+    Ok(())
 }
 
 /// Looks again at every document of which a change waits: some may have waited only because an
@@ -190,14 +259,15 @@ fn understand(
     Ok(())
 }
 
-/// Projects every document of the log in `source` into the tables of `target`; `refer` is told of
-/// the blobs of each.
+/// Projects the documents of the log in `source` into the tables of `sets` in `target`. With
+/// `refer` every document is looked at, and it is told of the blobs of each; without it those alone
+/// that some set takes.
 pub(super) fn fill(
     source: &Connection,
     target: &Connection,
-    projector: &dyn Projector,
+    sets: &[&dyn TableSet],
     authority: &Authority,
-    refer: impl Fn(&Home, &[blob::Named]) -> rusqlite::Result<()>,
+    refer: Option<&Refer<'_>>,
 ) -> rusqlite::Result<()> {
     let mut after: Vec<u8> = Vec::new();
     let mut homes =
@@ -207,23 +277,27 @@ pub(super) fn fill(
         let page = page.collect::<Result<Vec<_>, _>>()?;
         let Some(last) = page.last() else { return Ok(()) };
         after.clone_from(last);
-        let documents = page.iter().map(|prefix| {
+        let mut documents = Vec::new();
+        for prefix in &page {
             let home = home_of(prefix)?;
-            Ok((home, changes_of(source, &home)?))
-        });
-        let documents = documents.collect::<rusqlite::Result<Vec<_>>>()?;
+            if refer.is_some() || sets.iter().any(|set| set.takes(home.category)) {
+                documents.push((home, changes_of(source, &home)?));
+            }
+        }
         let outcomes: Vec<(Home, Result<Outcome, Panicked>)> = documents
             .into_par_iter()
             .map(|(home, changes)| {
                 let history = history(authority, home, read(&changes));
-                (home, project(projector, authority, &history))
+                (home, project_into(sets, authority, &history))
             })
             .collect();
         for (home, outcome) in outcomes {
             match outcome {
                 Ok(outcome) => {
                     insert_rows(target, outcome.rows)?;
-                    refer(&home, &outcome.blobs)?;
+                    if let Some(refer) = refer {
+                        refer(&home, &outcome.blobs)?;
+                    }
                 }
                 Err(error) => tracing::error!(%error, "a document is missing in the tables"),
             }

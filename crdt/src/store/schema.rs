@@ -7,7 +7,7 @@
 //!
 //! | table | one row for each |
 //! |---|---|
-//! | `meta` | fact about this store, by name |
+//! | `meta` | fact about this store, by name; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
 //! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes |
@@ -33,12 +33,12 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{counts, summary};
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// From one version to the next.
 struct Step {
@@ -201,7 +201,23 @@ const STEPS: [Step; VERSION as usize] = [
             counts::rebuild(connection)
         },
     },
+    Step { sql: "", then: drop_projections },
 ];
+
+/// Until version 3 all projection tables had one version, and their names stood in one fact. Now
+/// each set of them has its own, and is made anew when the store is opened.
+fn drop_projections(connection: &Connection) -> rusqlite::Result<()> {
+    let names = connection
+        .query_row("SELECT value FROM meta WHERE name = 'projections'", [], |row| {
+            row.get::<_, Vec<u8>>(0)
+        })
+        .optional()?;
+    let names = String::from_utf8(names.unwrap_or_default()).unwrap_or_default();
+    for table in names.split(' ').filter(|name| !name.is_empty()) {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    connection.execute_batch("DELETE FROM meta WHERE name IN ('projector', 'projections')")
+}
 
 /// Brings the file to [`VERSION`], one transaction for each step.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

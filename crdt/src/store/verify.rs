@@ -227,16 +227,16 @@ fn projections(
     let projector = &*inner.shared.projector;
     let expected = Connection::open("")?;
     expected.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN")?;
-    expected.execute_batch(projector.schema())?;
+    expected.execute_batch(&projector.schema())?;
     report.documents =
         connection.query_row("SELECT count(*) FROM document", [], |row| row.get(0))?;
-    fill(connection, &expected, projector, &inner.shared.authority(), |home, names| {
-        blob::expect(&expected, home, names)
-    })?;
+    let expect = |home: &Home, names: &[blob::Named]| blob::expect(&expected, home, names);
+    let authority = inner.shared.authority();
+    fill(connection, &expected, &projector.sets(), &authority, Some(&expect))?;
     report.bad_blobs = blob::verify(connection, &expected)?;
     for table in projector.tables() {
         if !same_rows(connection, &expected, table)? {
-            report.wrong_projections.push((*table).to_owned());
+            report.wrong_projections.push(table.to_owned());
         }
     }
     Ok(())

@@ -1,8 +1,11 @@
 //! Tests of the projector: a real table, rows of hand-made documents.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
+
 use cunlian_crdt::document::FieldValue;
 use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
 use cunlian_protocol::id::{DocumentId, PublicKey, Serial};
 use rusqlite::Connection;
 use rusqlite::params_from_iter;
@@ -54,8 +57,8 @@ fn rows(view: &DocumentView) -> Vec<Row> {
 #[test]
 fn rows_fit_their_tables() {
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(GovernanceProjector.schema()).unwrap();
-    connection.execute_batch(GovernanceProjector.schema()).unwrap();
+    connection.execute_batch(&GovernanceProjector.schema()).unwrap();
+    connection.execute_batch(&GovernanceProjector.schema()).unwrap();
     let mut view = person(&[("name", "张三"), ("ethnic", "汉族")]);
     view.fields.get_mut("name").unwrap().others.push(value("张山", 2, 900));
     for category in [Category::TICKET, Category::TICKET_CONTACT, Category::CATALOGUE] {
@@ -100,9 +103,9 @@ fn erased_documents_leave_a_trace() {
         assert_eq!(tables(&view), ["erasure"]);
     }
     view.home.category = Category::TICKET;
-    assert_eq!(tables(&view), ["erasure", "ticket"]);
+    assert_eq!(tables(&view), ["ticket", "erasure"]);
     let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(GovernanceProjector.schema()).unwrap();
+    connection.execute_batch(&GovernanceProjector.schema()).unwrap();
     insert(&connection, &rows(&view));
     let found = crate::query::erasure::of_document(&connection, &view.home).unwrap().unwrap();
     assert_eq!((found.reason.as_str(), found.at_ms), ("本人申请删除", 2_000));
@@ -160,4 +163,25 @@ fn conflicts_keep_every_value() {
 fn words_are_sorted_pairs() {
     assert_eq!(tickets::words("翻建老房，翻建"), "建老 翻建 老房");
     assert_eq!(tickets::words("请问需要什么"), "要什 问需");
+}
+
+/// Shows that no two sets have a name or a table in common, and that each table has its schema in
+/// its own set.
+#[test]
+fn sets_have_nothing_in_common() {
+    let sets = GovernanceProjector.sets();
+    let names: BTreeSet<_> = sets.iter().map(|set| set.name()).collect();
+    let tables: BTreeSet<_> = sets.iter().flat_map(|set| set.tables()).collect();
+    assert_eq!(names.len(), sets.len());
+    assert_eq!(tables.len(), GovernanceProjector.tables().len());
+    for set in sets {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(set.schema()).unwrap();
+        let made = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+        let mut select = connection.prepare(made).unwrap();
+        let made = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let made: BTreeSet<String> = made.map(Result::unwrap).collect();
+        let said: BTreeSet<String> = set.tables().iter().map(|&table| table.to_owned()).collect();
+        assert_eq!(made, said, "{}", set.name());
+    }
 }

@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn beginnings_are_looked_up_in_an_index() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(GovernanceProjector.schema()).unwrap();
+        connection.execute_batch(&GovernanceProjector.schema()).unwrap();
         for (mode, index) in [(Mode::Name, "record_name"), (Mode::Pinyin, "record_pinyin")] {
             let mut plan =
                 connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement(mode))).unwrap();

@@ -57,7 +57,7 @@ impl Desk {
         };
         let author = authority.insert(&Certificate::issue(&body, &key)).unwrap();
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(GovernanceProjector.schema()).unwrap();
+        connection.execute_batch(&GovernanceProjector.schema()).unwrap();
         Self { connection, documents: BTreeMap::new(), authority, author, changes: 0 }
     }
 

@@ -270,8 +270,7 @@ impl HtmlSafe for Problems {}
 #[derive(Debug)]
 struct ProblemLine {
     id: String,
-    label: String,
-    problem: String,
+    text: String,
 }
 
 impl Problems {
@@ -285,7 +284,8 @@ impl Problems {
         for field in fields {
             let Some(problem) = field.error.clone() else { continue };
             field.autofocus = lines.is_empty();
-            lines.push(ProblemLine { id: field.id.clone(), label: field.label.clone(), problem });
+            let text = l.t2("problem-line", ("label", &field.label), ("problem", problem));
+            lines.push(ProblemLine { id: field.id.clone(), text });
         }
         let counted = || l.t1("form-problems", "n", lines.len());
         let text = whole.or_else(|| (!lines.is_empty()).then(counted))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Author, DocumentView, Edit, Write};
-use cunlian_crdt::projector::{Projector, Row};
+use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -140,7 +140,11 @@ pub(crate) struct Fields {
     pub(crate) version: u32,
 }
 
-impl Projector for Fields {
+impl TableSet for Fields {
+    fn name(&self) -> &'static str {
+        "fields"
+    }
+
     fn version(&self) -> u32 {
         self.version
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cunlian_crdt::document::{DocumentView, Edit, Write};
-use cunlian_crdt::projector::{Projector, Row};
+use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Store, StoreOptions};
 use cunlian_governance::capability::{Attachments, Capability, Kind, Kinds, Sensitivity};
 use cunlian_protocol::authority::Authority;
@@ -181,7 +181,11 @@ struct Steps {
     known: &'static [&'static str],
 }
 
-impl Projector for Steps {
+impl TableSet for Steps {
+    fn name(&self) -> &'static str {
+        "steps"
+    }
+
     fn version(&self) -> u32 {
         self.version
     }
@@ -258,8 +262,8 @@ fn a_later_program_looks_again_at_what_waits() {
     let write = Write { home, edits, source: "later".to_owned(), task: String::new() };
     store.write(&county.author(1), vec![write], super::world::START_MS).unwrap();
     let as_before = |connection: &rusqlite::Connection| {
-        let older = [1_u32.to_be_bytes().as_slice(), &[VERSION - 1]].concat();
-        connection.execute("UPDATE meta SET value = ?1 WHERE name = 'projector'", [older])?;
+        let older = vec![VERSION - 1];
+        connection.execute("UPDATE meta SET value = ?1 WHERE name = 'understood'", [older])?;
         connection.execute("UPDATE document SET waiting = 1", [])?;
         connection.execute("DELETE FROM step", [])
     };

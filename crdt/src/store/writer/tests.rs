@@ -9,12 +9,16 @@ use tempfile::tempdir;
 
 use super::*;
 use crate::document::DocumentView;
-use crate::projector::{Projector, Row};
+use crate::projector::{Row, TableSet};
 use crate::store::{CommitNotice, Store, StoreIdentity, StoreOptions};
 
 struct Nothing;
 
-impl Projector for Nothing {
+impl TableSet for Nothing {
+    fn name(&self) -> &'static str {
+        "nothing"
+    }
+
     fn version(&self) -> u32 {
         1
     }
