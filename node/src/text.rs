@@ -104,6 +104,11 @@ impl Text {
         self.t(&format!("{prefix}-{value}"))
     }
 
+    /// The text `PREFIX-VALUE` with several named values.
+    pub fn of_with(&self, prefix: &str, value: &str, values: &[(&str, &dyn Display)]) -> String {
+        self.with(&format!("{prefix}-{value}"), values)
+    }
+
     /// Whether there is a text `key`.
     pub fn has(&self, key: &str) -> bool {
         self.bundle().has_message(key)

@@ -82,6 +82,7 @@ fn every_value_has_a_text() {
     }
     for verb in Verb::ALL {
         add("step", verb.as_str());
+        add("done", verb.as_str());
         if !matches!(verb, Verb::Report | Verb::Rate) {
             for prefix in ["verb", "verb-lead", "verb-submit"] {
                 add(prefix, verb.as_str());
@@ -111,8 +112,10 @@ fn no_key_is_left_over() {
     sources(&root.join("src"), "rs", &mut files);
     let all = files.concat();
     let mut prefixes = BTreeSet::new();
-    for rest in all.split("l.of(\"").skip(1) {
-        prefixes.insert(rest.split('"').next().unwrap().to_owned());
+    for call in ["l.of(\"", "l.of_with(\""] {
+        for rest in all.split(call).skip(1) {
+            prefixes.insert(rest.split('"').next().unwrap().to_owned());
+        }
     }
     let unused: Vec<String> = keys(CHINESE)
         .into_keys()

@@ -262,7 +262,7 @@ fn done_words(l: Text, ticket: &Ticket, saved: &str) -> Option<String> {
     let to = ticket.assignee.as_ref().map(|assignee| assignee.name.clone());
     let values = [("due", due.unwrap_or_default()), ("to", to.unwrap_or_default())];
     let values = values.each_ref().map(|(name, value)| (*name, value as &dyn std::fmt::Display));
-    Some(l.with(&format!("done-{}", verb.as_str()), &values))
+    Some(l.of_with("done", verb.as_str(), &values))
 }
 
 /// The rating in words, if there is one.
