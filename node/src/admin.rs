@@ -30,6 +30,7 @@ pub mod invitation;
 pub mod issuing;
 pub mod naming;
 pub mod nodes;
+pub mod pending;
 pub mod people;
 pub mod renewal;
 mod request;

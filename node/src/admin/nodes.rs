@@ -12,7 +12,7 @@ use cunlian_protocol::revocation::{Revocation, RevocationId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AdminError, Administration};
+use super::{AdminError, Administration, pending};
 use crate::clock::Judgement;
 use crate::keystore::hex;
 use crate::service::journal::{self, Entry};
@@ -110,7 +110,7 @@ impl Administration {
     pub fn children(&self) -> Result<Vec<Child>, AdminError> {
         let authority = self.store.authority();
         let forked = self.store.forked()?;
-        let waiting = self.waiting_subjects()?;
+        let waiting = pending::subjects(&self.store)?;
         let now_ms = (self.now_ms)();
         let mut children = Vec::new();
         for certificate in self.latest().into_values() {
@@ -217,16 +217,6 @@ impl Administration {
         }
         Err(AdminError::new(format!("{} is not kept out", child.name))
             .hint("only a child whose identity two machines used is released"))
-    }
-
-    fn waiting_subjects(&self) -> Result<Vec<PublicKey>, AdminError> {
-        let subjects = self.store.read(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT subject FROM pending_certificate")?;
-            let subjects = select.query_map([], |row| Ok(PublicKey(row.get(0)?)))?;
-            subjects.collect()
-        })?;
-        Ok(subjects)
     }
 }
 

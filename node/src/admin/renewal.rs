@@ -1,8 +1,8 @@
 //! Renewal: what a child, or the founding node itself, is certified for next.
 //!
 //! A child that asks gets what it has, for as long as it had it, cut to what this node may pass on
-//! now and never beyond the end of its own certificate; or the certificate that waits for it in
-//! the table `pending_certificate`. Nothing here widens anything that a person has not decided.
+//! now and never beyond the end of its own certificate; or the certificate that waits for it
+//! ([`super::pending`]). Nothing here widens anything that a person has not decided.
 //!
 //! The certificate before is *replaced* (a revocation that names its successor and takes nothing
 //! of the work of its holder, or of those it certified) when the new one gives less, is for
@@ -34,12 +34,11 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
-use rusqlite::OptionalExtension as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::rotation::root_key;
-use super::{AdminError, Administration};
+use super::{AdminError, Administration, pending};
 use crate::keystore::Keystore;
 
 const DAY_MS: i64 = 86_400_000;
@@ -72,7 +71,7 @@ pub fn renew(
     check_issuer(&authority, identity, before)?;
     check_key(&authority, before, renewal, now_ms)?;
     check_pace(&authority, before, now_ms)?;
-    let decided = waiting(store, &before.body().subject)?;
+    let decided = pending::of(store, &before.body().subject)?;
     // One that was given out and replaced since: this node was set back to before that.
     let is_past = |bytes: &Vec<u8>| !authority.revocations_of(&Serial::of(bytes)).is_empty();
     let waiting = decided.clone().filter(|bytes| !is_past(bytes));
@@ -100,7 +99,7 @@ pub fn renew(
         replace(store, identity, before, &next)?;
     }
     if decided.is_some() {
-        forget_waiting(store, before.body().subject)?;
+        pending::forget(store, &before.body().subject)?;
     }
     Ok(chain)
 }
@@ -374,22 +373,6 @@ fn below(authority: &Authority, serial: Serial) -> Vec<Serial> {
             return found.into_iter().collect();
         }
     }
-}
-
-/// The certificate that waits for the holder of a key.
-fn waiting(store: &Store, subject: &PublicKey) -> Result<Option<Vec<u8>>, AdminError> {
-    let found = store.read(|connection| {
-        let sql = "SELECT bytes FROM pending_certificate WHERE subject = ?1";
-        connection.prepare_cached(sql)?.query_row([subject.0], |row| row.get(0)).optional()
-    })?;
-    Ok(found)
-}
-
-fn forget_waiting(store: &Store, subject: PublicKey) -> Result<(), AdminError> {
-    store.write_reference(move |connection| {
-        connection.execute("DELETE FROM pending_certificate WHERE subject = ?1", [subject.0])
-    })?;
-    Ok(())
 }
 
 pub(super) fn refuse_any(refused: Vec<String>) -> Result<(), AdminError> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use cunlian_node::admin::Request;
-use cunlian_node::admin::certificate::change::{pending_for, set_pending};
+use cunlian_node::admin::pending;
 use cunlian_node::admin::people::{NewPerson, Password, PeopleAction};
 use cunlian_node::clock::now_ms;
 use cunlian_node::operator::{Issuer, Narrowing, NewOperator};
@@ -259,14 +259,32 @@ async fn a_login_takes_over_what_was_changed() {
     let changed = Certificate::issue(&body, &node.author.key);
     let refused = node.store.add_certificates(std::slice::from_ref(&changed)).unwrap();
     assert_eq!(refused, Vec::<String>::new());
-    set_pending(&node.store, &body.subject, &changed).unwrap();
+    pending::put(&node.store, &body.subject, &changed).unwrap();
     tokio::task::block_in_place(|| {
         let plain = Plain::new(&node.url);
         plain.log_in("wang");
         assert!(plain.get("/account").text.contains("王会计 · 村级操作员"));
         let entry = node.administration.operators.entry("wang").unwrap().unwrap();
         assert_eq!(entry.certificate, changed);
-        assert_eq!(pending_for(&node.store, &body.subject), None);
+        assert_eq!(pending::of(&node.store, &body.subject).unwrap(), None);
+    });
+}
+
+/// Shows that a store which cannot say what waits for a person is a fault to who asks, and no
+/// reason to keep the person out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_keeps_nobody_out() {
+    let node = Node::village().await;
+    let subject = node.store.authority().get(&node.operator.serial).unwrap().body().subject;
+    let drop_table = |connection: &rusqlite::Connection| {
+        connection.execute_batch("DROP TABLE pending_certificate")
+    };
+    node.store.write_reference(drop_table).unwrap();
+    assert!(pending::of(&node.store, &subject).is_err(), "no table is not an empty one");
+    tokio::task::block_in_place(|| {
+        let plain = Plain::new(&node.url);
+        plain.log_in("wang");
+        assert!(plain.get("/account").text.contains("王书记"));
     });
 }
 

@@ -1,6 +1,6 @@
 //! Other grants for somebody.
 
-use cunlian_node::admin::certificate::change::{forget_pending, pending_for};
+use cunlian_node::admin::pending;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
@@ -46,9 +46,9 @@ fn a_case_circle_is_added() {
     );
     assert_eq!(authority.valid_at(&old, old.body().issued_at_ms), Ok(()));
     let key = new.body().subject;
-    assert_eq!(pending_for(&county.store, &key), Some(new.bytes().to_vec()));
-    forget_pending(&county.store, &key).unwrap();
-    assert_eq!(pending_for(&county.store, &key), None);
+    assert_eq!(pending::of(&county.store, &key).unwrap(), Some(new.bytes().to_vec()));
+    pending::forget(&county.store, &key).unwrap();
+    assert_eq!(pending::of(&county.store, &key).unwrap(), None);
 }
 
 /// Shows that taking grants from a village supersedes its certificate at once, that all of its
@@ -65,7 +65,7 @@ fn what_is_taken_away_is_superseded() {
     let old = certificate(&authority, &before["serial"]);
     assert_eq!(authority.stands(&old.serial(), 1_000_000, None), Ok(()));
     assert!(authority.valid_at(&old, old.body().issued_at_ms).is_err());
-    let pending = pending_for(&town.store, &old.body().subject).unwrap();
+    let pending = pending::of(&town.store, &old.body().subject).unwrap().unwrap();
     let new = authority.get(&Serial::of(&pending)).unwrap();
     assert_eq!(new.body().grants.len() + 1, old.body().grants.len());
     drop(town);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grant::GrantWords;
 use super::{AdminError, DAY_MS, Desk, Named, time_words};
+use crate::admin::pending;
 
 /// Whether a certificate can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +120,14 @@ impl Desk<'_> {
                 .get(&self.own)
                 .ok_or_else(|| AdminError::new("the store does not know this node"))?,
         };
-        Ok(self.card(certificate))
+        self.card(certificate)
     }
 
-    pub(crate) fn card(&self, certificate: &Certificate) -> Card {
+    pub(crate) fn card(&self, certificate: &Certificate) -> Result<Card, AdminError> {
         let body = certificate.body();
         let newest = self.newest_of_key(certificate).serial();
         let grants = body.grants.iter().enumerate();
-        Card {
+        Ok(Card {
             serial: certificate.serial(),
             name: body.name.clone(),
             kind: body.kind,
@@ -141,9 +142,9 @@ impl Desk<'_> {
             state: self.state(certificate),
             obstacles: self.obstacles(certificate, self.now_ms),
             newer: (newest != certificate.serial()).then(|| self.named(&newest)),
-            pending: super::change::pending_for(self.store, &body.subject).is_some(),
+            pending: pending::of(self.store, &body.subject)?.is_some(),
             grants: grants.map(|(at, grant)| self.grant_words(at + 1, grant)).collect(),
-        }
+        })
     }
 
     pub(crate) fn state(&self, certificate: &Certificate) -> State {

@@ -1,30 +1,23 @@
 //! Other grants for a key that has a certificate: a new certificate, and its handing over.
 //!
-//! The new certificate waits in the table `pending_certificate` until its holder comes: a node
-//! renews in a session, a person of this node logs in. When something is taken away, a revocation
+//! The new certificate waits ([`crate::admin::pending`]) until its holder comes: a node renews in a
+//! session, a person of this node logs in. When something is taken away, a revocation
 //! supersedes the old certificate at once and everywhere: it can be used for nothing but to take
 //! over the new one. The work of its holder stands, and of all below it, who go on: most of them
 //! have done nothing wrong, and may be out of reach. What they have beyond what is left they get
 //! no more of through a node that has lost it, and it is cut when they renew; they are named, so
 //! that who cannot wait changes or revokes them.
-//!
-//! | table `pending_certificate` | |
-//! |---|---|
-//! | `subject` | public key of the holder, 32 bytes |
-//! | `bytes` | the certificate, latest only |
 
-use cunlian_crdt::store::{Fault, Store};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant};
-use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
-use rusqlite::OptionalExtension as _;
 use serde::{Deserialize, Serialize};
 
 use super::card::Card;
 use super::grant::{Lack, parse_grant};
 use super::{AdminError, Desk, Named, time_words};
-use crate::admin::Administration;
+use crate::admin::{Administration, pending};
 
 /// What is to change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,41 +53,6 @@ pub struct Changed {
     pub words: Vec<String>,
 }
 
-/// The certificate that waits here to be handed over to the holder of a key.
-///
-/// A store that cannot be read has none; the reader will hear of the fault by other ways.
-pub fn pending_for(store: &Store, subject: &PublicKey) -> Option<Vec<u8>> {
-    let subject = *subject;
-    let read = store.read(|connection| {
-        connection
-            .prepare_cached("SELECT bytes FROM pending_certificate WHERE subject = ?1")?
-            .query_row([subject.0], |row| row.get(0))
-            .optional()
-    });
-    read.unwrap_or_default()
-}
-
-/// Lets a certificate wait to be handed over to the holder of a key, in place of any other.
-pub fn set_pending(store: &Store, subject: &PublicKey, bytes: &[u8]) -> Result<(), Fault> {
-    let (subject, bytes) = (*subject, bytes.to_vec());
-    store.write_reference(move |connection| {
-        connection.execute(
-            "INSERT OR REPLACE INTO pending_certificate (subject, bytes) VALUES (?1, ?2)",
-            (subject.0, bytes),
-        )?;
-        Ok(())
-    })
-}
-
-/// The holder of a key has got what waited.
-pub fn forget_pending(store: &Store, subject: &PublicKey) -> Result<(), Fault> {
-    let subject = *subject;
-    store.write_reference(move |connection| {
-        connection.execute("DELETE FROM pending_certificate WHERE subject = ?1", [subject.0])?;
-        Ok(())
-    })
-}
-
 impl Administration {
     pub(super) fn change(&self, desk: &Desk<'_>, wanted: &Wanted) -> Result<Changed, AdminError> {
         let own = &self.identity.certificate;
@@ -116,11 +74,11 @@ impl Administration {
                 let revocation = superseding(&desk.authority, old, &new);
                 refusal(self.store.add_revocations(&[revocation.sign(&self.identity.key)])?)?;
             }
-            set_pending(&self.store, &body.subject, &bytes)?;
+            pending::put(&self.store, &body.subject, &bytes)?;
         }
         // Looked at anew, because the authority has changed.
         let desk = self.desk()?;
-        let card = desk.card(&new);
+        let card = desk.card(&new)?;
         let words = words(&card, narrowed, &beyond, wanted.dry_run);
         Ok(Changed {
             old: desk.named(&old.serial()),

@@ -11,7 +11,7 @@ use cunlian_protocol::signing::public_key;
 use rand::Rng as _;
 
 use super::Refused;
-use crate::admin::certificate::change::{forget_pending, pending_for};
+use crate::admin::pending;
 use crate::metrics::LoginFailure;
 use crate::operator::{Issuer, OperatorError, Unlocked};
 use crate::web::WebState;
@@ -106,7 +106,7 @@ impl Attempt {
         if let Some(waiting) = self.waiting(&authority, unlocked) {
             match operators.take_over(&authority, unlocked, waiting, password, &mut rng) {
                 Ok(_) => {
-                    if let Err(fault) = forget_pending(store, &waiting.body().subject) {
+                    if let Err(fault) = pending::forget(store, &waiting.body().subject) {
                         tracing::warn!(%fault, "a certificate that was taken over still waits");
                     }
                 }
@@ -132,7 +132,10 @@ impl Attempt {
         unlocked: &Unlocked,
     ) -> Option<&'a Certificate> {
         let subject = public_key(&unlocked.author.key);
-        let pending = pending_for(self.state.store(), &subject);
+        let pending = pending::of(self.state.store(), &subject).unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "what waits for a person cannot be read");
+            None
+        });
         let pending = pending.and_then(|bytes| authority.get(&Serial::of(&bytes)));
         let successor = || {
             let revocations = authority.revocations_of(&unlocked.author.serial);
