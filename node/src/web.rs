@@ -83,6 +83,8 @@ mod writing;
 const FORM_BYTES_MAX: usize = 128 << 10;
 /// Logins under way at a time: each takes 32 MiB and a core for a tenth of a second.
 const LOGINS_AT_ONCE: usize = 2;
+/// Photos that are made smaller at the same time: each takes up to 200 MiB meanwhile.
+const PHOTOS_AT_ONCE: usize = 1;
 
 const LOGIN_PER_NAME: Rate = Rate { burst: 6, refill_ms: 60_000 };
 const LOGIN_PER_CLIENT: Rate = Rate { burst: 30, refill_ms: 20_000 };
@@ -120,6 +122,8 @@ struct Inner {
     config: WebConfig,
     sessions: Sessions,
     tokens: FormTokens,
+    /// Photos that are made smaller at the same time.
+    photos: Semaphore,
     logins: Semaphore,
     login_per_name: Throttle<(String, IpAddr)>,
     login_per_client: Throttle<IpAddr>,
@@ -144,6 +148,7 @@ impl WebState {
             config,
             sessions: Sessions::default(),
             tokens,
+            photos: Semaphore::new(PHOTOS_AT_ONCE),
             logins: Semaphore::new(LOGINS_AT_ONCE),
             login_per_name: Throttle::new(LOGIN_PER_NAME),
             login_per_client: Throttle::new(LOGIN_PER_CLIENT),

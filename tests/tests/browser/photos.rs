@@ -18,7 +18,7 @@ use cunlian_protocol::sync::StoreRequest;
 
 use super::chromium::Chromium;
 use super::fixture::Node;
-use super::plain::Plain;
+use super::plain::{Plain, fill};
 
 const PHOTO: &[u8] = include_bytes!("photo.jpg");
 
@@ -81,6 +81,53 @@ async fn a_photo_on_its_way_is_said_to_be() {
         assert!(page.contains("照片已删除") && !page.contains("<img"), "{page}");
         assert_eq!(plain.bytes(&format!("/t/{receipt}/photo/{}", photos[0])).0, 404);
     });
+}
+
+/// Shows that a clerk's form is saved while villagers' photos are being made smaller: not one of them
+/// holds up who has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_the_photos_of_others() {
+    let node = Node::village().await;
+    let large = large_picture();
+    tokio::task::block_in_place(|| {
+        let clerk = Plain::new(&node.url);
+        clerk.log_in("wang");
+        let action = "/tickets/new";
+        let typed = [("channel", "walk_in"), ("text", "来访的话")];
+        let fields = fill(&clerk.get(action).text, action, &typed);
+        std::thread::scope(|scope| {
+            let uploads: Vec<_> = (0..4)
+                .map(|number| {
+                    let (url, large) = (&node.url, &large);
+                    scope.spawn(move || {
+                        let plain = Plain::new(url);
+                        let action = "/p/370322102310/report";
+                        let text = format!("第 {number} 张照片");
+                        let fields = fill(&plain.get(action).text, action, &[("text", &text)]);
+                        let answer = plain.upload(action, &fields, Some(large));
+                        assert!(answer.text.contains("已收到，谢谢您"), "{}", answer.text);
+                    })
+                })
+                .collect();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            let saved = clerk.send(action, &fields);
+            assert!(saved.path.starts_with("/tickets/370322102310/"), "{}", saved.path);
+            assert!(uploads.iter().any(|upload| !upload.is_finished()), "the clerk did not wait");
+            for upload in uploads {
+                upload.join().unwrap();
+            }
+        });
+    });
+}
+
+/// A picture that takes a while to be made smaller.
+fn large_picture() -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(4_000, 3_000, |x, y| {
+        image::Rgb([x % 251, y % 241, (x * y) % 239].map(|it| u8::try_from(it).unwrap()))
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    bytes.into_inner()
 }
 
 /// Shows that a photo written before there were blobs, in base64 in its document, is still shown,
