@@ -4,16 +4,23 @@
 //! itself ([`Capability`]). What it is not: a registry that changes while the program runs. Who
 //! has capabilities of their own, such as a test, makes another [`Kinds`] and passes it on.
 
+use cunlian_crdt::projector::TableSet;
+
 pub mod kind;
 mod kinds;
 
 pub use kind::{Attachments, Kind, Sensitivity};
 pub use kinds::{KindError, Kinds};
 
-/// One capability: its kinds of data.
+/// One capability: its kinds of data, and the tables that lists and figures are asked from.
 pub trait Capability: Sync {
     /// The kinds of data it keeps, by number.
     fn kinds(&self) -> &'static [Kind];
+
+    /// The table sets its documents are projected into.
+    fn tables(&self) -> &'static [&'static dyn TableSet] {
+        &[]
+    }
 }
 
 /// Every capability of the program.

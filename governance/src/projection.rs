@@ -21,7 +21,7 @@
 //! [`Place::link`](crate::record::Place::link) does, and is empty where it has not. `name` is empty in part rows: names are only in the base.
 
 mod library;
-mod sets;
+pub(crate) mod sets;
 mod tickets;
 
 use cunlian_crdt::document::{DocumentView, Erasure, FieldView, Writer};
@@ -32,6 +32,7 @@ use cunlian_protocol::id::ChangeId;
 use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::{CAPABILITIES, Capability};
 use crate::directory;
 use crate::record;
 
@@ -50,21 +51,38 @@ pub struct ConflictOption {
     pub change: ChangeId,
 }
 
-/// The projector of the governance domain. It has no state: rules and schema are of this version.
+/// The projector of every capability of the program.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GovernanceProjector;
 
 impl Projector for GovernanceProjector {
     fn sets(&self) -> Vec<&dyn TableSet> {
-        vec![
-            &sets::Library,
-            &sets::Tickets,
-            &sets::Conflicts,
-            &sets::Catalogues,
-            &sets::Directory,
-            &sets::Erasures,
-        ]
+        sets_of(&CAPABILITIES)
     }
+}
+
+/// The projector of the program with capabilities beside its own.
+#[derive(Clone)]
+pub struct Extended(Vec<&'static dyn Capability>);
+
+impl Extended {
+    /// Those of the program and one more.
+    pub fn with(capability: &'static dyn Capability) -> Self {
+        Self(CAPABILITIES.into_iter().chain([capability]).collect())
+    }
+}
+
+impl Projector for Extended {
+    fn sets(&self) -> Vec<&dyn TableSet> {
+        sets_of(&self.0)
+    }
+}
+
+/// The sets of capabilities, and those over documents of every kind.
+fn sets_of(capabilities: &[&'static dyn Capability]) -> Vec<&'static dyn TableSet> {
+    let own = capabilities.iter().flat_map(|capability| capability.tables());
+    let shared: [&dyn TableSet; 2] = [&sets::Conflicts, &sets::Erasures];
+    own.copied().chain(shared).collect()
 }
 
 /// What is left of an erased document: that it was, by whom and why.

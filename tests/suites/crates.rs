@@ -7,6 +7,8 @@
 mod blobs;
 #[path = "../tests/bundle.rs"]
 mod bundle;
+#[path = "../tests/capability.rs"]
+mod capability;
 #[path = "../tests/deploy_files.rs"]
 mod deploy_files;
 #[path = "../tests/flow.rs"]

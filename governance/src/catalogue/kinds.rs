@@ -1,8 +1,10 @@
 //! The kinds of data of the catalogue.
 
+use cunlian_crdt::projector::TableSet;
 use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
+use crate::projection::sets;
 
 /// The field dictionary of the library.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +13,10 @@ pub struct Catalogues;
 impl Capability for Catalogues {
     fn kinds(&self) -> &'static [Kind] {
         &KINDS
+    }
+
+    fn tables(&self) -> &'static [&'static dyn TableSet] {
+        &[&sets::Catalogues]
     }
 }
 

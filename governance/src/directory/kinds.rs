@@ -1,8 +1,10 @@
 //! The kinds of data of the contact directory.
 
+use cunlian_crdt::projector::TableSet;
 use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
+use crate::projection::sets;
 
 /// The public contacts of a village.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +13,10 @@ pub struct Directories;
 impl Capability for Directories {
     fn kinds(&self) -> &'static [Kind] {
         &KINDS
+    }
+
+    fn tables(&self) -> &'static [&'static dyn TableSet] {
+        &[&sets::Directory]
     }
 }
 

@@ -3,10 +3,12 @@
 //! A county adds classes as data, so a kind is the part of all 256 classes there can be. Parts
 //! 6–15 mean nothing: they have no kind, and are granted to nobody.
 
+use cunlian_crdt::projector::TableSet;
 use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
 use crate::catalogue::Part;
+use crate::projection::sets;
 
 /// The records of the library.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +17,10 @@ pub struct Library;
 impl Capability for Library {
     fn kinds(&self) -> &'static [Kind] {
         &KINDS
+    }
+
+    fn tables(&self) -> &'static [&'static dyn TableSet] {
+        &[&sets::Library]
     }
 }
 

@@ -12,27 +12,27 @@ use super::{catalogue_rows, conflict_rows, directory_row, erasure_row, library, 
 
 /// Records of the library.
 #[derive(Debug)]
-pub(super) struct Library;
+pub(crate) struct Library;
 
 /// Tickets, their steps and their contacts.
 #[derive(Debug)]
-pub(super) struct Tickets;
+pub(crate) struct Tickets;
 
 /// Fields with concurrent values, of documents of every kind.
 #[derive(Debug)]
-pub(super) struct Conflicts;
+pub(crate) struct Conflicts;
 
 /// Documents of every kind that were erased.
 #[derive(Debug)]
-pub(super) struct Erasures;
+pub(crate) struct Erasures;
 
 /// Classes that counties have added to the catalogue.
 #[derive(Debug)]
-pub(super) struct Catalogues;
+pub(crate) struct Catalogues;
 
 /// Whom villagers can call.
 #[derive(Debug)]
-pub(super) struct Directory;
+pub(crate) struct Directory;
 
 impl TableSet for Library {
     fn name(&self) -> &'static str {

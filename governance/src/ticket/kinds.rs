@@ -1,8 +1,10 @@
 //! The kinds of data of tickets (工单).
 
+use cunlian_crdt::projector::TableSet;
 use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
+use crate::projection::sets;
 
 /// Tickets, with who reported them and their photos.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +13,10 @@ pub struct Tickets;
 impl Capability for Tickets {
     fn kinds(&self) -> &'static [Kind] {
         &KINDS
+    }
+
+    fn tables(&self) -> &'static [&'static dyn TableSet] {
+        &[&sets::Tickets]
     }
 }
 
