@@ -62,9 +62,18 @@ pub trait Projector: Send + Sync + 'static {
 
     /// All rows of one document.
     fn rows(&self, view: &DocumentView, authority: &Authority) -> Vec<Row> {
-        let taking = self.sets().into_iter().filter(|set| set.takes(view.home.category));
-        taking.flat_map(|set| set.rows(view, authority)).collect()
+        rows_of(&self.sets(), view, authority)
     }
+}
+
+/// The rows of one document in those of `sets` that take it.
+pub(crate) fn rows_of(
+    sets: &[&dyn TableSet],
+    view: &DocumentView,
+    authority: &Authority,
+) -> Vec<Row> {
+    let taking = sets.iter().filter(|set| set.takes(view.home.category));
+    taking.flat_map(|set| set.rows(view, authority)).collect()
 }
 
 /// A domain with one set.

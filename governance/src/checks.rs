@@ -106,6 +106,12 @@ pub fn visible(text: &str) -> Result<&str, CheckError> {
     }
 }
 
+/// `text` with line breaks in one form: browsers and programs send CR LF, which is no hidden
+/// character but two for one.
+pub fn one_line_break(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
 /// Whether a character cannot be seen and misleads.
 pub fn is_hidden(character: char) -> bool {
     let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -45,6 +45,7 @@ use zeroize::Zeroizing;
 pub use self::attempts::{Attempts, LOCK_AFTER};
 use self::certification::{by_role, certify, grants_now, replaced};
 pub use self::narrowing::{Narrowing, NarrowingError};
+pub(crate) use self::role::is_by_assignment;
 pub use self::role::{Role, RoleError, roles};
 use self::seal::{Broken, Open, Placing, Sealed};
 use crate::keystore::hex;

@@ -16,7 +16,7 @@ use super::standing::erasure;
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::history::payload::Payload;
-use crate::projector::{Projector, Row, TableSet};
+use crate::projector::{Projector, Row, TableSet, rows_of};
 
 /// Documents projected together when everything is made anew.
 const REBUILD_DOCUMENTS: usize = 2_000;
@@ -86,11 +86,10 @@ fn project_into(
         let conflicted = view.fields.values().filter(|field| !field.others.is_empty()).count();
         let reviewed = |tainted: &Tainted| (tainted.writer.change, tainted.review.is_some());
         let tainted = view.tainted.iter().map(reviewed);
-        let taking = sets.iter().filter(|set| set.takes(view.home.category));
         Outcome {
             waiting: view.waiting,
             conflicted: u32::try_from(conflicted).unwrap_or(u32::MAX),
-            rows: taking.flat_map(|set| set.rows(&view, authority)).collect(),
+            rows: rows_of(sets, &view, authority),
             tainted: tainted.collect(),
             blobs: blob::named(&view),
         }

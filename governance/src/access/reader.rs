@@ -101,7 +101,7 @@ impl Reader {
     }
 
     /// Whether a document is in [`condition_of_all`](Self::condition_of_all).
-    pub fn may_read_in_a_list_of_all(&self, home: &Home) -> bool {
+    pub fn may_read_of_all(&self, home: &Home) -> bool {
         let is_hidden =
             self.assigned.is_some() && Kinds::of_capability(&Tickets).contains(home.category);
         self.may_read(home) && !is_hidden

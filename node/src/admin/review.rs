@@ -133,7 +133,7 @@ impl Administration {
         let tainted = self.store.to_review(None, limit)?;
         let readable: Vec<String> = tainted
             .iter()
-            .filter(|entry| reader.may_read_in_a_list_of_all(&entry.home))
+            .filter(|entry| reader.may_read_of_all(&entry.home))
             .map(|entry| entry.tainted.writer.change.to_string())
             .collect();
         let mut entries = self.to_review(limit)?;

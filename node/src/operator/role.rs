@@ -36,6 +36,12 @@ pub fn roles() -> &'static [Role] {
     &ROLES
 }
 
+/// Whether of tickets only those assigned to the person or their unit are read in the role with
+/// this key. A role that this version does not know may be such a one.
+pub(crate) fn is_by_assignment(key: &str) -> bool {
+    ROLES.iter().find(|role| role.key == key).is_none_or(|role| role.assigned_only)
+}
+
 /// The role with this key.
 pub(super) fn find(key: &str) -> Result<&'static Role, RoleError> {
     ROLES.iter().find(|role| role.key == key).ok_or_else(|| RoleError::Unknown {

@@ -30,7 +30,7 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::extract::Object;
+use self::extract::{Asked, Nothing, Object};
 use self::refusal::{Always, Refusal};
 use super::WebState;
 use super::failure::Failure;
@@ -93,8 +93,7 @@ struct LoggedIn {
 #[utoipa::path(post, path = "/api/v1/login", tag = "session", security(()), request_body = Login,
     responses(
         (status = 200, body = LoggedIn),
-        (status = 401, body = Refusal, description = "Name or password is wrong"),
-        (status = 403, body = Refusal, description = "The certificate of this person does not hold"),
+        (status = 403, body = Refusal, description = "Name or password is wrong, or the certificate of this person does not hold"),
         (status = 413, body = Refusal, description = "The body is larger than what is taken"),
         (status = 422, body = Refusal, description = "A body that makes no sense"),
         Always,
@@ -102,6 +101,7 @@ struct LoggedIn {
 async fn log_in(
     State(state): State<WebState>,
     visit: Visit,
+    Asked(Nothing {}): Asked<Nothing>,
     Object(login): Object<Login>,
 ) -> Result<Response, Failure> {
     let name = login.name.trim().to_lowercase();
@@ -123,7 +123,14 @@ async fn log_in(
 
 /// How the node and its links are. Public, like the status page.
 #[utoipa::path(get, path = "/api/v1/status", tag = "node", security(()),
-    responses((status = 200, body = NodeStatus), Always))]
-async fn status(State(state): State<WebState>) -> Json<NodeStatus> {
+    responses(
+        (status = 200, body = NodeStatus),
+        (status = 422, body = Refusal, description = "A query that makes no sense"),
+        Always,
+    ))]
+async fn status(
+    State(state): State<WebState>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Json<NodeStatus> {
     Json(state.status())
 }

@@ -176,6 +176,9 @@ async fn settle(
         address: AddressCode::parse(&address).map_err(|_| Failure::NotFound)?,
         document: document.parse().map_err(|_| Failure::NotFound)?,
     };
+    if !staff.reader(&state).may_read_of_all(&home) {
+        return Err(Failure::NotFound);
+    }
     let field = posted.text("field").to_owned();
     let value = posted.0.get("value").cloned().unwrap_or_default();
     let (wanted, l) = (field.clone(), staff.visit.l);

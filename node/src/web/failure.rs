@@ -208,7 +208,7 @@ impl Failure {
             | Self::Internal(_) => String::new(),
         };
         let is_villager = is_villager_path(&visit.path);
-        let (title, hint) = if is_villager && matches!(self, Self::NotFound) {
+        let (title, hint) = if visit.path.starts_with("/p/") && matches!(self, Self::NotFound) {
             (l.t("villager-no-plate"), l.t("villager-no-plate-hint"))
         } else {
             (l.of("failure", self.name()), l.of("failure-hint", self.name()))

@@ -20,6 +20,7 @@ use axum::extract::{Form, FromRequest as _, Request};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 
+use super::failure::Failure;
 use super::layout::{Page, html};
 use super::posted::Posted;
 use super::visit::Visit;
@@ -63,9 +64,8 @@ struct KeptPage {
 }
 
 impl Kept {
-    /// The form in a request that may turn out to come without a session, and the request as it
-    /// was.
-    pub(crate) async fn take(request: Request) -> (Request, Option<Self>) {
+    /// The request as it was, and the form in it, which may turn out to come without a session.
+    pub(crate) async fn take(request: Request) -> Result<(Request, Option<Self>), Failure> {
         let path = request.uri().path();
         let is_form = request.method() == Method::POST
             && !path.starts_with("/api/")
@@ -73,15 +73,11 @@ impl Kept {
             && has_fields(request.headers())
             && !is_foreign(request.headers());
         if !is_form {
-            return (request, None);
+            return Ok((request, None));
         }
         let action = path.to_owned();
         let (parts, body) = request.into_parts();
-        let Ok(bytes) = to_bytes(body, FORM_BYTES_MAX).await else {
-            // Larger than any form, which whoever reads the body finds out again.
-            let body = Body::from(vec![0; FORM_BYTES_MAX + 1]);
-            return (Request::from_parts(parts, body), None);
-        };
+        let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Failure::TooLarge)?;
         let copy = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
         let form = Form::<Vec<(String, String)>>::from_request(copy, &()).await;
         let kept = form.ok().map(|Form(pairs)| {
@@ -90,7 +86,7 @@ impl Kept {
         });
         // A form in which nobody typed anything is one click, which is soon made again.
         let kept = kept.filter(|kept| kept.fields.iter().any(Field::is_typed));
-        (Request::from_parts(parts, Body::from(bytes)), kept)
+        Ok((Request::from_parts(parts, Body::from(bytes)), kept))
     }
 
     /// The form that a login carries.

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use cunlian_governance::checks::is_hidden;
+use cunlian_governance::checks::{is_hidden, one_line_break};
 use cunlian_protocol::certificate::Tier;
 
 use super::component::{LinkBadge, Notice};
@@ -222,7 +222,9 @@ pub(crate) struct MessagePage {
 /// mislead; they are shown as such.
 pub(crate) fn html(template: &impl Template) -> Response {
     match template.render() {
-        Ok(text) if text.contains(is_hidden) => page(text.replace(is_hidden, "\u{fffd}")),
+        Ok(text) if text.contains(is_hidden) => {
+            page(one_line_break(&text).replace(is_hidden, "\u{fffd}"))
+        }
         Ok(text) => page(text),
         Err(error) => {
             // Views hold only ready values, so this is a bug of ours; people get a plain answer.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Form, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
-use cunlian_governance::checks::is_hidden;
+use cunlian_governance::checks::{is_hidden, one_line_break};
 
 use super::WebState;
 use super::failure::Failure;
@@ -156,5 +156,5 @@ fn refused(status: StatusCode) -> Failure {
 /// What somebody typed: line breaks, which browsers send as CR LF, in one form, and without
 /// characters that cannot be seen. Who pasted them did not mean them.
 fn typed(text: &str) -> String {
-    text.replace("\r\n", "\n").chars().filter(|character| !is_hidden(*character)).collect()
+    one_line_break(text).chars().filter(|character| !is_hidden(*character)).collect()
 }

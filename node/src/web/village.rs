@@ -43,7 +43,7 @@ struct TodayPage {
     l: Text,
     page: Page,
     date: String,
-    open_count: usize,
+    open_count: u64,
     open: Vec<TicketItem>,
     answered: Vec<TicketItem>,
 }
@@ -72,8 +72,12 @@ fn open_tickets(
 async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
     let reader = staff.reader(&state);
-    let (open, answered, conflicts) = ask(&state, move |store| {
+    let (open, open_count, answered, conflicts) = ask(&state, move |store| {
         let open = open_tickets(store, &reader, &regions, l, now_ms)?;
+        let open_count = store.read(|connection| {
+            let filter = Filter::open(AddressCode::COUNTRY);
+            query::ticket::count_within(connection, &reader, &filter, &regions)
+        })?;
         let all = Filter::all(AddressCode::COUNTRY);
         let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
         let rows = store.read(|connection| {
@@ -82,12 +86,12 @@ async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, 
         let answered = ticket_items(store, rows, l, now_ms)?;
         let conflicts = store
             .read(|connection| query::conflict::count_within(connection, &reader, &regions))?;
-        Ok::<_, Failure>((open, answered, conflicts))
+        Ok::<_, Failure>((open, open_count, answered, conflicts))
     })
     .await?;
     let page = Page::staff(&state, &staff, l.t("today-title")).count("/conflicts", conflicts);
     let date = full(now_ms).chars().take(10).collect();
-    Ok(html(&TodayPage { l, page, date, open_count: open.len(), open, answered }))
+    Ok(html(&TodayPage { l, page, date, open_count, open, answered }))
 }
 
 async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {

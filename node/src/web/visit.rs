@@ -20,7 +20,7 @@ use super::login;
 use super::session::{
     Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
 };
-use crate::operator::roles;
+use crate::operator::is_by_assignment;
 use crate::text::{Language, Text};
 
 /// A visit cookie is kept this long, seconds.
@@ -67,9 +67,7 @@ impl Staff {
     pub(crate) fn reader(&self, state: &WebState) -> Reader {
         let Person { author, display_name, role, .. } = &*self.person;
         let reader = Reader::of(&state.store().authority(), &author.serial);
-        // A role that this version does not know may be one that reads only what is assigned.
-        let known = roles().iter().find(|known| known.key == *role);
-        if known.is_some_and(|known| !known.assigned_only) {
+        if !is_by_assignment(role) {
             return reader;
         }
         let unit = self.visit.unit.iter();
@@ -167,7 +165,10 @@ pub(crate) async fn layer(
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
     let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
     request.extensions_mut().insert(visit.clone());
-    let (request, kept) = Kept::take(request).await;
+    let (request, kept) = match Kept::take(request).await {
+        Ok(taken) => taken,
+        Err(failure) => return failure.respond(&state, &visit),
+    };
     let mut response = match account::password_first(&state, &visit) {
         Some(response) => response,
         None => next.run(request).await,

@@ -19,7 +19,7 @@ use super::{Admin, Pick, act, code_of, note, problem, words};
 use crate::admin::AdminError;
 use crate::admin::certificate::Desk;
 use crate::admin::people::NewPerson;
-use crate::operator::roles;
+use crate::operator::{is_by_assignment, roles};
 use crate::text::{Language, Text};
 
 /// Most units to choose from.
@@ -163,12 +163,6 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
             .unwrap_or_default()
             .then(|| l.t("admin-must-change")),
     }
-}
-
-/// Whether the role reads only what is assigned; a role that is not known here does, too.
-fn is_by_assignment(role: &str) -> bool {
-    let known = roles().iter().find(|known| known.key == role);
-    known.is_none_or(|known| known.assigned_only)
 }
 
 fn role_name(l: Text, key: &str) -> String {

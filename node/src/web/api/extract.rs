@@ -6,9 +6,9 @@ use std::fmt;
 
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody, JsonRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
-use axum::http::Method;
 use axum::http::request::Parts;
-use cunlian_governance::checks;
+use axum::http::{Method, Uri};
+use cunlian_governance::checks::{self, one_line_break};
 use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -55,14 +55,19 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Object<T> {
     }
 }
 
-/// The part of a URL after the question mark.
+/// The part of a URL after the question mark, but for the choice of a language.
 pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequestParts<WebState> for Asked<T> {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
-        match Query::<T>::from_request_parts(parts, state).await {
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        // The language is chosen like that of a page, before any call is read.
+        let pairs = parts.uri.query().unwrap_or_default().split('&');
+        let own: Vec<&str> = pairs.filter(|pair| !pair.starts_with("lang=")).collect();
+        let own = Uri::builder().path_and_query(format!("/?{}", own.join("&"))).build();
+        let own = own.map_err(|error| Failure::malformed(error.to_string()))?;
+        match Query::<T>::try_from_uri(&own) {
             Ok(Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(Failure::malformed(rejection.body_text())),
         }
@@ -116,11 +121,6 @@ impl<'de> Deserialize<'de> for Texts {
 
         from.deserialize_map(Pairs)
     }
-}
-
-/// Programs send line breaks as they are used to; one form is kept.
-pub(super) fn one_line_break(text: &str) -> String {
-    text.replace("\r\n", "\n")
 }
 
 /// A short text beside the data, such as where a change comes from.

@@ -25,7 +25,7 @@ use self::answer::{
 };
 use super::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
 use super::names::{Address, CategoryNumber, Document};
-use super::refusal::{Refusal, ToFinders, ToPeople, ToWriters};
+use super::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
 use crate::text::Text;
 use crate::web::WebState;
 use crate::web::failure::Failure;
@@ -75,7 +75,7 @@ struct Wanted {
 
 /// Finds records by what people type, those of the node's region that the caller may read.
 #[utoipa::path(get, path = "/api/v1/records", tag = "records", params(Wanted),
-    responses((status = 200, body = Found), ToPeople))]
+    responses((status = 200, body = Found), ToPeople, Always))]
 async fn search(
     State(state): State<WebState>,
     Caller(staff): Caller,
@@ -183,10 +183,11 @@ fn origin(source: Option<&str>, task: Option<&str>) -> Result<Origin, Failure> {
 /// Makes a record. A call with the `document` and the content of one before answers 200 and
 /// changes nothing; with other content it makes another record.
 #[utoipa::path(post, security(("session" = [], "token" = [])), path = "/api/v1/records", tag = "records", request_body = NewRecord,
-    responses((status = 201, body = WrittenRecord), (status = 200, body = WrittenRecord), ToPeople, ToWriters))]
+    responses((status = 201, body = WrittenRecord), (status = 200, body = WrittenRecord), ToPeople, Always, ToWriters))]
 async fn register(
     State(state): State<WebState>,
     Caller(staff): Caller,
+    Asked(Nothing {}): Asked<Nothing>,
     Object(new): Object<NewRecord>,
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;
@@ -323,11 +324,12 @@ fn texts(store: &Store, reader: &Serial, class: &Class, place: Place) -> Result<
 
 /// A record with all parts that the caller may read.
 #[utoipa::path(get, path = "/api/v1/records/{category}/{address}/{document}", tag = "records",
-    params(RecordPath), responses((status = 200, body = Record), ToPeople, ToFinders))]
+    params(RecordPath), responses((status = 200, body = Record), ToPeople, Always, ToFinders))]
 async fn show(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<RecordPath>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Json<Record>, Failure> {
     let catalogue = catalogue(&state).await?;
     let (class, place) = place_of(&catalogue, &path)?;
@@ -376,11 +378,12 @@ pub(super) struct Edited {
 /// Changes fields of a record. Texts that are as they were change nothing.
 #[utoipa::path(put, security(("session" = [], "token" = [])), path = "/api/v1/records/{category}/{address}/{document}", tag = "records",
     params(RecordPath), request_body = Edited,
-    responses((status = 200, body = WrittenRecord), ToPeople, ToFinders, ToWriters))]
+    responses((status = 200, body = WrittenRecord), ToPeople, Always, ToFinders, ToWriters))]
 async fn edit(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<RecordPath>,
+    Asked(Nothing {}): Asked<Nothing>,
     Object(edited): Object<Edited>,
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;
@@ -449,11 +452,12 @@ pub(super) struct Move {
 /// Moves a record to another village, with the parts that the caller may write there.
 #[utoipa::path(post, security(("session" = [], "token" = [])), path = "/api/v1/records/{category}/{address}/{document}/move",
     tag = "records", params(RecordPath), request_body = Move,
-    responses((status = 201, body = MovedRecord), (status = 200, body = MovedRecord), ToPeople, ToFinders, ToWriters))]
+    responses((status = 201, body = MovedRecord), (status = 200, body = MovedRecord), ToPeople, Always, ToFinders, ToWriters))]
 async fn relocate(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<RecordPath>,
+    Asked(Nothing {}): Asked<Nothing>,
     Object(wanted): Object<Move>,
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;
@@ -477,7 +481,7 @@ async fn relocate(
 /// The fields of the node's region that people wrote at the same time, as far as the caller may
 /// read them.
 #[utoipa::path(get, path = "/api/v1/conflicts", tag = "records",
-    responses((status = 200, body = Conflicts), ToPeople))]
+    responses((status = 200, body = Conflicts), ToPeople, Always))]
 async fn conflicts(
     State(state): State<WebState>,
     Caller(staff): Caller,

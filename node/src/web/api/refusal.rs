@@ -14,7 +14,8 @@ pub(crate) struct Refusal {
     pub(crate) error: String,
     /// What happened, for whoever reads the log of the program.
     pub(crate) message: String,
-    /// What a person can do about it, in the language of the header `accept-language`.
+    /// What a person can do about it, in the language that `?lang=en` or the cookie of the pages asks
+    /// for, else in Chinese.
     pub(crate) hint: String,
     /// The field it is about, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +40,7 @@ pub(super) enum Always {
     Unwritable(Refusal),
 }
 
-/// What a call by a person who has logged in can be answered with.
+/// What a call by a person who has logged in can be answered with beside [`Always`].
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "its text is what counts: it documents the answers")]
 pub(super) enum ToPeople {
@@ -52,15 +53,6 @@ pub(super) enum ToPeople {
     /// A query or body that makes no sense; `field` says where.
     #[response(status = 422)]
     Malformed(Refusal),
-    /// As for every call.
-    #[response(status = 429)]
-    TooMany(Refusal),
-    /// As for every call.
-    #[response(status = 500)]
-    Internal(Refusal),
-    /// As for every call.
-    #[response(status = 503)]
-    Unwritable(Refusal),
 }
 
 /// What a call that writes can be answered with beside [`ToPeople`].

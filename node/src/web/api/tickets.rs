@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use cunlian_governance::checks::one_line_break;
 use cunlian_governance::divisions;
 use cunlian_governance::query;
 use cunlian_governance::query::ticket::Filter;
@@ -23,9 +24,9 @@ use self::answer::{
     ChannelName, KindName, ReportedTicket, StateName, StepTaken, TicketSummary, Tickets,
     WholeTicket,
 };
-use super::extract::{Asked, Caller, Named, Object, limit, one_line_break};
+use super::extract::{Asked, Caller, Named, Nothing, Object, limit};
 use super::names::{Address, Document};
-use super::refusal::{ToFinders, ToPeople, ToWriters};
+use super::refusal::{Always, ToFinders, ToPeople, ToWriters};
 use crate::web::WebState;
 use crate::web::failure::Failure;
 use crate::web::form::{Placed, placed};
@@ -73,7 +74,7 @@ struct Wanted {
 
 /// Lists the tickets of the node's region that the caller may read.
 #[utoipa::path(get, path = "/api/v1/tickets", tag = "tickets", params(Wanted),
-    responses((status = 200, body = Tickets), ToPeople))]
+    responses((status = 200, body = Tickets), ToPeople, Always))]
 async fn list(
     State(state): State<WebState>,
     Caller(staff): Caller,
@@ -147,10 +148,11 @@ pub(super) struct Reported {
 /// Takes a ticket down. A call with the `document` and the content of one before answers 200 and
 /// changes nothing; with other content it makes another ticket.
 #[utoipa::path(post, security(("session" = [], "token" = [])), path = "/api/v1/tickets", tag = "tickets", request_body = Reported,
-    responses((status = 201, body = ReportedTicket), (status = 200, body = ReportedTicket), ToPeople, ToWriters))]
+    responses((status = 201, body = ReportedTicket), (status = 200, body = ReportedTicket), ToPeople, Always, ToWriters))]
 async fn report(
     State(state): State<WebState>,
     Caller(staff): Caller,
+    Asked(Nothing {}): Asked<Nothing>,
     Object(reported): Object<Reported>,
 ) -> Result<Response, Failure> {
     let document = reported.document.unwrap_or_else(new_document);
@@ -233,11 +235,12 @@ impl TicketPath {
 
 /// A ticket with its trace.
 #[utoipa::path(get, path = "/api/v1/tickets/{address}/{document}", tag = "tickets",
-    params(TicketPath), responses((status = 200, body = WholeTicket), ToPeople, ToFinders))]
+    params(TicketPath), responses((status = 200, body = WholeTicket), ToPeople, Always, ToFinders))]
 async fn show(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<TicketPath>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Json<WholeTicket>, Failure> {
     let home = path.home();
     let reader = staff.reader(&state);
@@ -339,11 +342,12 @@ impl Operation {
 /// Takes a step of a ticket, if its state and the caller's right allow it.
 #[utoipa::path(post, security(("session" = [], "token" = [])), path = "/api/v1/tickets/{address}/{document}/operations", tag = "tickets",
     params(TicketPath), request_body = Operation,
-    responses((status = 200, body = StepTaken), ToPeople, ToFinders, ToWriters))]
+    responses((status = 200, body = StepTaken), ToPeople, Always, ToFinders, ToWriters))]
 async fn act(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<TicketPath>,
+    Asked(Nothing {}): Asked<Nothing>,
     Object(operation): Object<Operation>,
 ) -> Result<Json<StepTaken>, Failure> {
     let home = path.home();

@@ -27,18 +27,28 @@ use crate::web::reading::ask;
 use crate::web::visit::Staff;
 use crate::web::writing::save;
 
-pub(super) async fn edit_form(
-    State(state): State<WebState>,
-    staff: Staff,
-    Path((category, address, document)): RecordPath,
-) -> Result<Response, Failure> {
+/// The record of a path as far as the person may read it, if it is still here to be changed.
+async fn changeable(
+    state: &WebState,
+    staff: &Staff,
+    (category, address, document): (String, String, String),
+) -> Result<Loaded, Failure> {
     let reader = staff.person.author.serial;
-    let loaded = ask(&state, move |store| {
+    let loaded = ask(state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
         load(store, &reader, class, place)
     })
     .await?;
     loaded.still_here(staff.visit.l)?;
+    Ok(loaded)
+}
+
+pub(super) async fn edit_form(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path(path): RecordPath,
+) -> Result<Response, Failure> {
+    let loaded = changeable(&state, &staff, path).await?;
     let current = loaded.fields();
     let filled = Filled { values: current.clone(), ..Filled::default() };
     Ok(html(&edit_page(&state, &staff, &loaded, &current, filled)?))
@@ -85,17 +95,11 @@ fn edit_page(
 pub(super) async fn edit(
     State(state): State<WebState>,
     staff: Staff,
-    Path((category, address, document)): RecordPath,
+    Path(path): RecordPath,
     posted: Posted,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let reader = staff.person.author.serial;
-    let loaded = ask(&state, move |store| {
-        let (class, place) = base_of(store, &category, &address, &document)?;
-        load(store, &reader, class, place)
-    })
-    .await?;
-    loaded.still_here(l)?;
+    let loaded = changeable(&state, &staff, path).await?;
     let (mut fields, mut seen) = (Fields::new(), Fields::new());
     for (name, text) in posted.0 {
         match name.strip_prefix("was.") {
