@@ -9,8 +9,8 @@
 //! ```
 //!
 //! One [`Administration`] holds what the actions need. The command line reaches it through the
-//! control socket while the node runs and opens the store itself when it does not ([`ask`]), so
-//! that every action exists once.
+//! control socket while the node runs and opens the store itself when it does not
+//! ([`crate::control::ask`]), so that every action exists once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use cunlian_crdt::store::Store;
 use cunlian_protocol::session::Identity;
 
 use crate::clock::Clock;
+use crate::opening::{OpeningError, open_store};
 use crate::operator::Operators;
-use crate::service::{ControlError, Restart, StartError, open_store, send_request};
+use crate::restart::Restart;
 
 pub mod backup;
 pub mod bundle;
@@ -84,8 +85,8 @@ impl AdminError {
     }
 }
 
-impl From<StartError> for AdminError {
-    fn from(error: StartError) -> Self {
+impl From<OpeningError> for AdminError {
+    fn from(error: OpeningError) -> Self {
         Self::new(error)
     }
 }
@@ -98,7 +99,7 @@ impl From<cunlian_crdt::store::Fault> for AdminError {
 
 impl Administration {
     /// Opens the store of a node that does not run.
-    pub fn open(data_dir: &Path) -> Result<Self, StartError> {
+    pub fn open(data_dir: &Path) -> Result<Self, OpeningError> {
         let (store, identity) = open_store(data_dir)?;
         let clock = Clock::open(data_dir);
         let told = clock.clone();
@@ -111,14 +112,5 @@ impl Administration {
             clock,
             restart: Restart::default(),
         })
-    }
-}
-
-/// Has `request` done for the node of a data directory, by the node itself if it runs.
-pub fn ask(data_dir: &Path, request: &Request) -> Result<serde_json::Value, AdminError> {
-    match send_request(data_dir, request) {
-        Err(ControlError::NotRunning { .. }) => Administration::open(data_dir)?.perform(request),
-        Err(error) => Err(AdminError::new(error)),
-        Ok(outcome) => outcome,
     }
 }

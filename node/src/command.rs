@@ -10,11 +10,12 @@
 //! | 2 | the command line is wrong |
 //! | 3 | done, but what was checked is not sound (`verify`, `demo --headless`) |
 
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::failure::{Failure, Outcome};
 
 mod backup;
 mod bench;
@@ -104,44 +105,6 @@ pub struct DataDir {
     #[arg(long, env = "CUNLIAN_DATA_DIR", value_name = "DIR", default_value = "cunlian-data")]
     pub data_dir: PathBuf,
 }
-
-/// A command failed: what happened, and what to do.
-#[derive(Debug)]
-pub struct Failure {
-    message: String,
-    hint: Option<String>,
-    code: u8,
-}
-
-impl Failure {
-    /// With words only.
-    pub fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, code: 1 }
-    }
-
-    /// Adds what to do.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// With another exit code than 1.
-    #[must_use]
-    pub fn code(mut self, code: u8) -> Self {
-        self.code = code;
-        self
-    }
-}
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::new(error)
-    }
-}
-
-/// What a command comes to.
-pub type Outcome = Result<(), Failure>;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {

@@ -10,44 +10,38 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cunlian_crdt::document::Author;
-use cunlian_crdt::store::{Fault, OpenError, Store, StoreIdentity, StoreOptions};
-use cunlian_governance::projection::GovernanceProjector;
-use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::certificate::Certificate;
+use cunlian_crdt::store::Store;
 use cunlian_protocol::hub::Hub;
-use cunlian_protocol::id::PublicKey;
-use cunlian_protocol::region::Depth;
 use cunlian_protocol::session::Identity;
 use quinn::{AsyncUdpSocket, Endpoint, Runtime as _, TokioRuntime};
-use rand::Rng as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin::{Administration, bundle};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
-use crate::keystore::{Keystore, KeystoreError};
+use crate::config::Config;
+use crate::control::path as control_path;
+use crate::journal;
 use crate::metrics::Metrics;
 use crate::network::enrol::Enrolment;
 use crate::network::gate::Gate;
 use crate::network::reset;
 use crate::network::runtime::{Network, Ties};
 use crate::network::tls::{self, TlsError};
-use crate::operator::{OperatorError, Operators};
+use crate::opening::{OpeningError, node_author, open_store_at};
+use crate::operator::Operators;
+use crate::restart::Restart;
 use crate::status::NodeStatus;
 use crate::web::{WebConfig, WebState, serve};
 
 mod control;
-pub mod journal;
 mod life;
 mod lines;
 mod upkeep;
 mod watching;
 
-pub use control::{ControlError, ask_status, begin_bundle, send_request};
-pub use life::{Places, Restart, live};
+pub use life::{Places, live};
 
 use life::Lasting;
 use lines::Lines;
@@ -56,24 +50,9 @@ use upkeep::Upkeep;
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Keys or certificates.
+    /// The store of the data directory.
     #[error(transparent)]
-    Keystore(#[from] KeystoreError),
-    /// Configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The store could not take the node's own certificates.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-    /// Operators.
-    #[error(transparent)]
-    Operator(#[from] OperatorError),
-    /// Whether the node may author cannot be told.
-    #[error(transparent)]
-    Standing(#[from] crate::standing::StandingError),
+    Opening(#[from] OpeningError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -113,98 +92,6 @@ pub struct Service {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// The address a node stands for: of its grants, the first one that reaches below its address.
-pub fn own_region(certificate: &Certificate) -> AddressCode {
-    let own = certificate.body().grants.iter().find(|g| g.region.depth == Depth::Subtree);
-    own.map_or(AddressCode::COUNTRY, |grant| grant.region.prefix)
-}
-
-/// Every region a node holds with all that is below it, the one it stands for first: after villages
-/// were joined, the old one and the new one. None of them is inside another.
-pub fn own_regions(certificate: &Certificate) -> Vec<AddressCode> {
-    let mut regions = vec![own_region(certificate)];
-    let grants = certificate.body().grants.iter();
-    for grant in grants.filter(|g| g.region.depth == Depth::Subtree && g.document.is_none()) {
-        let prefix = grant.region.prefix;
-        if !regions.iter().any(|region| region.contains(&prefix)) {
-            regions.retain(|region| !prefix.contains(region));
-            regions.push(prefix);
-        }
-    }
-    regions
-}
-
-/// Opens the store of a data directory for the node that lives there.
-pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), StartError> {
-    open_store_at(data_dir, &Clock::open(data_dir))
-}
-
-fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity), StartError> {
-    let keystore = Keystore::new(data_dir);
-    let identity = keystore.identity()?;
-    let store_identity = StoreIdentity {
-        root: keystore.root()?,
-        own: Some(identity.certificate.serial()),
-        chain: identity.chain.clone(),
-    };
-    let body = identity.certificate.body();
-    if body.issuer.is_some() {
-        // What a founder signed for itself is by the same clock.
-        clock.not_before(body.issued_at_ms);
-    }
-    let store = open_with(data_dir, &keystore, store_identity)?;
-    store.add_certificates(&Operators::new(data_dir).certificates()?)?;
-    if let Some(suspended) = crate::standing::check_in(data_dir, clock.now_ms())? {
-        store.suspend(suspended.reason);
-    }
-    Ok((store, identity))
-}
-
-/// A node that joined after the root was changed knows the successions, and its store does not yet.
-fn open_with(
-    data_dir: &Path,
-    keystore: &Keystore,
-    identity: StoreIdentity,
-) -> Result<Store, StartError> {
-    let quota = Config::load_or_default(data_dir)?.quota;
-    let open = |identity| {
-        let projector = Arc::new(GovernanceProjector);
-        let options = StoreOptions { quota, ..StoreOptions::default() };
-        Store::open(data_dir, projector, identity, options)
-    };
-    match open(identity.clone()) {
-        Err(OpenError::Chain(_)) => {
-            let nobody = StoreIdentity { own: None, chain: Vec::new(), ..identity.clone() };
-            let successions = keystore.successions()?;
-            let successions = successions.iter().map(|succession| succession.bytes().to_vec());
-            open(nobody)?.add_successions(&successions.collect::<Vec<_>>())?;
-            Ok(open(identity)?)
-        }
-        outcome => Ok(outcome?),
-    }
-}
-
-/// Opens the store of a data directory whose node may not have joined yet, for reference data: a
-/// terminal can be given its register before it has a certificate.
-pub fn open_store_for_reference(data_dir: &Path) -> Result<Store, StartError> {
-    if Keystore::new(data_dir).has_chain() {
-        return open_store(data_dir).map(|(store, _)| store);
-    }
-    let identity =
-        StoreIdentity { root: PublicKey([0; PublicKey::LENGTH]), own: None, chain: Vec::new() };
-    let options = StoreOptions::default();
-    Ok(Store::open(data_dir, Arc::new(GovernanceProjector), identity, options)?)
-}
-
-/// The node itself as an author, with a session of its own.
-pub fn node_author(identity: &Identity) -> Author {
-    Author {
-        serial: identity.certificate.serial(),
-        key: identity.key.clone(),
-        session: rand::rng().next_u64(),
-    }
-}
-
 impl Service {
     /// Starts the node of a data directory. Whoever holds it heeds [`Service::restart`]; see
     /// [`live`].
@@ -214,7 +101,7 @@ impl Service {
 
     async fn start_with(data_dir: &Path, lasting: &Lasting) -> Result<Self, StartError> {
         let Lasting { clock, metrics, places } = lasting.clone();
-        let mut config = Config::load(data_dir)?;
+        let mut config = Config::load(data_dir).map_err(OpeningError::from)?;
         if let Some(places) = places {
             config.listen = places.listen;
             config.http = places.http;
@@ -240,7 +127,7 @@ impl Service {
         );
         let status = watch.latest();
         let control = control::start(data_dir, watch, administration.clone())
-            .map_err(|source| StartError::Control { path: control::path(data_dir), source })?;
+            .map_err(|source| StartError::Control { path: control_path(data_dir), source })?;
         let web = WebState::new(WebConfig {
             store: store.clone(),
             node: node_author(&identity),

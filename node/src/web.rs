@@ -43,11 +43,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use self::session::{FormTokens, Sessions};
-use self::throttle::{Rate, Throttle};
 use crate::admin::Administration;
 use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::status::NodeStatus;
+use crate::throttle::{Rate, Throttle};
 
 mod account;
 mod admin;
@@ -71,7 +71,6 @@ mod posted;
 mod reading;
 mod record;
 mod session;
-pub(crate) mod throttle;
 mod ticket;
 mod town;
 mod village;
@@ -182,7 +181,7 @@ impl WebState {
     fn regions(&self) -> Vec<AddressCode> {
         let authority = self.store().authority();
         let certificate = authority.get(&self.0.config.node.serial);
-        certificate.map_or_else(|| vec![self.place().0], crate::service::own_regions)
+        certificate.map_or_else(|| vec![self.place().0], crate::regions::own_regions)
     }
 
     fn administration(&self) -> &Administration {

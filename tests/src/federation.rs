@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
-use cunlian_node::command::Failure;
 use cunlian_node::demo::fleet::{Fleet, check_ports, provision};
 use cunlian_node::demo::layout::{Layout, Node};
+use cunlian_node::failure::Failure;
 use rand::Rng as _;
 
 use crate::program::program;

@@ -9,6 +9,8 @@
 mod category;
 #[path = "architecture/document.rs"]
 mod document;
+#[path = "architecture/imports.rs"]
+mod imports;
 #[path = "architecture/licence.rs"]
 mod licence;
 #[path = "architecture/packages.rs"]
@@ -26,6 +28,10 @@ mod tree;
 
 /// The crates from the bottom of the stack to its top.
 const CRATES: [&str; 5] = ["protocol", "crdt", "governance", "node", "tests"];
+
+/// Where their sources stand.
+const SOURCES: [&str; 6] =
+    ["protocol/src", "crdt/src", "governance/src", "node/host/src", "node/web/src", "node/src"];
 
 /// Fails with one finding per line.
 fn assert_none(findings: &[String]) {
@@ -91,6 +97,19 @@ fn numbers_of_categories_stand_in_kinds_alone() {
         if !path.starts_with("protocol/") && !path.starts_with("tests/") {
             assert_none(&category::numbers(&path, &text));
         }
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_loop() {
+    for sources in SOURCES {
+        let below = |(path, text): (String, String)| {
+            let inner = path.strip_prefix(&format!("{sources}/"))?.to_owned();
+            Some((inner, text))
+        };
+        let files: Vec<_> = tree::rust_files(&[sources]).into_iter().filter_map(below).collect();
+        assert!(files.len() > 5, "no sources in {sources}");
+        assert_none(&imports::loops(&files));
     }
 }
 

@@ -197,7 +197,7 @@ fn a_request_by_file_or_picture_is_issued_by_a_running_node() {
     let identity = Keystore::new(&machine.path).identity().unwrap();
     let serial = identity.certificate.serial();
     drop(county.stop());
-    let (store, _) = cunlian_node::service::open_store(&county.path).unwrap();
+    let (store, _) = cunlian_node::opening::open_store(&county.path).unwrap();
     assert!(store.authority().get(&serial).is_some());
 }
 

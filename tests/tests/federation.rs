@@ -3,7 +3,7 @@
 
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_node::demo::scenario::{self, Options};
-use cunlian_node::service::{node_author, open_store};
+use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;

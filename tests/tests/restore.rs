@@ -15,7 +15,7 @@ use cunlian_node::demo::client::{Acknowledged, Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::{Layout, Node};
 use cunlian_node::keystore::Keystore;
-use cunlian_node::service::open_store;
+use cunlian_node::opening::open_store;
 use cunlian_protocol::certificate::{Certificate, CertificateBody};
 use cunlian_protocol::scope::Scope;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};

@@ -6,7 +6,6 @@
 //! what is checked of it, is in [`cunlian_crdt::bundle`].
 
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 use super::certificate::read_address;
 use super::{AdminError, Administration};
 use crate::keystore::hex;
-use crate::service::{ControlError, begin_bundle, own_regions};
+use crate::regions::own_regions;
 
 /// How often it is looked whether an hour has passed.
 const NOTE_EVERY: Duration = Duration::from_mins(10);
@@ -65,21 +64,6 @@ pub enum Since {
     Ago(i64),
     /// Milliseconds since 1970-01-01 UTC.
     At(i64),
-}
-
-/// Begins what is wished at the node of a data directory, by the node itself if it runs.
-pub fn begin(data_dir: &Path, wish: &Wish) -> Result<Line, AdminError> {
-    let stream = match begin_bundle(data_dir, wish) {
-        Err(ControlError::NotRunning { .. }) => {
-            let administration = Administration::open(data_dir)?;
-            let (here, there) = UnixStream::pair().map_err(AdminError::new)?;
-            let wish = wish.clone();
-            std::thread::spawn(move || administration.bundle(&wish, there, Arc::default()));
-            here
-        }
-        outcome => outcome.map_err(AdminError::new)?,
-    };
-    Line::new(stream, Arc::default()).map_err(AdminError::new)
 }
 
 impl Administration {

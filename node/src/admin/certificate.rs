@@ -30,7 +30,7 @@ use serde_json::Value;
 
 use super::{AdminError, Administration};
 use crate::operator::Operators;
-use crate::service::own_region;
+use crate::regions::own_region;
 
 pub mod card;
 pub mod change;

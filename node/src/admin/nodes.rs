@@ -1,7 +1,7 @@
 //! The nodes that this one has certified: how they are, and letting one in again that was copied.
 //!
 //! Of each child the latest certificate counts. What it holds is read from its journal
-//! ([`crate::service::journal`]); whether two machines use it, from its line tokens.
+//! ([`crate::journal`]); whether two machines use it, from its line tokens.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use super::{AdminError, Administration, pending};
 use crate::clock::Judgement;
+use crate::journal::{self, Entry};
 use crate::keystore::hex;
-use crate::service::journal::{self, Entry};
-use crate::service::own_region;
+use crate::regions::own_region;
 
 /// What is asked about the children.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

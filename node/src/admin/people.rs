@@ -25,7 +25,7 @@ use zeroize::Zeroize as _;
 use super::naming::{category_names, one_line, parse_categories, parse_rights, rights_names};
 use super::{AdminError, Administration};
 use crate::operator::{Issuer, Narrowing, NewOperator, OperatorEntry, OperatorError, roles};
-use crate::service::own_region;
+use crate::regions::own_region;
 
 /// Days are days in the county: Asia/Shanghai, UTC+8 all year.
 const SHANGHAI: Offset = Offset::constant(8);

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::{Desk, Named};
 use super::{AdminError, Administration};
+use crate::journal;
 use crate::keystore::hex;
-use crate::service::journal;
 
 mod drafting;
 

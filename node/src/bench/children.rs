@@ -22,8 +22,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::Administration;
 use crate::clock::{Clock, now_ms};
-use crate::command::Failure;
 use crate::demo::layout::Node;
+use crate::failure::Failure;
 use crate::keystore::Keystore;
 use crate::metrics::Metrics;
 use crate::network::enrol::Enrolment;
@@ -31,7 +31,7 @@ use crate::network::runtime::{Duty, Network, Ties};
 use crate::network::tls;
 use crate::operator::Operators;
 use crate::preset;
-use crate::service::Restart;
+use crate::restart::Restart;
 
 /// First village code below the town, as digits.
 const FIRST_VILLAGE: usize = 201;

@@ -37,8 +37,8 @@ use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::spread;
 use super::sync::rate;
 use crate::clock::now_ms;
-use crate::command::Failure;
-use crate::service::open_store;
+use crate::failure::Failure;
+use crate::opening::open_store;
 
 /// Changes by one login, from which the next one takes over.
 const BY_ONE_LOGIN: usize = 12;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Machine;
 use super::federation::Federation;
-use crate::command::Failure;
+use crate::failure::Failure;
 
 pub mod chain;
 pub mod joins;

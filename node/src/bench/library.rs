@@ -13,8 +13,8 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 
 use crate::clock::now_ms;
-use crate::command::Failure;
-use crate::service::{node_author, open_store};
+use crate::failure::Failure;
+use crate::opening::{node_author, open_store};
 
 /// Writes given to a store at a time: large enough to share a transaction, small in memory.
 const WRITES_AT_ONCE: usize = 1_000;

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::library::each_batch;
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// Signatures checked in one batch equation, as the store does.
 const SIGNATURES_TOGETHER: usize = 128;

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::federation::DESTINATION;
-use crate::command::Failure;
 use crate::demo::fleet::Fleet;
+use crate::failure::Failure;
 
 /// The status is published a few times a second, so looking more often shows nothing new.
 const LOOK_EVERY: Duration = Duration::from_millis(25);

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde::Serialize;
 
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// Fields of `/proc/PID/stat` between the name and the user and system times (proc(5)).
 const FIELDS_BEFORE_TIMES: usize = 11;

@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::sample::{Spread, spread};
-use crate::command::Failure;
 use crate::demo::client::{Client, random_document};
 use crate::demo::layout::Node;
+use crate::failure::Failure;
 
 /// From one record to the next.
 const EVERY: Duration = Duration::from_millis(20);

@@ -23,8 +23,9 @@ use super::limit::raw_table;
 use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::{Spread, spread};
 use crate::clock::now_ms;
-use crate::command::Failure;
-use crate::service::{Service, node_author};
+use crate::failure::Failure;
+use crate::opening::node_author;
+use crate::service::Service;
 
 /// Durable transactions on the way.
 const FSYNCS: usize = 3;
@@ -118,7 +119,7 @@ fn travel(
     });
     let identity = crate::keystore::Keystore::new(village).identity()?;
     let author = node_author(&identity);
-    let region = crate::service::own_region(&identity.certificate);
+    let region = crate::regions::own_region(&identity.certificate);
     let authority = here.authority();
     let chain = authority.chain(&identity.certificate.serial());
     let top = chain.first().map(|top| top.serial()).ok_or_else(no_nodes)?;

@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::federation::Scratch;
 use super::machine::{Machine, own_peak_rss_mib};
-use crate::command::Failure;
+use crate::failure::Failure;
 
 mod fill;
 mod pair;

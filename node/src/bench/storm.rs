@@ -21,9 +21,9 @@ use super::limit::{self, Limit};
 use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::{Spread, spread};
 use super::sync::Process;
-use crate::command::Failure;
 use crate::demo::fleet::Fleet;
-use crate::service::open_store;
+use crate::failure::Failure;
+use crate::opening::open_store;
 
 /// Files that a terminal holds open: its store with readers, and a socket.
 const FILES_OF_CHILD: u64 = 16;

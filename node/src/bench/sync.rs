@@ -17,10 +17,10 @@ use super::limit::{self, Limit};
 use super::link::{Coming, Meeting, Pace, Tenths, until_equal};
 use super::machine::{Machine, cpu_seconds, peak_rss_mib};
 use super::person::{Person, Saved};
-use crate::command::Failure;
 use crate::demo::fleet::Fleet;
 use crate::demo::layout::Node;
-use crate::service::open_store;
+use crate::failure::Failure;
+use crate::opening::open_store;
 
 /// Fields edited on both sides.
 const CONCURRENT: usize = 50;

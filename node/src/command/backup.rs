@@ -11,9 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::membership::failure;
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
+use crate::admin::Request;
 use crate::admin::backup::{self, BackupAction};
-use crate::admin::{Request, ask};
+use crate::control::ask;
+use crate::failure::{Failure, Outcome};
 
 /// Exit code when the backup is not sound.
 const UNSOUND: u8 = 3;

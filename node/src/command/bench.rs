@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Outcome, print_json};
+use super::print_json;
 use crate::bench::Machine;
+use crate::failure::Outcome;
 
 mod history;
 mod identity;

@@ -5,7 +5,7 @@
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Outcome;
+use crate::failure::Outcome;
 
 mod exporting;
 mod importing;

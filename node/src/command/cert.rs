@@ -9,13 +9,15 @@ use jiff::tz::Offset;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::certificate::card::{Card, Obstacle, State};
 use crate::admin::certificate::change::{Changed, Wanted};
 use crate::admin::certificate::tree::{Branch, Tree};
 use crate::admin::certificate::why::{Answer, Question, Verb};
 use crate::admin::certificate::{Action, time_words};
-use crate::admin::{AdminError, Request, ask};
+use crate::admin::{AdminError, Request};
+use crate::control::ask;
+use crate::failure::{Failure, Outcome};
 
 /// Exit code of `why` when the answer is no.
 const NOT_ALLOWED: u8 = 3;

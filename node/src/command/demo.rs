@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Outcome, print_json};
+use super::print_json;
 use crate::demo::fleet::{cut_link, heal_link};
 use crate::demo::layout::Layout;
 use crate::demo::{scenario, show};
+use crate::failure::{Failure, Outcome};
 
 /// Exit code when the stores differ from what they should be.
 const DIFFERS: u8 = 3;

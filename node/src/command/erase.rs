@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::membership::asked;
 use super::operator::secret;
-use super::{DataDir, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::Request;
 use crate::admin::erasure::{Erased, Wish};
+use crate::failure::Outcome;
 
 /// Arguments of `erase`.
 #[derive(Debug, Args)]

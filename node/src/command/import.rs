@@ -15,9 +15,11 @@ use cunlian_governance::divisions::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::run::start_failure;
-use super::{DataDir, Failure, Outcome};
-use crate::service::{StartError, open_store_for_reference};
+use super::DataDir;
+use super::run::opening_failure;
+use crate::failure::{Failure, Outcome};
+use crate::opening::OpeningError;
+use crate::opening::open_store_for_reference;
 
 #[cfg(test)]
 mod tests;
@@ -57,9 +59,9 @@ impl Import {
     }
 }
 
-fn open_failure(error: StartError) -> Failure {
-    let in_use = matches!(error, StartError::Store(OpenError::InUse { .. }));
-    let failure = start_failure(error);
+fn open_failure(error: OpeningError) -> Failure {
+    let in_use = matches!(error, OpeningError::Store(OpenError::InUse { .. }));
+    let failure = opening_failure(error);
     if in_use {
         return failure.hint("stop the node, import the list, and start the node again");
     }

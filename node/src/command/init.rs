@@ -9,9 +9,10 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::signing::public_key;
 
-use super::{DataDir, Failure, Outcome};
+use super::DataDir;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::failure::{Failure, Outcome};
 use crate::keystore::{Keystore, NODE_KEY, ROOT_KEY};
 use crate::preset;
 

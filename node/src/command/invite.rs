@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::init::{parse_region, parse_tier};
 use super::membership::{asked, parse_span_ms};
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::Request;
 use crate::admin::invitation::{BulkRow, BulkWish, Invitations, Invited, Listed, Wish};
 use crate::admin::sheet;
+use crate::failure::{Failure, Outcome};
 use crate::text::Text;
 use crate::web::clock;
 

@@ -15,11 +15,13 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::run::start_failure;
-use super::{DataDir, Failure, Outcome, print_json, runtime};
+use super::{DataDir, print_json, runtime};
 use crate::clock::now_ms;
+use crate::control::ask_status;
+use crate::failure::{Failure, Outcome};
 use crate::network::enrol::asking::AskError;
 use crate::network::enrol::joining::{JoinError, Joined, Places, join, join_anew};
-use crate::service::{Service, ask_status};
+use crate::service::Service;
 use crate::status::{LinkState, NodeStatus, PeerRole, PeerStatus};
 use crate::web::clock;
 

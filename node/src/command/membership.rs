@@ -14,10 +14,12 @@ use cunlian_protocol::certificate::Tier;
 use serde_json::{Value, json};
 
 use super::init::{parse_region, parse_tier};
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::issuing::{IssuedFile, IssuedRequest, RequestFile};
 use crate::admin::{self, AdminError, sheet};
 use crate::clock::now_ms;
+use crate::control;
+use crate::failure::{Failure, Outcome};
 use crate::keystore::Keystore;
 
 /// Largest file that is read.
@@ -154,7 +156,7 @@ pub(super) fn failure(error: AdminError) -> Failure {
 
 /// Has a node do something for its administrator.
 pub(super) fn asked(data_dir: &Path, request: &admin::Request) -> Result<Value, Failure> {
-    admin::ask(data_dir, request).map_err(failure)
+    control::ask(data_dir, request).map_err(failure)
 }
 
 /// A length of time such as `90m`, `72h` or `7d`, in milliseconds.

@@ -4,10 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::membership::failure;
-use super::{DataDir, Outcome, print_json};
+use super::{DataDir, print_json};
+use crate::admin::Request;
 use crate::admin::nodes::{Bounds, Child, NodesAction};
-use crate::admin::{Request, ask};
-use crate::service::ask_status;
+use crate::control::ask;
+use crate::control::ask_status;
+use crate::failure::Outcome;
 use crate::web::clock::full;
 
 const MIB: u64 = 1 << 20;

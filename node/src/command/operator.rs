@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
 
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::people::{NewPerson, Password, PeopleAction};
-use crate::admin::{AdminError, Request, ask};
+use crate::admin::{AdminError, Request};
+use crate::control::ask;
+use crate::failure::{Failure, Outcome};
 use crate::operator::roles;
 
 /// Arguments of `operator`.

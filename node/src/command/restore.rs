@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::backup::bar;
 use super::membership::failure;
-use super::{DataDir, Outcome, print_json};
+use super::{DataDir, print_json};
+use crate::admin::Request;
 use crate::admin::backup::{self, BackupAction};
-use crate::admin::{Request, ask};
 use crate::clock::now_ms;
+use crate::control::ask;
+use crate::failure::Outcome;
 
 /// Arguments of `restore`.
 #[derive(Debug, Args)]

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::membership::asked;
 use super::operator::secret;
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::Request;
 use crate::admin::certificate::time_words;
 use crate::admin::review::{Decided, Done, Entry, ReviewAction};
+use crate::failure::{Failure, Outcome};
 
 /// Arguments of `review`.
 #[derive(Debug, Args)]

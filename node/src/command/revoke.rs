@@ -3,10 +3,11 @@
 use clap::{Args, Subcommand};
 
 use super::membership::asked;
-use super::{DataDir, Failure, Outcome, print_json};
+use super::{DataDir, print_json};
 use crate::admin::Request;
 use crate::admin::certificate::Named;
 use crate::admin::revocation::{Listed, Revoked, Wish};
+use crate::failure::{Failure, Outcome};
 
 /// Arguments of `revoke`.
 #[derive(Debug, Args)]

@@ -3,9 +3,11 @@
 use clap::Args;
 
 use super::membership::failure;
-use super::{DataDir, Outcome, print_json};
+use super::{DataDir, print_json};
+use crate::admin::Request;
 use crate::admin::rotation::RotationAction;
-use crate::admin::{Request, ask};
+use crate::control::ask;
+use crate::failure::Outcome;
 
 /// Arguments of `rotate`.
 #[derive(Debug, Args)]

@@ -6,7 +6,10 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{DataDir, Failure, Outcome, runtime};
+use super::{DataDir, runtime};
+use crate::failure::{Failure, Outcome};
+use crate::keystore::KeystoreError;
+use crate::opening::OpeningError;
 use crate::service::{Places, StartError, live};
 
 /// Arguments of `run`.
@@ -57,34 +60,39 @@ async fn end_of_stdin() {
 
 /// An error of starting, with what to do about it.
 pub(super) fn start_failure(error: StartError) -> Failure {
-    let hint = hint(&error);
+    let hint = match &error {
+        StartError::Port { address, .. } => Some(format!(
+            "another program, perhaps another node, uses port {}; stop it, or set another in cunlian.toml",
+            address.port()
+        )),
+        StartError::Opening(error) => hint(error),
+        StartError::Tls(_) | StartError::Runtime { .. } | StartError::Control { .. } => None,
+    };
     match hint {
         Some(hint) => Failure::from(error).hint(hint),
         None => error.into(),
     }
 }
 
-fn hint(error: &StartError) -> Option<String> {
+/// An error of opening the store, with what to do about it.
+pub(super) fn opening_failure(error: OpeningError) -> Failure {
+    start_failure(StartError::Opening(error))
+}
+
+fn hint(error: &OpeningError) -> Option<String> {
     match error {
-        StartError::Port { address, .. } => Some(format!(
-            "another program, perhaps another node, uses port {}; stop it, or set another in cunlian.toml",
-            address.port()
-        )),
-        StartError::Keystore(crate::keystore::KeystoreError::Missing { .. }) => {
+        OpeningError::Keystore(KeystoreError::Missing { .. }) => {
             Some("a node needs a key and a certificate first: cunlian init".to_owned())
         }
-        StartError::Keystore(crate::keystore::KeystoreError::Mode { path, .. }) => {
+        OpeningError::Keystore(KeystoreError::Mode { path, .. }) => {
             Some(format!("chmod 600 {}", path.display()))
         }
-        StartError::Store(error) => store_hint(error),
-        StartError::Standing(_)
-        | StartError::Keystore(_)
-        | StartError::Config(_)
-        | StartError::Fault(_)
-        | StartError::Operator(_)
-        | StartError::Tls(_)
-        | StartError::Runtime { .. }
-        | StartError::Control { .. } => None,
+        OpeningError::Store(error) => store_hint(error),
+        OpeningError::Standing(_)
+        | OpeningError::Keystore(_)
+        | OpeningError::Config(_)
+        | OpeningError::Fault(_)
+        | OpeningError::Operator(_) => None,
     }
 }
 

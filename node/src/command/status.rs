@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{DataDir, Failure, Outcome};
-use crate::service::ask_status;
+use super::DataDir;
+use crate::control::ask_status;
+use crate::failure::{Failure, Outcome};
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]

@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::run::start_failure;
-use super::{DataDir, Failure, Outcome, print_json};
-use crate::service::open_store;
+use super::run::opening_failure;
+use super::{DataDir, print_json};
+use crate::failure::{Failure, Outcome};
+use crate::opening::open_store;
 
 /// Exit code when the store is not sound.
 const UNSOUND: u8 = 3;
@@ -22,7 +23,7 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(self) -> Outcome {
-        let (store, _) = open_store(&self.data.data_dir).map_err(start_failure)?;
+        let (store, _) = open_store(&self.data.data_dir).map_err(opening_failure)?;
         let found = store.verify()?;
         let problems = [
             ("damaged_pages", &found.damaged_pages),

@@ -19,8 +19,8 @@ use rusqlite::types::Value;
 
 use super::client::Acknowledged;
 use super::layout::{Layout, Node};
-use crate::command::Failure;
-use crate::service::open_store;
+use crate::failure::Failure;
+use crate::opening::open_store;
 
 /// Identity numbers and phones of each keeper that are looked for where they must not be.
 const CANARIES: usize = 200;

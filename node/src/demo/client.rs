@@ -10,7 +10,7 @@ use ureq::Agent;
 
 use super::fleet::PASSWORD;
 use super::layout::Node;
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// A write that a node acknowledged as durable.
 #[derive(Debug, Clone)]

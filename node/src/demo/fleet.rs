@@ -15,13 +15,13 @@ use serde_json::Value;
 use super::layout::{Layout, Node};
 use crate::admin::issuing::{IssuedFile, RequestFile};
 use crate::clock::now_ms;
-use crate::command::Failure;
 use crate::config::Config;
+use crate::control::ask_status;
+use crate::failure::Failure;
 use crate::keystore::{Keystore, NODE_KEY, ROOT_KEY};
 use crate::network::gate::cut_file;
 use crate::operator::{Issuer, NewOperator, Operators};
 use crate::preset;
-use crate::service::ask_status;
 
 /// Password of every operator of the demo.
 pub const PASSWORD: &str = "cunlian-demo";

@@ -16,7 +16,7 @@ use super::client::{Acknowledged, Client, home_of, random_document};
 use super::fleet::{Fleet, check_ports, provision};
 use super::layout::{Layout, Node};
 use super::{load, story};
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// How long the demo may take to come into step.
 const PATIENCE: Duration = Duration::from_mins(15);

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision, staff};
 use super::layout::{Layout, Node};
 use super::{load, story};
-use crate::command::Failure;
+use crate::failure::Failure;
 use crate::network::gate::cut_file;
 
 /// How long the first copy may take.

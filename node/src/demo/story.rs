@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::{Acknowledged, Client, home_of};
 use super::fleet::Fleet;
 use super::layout::Node;
-use crate::command::Failure;
+use crate::failure::Failure;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -34,7 +34,7 @@ use super::refusals::Refusals;
 use super::tls;
 use crate::admin::Administration;
 use crate::admin::invitation::{Redeemed, Refusal};
-use crate::web::throttle::{Rate, Throttle};
+use crate::throttle::{Rate, Throttle};
 
 pub mod asking;
 pub mod joining;

@@ -8,15 +8,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cunlian_crdt::store::OpenError;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{Service, StartError};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::opening::OpeningError;
 
 /// How long threads of a generation may take to end.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -26,34 +26,6 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// found no node running.
 const PATIENCE: Duration = Duration::from_secs(20);
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
-
-/// A wish to start again; clones are one wish. The default one is nobody's.
-#[derive(Debug, Clone, Default)]
-pub struct Restart {
-    wish: Option<Arc<Notify>>,
-}
-
-impl Restart {
-    /// A wish that somebody listens to.
-    pub fn new() -> Self {
-        Self { wish: Some(Arc::default()) }
-    }
-
-    /// Wishes it; the node goes on for the moment.
-    pub fn ask(&self) {
-        if let Some(wish) = &self.wish {
-            wish.notify_one();
-        }
-    }
-
-    /// Waits for the wish.
-    pub async fn asked(&self) {
-        match &self.wish {
-            Some(wish) => wish.notified().await,
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// Where a node is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +94,8 @@ async fn start(data_dir: &Path, lasting: &Lasting) -> Result<Service, StartError
         let outcome = Service::start_with(data_dir, lasting).await;
         let taken = matches!(
             &outcome,
-            Err(StartError::Port { .. } | StartError::Store(OpenError::InUse { .. }))
+            Err(StartError::Port { .. }
+                | StartError::Opening(OpeningError::Store(OpenError::InUse { .. })))
         );
         if !taken || lasting.places.is_none() || began.elapsed() >= PATIENCE {
             return outcome;

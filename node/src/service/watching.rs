@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::clock::{self, Judgement};
 use crate::config::Config;
 use crate::network::gate::Gate;
+use crate::regions::own_region;
 use crate::status::{
     Clock, Health, LinkPhotos, LinkState, Meter, NodeStatus, Passed, PeerRole, Photos,
 };
@@ -125,7 +126,7 @@ pub(super) fn start(
     let known = NodeStatus {
         name: body.name.clone(),
         tier: body.tier,
-        region: super::own_region(&identity.certificate),
+        region: own_region(&identity.certificate),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at_ms: clock.now_ms(),
         as_of_ms: clock.now_ms(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
-use cunlian_node::service::{node_author, open_store};
+use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;

@@ -165,7 +165,7 @@ impl Node {
             data_dir: directory.path().to_owned(),
             now_ms: Arc::clone(&clock),
             clock: cunlian_node::clock::Clock::open(directory.path()),
-            restart: cunlian_node::service::Restart::default(),
+            restart: cunlian_node::restart::Restart::default(),
         };
         let web = WebState::new(WebConfig {
             store: store.clone(),

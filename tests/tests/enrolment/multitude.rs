@@ -40,7 +40,7 @@ fn five_hundred_invitations_become_five_hundred_nodes() {
         let service = Service::start(&town.path).await.unwrap();
         let path = town.path.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            cunlian_node::admin::ask(&path, &Request::InviteBulk(wish))
+            cunlian_node::control::ask(&path, &Request::InviteBulk(wish))
         });
         let outcome: Invitations = serde_json::from_value(asked.await.unwrap().unwrap()).unwrap();
         assert_eq!((outcome.invited.len(), outcome.rejected.len()), (NODES, 0));

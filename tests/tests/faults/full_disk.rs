@@ -8,7 +8,7 @@ use std::time::Duration;
 use cunlian_node::demo::check::{self, Expected};
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::layout::Node;
-use cunlian_node::service::open_store;
+use cunlian_node::opening::open_store;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::mounted::{SmallDisk, is_waived};
 use cunlian_tests::program::{run, run_well, wait_for};
@@ -125,7 +125,7 @@ fn text(path: &Path) -> &str {
 
 fn register(
     clerk: &Client,
-) -> Result<cunlian_node::demo::client::Acknowledged, cunlian_node::command::Failure> {
+) -> Result<cunlian_node::demo::client::Acknowledged, cunlian_node::failure::Failure> {
     let fields = json!({
         "name": "王建国", "sex": "男", "birth": "1968-05-12", "household": "H001",
         "residence": "外出",
@@ -147,7 +147,7 @@ fn fill(path: &Path) -> std::path::PathBuf {
 }
 
 fn state_of(node: &Node) -> String {
-    let text = cunlian_node::service::ask_status(&node.dir).unwrap();
+    let text = cunlian_node::control::ask_status(&node.dir).unwrap();
     let status: Value = serde_json::from_str(&text).unwrap();
     status["health"]["state"].as_str().unwrap().to_owned()
 }

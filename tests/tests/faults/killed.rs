@@ -8,7 +8,7 @@ use cunlian_node::demo::check::{self, Expected};
 use cunlian_node::demo::client::{Acknowledged, Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
-use cunlian_node::service::open_store;
+use cunlian_node::opening::open_store;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::wait_for;
 use rand::rngs::StdRng;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cunlian_node::config::Config;
 use cunlian_node::demo::layout::Node;
-use cunlian_node::service::{node_author, open_store};
+use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::limits;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::relay::Relay;

@@ -28,7 +28,7 @@ use cunlian_protocol::rights::Rights;
 use cunlian_protocol::signing::{self, Claim, Context, SigningKey, public_key};
 use serde::Serialize;
 
-use crate::command::Failure;
+use crate::failure::Failure;
 use crate::preset;
 
 /// Samples of each figure; the middle one is told, so that other work of the machine does not.

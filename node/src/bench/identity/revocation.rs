@@ -35,10 +35,10 @@ use super::super::library::correction;
 use super::super::limit::raw_table;
 use super::DIFFERS;
 use crate::clock::now_ms;
-use crate::command::Failure;
 use crate::demo::layout::Node;
+use crate::failure::Failure;
+use crate::opening::open_store;
 use crate::preset;
-use crate::service::open_store;
 
 /// Of so many changes by the person, one is the second in its document.
 const SECOND_OF: usize = 5;

@@ -19,7 +19,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 use cunlian_protocol::key::SetKey;
 
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// Villages of the county.
 pub(super) const VILLAGES: usize = TOWNS * VILLAGES_OF_TOWN;

@@ -18,7 +18,7 @@ use super::fill::{self, VILLAGES, village};
 use super::world::Node;
 use super::{Differences, Options};
 use crate::clock::now_ms;
-use crate::command::Failure;
+use crate::failure::Failure;
 use crate::preset;
 
 const ROOT: [u8; 32] = [1; 32];

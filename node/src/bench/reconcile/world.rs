@@ -20,7 +20,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::{Done, seconds};
 use crate::clock::now_ms;
-use crate::command::Failure;
+use crate::failure::Failure;
 
 /// The dialler's place among the nodes.
 const DIALLER: usize = 1;

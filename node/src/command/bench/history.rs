@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::{Outcome, Setting, print_machine, progress_bar};
+use super::{Setting, print_machine, progress_bar};
 use crate::bench::history::{self, Report};
+use crate::failure::Outcome;
 
 /// Arguments of `bench history`.
 #[derive(Debug, Args)]

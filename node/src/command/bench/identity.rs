@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use super::{Form, Outcome, print_machine, progress_bar};
+use super::{Form, print_machine, progress_bar};
 use crate::bench::identity::chain::Chain;
 use crate::bench::identity::joins::Joins;
 use crate::bench::identity::revocation::Revocation;
 use crate::bench::identity::{self, Report};
+use crate::failure::Outcome;
 
 /// Arguments of `bench identity`.
 #[derive(Debug, Args)]

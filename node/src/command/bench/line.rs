@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, Setting, print_machine, progress_bar};
+use super::{Setting, print_machine, progress_bar};
 use crate::bench::relay::Line;
 use crate::bench::{degraded, propagate, storm};
+use crate::failure::Outcome;
 
 /// Arguments of `bench storm`.
 #[derive(Debug, Args)]

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::{Outcome, Setting, print_machine, progress_bar};
+use super::{Setting, print_machine, progress_bar};
 use crate::bench::reconcile::{self, Differences, Report, Stage};
+use crate::failure::Outcome;
 
 /// Arguments of `bench reconcile`.
 #[derive(Debug, Args)]

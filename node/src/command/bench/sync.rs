@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, Setting, print_machine, progress_bar};
+use super::{Setting, print_machine, progress_bar};
 use crate::bench::sync::{self, Report, Stage};
-use crate::command::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// Exit code when the two stores differ at the end.
 const DIFFERS: u8 = 3;

@@ -14,11 +14,13 @@ use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 use super::super::membership::{failure, parse_span_ms};
-use super::super::{DataDir, Failure, Outcome, print_json};
+use super::super::{DataDir, print_json};
 use super::bar;
 use crate::admin::bundle::line::{Line, Record};
 use crate::admin::bundle::{self, Since, Wish};
 use crate::admin::certificate::time_words;
+use crate::control;
+use crate::failure::{Failure, Outcome};
 
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;
@@ -74,7 +76,7 @@ impl Export {
             since: self.since,
             part_bytes: self.split,
         });
-        let mut line = bundle::begin(&self.data.data_dir, &wish).map_err(failure)?;
+        let mut line = control::begin_bundle(&self.data.data_dir, &wish).map_err(failure)?;
         let made = match receive(&mut line, &mut files) {
             Ok(made) => made,
             Err(error) => {

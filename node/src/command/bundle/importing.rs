@@ -9,12 +9,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::membership::failure;
-use super::super::{DataDir, Failure, Outcome, print_json};
+use super::super::{DataDir, print_json};
 use super::exporting::{lost, said_failure};
 use super::{UNSOUND, bar};
+use crate::admin::bundle::Wish;
 use crate::admin::bundle::line::{Line, Record};
-use crate::admin::bundle::{self, Wish};
 use crate::admin::certificate::time_words;
+use crate::control;
+use crate::failure::{Failure, Outcome};
 
 /// Bytes of a file that are sent at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -112,7 +114,7 @@ fn import(data_dir: &Path, path: &Path) -> Result<Value, Failure> {
         |error| Failure::new(format!("{}: {error}", path.display())).hint("see that it is there");
     let mut file = File::open(path).map_err(cannot_read)?;
     let bytes = file.metadata().map_err(cannot_read)?.len();
-    let mut line = bundle::begin(data_dir, &Wish::Import).map_err(failure)?;
+    let mut line = control::begin_bundle(data_dir, &Wish::Import).map_err(failure)?;
     let mut sending = line.try_clone()?;
     let bar = bar("{bar:40} {percent:>3}% {bytes}, {msg}, {eta} left");
     bar.set_length(bytes);

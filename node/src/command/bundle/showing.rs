@@ -12,10 +12,11 @@ use cunlian_crdt::bundle::{Reader, Unreadable};
 use cunlian_protocol::signing::SigningKey;
 use serde_json::{Value, json};
 
-use super::super::{DataDir, Failure, Outcome, print_json};
+use super::super::{DataDir, print_json};
 use super::UNSOUND;
 use crate::admin::bundle::{described, follows_word};
 use crate::admin::certificate::time_words;
+use crate::failure::{Failure, Outcome};
 use crate::keystore::{Keystore, NODE_KEY};
 
 /// Arguments of `bundle show`.

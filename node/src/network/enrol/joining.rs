@@ -26,7 +26,7 @@ use super::asking::{AskError, Granted, ask};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Peer};
 use crate::keystore::{self, Keystore, KeystoreError, NEXT_KEY, NODE_KEY};
-use crate::service::own_region;
+use crate::regions::own_region;
 use crate::standing::{self, StandingError};
 
 /// File with the id of the invitation this directory joined by.

@@ -5,7 +5,7 @@ use cunlian_protocol::dialect::Skew;
 use cunlian_protocol::hub::PeerReport;
 use cunlian_protocol::session::{Relation, Report};
 
-use crate::service::own_region;
+use crate::regions::own_region;
 use crate::status::{
     Activity, LinkPhotos, LinkState, PeerRole, PeerStatus, ToUpdate, Traffic, VersionSkew,
 };

@@ -19,7 +19,7 @@ use crate::admin::certificate::Desk;
 use crate::admin::nodes::{Child, NodesAction};
 use crate::admin::revocation::{Listed, Revoked, Wish};
 use crate::admin::{AdminError, Administration};
-use crate::service::journal::Entry;
+use crate::journal::Entry;
 use crate::status::PeerStatus;
 use crate::text::Text;
 

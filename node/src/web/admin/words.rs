@@ -18,7 +18,7 @@ use crate::admin::certificate::card::Obstacle;
 use crate::admin::certificate::grant::{GrantWords, Lack};
 use crate::admin::certificate::{Desk, Named};
 use crate::admin::naming::part_name;
-use crate::service::own_region;
+use crate::regions::own_region;
 use crate::text::Text;
 
 /// Names on the way to an address that tell it apart from its neighbours.

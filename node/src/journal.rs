@@ -36,9 +36,10 @@ use cunlian_protocol::summary::Summary;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::{node_author, own_region};
 use crate::clock::Clock;
 use crate::keystore::{hex, unhex};
+use crate::opening::node_author;
+use crate::regions::own_region;
 
 /// Parts of a purge in one operation, to keep it well below the limit of a change.
 const PARTS_TOGETHER: usize = 400;
@@ -208,7 +209,7 @@ impl Part {
 }
 
 /// Keeps the journal of this node.
-pub(super) struct Keeper {
+pub struct Keeper {
     store: Store,
     identity: Arc<Identity>,
     clock: Clock,
@@ -218,13 +219,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(store: Store, identity: Arc<Identity>, clock: Clock) -> Self {
+    /// Of a node, by a clock.
+    pub fn new(store: Store, identity: Arc<Identity>, clock: Clock) -> Self {
         Self { store, identity, clock, seen: None, alarms: (0, BTreeSet::new()) }
     }
 
     /// Purges what the node may no longer hold, and then writes down what happens, whenever
     /// something was committed.
-    pub(super) async fn run(mut self, committed: Arc<Notify>) {
+    pub async fn run(mut self, committed: Arc<Notify>) {
         let mut first = true;
         loop {
             self = tokio::task::spawn_blocking(move || {

@@ -14,16 +14,16 @@ const BUCKETS: usize = 20_000;
 
 /// Bounds of one kind of request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// Requests allowed at once after a quiet time.
-    pub(crate) burst: u32,
+    pub burst: u32,
     /// Milliseconds until one more is allowed.
-    pub(crate) refill_ms: i64,
+    pub refill_ms: i64,
 }
 
 /// One kind of request, counted per key.
 #[derive(Debug)]
-pub(crate) struct Throttle<K> {
+pub struct Throttle<K> {
     rate: Rate,
     // The time at which the bucket will be full again says all there is to say about it.
     full_at_ms: Mutex<HashMap<K, i64>>,
@@ -31,12 +31,12 @@ pub(crate) struct Throttle<K> {
 
 impl<K: Hash + Eq> Throttle<K> {
     /// An empty throttle.
-    pub(crate) fn new(rate: Rate) -> Self {
+    pub fn new(rate: Rate) -> Self {
         Self { rate, full_at_ms: Mutex::new(HashMap::new()) }
     }
 
     /// Takes a token of `key`, or tells the milliseconds to wait for one.
-    pub(crate) fn take(&self, key: K, now_ms: i64) -> Result<(), i64> {
+    pub fn take(&self, key: K, now_ms: i64) -> Result<(), i64> {
         let mut buckets = self.full_at_ms.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS && !buckets.contains_key(&key) {
             buckets.retain(|_, full_at_ms| *full_at_ms > now_ms);
@@ -56,7 +56,7 @@ impl<K: Hash + Eq> Throttle<K> {
     }
 
     /// Forgets what `key` has taken.
-    pub(crate) fn forget(&self, key: &K) {
+    pub fn forget(&self, key: &K) {
         self.full_at_ms.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }
