@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION, actor};
 use cunlian_protocol::id::Serial;
 use rand::Rng as _;

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;

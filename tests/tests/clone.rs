@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::Path;
 
-use cunlian_node::config::Config;
+use cunlian_host::config::Config;
+use cunlian_host::journal::{Entry, journal_of};
+use cunlian_host::keystore::Keystore;
+use cunlian_host::opening::open_store;
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::layout::{Layout, Node};
-use cunlian_node::journal::{Entry, journal_of};
-use cunlian_node::keystore::Keystore;
-use cunlian_node::opening::open_store;
 use cunlian_tests::federation::{Ports, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{run_refused, run_well, wait_for};
 use serde_json::{Value, json};

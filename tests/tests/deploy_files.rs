@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use cunlian_node::config::{Config, FILE};
+use cunlian_host::config::{Config, FILE};
 
 #[test]
 fn the_example_configuration_is_read_whole() {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use cunlian_node::keystore::{Keystore, NODE_KEY};
+use cunlian_host::keystore::{Keystore, NODE_KEY};
 use cunlian_protocol::enrolment::{JoinReply, RefusalCode, Token};
 use cunlian_protocol::id::PublicKey;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE};
@@ -197,7 +197,7 @@ fn a_request_by_file_or_picture_is_issued_by_a_running_node() {
     let identity = Keystore::new(&machine.path).identity().unwrap();
     let serial = identity.certificate.serial();
     drop(county.stop());
-    let (store, _) = cunlian_node::opening::open_store(&county.path).unwrap();
+    let (store, _) = cunlian_host::opening::open_store(&county.path).unwrap();
     assert!(store.authority().get(&serial).is_some());
 }
 
@@ -237,15 +237,15 @@ fn a_list_becomes_sheets() {
 /// it gets the same certificate, judged by the parent's time.
 #[test]
 fn a_wrong_clock_does_not_keep_a_machine_out() {
-    use cunlian_node::network::enrol::joining::{Places, join};
+    use cunlian_host::network::enrol::joining::{Places, join};
     let county = Office::found(COUNTY, "高青县").open();
     let ten_years_ms = 3_653 * 86_400_000;
-    for (name, clock_ms) in [("early", 0), ("late", cunlian_node::clock::now_ms() + ten_years_ms)] {
+    for (name, clock_ms) in [("early", 0), ("late", cunlian_host::clock::now_ms() + ten_years_ms)] {
         let token = county.invite(TOWN, "高城镇", &[]).parse();
         let machine = county.machine(name);
         let joining = join(&machine.path, &token, Places::default(), clock_ms);
         let joined = stranger::runtime().block_on(joining).unwrap();
-        let now_ms = cunlian_node::clock::now_ms();
+        let now_ms = cunlian_host::clock::now_ms();
         assert!((joined.parent_clock_ms.unwrap() - now_ms).abs() < 60_000);
         assert!(joined.not_after_ms > now_ms);
     }

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use cunlian_crdt::document::{Edit, Write};
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_node::demo::scenario::{self, Options};
-use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;

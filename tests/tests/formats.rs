@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cunlian_node::keystore::{hex, unhex};
+use cunlian_host::keystore::{hex, unhex};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference, Outline};

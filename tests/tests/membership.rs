@@ -6,10 +6,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use cunlian_host::keystore::Keystore;
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::PASSWORD;
 use cunlian_node::demo::layout::{Layout, Node};
-use cunlian_node::keystore::Keystore;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_tests::federation::{COUNTY, Ports, TOWN, VILLAGE, fleet, well};

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cunlian_crdt::store::Unsent;
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
+use cunlian_host::keystore::Keystore;
+use cunlian_host::opening::open_store;
 use cunlian_node::demo::client::{Acknowledged, Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::{Layout, Node};
-use cunlian_node::keystore::Keystore;
-use cunlian_node::opening::open_store;
 use cunlian_protocol::certificate::{Certificate, CertificateBody};
 use cunlian_protocol::scope::Scope;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use cunlian_crdt::document::{Author, Edit, Write};
-use cunlian_node::admin::Administration;
+use cunlian_host::admin::Administration;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

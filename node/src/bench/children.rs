@@ -20,18 +20,18 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::Administration;
-use crate::clock::{Clock, now_ms};
 use crate::demo::layout::Node;
 use crate::failure::Failure;
-use crate::keystore::Keystore;
-use crate::metrics::Metrics;
-use crate::network::enrol::Enrolment;
-use crate::network::runtime::{Duty, Network, Ties};
-use crate::network::tls;
-use crate::operator::Operators;
-use crate::preset;
-use crate::restart::Restart;
+use cunlian_host::admin::Administration;
+use cunlian_host::clock::{Clock, now_ms};
+use cunlian_host::keystore::Keystore;
+use cunlian_host::metrics::Metrics;
+use cunlian_host::network::enrol::Enrolment;
+use cunlian_host::network::runtime::{Duty, Network, Ties};
+use cunlian_host::network::tls;
+use cunlian_host::operator::Operators;
+use cunlian_host::preset;
+use cunlian_host::restart::Restart;
 
 /// First village code below the town, as digits.
 const FIRST_VILLAGE: usize = 201;

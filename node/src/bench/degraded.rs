@@ -21,9 +21,9 @@ use super::link::{Coming, Meeting, Pace, until_equal};
 use super::machine::Machine;
 use super::relay::{Line, Passed, Relay};
 use super::sync::{process, rate, start};
-use crate::config::Config;
 use crate::demo::fleet::Fleet;
 use crate::failure::Failure;
+use cunlian_host::config::Config;
 
 /// Datagrams of QUIC before it knows what the path takes.
 const DATAGRAM_BYTES: usize = 1_200;

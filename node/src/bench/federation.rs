@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use cunlian_governance::generator::STORY_VILLAGE;
 use rand::Rng as _;
 
-use crate::config::Config;
 use crate::demo::fleet::provision;
 use crate::demo::layout::{Layout, Node};
 use crate::failure::Failure;
+use cunlian_host::config::Config;
 
 /// Index of the town in the layout.
 pub(super) const SOURCE: usize = 1;

@@ -36,9 +36,9 @@ use super::library::correction;
 use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::spread;
 use super::sync::rate;
-use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::opening::open_store;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::open_store;
 
 /// Changes by one login, from which the next one takes over.
 const BY_ONE_LOGIN: usize = 12;

@@ -12,9 +12,9 @@ use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 
-use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::opening::{node_author, open_store};
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::{node_author, open_store};
 
 /// Writes given to a store at a time: large enough to share a transaction, small in memory.
 const WRITES_AT_ONCE: usize = 1_000;

@@ -22,10 +22,10 @@ use super::federation::Federation;
 use super::limit::raw_table;
 use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::{Spread, spread};
-use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::opening::node_author;
 use crate::service::Service;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::node_author;
 
 /// Durable transactions on the way.
 const FSYNCS: usize = 3;
@@ -117,9 +117,9 @@ fn travel(
         // Nobody listens any more at the end.
         let _ = commits.send(Instant::now());
     });
-    let identity = crate::keystore::Keystore::new(village).identity()?;
+    let identity = cunlian_host::keystore::Keystore::new(village).identity()?;
     let author = node_author(&identity);
-    let region = crate::regions::own_region(&identity.certificate);
+    let region = cunlian_host::regions::own_region(&identity.certificate);
     let authority = here.authority();
     let chain = authority.chain(&identity.certificate.serial());
     let top = chain.first().map(|top| top.serial()).ok_or_else(no_nodes)?;

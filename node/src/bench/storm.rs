@@ -23,7 +23,7 @@ use super::sample::{Spread, spread};
 use super::sync::Process;
 use crate::demo::fleet::Fleet;
 use crate::failure::Failure;
-use crate::opening::open_store;
+use cunlian_host::opening::open_store;
 
 /// Files that a terminal holds open: its store with readers, and a socket.
 const FILES_OF_CHILD: u64 = 16;

@@ -20,7 +20,7 @@ use super::person::{Person, Saved};
 use crate::demo::fleet::Fleet;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
-use crate::opening::open_store;
+use cunlian_host::opening::open_store;
 
 /// Fields edited on both sides.
 const CONCURRENT: usize = 50;

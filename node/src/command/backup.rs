@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::membership::failure;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::backup::{self, BackupAction};
-use crate::control::ask;
 use crate::failure::{Failure, Outcome};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::backup::{self, BackupAction};
+use cunlian_host::control::ask;
 
 /// Exit code when the backup is not sound.
 const UNSOUND: u8 = 3;

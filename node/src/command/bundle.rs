@@ -1,6 +1,6 @@
 //! `cunlian bundle`: data in files that somebody carries, where no line goes.
 //!
-//! The command has the files and the node has the store; see [`crate::admin::bundle`].
+//! The command has the files and the node has the store; see [`cunlian_host::admin::bundle`].
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -10,14 +10,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{DataDir, print_json};
-use crate::admin::certificate::card::{Card, Obstacle, State};
-use crate::admin::certificate::change::{Changed, Wanted};
-use crate::admin::certificate::tree::{Branch, Tree};
-use crate::admin::certificate::why::{Answer, Question, Verb};
-use crate::admin::certificate::{Action, time_words};
-use crate::admin::{AdminError, Request};
-use crate::control::ask;
 use crate::failure::{Failure, Outcome};
+use cunlian_host::admin::certificate::card::{Card, Obstacle, State};
+use cunlian_host::admin::certificate::change::{Changed, Wanted};
+use cunlian_host::admin::certificate::tree::{Branch, Tree};
+use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
+use cunlian_host::admin::certificate::{Action, time_words};
+use cunlian_host::admin::{AdminError, Request};
+use cunlian_host::control::ask;
 
 /// Exit code of `why` when the answer is no.
 const NOT_ALLOWED: u8 = 3;

@@ -7,9 +7,9 @@ use clap::Args;
 use super::membership::asked;
 use super::operator::secret;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::erasure::{Erased, Wish};
 use crate::failure::Outcome;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::erasure::{Erased, Wish};
 
 /// Arguments of `erase`.
 #[derive(Debug, Args)]

@@ -18,8 +18,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::DataDir;
 use super::run::opening_failure;
 use crate::failure::{Failure, Outcome};
-use crate::opening::OpeningError;
-use crate::opening::open_store_for_reference;
+use cunlian_host::opening::OpeningError;
+use cunlian_host::opening::open_store_for_reference;
 
 #[cfg(test)]
 mod tests;

@@ -10,11 +10,11 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Ti
 use cunlian_protocol::signing::public_key;
 
 use super::DataDir;
-use crate::clock::now_ms;
-use crate::config::Config;
 use crate::failure::{Failure, Outcome};
-use crate::keystore::{Keystore, NODE_KEY, ROOT_KEY};
-use crate::preset;
+use cunlian_host::clock::now_ms;
+use cunlian_host::config::Config;
+use cunlian_host::keystore::{Keystore, NODE_KEY, ROOT_KEY};
+use cunlian_host::preset;
 
 /// A day in milliseconds.
 pub(super) const DAY_MS: i64 = 86_400_000;

@@ -12,12 +12,12 @@ use serde_json::json;
 use super::init::{parse_region, parse_tier};
 use super::membership::{asked, parse_span_ms};
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::invitation::{BulkRow, BulkWish, Invitations, Invited, Listed, Wish};
-use crate::admin::sheet;
 use crate::failure::{Failure, Outcome};
-use crate::text::Text;
-use crate::web::clock;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Invited, Listed, Wish};
+use cunlian_web::clock;
+use cunlian_web::sheet;
+use cunlian_web::text::Text;
 
 /// Arguments of `invite`.
 #[derive(Debug, Args)]
@@ -102,7 +102,7 @@ impl Invite {
     }
 
     fn one(&self, region: AddressCode) -> Outcome {
-        let by_level = crate::admin::invitation::tier_of(region.level());
+        let by_level = cunlian_host::admin::invitation::tier_of(region.level());
         let tier = self.tier.or(by_level);
         let tier = tier.ok_or_else(|| Failure::new(format!("no node stands for {region}")))?;
         let wish = Wish {

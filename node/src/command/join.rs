@@ -16,14 +16,14 @@ use tokio::sync::watch;
 
 use super::run::start_failure;
 use super::{DataDir, print_json, runtime};
-use crate::clock::now_ms;
-use crate::control::ask_status;
 use crate::failure::{Failure, Outcome};
-use crate::network::enrol::asking::AskError;
-use crate::network::enrol::joining::{JoinError, Joined, Places, join, join_anew};
 use crate::service::Service;
-use crate::status::{LinkState, NodeStatus, PeerRole, PeerStatus};
-use crate::web::clock;
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask_status;
+use cunlian_host::network::enrol::asking::AskError;
+use cunlian_host::network::enrol::joining::{JoinError, Joined, Places, join, join_anew};
+use cunlian_host::status::{LinkState, NodeStatus, PeerRole, PeerStatus};
+use cunlian_web::clock;
 
 /// Longest token read from standard input.
 const TOKEN_BYTES: u64 = 4 << 10;
@@ -228,7 +228,7 @@ fn failure(error: &JoinError) -> Failure {
              identity and keep its data, add --anew"
         }
         JoinError::Ask(error) => ask_hint(error),
-        JoinError::Keystore(crate::keystore::KeystoreError::Mode { path, .. }) => {
+        JoinError::Keystore(cunlian_host::keystore::KeystoreError::Mode { path, .. }) => {
             let hint = format!("chmod 600 {}", path.display());
             return Failure::new(error).hint(hint);
         }

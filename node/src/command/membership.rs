@@ -1,6 +1,6 @@
 //! `cunlian request`, `issue`, `accept`: joining a federation by files or by pictures of them.
 //!
-//! What the files are is said in [`crate::admin::issuing`]; joining over the network is `invite` and
+//! What the files are is said in [`cunlian_host::admin::issuing`]; joining over the network is `invite` and
 //! `join`.
 
 use std::fs;
@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 
 use super::init::{parse_region, parse_tier};
 use super::{DataDir, print_json};
-use crate::admin::issuing::{IssuedFile, IssuedRequest, RequestFile};
-use crate::admin::{self, AdminError, sheet};
-use crate::clock::now_ms;
-use crate::control;
 use crate::failure::{Failure, Outcome};
-use crate::keystore::Keystore;
+use cunlian_host::admin::issuing::{IssuedFile, IssuedRequest, RequestFile};
+use cunlian_host::admin::{self, AdminError};
+use cunlian_host::clock::now_ms;
+use cunlian_host::control;
+use cunlian_host::keystore::Keystore;
+use cunlian_web::sheet;
 
 /// Largest file that is read.
 const FILE_BYTES: u64 = 256 << 10;

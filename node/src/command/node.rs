@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::membership::failure;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::nodes::{Bounds, Child, NodesAction};
-use crate::control::ask;
-use crate::control::ask_status;
 use crate::failure::Outcome;
-use crate::web::clock::full;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::nodes::{Bounds, Child, NodesAction};
+use cunlian_host::control::ask;
+use cunlian_host::control::ask_status;
+use cunlian_web::clock::full;
 
 const MIB: u64 = 1 << 20;
 
@@ -217,7 +217,7 @@ fn print(child: &Child, session: &Value) {
         last.unwrap_or_else(|| "-".to_owned()),
     );
     let ahead_ms = session.get("clock_ahead_ms").and_then(Value::as_i64).unwrap_or(0);
-    if ahead_ms.abs() > crate::clock::BOUND_MS {
+    if ahead_ms.abs() > cunlian_host::clock::BOUND_MS {
         println!("    its clock was {} s ahead when it connected", ahead_ms / 1_000);
     }
     if child.forked {

@@ -12,11 +12,11 @@ use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 use super::{DataDir, print_json};
-use crate::admin::people::{NewPerson, Password, PeopleAction};
-use crate::admin::{AdminError, Request};
-use crate::control::ask;
 use crate::failure::{Failure, Outcome};
-use crate::operator::roles;
+use cunlian_host::admin::people::{NewPerson, Password, PeopleAction};
+use cunlian_host::admin::{AdminError, Request};
+use cunlian_host::control::ask;
+use cunlian_host::operator::roles;
 
 /// Arguments of `operator`.
 #[derive(Debug, Args)]

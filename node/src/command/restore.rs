@@ -9,11 +9,11 @@ use serde_json::json;
 use super::backup::bar;
 use super::membership::failure;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::backup::{self, BackupAction};
-use crate::clock::now_ms;
-use crate::control::ask;
 use crate::failure::Outcome;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::backup::{self, BackupAction};
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask;
 
 /// Arguments of `restore`.
 #[derive(Debug, Args)]

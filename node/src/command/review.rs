@@ -8,10 +8,10 @@ use serde_json::json;
 use super::membership::asked;
 use super::operator::secret;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::certificate::time_words;
-use crate::admin::review::{Decided, Done, Entry, ReviewAction};
 use crate::failure::{Failure, Outcome};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::admin::review::{Decided, Done, Entry, ReviewAction};
 
 /// Arguments of `review`.
 #[derive(Debug, Args)]

@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 
 use super::membership::asked;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::certificate::Named;
-use crate::admin::revocation::{Listed, Revoked, Wish};
 use crate::failure::{Failure, Outcome};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::certificate::Named;
+use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
 
 /// Arguments of `revoke`.
 #[derive(Debug, Args)]

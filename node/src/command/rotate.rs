@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::membership::failure;
 use super::{DataDir, print_json};
-use crate::admin::Request;
-use crate::admin::rotation::RotationAction;
-use crate::control::ask;
 use crate::failure::Outcome;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::rotation::RotationAction;
+use cunlian_host::control::ask;
 
 /// Arguments of `rotate`.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ impl Renew {
             return print_json(&done);
         }
         let end_ms = done.get("not_after_ms").and_then(serde_json::Value::as_i64);
-        println!("certified until {}", crate::web::clock::full(end_ms.unwrap_or_default()));
+        println!("certified until {}", cunlian_web::clock::full(end_ms.unwrap_or_default()));
         println!("take root.key off line again");
         Ok(())
     }

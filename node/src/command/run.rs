@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::{DataDir, runtime};
 use crate::failure::{Failure, Outcome};
-use crate::keystore::KeystoreError;
-use crate::opening::OpeningError;
 use crate::service::{Places, StartError, live};
+use cunlian_host::keystore::KeystoreError;
+use cunlian_host::opening::OpeningError;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::DataDir;
-use crate::control::ask_status;
 use crate::failure::{Failure, Outcome};
+use cunlian_host::control::ask_status;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::run::opening_failure;
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use crate::opening::open_store;
+use cunlian_host::opening::open_store;
 
 /// Exit code when the store is not sound.
 const UNSOUND: u8 = 3;

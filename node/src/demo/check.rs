@@ -20,7 +20,7 @@ use rusqlite::types::Value;
 use super::client::Acknowledged;
 use super::layout::{Layout, Node};
 use crate::failure::Failure;
-use crate::opening::open_store;
+use cunlian_host::opening::open_store;
 
 /// Identity numbers and phones of each keeper that are looked for where they must not be.
 const CANARIES: usize = 200;

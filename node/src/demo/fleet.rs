@@ -13,15 +13,15 @@ use cunlian_protocol::signing::public_key;
 use serde_json::Value;
 
 use super::layout::{Layout, Node};
-use crate::admin::issuing::{IssuedFile, RequestFile};
-use crate::clock::now_ms;
-use crate::config::Config;
-use crate::control::ask_status;
 use crate::failure::Failure;
-use crate::keystore::{Keystore, NODE_KEY, ROOT_KEY};
-use crate::network::gate::cut_file;
-use crate::operator::{Issuer, NewOperator, Operators};
-use crate::preset;
+use cunlian_host::admin::issuing::{IssuedFile, RequestFile};
+use cunlian_host::clock::now_ms;
+use cunlian_host::config::Config;
+use cunlian_host::control::ask_status;
+use cunlian_host::keystore::{Keystore, NODE_KEY, ROOT_KEY};
+use cunlian_host::network::gate::cut_file;
+use cunlian_host::operator::{Issuer, NewOperator, Operators};
+use cunlian_host::preset;
 
 /// Password of every operator of the demo.
 pub const PASSWORD: &str = "cunlian-demo";

@@ -24,10 +24,10 @@ use rand::Rng as _;
 
 use super::fleet::PASSWORD;
 use super::layout::{DIVISIONS, Layout, Node};
-use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::opening::{node_author, open_store};
-use crate::operator::Operators;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::{node_author, open_store};
+use cunlian_host::operator::Operators;
 
 /// Writes given to a store at a time: large enough to share a transaction, small in memory.
 const WRITES_AT_ONCE: usize = 1_000;

@@ -12,7 +12,7 @@ use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision, staff};
 use super::layout::{Layout, Node};
 use super::{load, story};
 use crate::failure::Failure;
-use crate::network::gate::cut_file;
+use cunlian_host::network::gate::cut_file;
 
 /// How long the first copy may take.
 const PATIENCE: Duration = Duration::from_mins(30);

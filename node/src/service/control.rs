@@ -1,4 +1,4 @@
-//! The node's side of the control socket; see [`crate::control`] for what passes over it.
+//! The node's side of the control socket; see [`cunlian_host::control`] for what passes over it.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,8 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 
 use super::watching::Watch;
-use crate::admin::{AdminError, Administration};
-use crate::control::{Asked, PATIENCE, Reply, path};
+use cunlian_host::admin::{AdminError, Administration};
+use cunlian_host::control::{Asked, PATIENCE, Reply, path};
 
 /// Longest request.
 const LINE_BYTES: u64 = 1 << 20;

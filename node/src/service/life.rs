@@ -14,9 +14,9 @@ use cunlian_crdt::store::OpenError;
 use tokio::sync::watch;
 
 use super::{Service, StartError};
-use crate::clock::Clock;
-use crate::metrics::Metrics;
-use crate::opening::OpeningError;
+use cunlian_host::clock::Clock;
+use cunlian_host::metrics::Metrics;
+use cunlian_host::opening::OpeningError;
 
 /// How long threads of a generation may take to end.
 const LAST_WORK: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::wire::LineToken;
 
-use crate::keystore::{self, KeystoreError, hex, unhex};
+use cunlian_host::keystore::{self, KeystoreError, hex, unhex};
 
 const FILE: &str = "lines.json";
 

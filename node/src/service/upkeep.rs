@@ -11,12 +11,12 @@ use cunlian_protocol::id::PublicKey;
 use tokio::sync::mpsc;
 
 use super::lines::Lines;
-use crate::admin::{Administration, renewal};
-use crate::clock::Clock;
-use crate::config;
-use crate::keystore::{self, Keystore};
-use crate::network::runtime::Duty;
-use crate::standing;
+use cunlian_host::admin::{Administration, renewal};
+use cunlian_host::clock::Clock;
+use cunlian_host::config;
+use cunlian_host::keystore::{self, Keystore};
+use cunlian_host::network::runtime::Duty;
+use cunlian_host::standing;
 
 /// Why a duty was not done.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

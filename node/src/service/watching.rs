@@ -12,11 +12,11 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::session::Identity;
 use tokio::sync::watch;
 
-use crate::clock::{self, Judgement};
-use crate::config::Config;
-use crate::network::gate::Gate;
-use crate::regions::own_region;
-use crate::status::{
+use cunlian_host::clock::{self, Judgement};
+use cunlian_host::config::Config;
+use cunlian_host::network::gate::Gate;
+use cunlian_host::regions::own_region;
+use cunlian_host::status::{
     Clock, Health, LinkPhotos, LinkState, Meter, NodeStatus, Passed, PeerRole, Photos,
 };
 

@@ -163,14 +163,14 @@ pub async fn greet(scene: &Scene, found: &mut Found) {
     let wider = CertificateBody {
         subject: public_key(&key(98)),
         tier: Tier::Village,
-        grants: cunlian_node::preset::grants(Tier::Village, scene.other),
+        grants: cunlian_host::preset::grants(Tier::Village, scene.other),
         issuer: Some(own_certificate.serial()),
         ..body.clone()
     };
     let wider = issue(wider, &thief.key, &thief.chain);
     let self_made = CertificateBody {
         subject: public_key(&key(98)),
-        grants: cunlian_node::preset::grants(Tier::County, scene.county_code),
+        grants: cunlian_host::preset::grants(Tier::County, scene.county_code),
         issuer: None,
         ..body.clone()
     };

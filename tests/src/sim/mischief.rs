@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use cunlian_crdt::store::{Quota, Suspension};
-use cunlian_node::clock::Judgement;
+use cunlian_host::clock::Judgement;
 use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::hub::ConnectionId;
 use cunlian_protocol::revocation::{RevocationBody, Standing};

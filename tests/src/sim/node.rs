@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{Store, StoreOptions, Suspension};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_node::clock::{Clock, Source};
+use cunlian_host::clock::{Clock, Source};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::dialect::Dialect;
 use cunlian_protocol::hub::{ConnectionId, Hub};

@@ -1,14 +1,14 @@
 //! What the process around a hub does: starts and dies, asks the store, keeps what it is told.
 //!
-//! It follows the runtime of the product (`node/src/network/runtime.rs`, `service/upkeep.rs`):
+//! It follows the runtime of the product (`node/host/src/network/runtime.rs`, `service/upkeep.rs`):
 //! two queues of store requests for each connection, commits told together, duties in order.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cunlian_crdt::store::Suspension;
-use cunlian_node::admin::renewal::renew;
-use cunlian_node::network::runtime::changes_store;
+use cunlian_host::admin::renewal::renew;
+use cunlian_host::network::runtime::changes_store;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event};
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 

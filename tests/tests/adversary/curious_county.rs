@@ -88,7 +88,7 @@ fn a_reader_that_a_county_certifies_for_itself_is_seen() {
         name: "another town".to_owned(),
         kind: AuthorKind::Node,
         tier: Tier::Town,
-        grants: cunlian_node::preset::grants(Tier::Town, town.region),
+        grants: cunlian_host::preset::grants(Tier::Town, town.region),
         issuer: Some(county.certificate.serial()),
         ..county.certificate.body().clone()
     };

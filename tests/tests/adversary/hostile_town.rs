@@ -108,7 +108,7 @@ fn home_in(region: AddressCode) -> Home {
 fn wider(town: &Stolen, neighbour: AddressCode) -> Hostile {
     let body = CertificateBody {
         subject: public_key(&key(72)),
-        grants: cunlian_node::preset::grants(Tier::Town, neighbour),
+        grants: cunlian_host::preset::grants(Tier::Town, neighbour),
         issuer: Some(town.certificate.serial()),
         ..town.certificate.body().clone()
     };

@@ -274,7 +274,7 @@ fn nothing_forged_is_accepted() {
     }
     let town = stage.town().clone();
     drop(stage.fleet);
-    let (store, _) = cunlian_node::opening::open_store(&town.dir).unwrap();
+    let (store, _) = cunlian_host::opening::open_store(&town.dir).unwrap();
     for text in &found.canaries {
         assert_eq!(tables_with(&store, text), ["quarantine"], "{text}");
     }

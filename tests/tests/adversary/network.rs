@@ -1,6 +1,6 @@
 //! Somebody on the line between a village and its town.
 
-use cunlian_node::config::Config;
+use cunlian_host::config::Config;
 use cunlian_tests::federation::well;
 use cunlian_tests::relay::Relay;
 use cunlian_tests::traces::contains;

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cunlian_crdt::document::{Edit, Write};
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
-use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
@@ -196,7 +196,7 @@ fn plant(village: &Node) {
     };
     let writes = OPEN.iter().chain(&CLOSED).map(write).collect();
     let author = node_author(&identity);
-    store.write(&author, writes, cunlian_node::clock::now_ms()).unwrap();
+    store.write(&author, writes, cunlian_host::clock::now_ms()).unwrap();
 }
 
 /// None of the texts is in any file below a directory.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cunlian_node::network::tls;
+use cunlian_host::network::tls;
 use cunlian_protocol::wire::{FaultCode, Message};
 use cunlian_tests::federation::well;
 use cunlian_tests::hostile::Hostile;

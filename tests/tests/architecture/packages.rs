@@ -195,7 +195,9 @@ fn a_dependency_that_points_up_is_found() {
         package("cunlian-protocol", "cunlian-crdt"),
         package("cunlian-crdt", "cunlian-protocol"),
         package("cunlian-governance", "cunlian-crdt"),
-        package("cunlian-node", "cunlian-governance"),
+        package("cunlian-host", "cunlian-governance"),
+        package("cunlian-web", "cunlian-host"),
+        package("cunlian-node", "cunlian-web"),
         package("cunlian-tests", "cunlian-node"),
     ]});
     assert_eq!(wrong_directions(&metadata), ["cunlian-protocol must not depend on cunlian-crdt"]);

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use cunlian_node::admin::Request;
-use cunlian_node::admin::pending;
-use cunlian_node::admin::people::{NewPerson, Password, PeopleAction};
-use cunlian_node::clock::now_ms;
-use cunlian_node::operator::{Issuer, Narrowing, NewOperator};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::pending;
+use cunlian_host::admin::people::{NewPerson, Password, PeopleAction};
+use cunlian_host::clock::now_ms;
+use cunlian_host::operator::{Issuer, Narrowing, NewOperator};
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};

@@ -2,7 +2,7 @@
 
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::Store;
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cunlian_governance::ticket::Action;
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 
 use super::admin::{add, noted, person, revoke_all, ticket, town, went_on};
 use super::chromium::Chromium;

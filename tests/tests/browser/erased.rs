@@ -4,7 +4,7 @@ use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::query;
 use cunlian_governance::record::{self, Fields, Origin, Place};
 use cunlian_governance::ticket::{self, Channel, NewTicket};
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::id::DocumentId;
 

@@ -9,15 +9,14 @@ use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_governance::divisions::import;
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_node::admin::Administration;
-use cunlian_node::clock::now_ms;
-use cunlian_node::metrics::Metrics;
-use cunlian_node::operator::{Issuer, NewOperator, Operators};
-use cunlian_node::preset;
-use cunlian_node::status::{
+use cunlian_host::admin::Administration;
+use cunlian_host::clock::now_ms;
+use cunlian_host::metrics::Metrics;
+use cunlian_host::operator::{Issuer, NewOperator, Operators};
+use cunlian_host::preset;
+use cunlian_host::status::{
     Clock, Health, LinkPhotos, LinkState, NodeStatus, PeerRole, PeerStatus, Photos,
 };
-use cunlian_node::web::{WebConfig, WebState, serve};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
@@ -25,6 +24,7 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
+use cunlian_web::{WebConfig, WebState, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -164,8 +164,8 @@ impl Node {
             operators: operators.clone(),
             data_dir: directory.path().to_owned(),
             now_ms: Arc::clone(&clock),
-            clock: cunlian_node::clock::Clock::open(directory.path()),
-            restart: cunlian_node::restart::Restart::default(),
+            clock: cunlian_host::clock::Clock::open(directory.path()),
+            restart: cunlian_host::restart::Restart::default(),
         };
         let web = WebState::new(WebConfig {
             store: store.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use cunlian_node::admin::people::{NewPerson, Password};
+use cunlian_host::admin::people::{NewPerson, Password};
 
 use super::fixture::{Node, PASSWORD};
 use super::plain::{Answer, Plain, fill};

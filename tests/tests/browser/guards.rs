@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::store::StoreOptions;
-use cunlian_node::status::Health;
+use cunlian_host::status::Health;
 
 use super::fixture::Node;
 use super::plain::{Plain, fill};

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::Quota;
 use cunlian_governance::ticket::{self, Channel, NewTicket, photo_home, photo_write};
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::blob::{BlobReference, BlobRequest, Postponed};
 use cunlian_protocol::certificate::Tier;

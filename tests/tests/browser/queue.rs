@@ -4,8 +4,8 @@
 use cunlian_governance::ticket::{
     Action, Assignee, Channel, Kind, NewTicket, fold, report as reported,
 };
-use cunlian_node::admin::people::{NewPerson, Password};
-use cunlian_node::clock::now_ms;
+use cunlian_host::admin::people::{NewPerson, Password};
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;

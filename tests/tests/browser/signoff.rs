@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_governance::ticket::{self, Action, Assignee, Channel, Kind, NewTicket};
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_node::clock::now_ms;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

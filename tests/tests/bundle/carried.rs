@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cunlian_crdt::bundle::Reader;
+use cunlian_host::keystore::{Keystore, NEXT_KEY};
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::{Layout, Node};
-use cunlian_node::keystore::{Keystore, NEXT_KEY};
-use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{Certificate, CertificateBody};
 use cunlian_protocol::change::Home;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cunlian_node::keystore::{hex, unhex};
+use cunlian_host::keystore::{hex, unhex};
 use cunlian_protocol::category::Category;
 
 use super::world::{VILLAGE, World};

@@ -171,5 +171,5 @@ pub(crate) fn noise(seed: u64, bytes: usize) -> String {
     let mut reader = blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof();
     let mut noise = vec![0; bytes / 2];
     reader.fill(&mut noise);
-    cunlian_node::keystore::hex(&noise)
+    cunlian_host::keystore::hex(&noise)
 }

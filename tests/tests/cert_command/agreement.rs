@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use cunlian_node::admin::Administration;
-use cunlian_node::admin::certificate::Action;
-use cunlian_node::admin::certificate::why::{Answer, Question, Verb};
+use cunlian_host::admin::Administration;
+use cunlian_host::admin::certificate::Action;
+use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant};

@@ -1,6 +1,6 @@
 //! Other grants for somebody.
 
-use cunlian_node::admin::pending;
+use cunlian_host::admin::pending;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cunlian_node::admin::Administration;
+use cunlian_host::admin::Administration;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, lay_out};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cunlian_node::admin::Request;
-use cunlian_node::admin::invitation::{BulkRow, BulkWish, Invitations, VALID_MS};
-use cunlian_node::admin::issuing::LIFETIME_MS;
-use cunlian_node::clock::now_ms;
-use cunlian_node::keystore::Keystore;
-use cunlian_node::network::enrol::joining::{Places, join};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, VALID_MS};
+use cunlian_host::admin::issuing::LIFETIME_MS;
+use cunlian_host::clock::now_ms;
+use cunlian_host::keystore::Keystore;
+use cunlian_host::network::enrol::joining::{Places, join};
 use cunlian_node::service::Service;
 use cunlian_protocol::enrolment::Token;
 use cunlian_tests::federation::TOWN;
@@ -40,7 +40,7 @@ fn five_hundred_invitations_become_five_hundred_nodes() {
         let service = Service::start(&town.path).await.unwrap();
         let path = town.path.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            cunlian_node::control::ask(&path, &Request::InviteBulk(wish))
+            cunlian_host::control::ask(&path, &Request::InviteBulk(wish))
         });
         let outcome: Invitations = serde_json::from_value(asked.await.unwrap().unwrap()).unwrap();
         assert_eq!((outcome.invited.len(), outcome.rejected.len()), (NODES, 0));

@@ -6,11 +6,11 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_node::admin::Administration;
-use cunlian_node::admin::invitation::{Invited, Wish};
-use cunlian_node::clock::now_ms;
-use cunlian_node::control::ask_status;
-use cunlian_node::opening::{node_author, open_store};
+use cunlian_host::admin::Administration;
+use cunlian_host::admin::invitation::{Invited, Wish};
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask_status;
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
@@ -188,7 +188,7 @@ impl Machine {
 
     /// `cunlian run` as a node that invites in its turn.
     pub(crate) fn run(self) -> Office {
-        let mut config = cunlian_node::config::Config::load(&self.path).unwrap();
+        let mut config = cunlian_host::config::Config::load(&self.path).unwrap();
         config.listen = self.ports.listen();
         config.http = self.ports.http();
         config.save(&self.path).unwrap();

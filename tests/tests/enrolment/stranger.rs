@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use cunlian_node::network::tls;
+use cunlian_host::network::tls;
 use cunlian_protocol::enrolment::{self, JoinReply, JoinRequest, RefusalCode, Token};
 use cunlian_protocol::session::Channel;
 use cunlian_protocol::signing::SigningKey;

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use cunlian_host::opening::open_store;
 use cunlian_node::demo::check::{self, Expected};
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::layout::Node;
-use cunlian_node::opening::open_store;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::mounted::{SmallDisk, is_waived};
 use cunlian_tests::program::{run, run_well, wait_for};
@@ -147,7 +147,7 @@ fn fill(path: &Path) -> std::path::PathBuf {
 }
 
 fn state_of(node: &Node) -> String {
-    let text = cunlian_node::control::ask_status(&node.dir).unwrap();
+    let text = cunlian_host::control::ask_status(&node.dir).unwrap();
     let status: Value = serde_json::from_str(&text).unwrap();
     status["health"]["state"].as_str().unwrap().to_owned()
 }

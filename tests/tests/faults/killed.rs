@@ -4,11 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use cunlian_host::opening::open_store;
 use cunlian_node::demo::check::{self, Expected};
 use cunlian_node::demo::client::{Acknowledged, Client, random_document};
 use cunlian_node::demo::fleet::Fleet;
 use cunlian_node::demo::layout::Node;
-use cunlian_node::opening::open_store;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::wait_for;
 use rand::rngs::StdRng;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use cunlian_crdt::store::VERSION;
-use cunlian_node::config::Config;
+use cunlian_host::config::Config;
 use cunlian_tests::federation::{COUNTY, fleet, free_bases, lay_out, well};
 use cunlian_tests::program::{Running, command, files, run, run_refused, wait_for};
 use serde_json::Value;

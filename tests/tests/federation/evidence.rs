@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use cunlian_host::opening::open_store;
 use cunlian_node::demo::layout::{Layout, Node};
-use cunlian_node::opening::open_store;
 use cunlian_protocol::limits::CHANGE_BYTES;
 use cunlian_tests::hostile::attempt::Found;
 use cunlian_tests::traces::{files_with, tables_with};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{Store, StoreOptions};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_node::preset;
+use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cunlian_node::config::Config;
+use cunlian_host::config::Config;
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_node::demo::layout::Node;
-use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::limits;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::relay::Relay;
@@ -53,7 +53,7 @@ fn a_copy_goes_on_after_kills_at_any_byte() {
         let (store, identity) = open_store(&village.dir).unwrap();
         let author = node_author(&identity);
         let writes = (0..RECORDS).map(|n| record(POPULATION, VILLAGE, n)).collect();
-        store.write(&author, writes, cunlian_node::clock::now_ms()).unwrap();
+        store.write(&author, writes, cunlian_host::clock::now_ms()).unwrap();
     }
     let before = held(&town);
     let mut fleet = fleet(layout);

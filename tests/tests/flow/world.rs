@@ -359,7 +359,7 @@ impl World {
             StoreRequest::Ingest { changes, .. } => changes.len() as i64 * self.change_us,
             _ => 0,
         };
-        let writes = cunlian_node::network::runtime::changes_store(&request);
+        let writes = cunlian_host::network::runtime::changes_store(&request);
         let node = &mut self.nodes[at];
         let reply = match &mut node.backing {
             Backing::Store(store) => store.serve(request).map_err(|fault| fault.to_string()),

@@ -1,6 +1,6 @@
 //! Machines whose clock is wrong: they go by what the node above says, and say so.
 
-use cunlian_node::clock::{Doubt, Judgement};
+use cunlian_host::clock::{Doubt, Judgement};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_tests::member::Member;

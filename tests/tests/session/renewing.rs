@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cunlian_node::preset;
+use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::category::{Category, CategorySet};

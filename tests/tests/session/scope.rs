@@ -1,7 +1,7 @@
 //! Scopes that grow and shrink while a node works: what comes, what goes, what is left alone.
 
 use cunlian_crdt::store::UnsentLeft;
-use cunlian_node::preset;
+use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cunlian_crdt::document::{Edit, Write};
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_node::demo::client::{Client, random_document};
-use cunlian_node::opening::{node_author, open_store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;

@@ -29,7 +29,7 @@ use cunlian_protocol::signing::{self, Claim, Context, SigningKey, public_key};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::preset;
+use cunlian_host::preset;
 
 /// Samples of each figure; the middle one is told, so that other work of the machine does not.
 const SAMPLES: usize = 41;

@@ -34,16 +34,16 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::super::limit::raw_table;
 use super::super::sync::rate;
 use super::DIFFERS;
-use crate::admin::Request;
-use crate::admin::invitation::{BulkRow, BulkWish, Invitations, Listed, State, VALID_MS};
-use crate::admin::issuing::LIFETIME_MS;
-use crate::clock::now_ms;
-use crate::control::ask;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
-use crate::keystore::{Keystore, NODE_KEY};
-use crate::network::enrol::joining::{Places, join};
 use crate::service::Service;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Listed, State, VALID_MS};
+use cunlian_host::admin::issuing::LIFETIME_MS;
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask;
+use cunlian_host::keystore::{Keystore, NODE_KEY};
+use cunlian_host::network::enrol::joining::{Places, join};
 
 /// Machines that join at the same time: half of what a parent serves at a time.
 const AT_ONCE: usize = 16;

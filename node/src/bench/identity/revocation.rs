@@ -34,11 +34,11 @@ use serde::Serialize;
 use super::super::library::correction;
 use super::super::limit::raw_table;
 use super::DIFFERS;
-use crate::clock::now_ms;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
-use crate::opening::open_store;
-use crate::preset;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::open_store;
+use cunlian_host::preset;
 
 /// Of so many changes by the person, one is the second in its document.
 const SECOND_OF: usize = 5;

@@ -17,9 +17,9 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use super::fill::{self, VILLAGES, village};
 use super::world::Node;
 use super::{Differences, Options};
-use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::preset;
+use cunlian_host::clock::now_ms;
+use cunlian_host::preset;
 
 const ROOT: [u8; 32] = [1; 32];
 const CITY: [u8; 32] = [2; 32];

@@ -19,8 +19,8 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::{Done, seconds};
-use crate::clock::now_ms;
 use crate::failure::Failure;
+use cunlian_host::clock::now_ms;
 
 /// The dialler's place among the nodes.
 const DIALLER: usize = 1;

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use super::super::membership::{failure, parse_span_ms};
 use super::super::{DataDir, print_json};
 use super::bar;
-use crate::admin::bundle::line::{Line, Record};
-use crate::admin::bundle::{self, Since, Wish};
-use crate::admin::certificate::time_words;
-use crate::control;
 use crate::failure::{Failure, Outcome};
+use cunlian_host::admin::bundle::line::{Line, Record};
+use cunlian_host::admin::bundle::{self, Since, Wish};
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::control;
 
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;

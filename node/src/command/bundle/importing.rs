@@ -12,11 +12,11 @@ use super::super::membership::failure;
 use super::super::{DataDir, print_json};
 use super::exporting::{lost, said_failure};
 use super::{UNSOUND, bar};
-use crate::admin::bundle::Wish;
-use crate::admin::bundle::line::{Line, Record};
-use crate::admin::certificate::time_words;
-use crate::control;
 use crate::failure::{Failure, Outcome};
+use cunlian_host::admin::bundle::Wish;
+use cunlian_host::admin::bundle::line::{Line, Record};
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::control;
 
 /// Bytes of a file that are sent at a time.
 const PIECE_BYTES: usize = 256 << 10;

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::super::{DataDir, print_json};
 use super::UNSOUND;
-use crate::admin::bundle::{described, follows_word};
-use crate::admin::certificate::time_words;
 use crate::failure::{Failure, Outcome};
-use crate::keystore::{Keystore, NODE_KEY};
+use cunlian_host::admin::bundle::{described, follows_word};
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::keystore::{Keystore, NODE_KEY};
 
 /// Arguments of `bundle show`.
 #[derive(Debug, Args)]

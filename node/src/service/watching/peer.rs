@@ -5,8 +5,8 @@ use cunlian_protocol::dialect::Skew;
 use cunlian_protocol::hub::PeerReport;
 use cunlian_protocol::session::{Relation, Report};
 
-use crate::regions::own_region;
-use crate::status::{
+use cunlian_host::regions::own_region;
+use cunlian_host::status::{
     Activity, LinkPhotos, LinkState, PeerRole, PeerStatus, ToUpdate, Traffic, VersionSkew,
 };
 

@@ -1,0 +1,207 @@
+//! Pages for administrators: invitations, people, nodes, permissions, what revoked authors left.
+//!
+//! | module | page |
+//! |---|---|
+//! | `invitations` | `/admin/invitations`: a code for a new machine |
+//! | `offline` | `/admin/issue`: a certificate for a machine without a line |
+//! | `people` | `/admin/people`: who logs in here |
+//! | `nodes` | `/admin/nodes`: children, revocations and who knows of them |
+//! | `why` | `/admin/why`: may somebody do something, and why |
+//! | `review` | `/admin/review`: for all who may read what is listed |
+//! | `words` | names that people know |
+//!
+//! For whoever may write the node's journal ([`Category::JOURNAL`] at the node's address): an act
+//! here is done by the node with its key, and the journal names the person who had it done. The
+//! acts themselves are `cunlian_host::admin`, as for the command line.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::get;
+use cunlian_crdt::document::Edit;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+use cunlian_protocol::rights::Rights;
+use serde_json::json;
+
+use super::WebState;
+use super::failure::Failure;
+use super::layout::{Page, html};
+use super::session::Person;
+use super::visit::Staff;
+use super::writing::save;
+use crate::text::Text;
+use cunlian_host::admin::certificate::read_address;
+use cunlian_host::admin::{AdminError, Administration};
+
+/// Most people and nodes offered when a name fits several.
+const CANDIDATES: usize = 20;
+
+mod invitations;
+mod nodes;
+mod offline;
+mod people;
+mod review;
+mod why;
+mod words;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/admin", get(overview))
+        .merge(invitations::routes())
+        .merge(people::routes())
+        .merge(offline::routes())
+        .merge(nodes::routes())
+        .merge(why::routes())
+        .merge(review::routes())
+}
+
+/// An administrator; anybody else is told that they are not one.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin(pub(crate) Staff);
+
+impl FromRequestParts<WebState> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
+        let staff = Staff::from_request_parts(parts, state).await?;
+        if administers(state, &staff.person) {
+            return Ok(Self(staff));
+        }
+        Err(Failure::Forbidden(staff.visit.l.t("admin-forbidden")))
+    }
+}
+
+/// Whether the person may administer this node.
+pub(crate) fn administers(state: &WebState, person: &Person) -> bool {
+    let home = journal_of_people(state);
+    state.store().authority().may(&person.author.serial, Rights::WRITE, &home).is_ok()
+}
+
+/// Where acts of administrators are written down: beside the node's own journal.
+fn journal_of_people(state: &WebState) -> Home {
+    Home {
+        category: Category::JOURNAL,
+        address: state.place().0,
+        document: DocumentId(*b"administrators\0\0"),
+    }
+}
+
+/// Does something that may take a while, away from the threads that answer requests.
+pub(crate) async fn act<T: Send + 'static>(
+    state: &WebState,
+    work: impl FnOnce(&Administration) -> Result<T, AdminError> + Send + 'static,
+) -> Result<T, AdminError> {
+    let administration = state.administration().clone();
+    match tokio::task::spawn_blocking(move || work(&administration)).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(AdminError::new(error)),
+    }
+}
+
+/// Writes down, under the person's own signature, what they had done.
+pub(crate) async fn note(
+    state: &WebState,
+    admin: &Admin,
+    what: &str,
+    subject: &str,
+) -> Result<(), Failure> {
+    let body = json!({ "journal": { "kind": "administration", "what": what, "subject": subject } });
+    let write = cunlian_crdt::document::Write {
+        home: journal_of_people(state),
+        edits: vec![Edit::Append { body: body.to_string() }],
+        source: "administration".to_owned(),
+        task: String::new(),
+    };
+    save(state, admin.0.person.author.clone(), vec![write], state.now_ms()).await?;
+    Ok(())
+}
+
+/// An address as people write it; digits that end inside of a segment are none.
+pub(crate) fn code_of(text: &str) -> Option<AddressCode> {
+    read_address(text).ok().filter(|code| !code.as_str().is_empty())
+}
+
+/// Somebody who may be meant by what was typed.
+pub(crate) struct Candidate {
+    pub(crate) serial: String,
+    pub(crate) name: String,
+    pub(crate) about: String,
+}
+
+/// Holders of certificates in whose name the text occurs, the first [`CANDIDATES`].
+pub(crate) async fn candidates(
+    state: &WebState,
+    l: Text,
+    text: &str,
+) -> Result<Vec<Candidate>, Failure> {
+    let text = text.trim().to_owned();
+    let found = act(state, move |administration| {
+        let desk = administration.desk()?;
+        let named = desk
+            .authority
+            .certificates()
+            .filter(|certificate| !text.is_empty() && certificate.body().name.contains(&text));
+        let newest = named.map(|certificate| desk.newest_of_key(certificate));
+        let by_serial: BTreeMap<_, _> = newest.map(|found| (found.serial(), found)).collect();
+        let candidates = by_serial.into_iter().take(CANDIDATES).map(|(serial, found)| Candidate {
+            serial: serial.to_string(),
+            name: found.body().name.clone(),
+            about: words::holder(desk.store, l, found),
+        });
+        Ok(candidates.collect())
+    });
+    found.await.map_err(|error| Failure::Internal(error.message))
+}
+
+/// What went wrong, as a line above a form: the words of the program, and what to do. What people
+/// often get wrong is checked before, and said in their language.
+pub(crate) fn problem(l: Text, error: &AdminError) -> String {
+    let hint = error.hint.as_deref().unwrap_or_default();
+    l.with("admin-problem", &[("reason", &error.message), ("hint", &hint.to_owned())])
+}
+
+#[derive(Template)]
+#[template(path = "admin.html")]
+struct AdminPage {
+    l: Text,
+    page: Page,
+    cards: Vec<Card>,
+}
+
+/// An entry of a list to choose from.
+pub(crate) struct Pick {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) selected: bool,
+}
+
+struct Card {
+    href: &'static str,
+    title: String,
+    text: String,
+}
+
+async fn overview(State(state): State<WebState>, admin: Admin) -> Response {
+    let l = admin.0.visit.l;
+    let card = |href, key: &str| Card {
+        href,
+        title: l.t(&format!("admin-{key}-title")),
+        text: l.t(&format!("admin-{key}-lead")),
+    };
+    let cards = vec![
+        card("/admin/invitations", "invitations"),
+        card("/admin/nodes", "nodes"),
+        card("/admin/people", "people"),
+        card("/admin/why", "why"),
+        card("/admin/review", "review"),
+    ];
+    let page = Page::staff(&state, &admin.0, l.t("admin-title"));
+    html(&AdminPage { l, page, cards })
+}

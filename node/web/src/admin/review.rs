@@ -1,0 +1,180 @@
+//! What revoked authors left in documents that others went on with: to be kept, or taken back.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use cunlian_crdt::store::Store;
+use cunlian_governance::query;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::rights::Rights;
+
+use super::super::WebState;
+use super::super::clock::full;
+use super::super::conflict::{base_of, label_of};
+use super::super::failure::Failure;
+use super::super::layout::{Page, html};
+use super::super::posted::Posted;
+use super::super::record::record_href;
+use super::super::ticket::ticket_href;
+use super::super::visit::Staff;
+use super::{problem, words};
+use crate::text::Text;
+use cunlian_host::admin::certificate::Desk;
+use cunlian_host::admin::naming::parse_category;
+use cunlian_host::admin::review::{Done, Entry};
+use cunlian_host::admin::{AdminError, Administration};
+
+/// Most changes on the page.
+const SHOWN: usize = 200;
+/// Most characters of what somebody said in a step; the page of the case has the rest.
+const DEED_CHARACTERS: usize = 120;
+
+pub(super) fn routes() -> Router<WebState> {
+    Router::new().route("/admin/review", get(list)).route("/admin/review/{change}", post(decide))
+}
+
+#[derive(Template)]
+#[template(path = "admin_review.html")]
+struct ReviewPage {
+    l: Text,
+    page: Page,
+    notice: Option<String>,
+    error: Option<String>,
+    rows: Vec<Row>,
+    /// How many others there are that the reader may not see.
+    unseen: usize,
+}
+
+struct Row {
+    change: String,
+    /// What the document is called: name of a person or thing, or title of a case.
+    title: String,
+    /// Where to read all of it, if the reader may.
+    href: Option<String>,
+    about: String,
+    by: String,
+    deeds: Vec<String>,
+    may_decide: bool,
+}
+
+async fn list(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    show(&state, &staff, None, None).await
+}
+
+async fn show(
+    state: &WebState,
+    staff: &Staff,
+    notice: Option<String>,
+    error: Option<String>,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let (author, reader) = (staff.person.author.serial, staff.reader(state));
+    let read = super::act(state, move |administration| {
+        let desk = administration.desk()?;
+        let entries = administration.to_review_by(&reader, SHOWN)?;
+        let all = administration.store.to_review(None, SHOWN)?.len();
+        let unseen = all.saturating_sub(entries.len());
+        let rows = entries.into_iter().map(|entry| row(&desk, l, &author, entry));
+        Ok((rows.collect::<Result<Vec<Row>, AdminError>>()?, unseen))
+    });
+    let (rows, unseen) =
+        read.await.map_err(|error: AdminError| Failure::Internal(error.message))?;
+    let page = Page::staff(state, staff, l.t("admin-review-title"));
+    Ok(html(&ReviewPage { l, page, notice, error, rows, unseen }))
+}
+
+fn row(desk: &Desk<'_>, l: Text, reader: &Serial, entry: Entry) -> Result<Row, AdminError> {
+    let home = home_of(desk, &entry)?;
+    let may = |rights, home: &Home| desk.authority.may(reader, rights, home).is_ok();
+    let (href, title) = match subject(desk.store, l, &home)? {
+        Some((base, href, title)) if may(Rights::READ, &base) => (Some(href), title),
+        Some(_) | None => (None, words::category(l, &desk.catalogue, &entry.category)),
+    };
+    let label = |field: &str| label_of(&desk.catalogue, &home, field, l);
+    let deed = |deed: &Done| match deed {
+        Done::Put { field, text } => l.t2("deed-put", ("field", label(field)), ("text", text)),
+        Done::Delete { field } => l.t1("deed-delete", "field", label(field)),
+        Done::Append { body } => l.t1("deed-step", "step", step_name(l, body)),
+    };
+    let category = words::category(l, &desk.catalogue, &entry.category);
+    let place = words::place(desk.store, l, &home.address);
+    Ok(Row {
+        deeds: entry.deeds.iter().map(deed).collect(),
+        change: entry.change,
+        title,
+        href,
+        about: format!("{category} · {place}"),
+        by: l.t2("review-by", ("name", &entry.by.name), ("time", full(entry.at_ms))),
+        may_decide: may(Rights::WRITE, &home),
+    })
+}
+
+fn home_of(desk: &Desk<'_>, entry: &Entry) -> Result<Home, AdminError> {
+    let category = parse_category(&entry.category, &desk.catalogue).map_err(AdminError::new)?;
+    let address = AddressCode::parse(&entry.address).map_err(AdminError::new)?;
+    let document = entry.document.parse().map_err(AdminError::new)?;
+    Ok(Home { category, address, document })
+}
+
+/// The record or case that a document belongs to: its base, its page and its name. `None` for
+/// documents without a page of their own.
+fn subject(
+    store: &Store,
+    l: Text,
+    home: &Home,
+) -> Result<Option<(Home, String, String)>, AdminError> {
+    let document = home.document;
+    if home.category == Category::TICKET {
+        let found = store.read(|connection| query::ticket::one(connection, document))?;
+        return Ok(found.map(|row| {
+            let title =
+                if row.title.is_empty() { l.t("ticket-untitled") } else { row.title.clone() };
+            (row.home, ticket_href(&row.home), title)
+        }));
+    }
+    let found = store.read(|connection| base_of(connection, home))?;
+    Ok(found.map(|(base, name)| (base, record_href(&base), name)))
+}
+
+/// The step of a case in words, with what was said; the text itself when it is no step known here.
+fn step_name(l: Text, body: &str) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let said = |key: &str| parsed.as_ref()?.get(key)?.as_str().map(str::to_owned);
+    let shown = |text: &str| text.chars().take(DEED_CHARACTERS).collect::<String>();
+    match said("op") {
+        Some(step) if l.has(&format!("step-{step}")) => {
+            let step = l.of("step", &step);
+            match said("text").filter(|text| !text.is_empty()) {
+                Some(text) => l.t2("deed-step-said", ("step", step), ("text", shown(&text))),
+                None => step,
+            }
+        }
+        _ => shown(body),
+    }
+}
+
+async fn decide(
+    State(state): State<WebState>,
+    staff: Staff,
+    Path(change): Path<String>,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let keep = posted.text("keep") == "yes";
+    let author = staff.person.author.clone();
+    let decided = super::act(&state, move |administration: &Administration| {
+        administration.decide(&author, &change, keep)
+    });
+    match decided.await {
+        Ok(_) => {
+            let key = if keep { "review-kept" } else { "review-reverted" };
+            show(&state, &staff, Some(l.t(key)), None).await
+        }
+        Err(error) => show(&state, &staff, None, Some(problem(l, &error))).await,
+    }
+}

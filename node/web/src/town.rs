@@ -1,0 +1,345 @@
+//! The town's pages: one queue for all channels, and its villages with their last contact.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use axum::routing::get;
+use cunlian_crdt::store::Store;
+use cunlian_governance::divisions;
+use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
+use cunlian_governance::query::{self};
+use cunlian_governance::ticket::{Channel, State as TicketState};
+use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
+use cunlian_protocol::region::Depth;
+use serde::Deserialize;
+
+use super::WebState;
+use super::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
+use super::failure::{Failure, form_urlencode};
+use super::layout::{Page, html};
+use super::plate::code_of;
+use super::reading::{ask, coverage_within, ticket_items, villages_of};
+use super::village::village_choices;
+use super::visit::Staff;
+use crate::text::Text;
+use cunlian_host::status::{LinkState, PeerStatus};
+
+/// Most tickets on one page of the queue.
+const QUEUE_ROWS: u32 = 50;
+
+pub(crate) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/queue", get(queue))
+        .route("/fragment/queue", get(queue_fragment))
+        .route("/villages", get(villages))
+}
+
+#[derive(Deserialize, Clone, Default)]
+struct Asked {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    channel: String,
+    #[serde(default)]
+    village: String,
+    /// How many tickets come before this page, as the links of the page itself say it.
+    #[serde(default)]
+    from: String,
+}
+
+impl Asked {
+    /// The same choice from another ticket on.
+    fn query(&self, from: u64) -> String {
+        format!(
+            "?state={}&channel={}&village={}&from={from}",
+            form_urlencode(&self.state),
+            form_urlencode(&self.channel),
+            form_urlencode(&self.village)
+        )
+    }
+}
+
+/// The other pages of the queue.
+struct Pages {
+    /// Which tickets of how many stand here; empty where all do.
+    part: String,
+    /// The page before, if there is one.
+    before: Option<String>,
+    /// The page after, if there is one.
+    after: Option<String>,
+}
+
+impl Pages {
+    fn of(l: Text, asked: &Asked, from: u64, shown: u64, all: u64) -> Self {
+        let page = u64::from(QUEUE_ROWS);
+        let link = |from| format!("/queue{}", asked.query(from));
+        let part = if shown < all {
+            let (first, last) = (from + u64::from(shown > 0), from + shown);
+            l.with("queue-part", &[("first", &first), ("last", &last), ("n", &all)])
+        } else {
+            String::new()
+        };
+        Self {
+            part,
+            before: (from > 0).then(|| link(from.saturating_sub(page))),
+            after: (from + shown < all).then(|| link(from + page)),
+        }
+    }
+}
+
+/// Tickets that ask the same, under one heading.
+struct Group {
+    title: String,
+    items: Vec<TicketItem>,
+}
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    l: Text,
+    page: Page,
+    states: Vec<Choice>,
+    channels: Vec<Choice>,
+    villages: Vec<Choice>,
+    state: String,
+    channel: String,
+    village: String,
+    refresh: String,
+    summary: String,
+    groups: Vec<Group>,
+    pages: Pages,
+}
+
+#[derive(Template)]
+#[template(path = "queue_list.html")]
+struct QueueList {
+    l: Text,
+    refresh: String,
+    summary: String,
+    groups: Vec<Group>,
+    pages: Pages,
+}
+
+async fn queue(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let l = staff.visit.l;
+    let region = state.place().0;
+    let QueueList { refresh, summary, groups, pages, .. } = list(&state, &staff, &asked).await?;
+    let villages = village_choices(&state, region).await?;
+    let (reader, regions) = (staff.reader(&state), state.regions());
+    let conflicts = ask(&state, move |store| {
+        store.read(|connection| query::conflict::count_within(connection, &reader, &regions))
+    })
+    .await?;
+    let choice = |value: &str, label: String| Choice { value: value.to_owned(), label };
+    let mut states = vec![choice("", l.t("queue-open")), choice("all", l.t("queue-all"))];
+    let listed = TicketState::ALL.into_iter().filter(|state| *state != TicketState::Unreported);
+    states.extend(listed.map(|state| choice(state.as_str(), l.of("state", state.as_str()))));
+    let channels = Channel::ALL
+        .into_iter()
+        .map(|channel| choice(channel.as_str(), l.of("channel", channel.as_str())))
+        .collect();
+    let Asked { state: chosen, channel, village, .. } = asked;
+    Ok(html(&QueuePage {
+        l,
+        page: Page::staff(&state, &staff, l.t("queue-title")).count("/conflicts", conflicts),
+        states,
+        channels,
+        villages,
+        state: chosen,
+        channel,
+        village,
+        refresh,
+        summary,
+        groups,
+        pages,
+    }))
+}
+
+async fn queue_fragment(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    Ok(html(&list(&state, &staff, &asked).await?))
+}
+
+async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueList, Failure> {
+    let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
+    let mine = state.regions();
+    let within = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
+    let village = code_of(&asked.village).filter(within);
+    let region = village.unwrap_or(own);
+    let states = match asked.state.as_str() {
+        "all" => Vec::new(),
+        name => match TicketState::from_name(name) {
+            Some(state) => vec![state],
+            None => Filter::open(region).states,
+        },
+    };
+    let channel = Channel::from_name(&asked.channel);
+    let offset: u32 = asked.from.parse().unwrap_or(0);
+    let filter = Filter { states, channel, offset, limit: QUEUE_ROWS, ..Filter::all(region) };
+    let reader = staff.reader(state);
+    let (groups, shown, all, counts) = ask(state, move |store| {
+        // Tickets at the old code of a village that was joined to another are the other's.
+        let regions = match village {
+            Some(village) => store.read(|c| Ok(divisions::family(c, &village)))?,
+            None => mine.clone(),
+        };
+        let here = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
+        let regions: Vec<AddressCode> = regions.into_iter().filter(here).collect();
+        let (rows, all, counts) = store.read(|connection| {
+            let rows = query::ticket::list_within(connection, &reader, &filter, &regions)?;
+            let all = query::ticket::count_within(connection, &reader, &filter, &regions)?;
+            let mut counts = Vec::new();
+            for region in &regions {
+                counts.extend(query::ticket::counts_by_state(connection, &reader, *region)?);
+            }
+            Ok((rows, all, counts))
+        })?;
+        let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok::<_, Failure>((groups(store, rows, l, now_ms)?, shown, all, counts))
+    })
+    .await?;
+    let count = |wanted: TicketState| {
+        counts.iter().filter(|(state, _)| *state == wanted).map(|(_, count)| *count).sum::<u64>()
+    };
+    let summary = l.with(
+        "queue-summary",
+        &[
+            ("shown", &all),
+            ("reported", &count(TicketState::Reported)),
+            ("accepted", &count(TicketState::Accepted)),
+            ("assigned", &(count(TicketState::Assigned) + count(TicketState::Handling))),
+        ],
+    );
+    let from = u64::from(offset);
+    let refresh = format!("/fragment/queue{}", asked.query(from));
+    let pages = Pages::of(l, asked, from, shown, all);
+    Ok(QueueList { l, refresh, summary, groups, pages })
+}
+
+fn groups(
+    store: &Store,
+    rows: Vec<TicketRow>,
+    l: Text,
+    now_ms: i64,
+) -> Result<Vec<Group>, Failure> {
+    let mut groups = Vec::new();
+    for rows in grouped(rows) {
+        let title = rows.first().map(|row| row.title.clone()).unwrap_or_default();
+        let title = l.t2("queue-group", ("n", rows.len()), ("title", title));
+        groups.push(Group { title, items: ticket_items(store, rows, l, now_ms)? });
+    }
+    Ok(groups)
+}
+
+#[derive(Template)]
+#[template(path = "villages.html")]
+struct VillagesPage {
+    l: Text,
+    page: Page,
+    coverage: Notice,
+    rows: Vec<VillageView>,
+}
+
+struct VillageView {
+    name: String,
+    code: String,
+    link: PeerBadge,
+    last: String,
+    pending: String,
+    records: u64,
+    open: u64,
+}
+
+async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
+    let (status, reader) = (state.status(), staff.reader(&state));
+    let (figures, terminals) = ask(&state, move |store| {
+        let figures = store.read(|connection| {
+            let listed = regions.iter().flat_map(|region| villages_of(connection, region));
+            let divisions: Vec<_> = listed.collect();
+            let mut here = Vec::new();
+            for region in &regions {
+                here.extend(query::region::villages(connection, *region)?);
+            }
+            let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
+            for region in &regions {
+                for (address, count) in
+                    query::ticket::open_by_address(connection, &reader, *region)?
+                {
+                    let today = divisions::successor(connection, &address);
+                    *open.entry(today.unwrap_or(address)).or_default() += count;
+                }
+            }
+            Ok((coverage_within(connection, &regions)?, divisions, here, open))
+        })?;
+        Ok::<_, Failure>((figures, terminals(&store.authority())))
+    })
+    .await?;
+    let (coverage, divisions, here, open) = figures;
+    let peer_of = |code: &AddressCode| -> Option<&PeerStatus> {
+        let at = |peer: &&PeerStatus| peer.region.is_some_and(|region| region == *code);
+        status.peers.iter().find(at)
+    };
+    let rows = divisions
+        .into_iter()
+        .map(|division| {
+            let peer = peer_of(&division.code);
+            let here = here.iter().find(|village| village.address == division.code);
+            VillageView {
+                link: match peer {
+                    Some(peer) => PeerBadge::of(l, peer.state),
+                    None if terminals.contains(&division.code) => PeerBadge::of(l, LinkState::Down),
+                    None => PeerBadge::kept_here(l),
+                },
+                last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
+                pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
+                records: here.map_or(0, |village| village.records),
+                open: open.get(&division.code).copied().unwrap_or(0),
+                code: division.code.as_str().to_owned(),
+                name: division.name,
+            }
+        })
+        .collect();
+    let page = Page::staff(&state, &staff, l.t("villages-title"));
+    let coverage = coverage.notice(l, now_ms);
+    Ok(html(&VillagesPage { l, page, coverage, rows }))
+}
+
+/// Addresses that have a node of their own, connected or not.
+fn terminals(authority: &Authority) -> BTreeSet<AddressCode> {
+    let nodes = authority.certificates().map(Certificate::body);
+    let nodes = nodes.filter(|body| body.kind == AuthorKind::Node);
+    let own = |body: &CertificateBody| {
+        let grant = body.grants.iter().find(|grant| grant.region.depth == Depth::Subtree)?;
+        Some(grant.region.prefix)
+    };
+    nodes.filter_map(own).collect()
+}
+
+/// The level below a region that figures are listed by.
+pub(crate) const fn level_below(level: Level) -> Level {
+    match level {
+        Level::Country => Level::Province,
+        Level::Province => Level::City,
+        Level::City => Level::County,
+        Level::County => Level::Town,
+        Level::Town
+        | Level::Village
+        | Level::Grid
+        | Level::Building
+        | Level::Unit
+        | Level::Room => Level::Village,
+    }
+}

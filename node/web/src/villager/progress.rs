@@ -1,0 +1,313 @@
+//! What became of a report, for whoever has its receipt: found by number, shown, rated.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use cunlian_governance::ticket::{
+    self as domain, Action, Body, Receipt, Rules, State as TicketState, Ticket, TraceStep, Verb,
+};
+use cunlian_governance::{checks, query};
+use cunlian_protocol::id::DocumentId;
+use serde::Deserialize;
+
+use super::SOURCE;
+use crate::WebState;
+use crate::clock::{full, machine};
+use crate::component::{Photos, SyncBadge, Trace, TraceRow};
+use crate::failure::Failure;
+use crate::form::saved_words;
+use crate::layout::{Page, form_again, html};
+use crate::photo::stored::{self, Audience};
+use crate::posted::Posted;
+use crate::reading::{ask, domain_language, height, name_of};
+use crate::text::Text;
+use crate::ticket::{action_of, action_words, rating_words};
+use crate::visit::Visit;
+use crate::writing::save;
+
+pub(super) fn routes() -> Router<WebState> {
+    Router::new()
+        .route("/t", get(find))
+        .route("/t/{receipt}", get(progress))
+        .route("/t/{receipt}/rate", post(rate))
+        .route("/t/{receipt}/photo/{document}", get(ticket_photo))
+}
+
+#[derive(Template)]
+#[template(path = "progress_form.html")]
+struct FindPage {
+    l: Text,
+    page: Page,
+    receipt: String,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default)]
+    receipt: String,
+}
+
+async fn find(State(state): State<WebState>, visit: Visit, Query(typed): Query<Typed>) -> Response {
+    let l = visit.l;
+    let text = typed.receipt.trim();
+    if text.is_empty() {
+        return html(&find_page(&state, &visit, String::new(), None));
+    }
+    if let Ok(receipt) = Receipt::parse(text) {
+        return Redirect::to(&format!("/t/{receipt}")).into_response();
+    }
+    let shown = text.chars().take(40).collect();
+    let page = find_page(&state, &visit, shown, Some(l.t("receipt-mistyped")));
+    form_again(&page, StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+fn find_page(state: &WebState, visit: &Visit, receipt: String, error: Option<String>) -> FindPage {
+    let l = visit.l;
+    let place = state.status().name;
+    let page = Page::villager(state, visit, l.t("progress-title"), place, "/t".to_owned());
+    FindPage { l, page, receipt, error }
+}
+
+struct Step {
+    label: String,
+    done: bool,
+    current: bool,
+}
+
+struct Star {
+    value: u8,
+    label: String,
+}
+
+#[derive(Template)]
+#[template(path = "progress.html")]
+struct ProgressPage {
+    l: Text,
+    page: Page,
+    fresh: Option<String>,
+    receipt: String,
+    sync: SyncBadge,
+    title: String,
+    text: String,
+    photos: Photos,
+    steps: Vec<Step>,
+    promise: Option<String>,
+    asked: Option<String>,
+    result: Option<String>,
+    result_title: String,
+    result_photos: Photos,
+    rating: Option<String>,
+    may_rate: bool,
+    error: Option<String>,
+    stars: Vec<Star>,
+    words: String,
+    trace: Trace,
+}
+
+#[derive(Deserialize)]
+struct Fresh {
+    #[serde(default)]
+    new: String,
+}
+
+/// A ticket as who has its receipt may see it.
+struct Found {
+    ticket: Ticket,
+    sync: SyncBadge,
+    village: String,
+    photos: Photos,
+    result_photos: Photos,
+}
+
+/// The ticket behind a receipt. Guessing receipts is slowed down per client.
+async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Found, Failure> {
+    let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
+    let limit = &state.0.lookup_per_client;
+    limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
+    let l = visit.l;
+    ask(state, move |store| {
+        let row = store.read(|connection| query::ticket::by_receipt(connection, &receipt))?;
+        let home = row.ok_or(Failure::NotFound)?.home;
+        let view = store.view(&home)?.ok_or(Failure::NotFound)?;
+        let ticket = domain::fold(&view, &store.authority());
+        let village = store.read(|connection| Ok(name_of(connection, &home.address, 1)))?;
+        let height = height(store, &home)?;
+        let sync = SyncBadge::for_villager(l, height);
+        let href = |id: &DocumentId| format!("/t/{receipt}/photo/{id}");
+        let photos = |ids: &[DocumentId]| {
+            stored::photos(store, l, Audience::Villager(height), &home, ids, href)
+        };
+        let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
+        Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })
+    })
+    .await
+}
+
+async fn progress(
+    State(state): State<WebState>,
+    visit: Visit,
+    Path(receipt): Path<String>,
+    Query(fresh): Query<Fresh>,
+) -> Result<Response, Failure> {
+    let found = match by_receipt(&state, &visit, &receipt).await {
+        Err(Failure::NotFound) => {
+            let is_receipt = Receipt::parse(&receipt).is_ok();
+            let why = if is_receipt { "receipt-unknown" } else { "receipt-mistyped" };
+            let shown = receipt.chars().take(40).collect();
+            let page = find_page(&state, &visit, shown, Some(visit.l.t(why)));
+            return Ok(form_again(&page, StatusCode::NOT_FOUND));
+        }
+        found => found?,
+    };
+    let fresh = saved_words(visit.l, &fresh.new, "receipt-thanks");
+    Ok(html(&progress_page(&state, &visit, found, fresh, None, String::new())))
+}
+
+fn progress_page(
+    state: &WebState,
+    visit: &Visit,
+    found: Found,
+    fresh: Option<String>,
+    error: Option<String>,
+    words: String,
+) -> ProgressPage {
+    let l = visit.l;
+    let Found { ticket, sync, village, photos, result_photos } = found;
+    let receipt = ticket.receipt.as_ref().map(ToString::to_string).unwrap_or_default();
+    let home = format!("/p/{}", ticket.home.address);
+    let star = |value: u8| Star { value, label: l.of("stars", &value.to_string()) };
+    let rejected = ticket.state == TicketState::Rejected;
+    let taken = ticket.trace.iter().filter(|step| step.outcome == domain::Outcome::Taken);
+    ProgressPage {
+        l,
+        page: Page::villager(state, visit, l.t("progress-title"), village, home),
+        fresh,
+        sync,
+        title: if ticket.title.is_empty() { l.t("ticket-untitled") } else { ticket.title.clone() },
+        text: ticket.text.clone(),
+        photos,
+        steps: steps(l, ticket.state),
+        promise: promise(l, &ticket),
+        asked: ticket.asked.clone(),
+        result: ticket.result.clone(),
+        result_title: if rejected { l.t("villager-rejected") } else { l.t("ticket-result") },
+        result_photos,
+        rating: rating_words(l, &ticket),
+        may_rate: ticket.allows(Verb::Rate),
+        error,
+        stars: [5, 4, 3, 2, 1].map(star).into_iter().collect(),
+        words,
+        trace: Trace { l, steps: taken.filter_map(|step| public_step(l, step)).collect() },
+        receipt,
+    }
+}
+
+/// By when something happens, while the clock runs.
+fn promise(l: Text, ticket: &Ticket) -> Option<String> {
+    if !ticket.state.is_open() {
+        return None;
+    }
+    let clock = ticket.clock(Rules::built_in());
+    Some(match clock {
+        Some(clock) => l.t1("villager-due", "time", full(clock.due_ms - 1)),
+        None => l.t("villager-waiting"),
+    })
+}
+
+/// The five steps of the process, as far as the ticket has come.
+fn steps(l: Text, state: TicketState) -> Vec<Step> {
+    let reached = match state {
+        TicketState::Unreported | TicketState::Erased => 0,
+        TicketState::Reported => 1,
+        TicketState::Accepted => 2,
+        TicketState::Assigned => 3,
+        TicketState::Handling => 4,
+        TicketState::Answered | TicketState::Closed | TicketState::Rejected => 5,
+    };
+    let verbs = [Verb::Report, Verb::Accept, Verb::Assign, Verb::Handle, Verb::Feedback];
+    (1..)
+        .zip(verbs)
+        .map(|(number, verb)| Step {
+            label: l.of("step", verb.as_str()),
+            done: number <= reached,
+            current: number == reached,
+        })
+        .collect()
+}
+
+/// A step as the villager sees it: without names of staff, remarks and returns.
+fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
+    let Body::Known(action) = &step.body else { return None };
+    let said = match action {
+        Action::Note { .. } | Action::Return { .. } | Action::SignOff { .. } => return None,
+        Action::Report { .. } => String::new(),
+        Action::Accept { .. }
+        | Action::Reject { .. }
+        | Action::AskMore { .. }
+        | Action::Assign { .. }
+        | Action::Handle { .. }
+        | Action::Feedback { .. }
+        | Action::Rate { .. } => action_words(l, action),
+    };
+    Some(TraceRow {
+        what: l.of("step", action.verb().as_str()),
+        who: String::new(),
+        time: full(step.at_ms),
+        machine_time: machine(step.at_ms),
+        said,
+        ignored: None,
+        signature: String::new(),
+    })
+}
+
+async fn rate(
+    State(state): State<WebState>,
+    visit: Visit,
+    Path(receipt): Path<String>,
+    posted: Posted,
+) -> Result<Response, Failure> {
+    let l = visit.l;
+    let found = by_receipt(&state, &visit, &receipt).await?;
+    let (words, _) = checks::mask_numbers(posted.text("text"));
+    let mut fields = posted.0.clone();
+    fields.insert("text".to_owned(), words);
+    let action = action_of(Verb::Rate, &fields).map_err(|_| l.t("rate-choose"));
+    let write = action.and_then(|action| {
+        found.ticket.act(&action, SOURCE).map_err(|error| error.message(domain_language(l)))
+    });
+    let outcome = match write {
+        Ok(write) => {
+            let author = state.0.config.node.clone();
+            let saved = save(&state, author, vec![write], state.now_ms()).await;
+            saved.map_err(|failure| failure.words(&visit))
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(_) => Ok(Redirect::to(&format!("/t/{receipt}")).into_response()),
+        Err(error) => {
+            let words = posted.text("text").to_owned();
+            let page = progress_page(&state, &visit, found, None, Some(error), words);
+            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+        }
+    }
+}
+
+/// A photo of the ticket, for whoever has its receipt.
+async fn ticket_photo(
+    State(state): State<WebState>,
+    visit: Visit,
+    Path((receipt, document)): Path<(String, String)>,
+) -> Result<Response, Failure> {
+    let Found { ticket, .. } = by_receipt(&state, &visit, &receipt).await?;
+    let document: DocumentId = document.parse().map_err(|_| Failure::NotFound)?;
+    if !ticket.photos.contains(&document) && !ticket.result_photos.contains(&document) {
+        return Err(Failure::NotFound);
+    }
+    let home = domain::photo_home(&ticket.home, document);
+    ask(&state, move |store| stored::load(store, &home)).await
+}

@@ -1,0 +1,230 @@
+//! Who asks, in which language, from where: worked out once for every request.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::{ALLOW, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use cunlian_governance::access::reader::Reader;
+
+use super::WebState;
+use super::account;
+use super::failure::{Failed, Failure};
+use super::kept::Kept;
+use super::login;
+use super::session::{
+    Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
+};
+use crate::text::{Language, Text};
+use cunlian_host::operator::is_by_assignment;
+
+/// A visit cookie is kept this long, seconds.
+const VISIT_S: u32 = 180 * 86_400;
+
+/// One request's visitor.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
+    /// Texts in the visitor's language.
+    pub(crate) l: Text,
+    /// Who has logged in.
+    pub(crate) person: Option<Arc<Person>>,
+    /// The unit whose tickets they handle, as their file says now.
+    pub(crate) unit: Option<String>,
+    /// Why who had logged in is so no longer.
+    pub(crate) ended: Option<Ended>,
+    /// Value of the session cookie; empty without one that holds.
+    pub(crate) session: String,
+    /// Value of the visit cookie.
+    pub(crate) id: String,
+    /// Whether the visitor had it before.
+    pub(crate) returns: bool,
+    /// Address the request came from; reports and logins are counted by it.
+    pub(crate) client: IpAddr,
+    /// Path and query, to come back after login or a change of language.
+    pub(crate) path: String,
+    /// Whether the answer is JSON.
+    pub(crate) is_api: bool,
+    /// Whether the answer becomes part of a page that is open.
+    pub(crate) is_fragment: bool,
+}
+
+/// A visitor who has logged in; anybody else is sent to the login page.
+#[derive(Debug, Clone)]
+pub(crate) struct Staff {
+    /// The person.
+    pub(crate) person: Arc<Person>,
+    /// The visit.
+    pub(crate) visit: Visit,
+}
+
+impl Staff {
+    /// What the person may read at this moment.
+    pub(crate) fn reader(&self, state: &WebState) -> Reader {
+        let Person { author, display_name, role, .. } = &*self.person;
+        let reader = Reader::of(&state.store().authority(), &author.serial);
+        if !is_by_assignment(role) {
+            return reader;
+        }
+        let unit = self.visit.unit.iter();
+        reader.only_assigned_to([display_name].into_iter().chain(unit).cloned().collect())
+    }
+}
+
+impl Visit {
+    fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
+        let session = cookie(headers, &state.session_cookie()).unwrap_or_default();
+        let is_fragment = uri.path().starts_with("/fragment/");
+        let (known, ended) = match account::person(state, session, !is_fragment) {
+            Ok(known) => (known, None),
+            Err(end) => (None, Some(end)),
+        };
+        let (person, unit) = known.map(|known| (known.person, known.unit)).unzip();
+        let known = cookie(headers, VISIT_COOKIE)
+            .filter(|value| value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()));
+        let is_new = known.is_none();
+        let id = known.map_or_else(random_hex, str::to_owned);
+        let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
+        let is_api = uri.path().starts_with("/api/");
+        let session = if person.is_some() { session.to_owned() } else { String::new() };
+        let l = Text::new(language(uri, headers));
+        let path = path.to_owned();
+        let returns = !is_new;
+        let unit = unit.flatten();
+        let visit = Self {
+            l,
+            person,
+            unit,
+            ended,
+            session,
+            id,
+            returns,
+            client,
+            path,
+            is_api,
+            is_fragment,
+        };
+        (visit, is_new)
+    }
+
+    /// The same visit in a session that has just begun.
+    pub(crate) fn in_session(&self, state: &WebState, session: String) -> Self {
+        match account::person(state, &session, false) {
+            Ok(Some(known)) => Self {
+                person: Some(known.person),
+                unit: known.unit,
+                ended: None,
+                session,
+                ..self.clone()
+            },
+            Ok(None) | Err(_) => self.clone(),
+        }
+    }
+
+    /// The browser, as failed logins are counted; `None` if it came without a cookie.
+    pub(crate) fn device(&self) -> Option<String> {
+        self.returns.then(|| self.id.clone())
+    }
+
+    /// The token that a form of this visit carries.
+    pub(crate) fn token(&self, state: &WebState) -> String {
+        state.0.tokens.token(&self.id, &self.session)
+    }
+
+    /// Whether a form came with this visit's token.
+    pub(crate) fn holds(&self, state: &WebState, token: &str) -> bool {
+        state.0.tokens.holds(&self.id, &self.session, token)
+    }
+}
+
+/// The language asked for by `?lang=`, else by the cookie, else Chinese. The browser is not asked:
+/// many a village computer was set up in English by who sold it.
+fn language(uri: &Uri, headers: &HeaderMap) -> Language {
+    let asked = uri
+        .query()
+        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")))
+        .and_then(Language::from_tag);
+    let chosen = || cookie(headers, LANGUAGE_COOKIE).and_then(Language::from_tag);
+    asked.or_else(chosen).unwrap_or_default()
+}
+
+/// Finds the visitor before the handler runs, gives new ones their cookie, and turns a failure
+/// into a page or a JSON object for this visitor.
+pub(crate) async fn layer(
+    State(state): State<WebState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    request.extensions_mut().insert(visit.clone());
+    let (request, kept) = match Kept::take(request).await {
+        Ok(taken) => taken,
+        Err(failure) => return failure.respond(&state, &visit),
+    };
+    let mut response = match account::password_first(&state, &visit) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
+        let allow = response.headers_mut().remove(ALLOW);
+        response = match (&failure, kept) {
+            (Failure::LoginRequired, Some(kept)) => login::keeping(&state, &visit, kept),
+            (Failure::Stale, Some(kept)) if visit.person.is_some() => {
+                let page = kept.page(&state, &visit);
+                (failure.status(), page).into_response()
+            }
+            (failure, _) => failure.respond(&state, &visit),
+        };
+        response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
+    }
+    if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {
+        let secure = state.secure_cookies();
+        add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, VISIT_S, secure));
+    }
+    response
+}
+
+/// Adds a `Set-Cookie` header.
+pub(crate) fn add_cookie(response: &mut Response, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn wrong_method() -> Failure {
+    Failure::Method
+}
+
+/// The answer to a path that no page has.
+pub(crate) async fn not_found() -> Failure {
+    Failure::NotFound
+}
+
+impl FromRequestParts<WebState> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().expect("the visit layer wraps every route"))
+    }
+}
+
+impl FromRequestParts<WebState> for Staff {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
+        let Ok(visit) = Visit::from_request_parts(parts, state).await;
+        match visit.person.clone() {
+            Some(person) => Ok(Self { person, visit }),
+            None => Err(Failure::LoginRequired),
+        }
+    }
+}
