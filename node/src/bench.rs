@@ -34,6 +34,7 @@ mod link;
 mod machine;
 mod person;
 pub mod propagate;
+mod rate;
 pub mod reconcile;
 pub mod relay;
 mod sample;

@@ -9,6 +9,8 @@
 mod category;
 #[path = "architecture/document.rs"]
 mod document;
+#[path = "architecture/imports.rs"]
+mod imports;
 #[path = "architecture/licence.rs"]
 mod licence;
 #[path = "architecture/packages.rs"]
@@ -29,6 +31,9 @@ const CRATES: [&str; 7] = ["protocol", "crdt", "governance", "host", "web", "nod
 
 /// The directories that hold them.
 const DIRECTORIES: [&str; 5] = ["protocol", "crdt", "governance", "node", "tests"];
+
+/// Where their sources stand.
+const SOURCES: [&str; 3] = ["node/host/src", "node/web/src", "node/src"];
 
 /// Fails with one finding per line.
 fn assert_none(findings: &[String]) {
@@ -94,6 +99,19 @@ fn numbers_of_categories_stand_in_kinds_alone() {
         if !path.starts_with("protocol/") && !path.starts_with("tests/") {
             assert_none(&category::numbers(&path, &text));
         }
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_loop() {
+    for sources in SOURCES {
+        let below = |(path, text): (String, String)| {
+            let inner = path.strip_prefix(&format!("{sources}/"))?.to_owned();
+            Some((inner, text))
+        };
+        let files: Vec<_> = tree::rust_files(&[sources]).into_iter().filter_map(below).collect();
+        assert!(files.len() > 5, "no sources in {sources}");
+        assert_none(&imports::loops(&files));
     }
 }
 

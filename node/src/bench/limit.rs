@@ -89,7 +89,7 @@ pub(super) fn measure(store: &Store, dir: &Path) -> Result<Limit, Failure> {
         verify_seconds: verify.as_secs_f64(),
         document_seconds: document.as_secs_f64(),
         insert_seconds: insert.as_secs_f64(),
-        records_per_second: super::sync::rate(documents, seconds),
+        records_per_second: super::rate::rate(documents, seconds),
         change_bytes,
     })
 }

@@ -77,7 +77,7 @@ impl Pace {
 /// Of two looks, each with how many and when.
 fn per_second((before, from_ms): (u64, i64), (after, until_ms): (u64, i64)) -> f64 {
     // Two looks within one millisecond do not happen in a copy that takes as long as a tenth does.
-    super::sync::rate(after.saturating_sub(before), seconds((until_ms - from_ms).max(1)))
+    super::rate::rate(after.saturating_sub(before), seconds((until_ms - from_ms).max(1)))
 }
 
 /// What is still under way, as far as the destination has said.

@@ -195,9 +195,9 @@ fn limit(known: &Known, round_trip_ms: u32, differences: u64) -> Limit {
         seconds: f64::from(known.rounds) * f64::from(round_trip_ms) / 1e3,
         id_bytes,
         allowed_wire_bytes: id_bytes * 143 / 100,
-        wire_bytes_per_id_byte: super::sync::rate(
+        wire_bytes_per_id_byte: super::rate::rate(
             known.wire_bytes,
-            super::sync::rate(id_bytes.max(1), 1.0),
+            super::rate::rate(id_bytes.max(1), 1.0),
         ),
     }
 }

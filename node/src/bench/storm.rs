@@ -134,7 +134,7 @@ pub fn run(
         seconds,
         wait,
         worst_over_median: wait.worst_ms / wait.p50_ms,
-        changes_per_second: super::sync::rate(sent, seconds),
+        changes_per_second: super::rate::rate(sent, seconds),
         rss_mib,
         cpu_seconds,
         children_rss_mib: own_peak_rss_mib()?,

@@ -17,6 +17,7 @@ use super::limit::{self, Limit};
 use super::link::{Coming, Meeting, Pace, Tenths, until_equal};
 use super::machine::{Machine, cpu_seconds, peak_rss_mib};
 use super::person::{Person, Saved};
+use super::rate::{as_float, rate};
 use crate::demo::fleet::Fleet;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
@@ -224,16 +225,6 @@ fn cold(
 /// Waits until both have `changes` and agree.
 fn meet(fleet: &mut Fleet, changes: u64, patience: Duration) -> Result<Meeting, Failure> {
     until_equal(fleet, changes, patience, &mut Pace::of(changes), |_| Ok(()))
-}
-
-/// `count` for each of `parts`, such as documents per second.
-pub(super) fn rate(count: u64, parts: f64) -> f64 {
-    as_float(count) / parts
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and bytes are far below 2^52")]
-fn as_float(count: u64) -> f64 {
-    count as f64
 }
 
 /// The source first, so that the first dial of the destination finds it.

@@ -4,72 +4,29 @@
 //! read again, so that what an administrator does from the command line holds at once, and the
 //! certificate is judged by the trusted time.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cunlian_protocol::authority::Refusal;
-use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::WebState;
 use super::clock;
 use super::failure::Failure;
 use super::layout::{Page, form_again, html};
 use super::login::{Attempt, Refused, session_cookie};
 use super::posted::Posted;
-use super::session::{Ended, Found, Person};
+use super::session::{Ended, Person};
 use super::visit::{Staff, Visit, add_cookie};
+use crate::state::WebState;
 use crate::text::Text;
 use cunlian_host::operator::{OperatorError, PASSWORD_CHARACTERS_MIN};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/account", get(show)).route("/account/password", post(change))
-}
-
-/// Who stands behind a session cookie.
-pub(crate) struct Known {
-    /// The person.
-    pub(crate) person: Arc<Person>,
-    /// The unit whose tickets they handle, as their file says now.
-    pub(crate) unit: Option<String>,
-}
-
-/// The person behind a session cookie; the error says why there is none any more.
-pub(crate) fn person(state: &WebState, cookie: &str, is_use: bool) -> Result<Option<Known>, Ended> {
-    let now_ms = state.now_ms();
-    match state.0.sessions.find(cookie, now_ms, is_use) {
-        Found::Nothing => Ok(None),
-        Found::Ended(end) => Err(end),
-        Found::Person(person) => match still(state, &person, now_ms) {
-            Ok(unit) => Ok(Some(Known { person, unit })),
-            Err(end) => {
-                state.0.sessions.end_because(cookie, end, now_ms);
-                Err(end)
-            }
-        },
-    }
-}
-
-/// Why an author may no longer work here.
-pub(super) fn validity(state: &WebState, serial: &Serial, now_ms: i64) -> Option<Ended> {
-    let authority = state.store().authority();
-    match authority.valid_at(authority.get(serial)?, now_ms) {
-        Ok(()) => None,
-        Err(Refusal::Expired { .. }) => Some(Ended::Expired),
-        Err(
-            Refusal::UnknownAuthor { .. }
-            | Refusal::NoGrant { .. }
-            | Refusal::Revoked { .. }
-            | Refusal::Replaced { .. },
-        ) => Some(Ended::Revoked),
-    }
 }
 
 /// The answer to who must choose another password first and asks for something else.
@@ -96,22 +53,6 @@ pub(crate) fn password_first(state: &WebState, visit: &Visit) -> Option<Response
     }
     tracing::debug!(path = visit.path, url = state.public_url(), "sent to the account page first");
     Some(Redirect::to("/account").into_response())
-}
-
-/// The unit of a person whose session still holds, or why it does not.
-fn still(state: &WebState, person: &Person, now_ms: i64) -> Result<Option<String>, Ended> {
-    let unit = match state.0.config.operators.entry(&person.name) {
-        Ok(Some(entry)) if entry.password_id == person.password_id => entry.narrowing.unit,
-        Ok(Some(_)) => return Err(Ended::Password),
-        Ok(None) => return Err(Ended::Removed),
-        // A disk that fails is no reason to lose what somebody is typing. Without the unit they
-        // read less, never more.
-        Err(error) => {
-            tracing::warn!(%error, "the file of an operator cannot be read");
-            None
-        }
-    };
-    validity(state, &person.author.serial, now_ms).map_or(Ok(unit), Err)
 }
 
 #[derive(Template)]

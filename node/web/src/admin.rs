@@ -18,24 +18,19 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_crdt::document::Edit;
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::DocumentId;
-use cunlian_protocol::rights::Rights;
 use serde_json::json;
 
-use super::WebState;
 use super::failure::Failure;
 use super::layout::{Page, html};
-use super::session::Person;
-use super::visit::Staff;
 use super::writing::save;
+pub(crate) use crate::administrator::Admin;
+use crate::administrator::journal_of_people;
+use crate::state::WebState;
 use crate::text::Text;
 use cunlian_host::admin::certificate::read_address;
 use cunlian_host::admin::{AdminError, Administration};
@@ -60,37 +55,6 @@ pub(crate) fn routes() -> Router<WebState> {
         .merge(nodes::routes())
         .merge(why::routes())
         .merge(review::routes())
-}
-
-/// An administrator; anybody else is told that they are not one.
-#[derive(Debug, Clone)]
-pub(crate) struct Admin(pub(crate) Staff);
-
-impl FromRequestParts<WebState> for Admin {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
-        let staff = Staff::from_request_parts(parts, state).await?;
-        if administers(state, &staff.person) {
-            return Ok(Self(staff));
-        }
-        Err(Failure::Forbidden(staff.visit.l.t("admin-forbidden")))
-    }
-}
-
-/// Whether the person may administer this node.
-pub(crate) fn administers(state: &WebState, person: &Person) -> bool {
-    let home = journal_of_people(state);
-    state.store().authority().may(&person.author.serial, Rights::WRITE, &home).is_ok()
-}
-
-/// Where acts of administrators are written down: beside the node's own journal.
-fn journal_of_people(state: &WebState) -> Home {
-    Home {
-        category: Category::JOURNAL,
-        address: state.place().0,
-        document: DocumentId(*b"administrators\0\0"),
-    }
 }
 
 /// Does something that may take a while, away from the threads that answer requests.

@@ -32,11 +32,11 @@ use utoipa::ToSchema;
 
 use self::extract::{Asked, Nothing, Object};
 use self::refusal::{Always, Refusal};
-use super::WebState;
 use super::failure::Failure;
 use super::login::{authenticate, start_session};
 use super::session::{VISIT_COOKIE, set_cookie};
 use super::visit::{Visit, add_cookie};
+use crate::state::WebState;
 use cunlian_host::status::NodeStatus;
 
 mod extract;

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 
-use super::WebState;
 use super::failure::Failure;
+use crate::state::WebState;
 
 #[derive(RustEmbed)]
 #[folder = "assets/"]

@@ -19,17 +19,17 @@ use cunlian_protocol::id::{DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
-use super::WebState;
 use super::admin::act;
 use super::clock::full;
 use super::component::{ConflictBox, ConflictValue};
 use super::failure::Failure;
 use super::layout::{Page, html};
 use super::posted::Posted;
-use super::reading::{ask, domain_language, name_of};
+use super::reading::{ask, name_of};
 use super::visit::Staff;
 use super::writing::save;
-use crate::text::Text;
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 
 /// Most conflicts on the page.
 const SHOWN: u32 = 100;

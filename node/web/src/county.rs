@@ -22,15 +22,15 @@ use cunlian_governance::query::{self};
 use cunlian_protocol::address::{AddressCode, Level};
 use rusqlite::Connection;
 
-use super::WebState;
 use super::component::{Fact, Notice, TicketItem};
 use super::failure::Failure;
 use super::layout::{Page, html};
-use super::plate::code_of;
-use super::reading::{Coverage, ask, coverage, domain_language, name_of, ticket_items};
+use super::reading::{Coverage, ask, coverage, name_of, ticket_items};
 use super::town::level_below;
 use super::visit::Staff;
-use crate::text::Text;
+use crate::code::code_of;
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/overview", get(overview)).route("/overview/{code}", get(overview_of))

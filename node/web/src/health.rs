@@ -7,13 +7,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::WebState;
 use super::clock::{ago, full, span};
 use super::component::{Fact, LinkBadge, Notice, PeerBadge, last_success};
 use super::county::grouped;
 use super::layout::{Page, health_notice, html};
 use super::link::{self, bytes};
 use super::visit::Visit;
+use crate::state::WebState;
 use crate::text::Text;
 use cunlian_host::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
 

@@ -24,7 +24,8 @@ use super::failure::Failure;
 use super::layout::{Page, html};
 use super::posted::Posted;
 use super::visit::Visit;
-use super::{FORM_BYTES_MAX, WebState};
+use crate::posted::FORM_BYTES_MAX;
+use crate::state::WebState;
 use crate::text::Text;
 
 /// What the fields of the login begin with that carry a form.

@@ -9,7 +9,8 @@ use cunlian_protocol::certificate::Tier;
 use super::component::{LinkBadge, Notice};
 use super::session::Person;
 use super::visit::{Staff, Visit};
-use super::{WebState, admin};
+use crate::administrator::administers;
+use crate::state::WebState;
 use crate::text::{Language, Text};
 use cunlian_host::operator::roles;
 use cunlian_host::status::{Clock, Health, NodeStatus};
@@ -59,7 +60,7 @@ impl Page {
             Language::English => (Language::Chinese.tag(), "中文"),
         };
         let nav = match &visit.person {
-            Some(person) => nav(l, status.tier, &visit.path, admin::administers(state, person)),
+            Some(person) => nav(l, status.tier, &visit.path, administers(state, person)),
             None => Vec::new(),
         };
         Self {

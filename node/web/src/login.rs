@@ -1,7 +1,5 @@
 //! Logging in and out, the language, and the way from `/` to the page of one's tier.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use askama::Template;
 use axum::Router;
 use axum::extract::{Query, State};
@@ -12,15 +10,16 @@ use cunlian_protocol::certificate::Tier;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::WebState;
 use super::failure::Failure;
 use super::kept::{Field, Kept};
 use super::layout::{Page, form_again, html};
 use super::posted::Posted;
 use super::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
+use crate::state::WebState;
 use crate::text::{Language, Text};
 use cunlian_host::metrics::LoginFailure;
+use cunlian_host::network::origin::network;
 use cunlian_host::operator::Unlocked;
 
 pub(super) use self::attempt::Attempt;
@@ -216,17 +215,6 @@ pub(crate) async fn authenticate(
     };
     let work = move || attempt.log_in(&Zeroizing::new(password));
     tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?
-}
-
-/// What counts as one client: an address, or the network of a home with IPv6.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => mapped.into(),
-            None => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        },
-    }
 }
 
 /// Starts a session and gives the value of its cookie.

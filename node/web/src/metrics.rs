@@ -14,9 +14,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use cunlian_crdt::store::Store;
 
-use super::WebState;
 use super::failure::Failure;
 use super::visit::Visit;
+use crate::state::WebState;
 use cunlian_host::metrics::{self, Metrics, StoreFigures};
 
 pub(crate) fn routes() -> Router<WebState> {

@@ -15,12 +15,13 @@ use qrcode::types::Color;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use super::WebState;
 use super::failure::Failure;
 use super::layout::{Page, html};
 use super::reading::ask;
 use super::record::joined_note;
 use super::visit::Staff;
+use crate::code::code_of;
+use crate::state::WebState;
 use crate::text::Text;
 
 pub(crate) fn routes() -> Router<WebState> {
@@ -125,11 +126,6 @@ async fn show(
         .collect();
     let page = Page::staff(&state, &staff, l.t("plates-title"));
     Ok(html(&PlatesPage { l, page, code: typed, error, plates }))
-}
-
-/// A code as typed: bare digits, or the printed form with its check character.
-pub(crate) fn code_of(text: &str) -> Option<AddressCode> {
-    AddressCode::parse(text).or_else(|_| AddressCode::parse_plate(text)).ok()
 }
 
 /// `/plate/{code}.svg`. Public: it says what hangs on the door.

@@ -6,11 +6,13 @@ use axum::extract::{Form, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use cunlian_governance::checks::{is_hidden, one_line_break};
 
-use super::WebState;
 use super::failure::Failure;
 use super::photo::UPLOAD_BYTES_MAX;
 use super::visit::Visit;
+use crate::state::WebState;
 
+/// Most bytes of a form without files.
+pub(crate) const FORM_BYTES_MAX: usize = 128 << 10;
 /// Most fields of one form.
 const FIELDS_MAX: usize = 200;
 /// Longest text of one field of a form with a photo, in bytes.

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use cunlian_crdt::store::{Fault, Store};
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::catalogue;
 use cunlian_governance::directory::Contact;
 use cunlian_governance::divisions::{self, Division, Status};
 use cunlian_governance::query::{self, ticket::TicketRow};
@@ -14,14 +13,14 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
 use rusqlite::Connection;
 
-use super::WebState;
 use super::clock::short;
 use super::component::{
     ClockBadge, Height, Notice, SyncBadge, TicketItem, TicketStateBadge, card_class,
 };
 use super::failure::Failure;
-use super::ticket::ticket_href;
-use crate::text::{Language, Text};
+use crate::state::WebState;
+use crate::text::Text;
+use crate::ticket::path::ticket_href;
 
 /// A page that takes longer than this is worth a line in the log, milliseconds.
 const SLOW_MS: u128 = 500;
@@ -57,14 +56,6 @@ impl From<Fault> for Failure {
                 Self::Internal(fault.to_string())
             }
         }
-    }
-}
-
-/// The catalogue's idea of the reader's language.
-pub(crate) const fn domain_language(l: Text) -> catalogue::Language {
-    match l.language {
-        Language::Chinese => catalogue::Language::Chinese,
-        Language::English => catalogue::Language::English,
     }
 }
 
@@ -211,7 +202,7 @@ fn ticket_item(
         more.push(l.t1("item-assigned", "name", &assignee.name));
     }
     if let Some(stands) = row.signed {
-        more.push(l.of("signed", super::ticket::signed_name(stands)));
+        more.push(l.of("signed", crate::ticket::signing::signed_name(stands)));
     }
     TicketItem {
         href: ticket_href(&row.home),

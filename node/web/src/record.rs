@@ -25,18 +25,18 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
 
-use super::WebState;
 use super::component::{FieldInput, Problems};
 use super::failure::Failure;
 use super::form::Submission;
 use super::layout::{Page, form_again, html};
-use super::plate::code_of;
 use super::posted::Posted;
-use super::reading::{ask, domain_language};
+use super::reading::ask;
 use super::village::village_choices;
 use super::visit::Staff;
 use super::writing::{new_document, save};
-use crate::text::Text;
+use crate::code::code_of;
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 
 mod edit;
 mod erasure;

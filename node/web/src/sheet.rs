@@ -198,6 +198,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), SheetError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use cunlian_protocol::certificate::Tier;
 

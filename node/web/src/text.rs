@@ -10,6 +10,7 @@
 use core::fmt::Display;
 use std::sync::LazyLock;
 
+use cunlian_governance::catalogue;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
@@ -49,6 +50,14 @@ impl Language {
             "en" => Some(Self::English),
             _ => None,
         }
+    }
+}
+
+/// The catalogue's idea of the reader's language.
+pub(crate) const fn domain_language(l: Text) -> catalogue::Language {
+    match l.language {
+        Language::Chinese => catalogue::Language::Chinese,
+        Language::English => catalogue::Language::English,
     }
 }
 

@@ -15,12 +15,12 @@ use cunlian_governance::ticket::{
 };
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 
-use super::WebState;
+use self::path::{ticket_home, ticket_href};
+use self::signing::signed_name;
 use super::clock::{full, machine};
 use super::component::{
     Choice, ClockBadge, Fact, Notice, Photos, SyncBadge, TicketItem, TicketStateBadge, Trace,
@@ -34,14 +34,15 @@ use super::posted::Posted;
 use super::reading::{ask, place_name, similar_tickets, sync_badge};
 use super::visit::Staff;
 use super::writing::save;
+use crate::state::WebState;
 use crate::text::Text;
 
 mod form;
-mod signing;
+pub(crate) mod path;
+pub(crate) mod signing;
 
 use self::form::{ActionForm, Again, forms};
 pub(crate) use self::form::{action_of, action_on};
-pub(crate) use self::signing::signed_name;
 use self::signing::{notice_of, voided_words};
 
 pub(crate) fn routes() -> Router<WebState> {
@@ -88,18 +89,6 @@ struct TicketPage {
 struct Shown {
     #[serde(default)]
     saved: String,
-}
-
-/// The home of the ticket in a path.
-pub(crate) fn ticket_home(address: &str, document: &str) -> Result<Home, Failure> {
-    let address = AddressCode::parse(address).map_err(|_| Failure::NotFound)?;
-    let document = document.parse().map_err(|_| Failure::NotFound)?;
-    Ok(Home { category: Category::TICKET, address, document })
-}
-
-/// The path of a ticket's page.
-pub(crate) fn ticket_href(home: &Home) -> String {
-    format!("/tickets/{}/{}", home.address, home.document)
 }
 
 /// All a ticket page needs from the store, read in one go.
@@ -386,7 +375,7 @@ async fn act(
                     .await
                     .map_err(|failure| failure.words(&staff.visit))
             }
-            Err(error) => Err(error.message(super::reading::domain_language(l))),
+            Err(error) => Err(error.message(crate::text::domain_language(l))),
         },
         Err(_) => Err(l.t("choose-first")),
     };

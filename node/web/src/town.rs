@@ -18,15 +18,16 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::region::Depth;
 use serde::Deserialize;
 
-use super::WebState;
 use super::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
-use super::failure::{Failure, form_urlencode};
+use super::failure::Failure;
 use super::layout::{Page, html};
-use super::plate::code_of;
 use super::reading::{ask, coverage_within, ticket_items, villages_of};
 use super::village::village_choices;
 use super::visit::Staff;
+use crate::code::code_of;
+use crate::state::WebState;
 use crate::text::Text;
+use crate::url::percent_encoded;
 use cunlian_host::status::{LinkState, PeerStatus};
 
 /// Most tickets on one page of the queue.
@@ -57,9 +58,9 @@ impl Asked {
     fn query(&self, from: u64) -> String {
         format!(
             "?state={}&channel={}&village={}&from={from}",
-            form_urlencode(&self.state),
-            form_urlencode(&self.channel),
-            form_urlencode(&self.village)
+            percent_encoded(&self.state),
+            percent_encoded(&self.channel),
+            percent_encoded(&self.village)
         )
     }
 }

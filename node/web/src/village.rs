@@ -16,19 +16,20 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use super::WebState;
 use super::clock::full;
 use super::component::{Choice, FieldInput, Problems, TicketItem};
 use super::failure::Failure;
 use super::form::Submission;
 use super::layout::{Page, form_again, html};
-use super::plate::code_of;
 use super::posted::Posted;
-use super::reading::{ask, domain_language, ticket_items, villages_of};
-use super::ticket::{clerk_channels, ticket_href};
+use super::reading::{ask, ticket_items, villages_of};
+use super::ticket::clerk_channels;
 use super::visit::Staff;
 use super::writing::{new_document, save};
-use crate::text::Text;
+use crate::code::code_of;
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
+use crate::ticket::path::ticket_href;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

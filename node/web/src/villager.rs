@@ -21,20 +21,20 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::rights::Rights;
 
-use super::WebState;
 use super::clock::span;
 use super::component::{FieldInput, Problems};
 use super::failure::Failure;
 use super::form::Submission;
 use super::layout::{Page, form_again, html};
 use super::photo::{self, PhotoError};
-use super::plate::code_of;
 use super::posted::{Posted, Uploaded};
-use super::reading::{ask, contacts, domain_language, name_of, villages_of};
+use super::reading::{ask, contacts, name_of, villages_of};
 use super::village::field_of;
 use super::visit::Visit;
 use super::writing::{new_document, save_with_blobs};
-use crate::text::Text;
+use crate::code::code_of;
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 
 mod progress;
 

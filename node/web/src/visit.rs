@@ -1,30 +1,25 @@
 //! Who asks, in which language, from where: worked out once for every request.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::http::header::{ALLOW, SET_COOKIE};
+use axum::extract::FromRequestParts;
+use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use cunlian_governance::access::reader::Reader;
 
-use super::WebState;
-use super::account;
-use super::failure::{Failed, Failure};
-use super::kept::Kept;
-use super::login;
-use super::session::{
-    Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
-};
+use super::failure::Failure;
+use super::known;
+use super::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
+use crate::state::WebState;
 use crate::text::{Language, Text};
 use cunlian_host::operator::is_by_assignment;
 
 /// A visit cookie is kept this long, seconds.
-const VISIT_S: u32 = 180 * 86_400;
+pub(crate) const VISIT_S: u32 = 180 * 86_400;
 
 /// One request's visitor.
 #[derive(Debug, Clone)]
@@ -76,10 +71,15 @@ impl Staff {
 }
 
 impl Visit {
-    fn of(state: &WebState, uri: &Uri, headers: &HeaderMap, client: IpAddr) -> (Self, bool) {
+    pub(crate) fn of(
+        state: &WebState,
+        uri: &Uri,
+        headers: &HeaderMap,
+        client: IpAddr,
+    ) -> (Self, bool) {
         let session = cookie(headers, &state.session_cookie()).unwrap_or_default();
         let is_fragment = uri.path().starts_with("/fragment/");
-        let (known, ended) = match account::person(state, session, !is_fragment) {
+        let (known, ended) = match known::person(state, session, !is_fragment) {
             Ok(known) => (known, None),
             Err(end) => (None, Some(end)),
         };
@@ -113,7 +113,7 @@ impl Visit {
 
     /// The same visit in a session that has just begun.
     pub(crate) fn in_session(&self, state: &WebState, session: String) -> Self {
-        match account::person(state, &session, false) {
+        match known::person(state, &session, false) {
             Ok(Some(known)) => Self {
                 person: Some(known.person),
                 unit: known.unit,
@@ -152,61 +152,11 @@ fn language(uri: &Uri, headers: &HeaderMap) -> Language {
     asked.or_else(chosen).unwrap_or_default()
 }
 
-/// Finds the visitor before the handler runs, gives new ones their cookie, and turns a failure
-/// into a page or a JSON object for this visitor.
-pub(crate) async fn layer(
-    State(state): State<WebState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let client = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
-    let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
-    request.extensions_mut().insert(visit.clone());
-    let (request, kept) = match Kept::take(request).await {
-        Ok(taken) => taken,
-        Err(failure) => return failure.respond(&state, &visit),
-    };
-    let mut response = match account::password_first(&state, &visit) {
-        Some(response) => response,
-        None => next.run(request).await,
-    };
-    if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
-        let allow = response.headers_mut().remove(ALLOW);
-        response = match (&failure, kept) {
-            (Failure::LoginRequired, Some(kept)) => login::keeping(&state, &visit, kept),
-            (Failure::Stale, Some(kept)) if visit.person.is_some() => {
-                let page = kept.page(&state, &visit);
-                (failure.status(), page).into_response()
-            }
-            (failure, _) => failure.respond(&state, &visit),
-        };
-        response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
-    }
-    if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {
-        let secure = state.secure_cookies();
-        add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, VISIT_S, secure));
-    }
-    response
-}
-
 /// Adds a `Set-Cookie` header.
 pub(crate) fn add_cookie(response: &mut Response, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().append(SET_COOKIE, value);
     }
-}
-
-/// The answer to a method that a path does not have.
-pub(crate) async fn wrong_method() -> Failure {
-    Failure::Method
-}
-
-/// The answer to a path that no page has.
-pub(crate) async fn not_found() -> Failure {
-    Failure::NotFound
 }
 
 impl FromRequestParts<WebState> for Visit {

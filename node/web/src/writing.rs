@@ -6,9 +6,9 @@ use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 use rand::Rng as _;
 
-use super::WebState;
 use super::failure::Failure;
 use super::reading::ask;
+use crate::state::WebState;
 
 /// Writes as `author`; the changes are on disk when this returns.
 pub(crate) async fn save(

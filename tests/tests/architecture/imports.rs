@@ -112,16 +112,17 @@ fn paths(text: &str) -> Vec<Vec<String>> {
         match token {
             Token::Name(name) => path.push(name.to_owned()),
             Token::Step => {}
-            Token::Open(of_path) => {
+            Token::Open(true) => {
                 let before = open.last().cloned().flatten().unwrap_or_default();
-                let prefix = of_path.then(|| [before, std::mem::take(&mut path)].concat());
-                path.clear();
-                open.push(prefix);
+                open.push(Some([before, std::mem::take(&mut path)].concat()));
             }
-            Token::Close | Token::Other => {
+            Token::Open(false) | Token::Close | Token::Other => {
                 if !path.is_empty() {
                     let before = open.last().cloned().flatten().unwrap_or_default();
                     found.push([before, std::mem::take(&mut path)].concat());
+                }
+                if matches!(token, Token::Open(_)) {
+                    open.push(None);
                 }
                 if matches!(token, Token::Close) {
                     open.pop();

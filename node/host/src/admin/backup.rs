@@ -29,6 +29,7 @@ use super::{AdminError, Administration};
 use crate::keystore::ROOT_KEY;
 use crate::standing;
 
+mod digest;
 mod making;
 mod reading;
 mod restoring;

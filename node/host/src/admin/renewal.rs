@@ -37,9 +37,8 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rotation::root_key;
 use super::{AdminError, Administration, pending};
-use crate::keystore::Keystore;
+use crate::keystore::{Keystore, ROOT_KEY};
 
 const DAY_MS: i64 = 86_400_000;
 /// Most certificates given to one key within a day.
@@ -377,4 +376,12 @@ fn below(authority: &Authority, serial: Serial) -> Vec<Serial> {
 
 pub(super) fn refuse_any(refused: Vec<String>) -> Result<(), AdminError> {
     refused.into_iter().next().map_or(Ok(()), |reason| Err(AdminError::new(reason)))
+}
+
+/// The root key, which is kept off line most of the time.
+pub(super) fn root_key(keystore: &Keystore) -> Result<SigningKey, AdminError> {
+    keystore.key(ROOT_KEY).map_err(|error| {
+        AdminError::new(error)
+            .hint("bring root.key from where it is kept off line, and take it away again")
+    })
 }

@@ -18,7 +18,7 @@ use cunlian_protocol::succession::SuccessionBody;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::renewal::{refuse_any, replace_signed_by};
+use super::renewal::{refuse_any, replace_signed_by, root_key};
 use super::{AdminError, Administration};
 use crate::keystore::{Keystore, KeystoreError, NEXT_KEY, ROOT_KEY};
 
@@ -143,14 +143,6 @@ impl Administration {
         };
         vec![Certificate::issue(&body, root)]
     }
-}
-
-/// The root key, which is kept off line most of the time.
-pub(super) fn root_key(keystore: &Keystore) -> Result<SigningKey, AdminError> {
-    keystore.key(ROOT_KEY).map_err(|error| {
-        AdminError::new(error)
-            .hint("bring root.key from where it is kept off line, and take it away again")
-    })
 }
 
 /// What the old root has signed and not revoked; what it signs later stands no more.

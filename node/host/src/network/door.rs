@@ -12,7 +12,7 @@
 //! silent connections take no session away.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cunlian_protocol::hub::Event;
@@ -22,7 +22,8 @@ use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream, VarIn
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::runtime::{HANDSHAKE, Shared, serve};
+use super::connection::{HANDSHAKE, Shared, serve};
+use super::origin::network;
 use super::tls;
 
 /// Connections between their first packet and their first frame.
@@ -169,16 +170,6 @@ async fn first_frame(receive: &mut RecvStream) -> Result<Vec<u8>, Lost> {
     Ok(bytes)
 }
 
-/// What one machine or household has: an IPv4 address, or 64 bits of IPv6.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-    }
-}
-
 impl Door {
     fn count(&self) -> usize {
         self.lock().by_number.len()
@@ -263,14 +254,5 @@ mod tests {
         assert!(door.lock().by_number.contains_key(&honest.number));
         drop((honest, crowd));
         assert_eq!(door.count(), 0, "places are given back");
-    }
-
-    /// Shows that addresses of one household count as one.
-    #[test]
-    fn a_household_is_one() {
-        let network = |text: &str| network(text.parse().unwrap());
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
     }
 }

@@ -29,7 +29,7 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::door::network;
+use super::origin::network;
 use super::refusals::Refusals;
 use super::tls;
 use crate::admin::Administration;

@@ -12,7 +12,7 @@ use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::sync::{Fate, StoreReply};
 use cunlian_protocol::wire::FaultCode;
 
-use super::runtime::HubClock;
+use super::hub_clock::HubClock;
 use crate::metrics::{Metrics, RefusalClass, Repeats, Say};
 
 /// How a session says that the peer ended it.

@@ -16,36 +16,32 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::custody;
-use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
+use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::sync::StoreRequest;
 use cunlian_protocol::wire::{FaultCode, LineToken};
-use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
+use quinn::{Endpoint, VarInt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::connection::{FAREWELL, Link, Outgoing, Shared, close_late, dial};
+use super::door;
 use super::enrol::Enrolment;
-use super::reader::{self, Allowance, Flow};
+use super::hub_clock::HubClock;
+use super::reader::Allowance;
 use super::refusals::Refusals;
-use super::{door, lane, tls};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 /// Events waiting for the hub; more make the readers wait.
 const EVENTS: usize = 256;
-/// How long a peer may take for the handshake and its first stream.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long the last words of a connection may take.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// How long what was sent before may take; a peer that does not read is not waited for.
-const LAST_FRAMES: Duration = Duration::from_secs(5);
 /// Reports are published at most this often: while there is work, and at rest. With hundreds of
 /// children each takes a while to put together.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -53,31 +49,6 @@ const PUBLISH_EVERY_AT_REST: Duration = Duration::from_millis(10);
 
 /// A smaller difference is the rounding of two clocks.
 const CLOCK_STEP_MS: u64 = 50;
-
-/// Time for the hub: the wall clock at start plus monotonic time since, so that a clock set back
-/// or forward while the node runs moves no deadline.
-#[derive(Debug, Clone, Copy)]
-pub struct HubClock {
-    wall_ms: i64,
-    started: Instant,
-}
-
-impl HubClock {
-    /// Starts from the wall clock.
-    pub fn start(wall_ms: i64) -> Self {
-        Self { wall_ms, started: Instant::now() }
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.wall_ms.saturating_add(elapsed)
-    }
-
-    fn instant(&self, at_ms: i64) -> Instant {
-        let ahead = u64::try_from(at_ms.saturating_sub(self.now_ms())).unwrap_or(0);
-        Instant::now() + Duration::from_millis(ahead)
-    }
-}
 
 /// What the hub leaves to the node, in order; see the effects of the same names.
 #[derive(Debug)]
@@ -138,34 +109,6 @@ pub struct Network {
     events: mpsc::Sender<Event>,
     task: tokio::task::JoinHandle<()>,
     endpoint: Endpoint,
-}
-
-/// One end of a connection as the hub's task sees it.
-struct Link {
-    connection: Connection,
-    outgoing: mpsc::UnboundedSender<Outgoing>,
-    flow: watch::Sender<Flow>,
-    changing: mpsc::UnboundedSender<(u64, StoreRequest)>,
-    reading: mpsc::UnboundedSender<(u64, StoreRequest)>,
-    /// The peer, once it has sent changes.
-    sends_as: Option<Serial>,
-}
-
-enum Outgoing {
-    Frame(Vec<u8>),
-    Close(FaultCode, String),
-}
-
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) endpoint: Endpoint,
-    pub(super) refusals: Refusals,
-    pub(super) enrolment: Arc<Enrolment>,
-    store: Store,
-    events: mpsc::Sender<Event>,
-    next_connection: Arc<AtomicU64>,
-    allowance: Allowance,
-    links: mpsc::UnboundedSender<(ConnectionId, Link)>,
 }
 
 struct Driver {
@@ -471,100 +414,4 @@ pub fn changes_store(request: &StoreRequest) -> bool {
             custody::Request::Unsettled { .. } | custody::Request::Answer { .. },
         ) => false,
     }
-}
-
-async fn dial(shared: Shared, target: TargetId, address: SocketAddr) {
-    let established = timeout(HANDSHAKE, async {
-        let connecting = shared.endpoint.connect(address, tls::SERVER_NAME);
-        let connection = connecting.map_err(|error| error.to_string())?.await;
-        let connection = connection.map_err(|error| error.to_string())?;
-        let streams = connection.open_bi().await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((connection, streams))
-    });
-    let reason = match established.await {
-        Ok(Ok((connection, streams))) => {
-            return serve(shared, connection, streams, None, |connection, channel| {
-                Event::Dialled { target, connection, channel }
-            })
-            .await;
-        }
-        Ok(Err(reason)) => reason,
-        Err(_) => "no answer".to_owned(),
-    };
-    let _ = shared.events.send(Event::DialFailed { target, reason }).await;
-}
-
-/// Runs one connection from its first event to its last; `first` is a frame that has come already.
-pub(super) async fn serve(
-    shared: Shared,
-    connection: Connection,
-    (send, receive): (SendStream, RecvStream),
-    first: Option<Vec<u8>>,
-    begin: impl FnOnce(ConnectionId, cunlian_protocol::session::Channel) -> Event,
-) {
-    let Some(channel) = tls::channel(&connection) else {
-        connection.close(VarInt::from_u32(FaultCode::Certificate as u32), b"no Ed25519 key");
-        return;
-    };
-    let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed));
-    let (outgoing, frames) = mpsc::unbounded_channel();
-    let (flow, allowed) = watch::channel(Flow::default());
-    let changing = lane::start(shared.store.clone(), shared.events.clone(), id);
-    let reading = lane::start(shared.store.clone(), shared.events.clone(), id);
-    let sends_as = None;
-    let link = Link { connection: connection.clone(), outgoing, flow, changing, reading, sends_as };
-    let events = shared.events.clone();
-    if shared.links.send((id, link)).is_err() || events.send(begin(id, channel)).await.is_err() {
-        return;
-    }
-    let handed = u64::from(first.is_some());
-    if let Some(bytes) = first
-        && events.send(Event::Frame { connection: id, bytes }).await.is_err()
-    {
-        return;
-    }
-    let reading =
-        reader::read(receive, id, events.clone(), (allowed, handed), shared.allowance.clone());
-    let (code, reason) = tokio::select! {
-        reason = reading => (FaultCode::Stopping, reason),
-        ending = write(send, id, events.clone(), frames) => ending,
-    };
-    // The streams only know that the connection is lost; the connection knows how.
-    let reason = connection.close_reason().map_or(reason, |error| error.to_string());
-    connection.close(VarInt::from_u32(code as u32), b"");
-    let _ = events.send(Event::Gone { connection: id, reason }).await;
-}
-
-/// Ends a connection whose writer may be stuck behind what the peer does not read.
-async fn close_late(connection: Connection, code: FaultCode) {
-    tokio::time::sleep(LAST_FRAMES).await;
-    connection.close(VarInt::from_u32(code as u32), b"");
-}
-
-async fn write(
-    mut stream: SendStream,
-    connection: ConnectionId,
-    events: mpsc::Sender<Event>,
-    mut frames: mpsc::UnboundedReceiver<Outgoing>,
-) -> (FaultCode, String) {
-    while let Some(next) = frames.recv().await {
-        match next {
-            Outgoing::Frame(frame) => {
-                let bytes = frame.len();
-                if let Err(error) = stream.write_all(&frame).await {
-                    return (FaultCode::Stopping, error.to_string());
-                }
-                if events.send(Event::Sent { connection, bytes }).await.is_err() {
-                    break;
-                }
-            }
-            Outgoing::Close(code, reason) => {
-                // The peer should read the goodbye; one that does not is not waited for.
-                let _ = stream.finish();
-                let _ = timeout(FAREWELL, stream.stopped()).await;
-                return (code, format!("{reason} ({code:?})"));
-            }
-        }
-    }
-    (FaultCode::Stopping, "this node closed the connection".to_owned())
 }

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::super::limit::raw_table;
-use super::super::sync::rate;
+use super::super::rate::rate;
 use super::DIFFERS;
 use crate::demo::layout::Node;
 use crate::failure::Failure;

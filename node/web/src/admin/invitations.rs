@@ -11,13 +11,13 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::posted::Posted;
 use super::super::reading::ask;
 use super::{Admin, Pick, act, code_of, note, problem};
+use crate::state::WebState;
 use crate::text::Text;
 use cunlian_host::admin::invitation::{Invited, Listed, State as Became, Wish, tier_of};
 

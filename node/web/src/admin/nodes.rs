@@ -8,13 +8,13 @@ use axum::routing::{get, post};
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
-use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::link;
 use super::super::posted::Posted;
 use super::{Admin, Candidate, act, candidates, note, problem, words};
+use crate::state::WebState;
 use crate::text::Text;
 use cunlian_host::admin::certificate::Desk;
 use cunlian_host::admin::nodes::{Child, NodesAction};

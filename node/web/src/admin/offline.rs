@@ -17,12 +17,12 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::PublicKey;
 use serde::Deserialize;
 
-use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, form_again, html};
 use super::super::posted::{Posted, PostedPhoto};
 use super::{Admin, act, note, problem, words};
+use crate::state::WebState;
 use crate::text::Text;
 use cunlian_host::admin::invitation::reachable_addresses;
 use cunlian_host::admin::issuing::{IssuedFile, LIFETIME_MS, RequestFile};

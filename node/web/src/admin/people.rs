@@ -9,13 +9,13 @@ use cunlian_governance::query;
 use cunlian_protocol::id::Serial;
 use serde_json::Value;
 
-use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::posted::Posted;
 use super::super::reading::ask;
 use super::{Admin, Pick, act, code_of, note, problem, words};
+use crate::state::WebState;
 use crate::text::{Language, Text};
 use cunlian_host::admin::AdminError;
 use cunlian_host::admin::certificate::Desk;

@@ -12,13 +12,13 @@ use cunlian_governance::capability::Kinds;
 use cunlian_governance::catalogue::Catalogue;
 use serde::Deserialize;
 
-use super::super::WebState;
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
-use super::super::reading::domain_language;
+use crate::state::WebState;
+
 use super::{Admin, Pick, act, code_of, problem, words};
-use crate::text::Text;
+use crate::text::{Text, domain_language};
 use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
 use cunlian_host::admin::certificate::{Action, Desk};
 use cunlian_host::admin::naming::part_name;

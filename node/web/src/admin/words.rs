@@ -13,8 +13,8 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::Serial;
 
 use super::super::clock::full;
-use super::super::reading::{domain_language, name_of};
-use crate::text::Text;
+use super::super::reading::name_of;
+use crate::text::{Text, domain_language};
 use cunlian_host::admin::certificate::card::Obstacle;
 use cunlian_host::admin::certificate::grant::{GrantWords, Lack};
 use cunlian_host::admin::certificate::{Desk, Named};

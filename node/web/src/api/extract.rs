@@ -13,8 +13,8 @@ use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::WebState;
 use crate::failure::Failure;
+use crate::state::WebState;
 use crate::visit::Staff;
 
 /// Header that carries the token.

@@ -26,13 +26,13 @@ use self::answer::{
 use super::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
 use super::names::{Address, CategoryNumber, Document};
 use super::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
-use crate::WebState;
 use crate::failure::Failure;
 use crate::form::{Placed, placed};
-use crate::reading::{ask, domain_language, height, progress};
+use crate::reading::{ask, height, progress};
 use crate::record::joined_note;
 use crate::record::relocation::plan;
-use crate::text::Text;
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 use crate::visit::Staff;
 use crate::writing::{new_document, save};
 

@@ -27,10 +27,11 @@ use self::answer::{
 use super::extract::{Asked, Caller, Named, Nothing, Object, limit};
 use super::names::{Address, Document};
 use super::refusal::{Always, ToFinders, ToPeople, ToWriters};
-use crate::WebState;
 use crate::failure::Failure;
 use crate::form::{Placed, placed};
-use crate::reading::{ask, domain_language, height, progress};
+use crate::reading::{ask, height, progress};
+use crate::state::WebState;
+use crate::text::domain_language;
 use crate::ticket::{action_on, load_any, load_ticket};
 use crate::village::field_of;
 use crate::visit::Staff;

@@ -11,9 +11,9 @@ use cunlian_protocol::signing::public_key;
 use rand::Rng as _;
 
 use super::Refused;
-use crate::WebState;
-use crate::account::validity;
 use crate::failure::Failure;
+use crate::known::validity;
+use crate::state::WebState;
 use cunlian_host::admin::pending;
 use cunlian_host::metrics::LoginFailure;
 use cunlian_host::operator::{Issuer, OperatorError, Unlocked};

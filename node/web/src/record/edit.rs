@@ -18,11 +18,11 @@ use super::{
     Before, Filled, FormPage, Loaded, RecordPath, SOURCE, again, base_of, catalogue, load,
     problems_in, problems_of, record_href,
 };
-use crate::WebState;
 use crate::failure::Failure;
 use crate::layout::{Page, form_again, html};
 use crate::posted::Posted;
 use crate::reading::ask;
+use crate::state::WebState;
 use crate::text::Text;
 use crate::visit::Staff;
 use crate::writing::save;

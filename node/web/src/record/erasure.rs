@@ -10,12 +10,12 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
 
 use super::{RecordPath, base_of, load, record_href};
-use crate::WebState;
 use crate::admin::{act, problem};
 use crate::failure::Failure;
 use crate::layout::{Page, html};
 use crate::posted::Posted;
 use crate::reading::{ask, place_name};
+use crate::state::WebState;
 use crate::text::Text;
 use crate::visit::Staff;
 use cunlian_host::admin::erasure::Wish;

@@ -7,8 +7,8 @@ use cunlian_governance::record::{FIELD_CHARACTERS, Fields};
 
 use super::part_names;
 use crate::component::{Choice, FieldInput};
-use crate::reading::domain_language;
-use crate::text::Text;
+
+use crate::text::{Text, domain_language};
 
 /// The fields of one part, under its name.
 pub(super) struct FormPart {

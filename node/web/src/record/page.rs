@@ -17,15 +17,15 @@ use serde::Deserialize;
 use super::erasure::may_erase;
 use super::relocation::may_move;
 use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
-use crate::WebState;
 use crate::clock::full;
 use crate::component::{ConflictBox, Height, SyncBadge};
 use crate::conflict;
 use crate::failure::Failure;
 use crate::form::saved_words;
 use crate::layout::{Page, html};
-use crate::reading::{ask, domain_language, place_name, progress};
-use crate::text::Text;
+use crate::reading::{ask, place_name, progress};
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 use crate::ticket::erased_words;
 use crate::visit::Staff;
 

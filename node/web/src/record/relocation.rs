@@ -20,14 +20,14 @@ use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
 use super::{Loaded, RecordPath, base_of, load, part_names, record_href};
-use crate::WebState;
+use crate::code::code_of;
 use crate::component::{Choice, FieldInput};
 use crate::failure::Failure;
 use crate::layout::{Page, html};
-use crate::plate::code_of;
 use crate::posted::Posted;
-use crate::reading::{ask, domain_language, name_of, place_name, villages_of};
-use crate::text::Text;
+use crate::reading::{ask, name_of, place_name, villages_of};
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 use crate::visit::Staff;
 use crate::writing::save;
 

@@ -15,13 +15,13 @@ use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
 use super::{catalogue, joined_note, record_href};
-use crate::WebState;
+use crate::code::code_of;
 use crate::component::{Choice, SyncBadge};
 use crate::failure::Failure;
 use crate::layout::{Page, html};
-use crate::plate::code_of;
-use crate::reading::{PlaceNames, ask, domain_language, sync_badge};
-use crate::text::Text;
+use crate::reading::{PlaceNames, ask, sync_badge};
+use crate::state::WebState;
+use crate::text::{Text, domain_language};
 use crate::visit::Staff;
 
 /// Records on one page of results.

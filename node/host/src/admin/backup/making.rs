@@ -1,13 +1,14 @@
 //! Making a backup, and taking away older ones.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::digest::hash_file;
 use super::reading::read_manifest;
 use super::{
     AdminError, BackupFile, DATA, FORMAT, MANIFEST, MANIFEST_HASH, Manifest, PARTIAL, STORE,
@@ -18,7 +19,6 @@ use crate::keystore::ROOT_KEY;
 
 /// Held by the backup under way.
 pub(super) const LOCK: &str = "backup.lock";
-const PIECE_BYTES: usize = 1 << 20;
 /// Hexadecimal digits of the node's key in the name of a backup.
 const KEY_DIGITS: usize = 16;
 
@@ -232,23 +232,6 @@ fn copy_files(
 fn describe(path: &Path, name: &str, mode: u32) -> Result<BackupFile, AdminError> {
     let (bytes, blake3) = hash_file(path, |_| Ok(())).map_err(|error| io_error(path, error))?;
     Ok(BackupFile { path: name.to_owned(), bytes, mode, blake3 })
-}
-
-/// Size and hash of a file; every piece of it is given to `each` as it is read.
-pub(super) fn hash_file(
-    path: &Path,
-    mut each: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let got = file.read(&mut piece)?;
-        let Some(piece) = piece.get(..got).filter(|piece| !piece.is_empty()) else { break };
-        hasher.update(piece);
-        each(piece)?;
-    }
-    Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
 }
 
 /// Takes away older backups: those beyond the number to keep, and those from before something

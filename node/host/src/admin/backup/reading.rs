@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use cunlian_crdt::store::check_copy;
 use serde::Serialize;
 
-use super::making::hash_file;
+use super::digest::hash_file;
 use super::{AdminError, DATA, FORMAT, MANIFEST, MANIFEST_HASH, Manifest, STORE, io_error};
 
 /// What a check of a backup found.

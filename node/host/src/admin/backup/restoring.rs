@@ -11,7 +11,8 @@ use cunlian_crdt::store::{Suspension, VERSION, check_copy};
 use cunlian_protocol::session::Identity;
 use serde::Serialize;
 
-use super::making::{hash_file, make_directory, set_mode, sync};
+use super::digest::hash_file;
+use super::making::{make_directory, set_mode, sync};
 use super::reading::read_manifest;
 use super::{AdminError, BackupFile, DATA, Manifest, PARTIAL, STORE, io_error};
 use crate::keystore::Keystore;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::names::{Address, Certificate, Change, Document};
 use super::super::records::answer::Reached;
-use crate::ticket::signed_name;
+use crate::ticket::signing::signed_name;
 
 /// Tickets of the node's region.
 #[derive(Debug, Serialize, ToSchema)]

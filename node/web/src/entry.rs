@@ -1,0 +1,66 @@
+//! The way in and out of every request: who asks is found, what fails is said.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::ALLOW;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::account;
+use crate::failure::{Failed, Failure};
+use crate::kept::Kept;
+use crate::login;
+use crate::session::{VISIT_COOKIE, set_cookie};
+use crate::state::WebState;
+use crate::visit::{VISIT_S, Visit, add_cookie};
+
+/// Finds the visitor before the handler runs, gives new ones their cookie, and turns a failure
+/// into a page or a JSON object for this visitor.
+pub(crate) async fn layer(
+    State(state): State<WebState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
+    let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    request.extensions_mut().insert(visit.clone());
+    let (request, kept) = match Kept::take(request).await {
+        Ok(taken) => taken,
+        Err(failure) => return failure.respond(&state, &visit),
+    };
+    let mut response = match account::password_first(&state, &visit) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
+        let allow = response.headers_mut().remove(ALLOW);
+        response = match (&failure, kept) {
+            (Failure::LoginRequired, Some(kept)) => login::keeping(&state, &visit, kept),
+            (Failure::Stale, Some(kept)) if visit.person.is_some() => {
+                let page = kept.page(&state, &visit);
+                (failure.status(), page).into_response()
+            }
+            (failure, _) => failure.respond(&state, &visit),
+        };
+        response.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
+    }
+    if is_new && !visit.is_api && !visit.path.starts_with("/assets/") {
+        let secure = state.secure_cookies();
+        add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, VISIT_S, secure));
+    }
+    response
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn wrong_method() -> Failure {
+    Failure::Method
+}
+
+/// The answer to a path that no page has.
+pub(crate) async fn not_found() -> Failure {
+    Failure::NotFound
+}
