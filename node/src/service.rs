@@ -137,6 +137,7 @@ impl Service {
             metrics,
             now_ms: telling(&clock),
             public_url: config.public_url(),
+            proxies: config.trusted_proxies.clone(),
         });
         let pages = tokio::spawn(async move {
             if let Err(error) = serve(listener, web).await {

@@ -7,6 +7,9 @@
 //! http = "127.0.0.1:8080"
 //! # address under which villagers' phones reach the pages, printed in plates
 //! public_url = "http://192.0.2.10:8080"
+//! # proxies in front of the pages, which say in x-forwarded-for who asks; without them everybody
+//! # behind a proxy counts as one when logins and reports are limited
+//! trusted_proxies = ["127.0.0.1"]
 //!
 //! # the node this one reports to; further peers are dialled as well
 //! [[peer]]
@@ -27,7 +30,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use cunlian_crdt::store::Quota;
@@ -50,6 +53,9 @@ pub struct Config {
     /// Address of the pages as villagers' phones see it; printed in the QR code of plates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Proxies in front of the pages, which say in `x-forwarded-for` who asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<IpAddr>,
     /// Nodes to dial, the parent first.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
@@ -107,6 +113,7 @@ impl Default for Config {
             listen: listen_default(),
             http: http_default(),
             public_url: None,
+            trusted_proxies: Vec::new(),
             peers: Vec::new(),
             quota: Quota::default(),
         }

@@ -15,6 +15,7 @@ pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod crowd;
 pub mod journal;
 pub mod keystore;
 pub mod metrics;

@@ -42,7 +42,7 @@ use cunlian_protocol::signing::SigningKey;
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
-pub use self::attempts::{Attempts, LOCK_AFTER};
+pub use self::attempts::{Attempts, LOCK_AFTER, Origin};
 use self::certification::{by_role, certify, grants_now, replaced};
 pub use self::narrowing::{Narrowing, NarrowingError};
 pub use self::role::is_by_assignment;

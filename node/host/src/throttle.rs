@@ -55,6 +55,15 @@ impl<K: Hash + Eq> Throttle<K> {
         Ok(())
     }
 
+    /// Tells the milliseconds that `key` would have to wait for a token, and takes none.
+    pub fn wait_ms(&self, key: &K, now_ms: i64) -> Option<i64> {
+        let buckets = self.full_at_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at_ms = buckets.get(key).copied().unwrap_or(now_ms);
+        let next_ms = full_at_ms.max(now_ms) + self.rate.refill_ms;
+        let wait_ms = next_ms - now_ms - i64::from(self.rate.burst) * self.rate.refill_ms;
+        (wait_ms > 0).then_some(wait_ms)
+    }
+
     /// Forgets what `key` has taken.
     pub fn forget(&self, key: &K) {
         self.full_at_ms.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -76,6 +85,8 @@ mod tests {
             assert_eq!(throttle.take("a", 5_000), Ok(()));
         }
         assert_eq!(throttle.take("a", 5_400), Err(600));
+        assert_eq!(throttle.wait_ms(&"a", 5_400), Some(600));
+        assert_eq!(throttle.wait_ms(&"a", 6_000), None, "looking takes nothing");
         assert_eq!(throttle.take("b", 5_400), Ok(()), "another key is not held up");
         assert_eq!(throttle.take("a", 6_000), Ok(()));
     }

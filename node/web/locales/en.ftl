@@ -176,6 +176,7 @@ status-time = Clock
 status-started = Started
 status-version = Version
 status-peers = Links
+status-login = Links and counts are shown after login.
 status-no-peers = No other nodes are configured.
 status-peer = Node
 status-link = Link

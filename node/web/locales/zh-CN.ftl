@@ -176,6 +176,7 @@ status-time = 本机时间
 status-started = 启动时间
 status-version = 软件版本
 status-peers = 上下级连接
+status-login = 连接情况和数量登录后可见。
 status-no-peers = 没有配置上下级节点。
 status-peer = 节点
 status-link = 连接

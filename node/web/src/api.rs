@@ -3,7 +3,7 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `POST login` | `{name, password}` | session cookie, `{token, name, display_name, role, must_change}` |
-//! | `GET status` | | the node's [`NodeStatus`](cunlian_host::status::NodeStatus) |
+//! | `GET status` | | the node's [`NodeStatus`](cunlian_host::status::NodeStatus); without login its name and health |
 //! | `GET records?q=&class=&offset=&limit=` | | `{records, more, note}` |
 //! | `POST records` | `{class, address, fields, document?}` | 201 `{category, address, document, changes}` |
 //! | `GET records/CATEGORY/ADDRESS/DOCUMENT` | | `{class, fields, conflicts, hidden, erased, moved_to, moved_from, reached}` |
@@ -121,16 +121,44 @@ async fn log_in(
     Ok(response)
 }
 
-/// How the node and its links are. Public, like the status page.
-#[utoipa::path(get, path = "/api/v1/status", tag = "node", security(()),
+/// How the node is: to people who have logged in with its links and counts, to everybody else by
+/// name and health.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum StatusAnswer {
+    /// For people who have logged in.
+    Whole(Box<NodeStatus>),
+    /// For everybody.
+    Public(PublicStatus),
+}
+
+/// What everybody may know of a node.
+#[derive(Serialize, ToSchema)]
+struct PublicStatus {
+    /// Its name.
+    name: String,
+    /// Whether it can save: `ok`, `low-space`, `disk-full`, `read-only`, `corrupt`, `failed`.
+    health: String,
+}
+
+/// How the node and its links are; without login its name and health.
+#[utoipa::path(get, path = "/api/v1/status", tag = "node", security((), ("session" = [])),
     responses(
-        (status = 200, body = NodeStatus),
+        (status = 200, body = StatusAnswer),
         (status = 422, body = Refusal, description = "A query that makes no sense"),
         Always,
     ))]
 async fn status(
     State(state): State<WebState>,
+    visit: Visit,
     Asked(Nothing {}): Asked<Nothing>,
-) -> Json<NodeStatus> {
-    Json(state.status())
+) -> Json<StatusAnswer> {
+    let status = state.status();
+    Json(match visit.person {
+        Some(_) => StatusAnswer::Whole(Box::new(status)),
+        None => StatusAnswer::Public(PublicStatus {
+            health: status.health.name().to_owned(),
+            name: status.name,
+        }),
+    })
 }

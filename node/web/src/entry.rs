@@ -13,7 +13,11 @@ use crate::kept::Kept;
 use crate::login;
 use crate::session::{VISIT_COOKIE, set_cookie};
 use crate::state::WebState;
+use crate::uploads::{Account, Cut};
 use crate::visit::{VISIT_S, Visit, add_cookie};
+
+/// When a request that had to give way to others may be sent again.
+const BUSY_MS: i64 = 30_000;
 
 /// Finds the visitor before the handler runs, gives new ones their cookie, and turns a failure
 /// into a page or a JSON object for this visitor.
@@ -28,15 +32,19 @@ pub(crate) async fn layer(
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
     let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
     request.extensions_mut().insert(visit.clone());
+    let (parts, body) = request.into_parts();
+    let (account, body) = Account::open(&state.0.uploads, visit.client, body);
+    let request = Request::from_parts(parts, body);
     let (request, kept) = match Kept::take(request).await {
         Ok(taken) => taken,
-        Err(failure) => return failure.respond(&state, &visit),
+        Err(failure) => return cut(&account, failure).respond(&state, &visit),
     };
     let mut response = match account::password_first(&state, &visit) {
         Some(response) => response,
         None => next.run(request).await,
     };
     if let Some(Failed(failure)) = response.extensions_mut().remove::<Failed>() {
+        let failure = cut(&account, failure);
         let allow = response.headers_mut().remove(ALLOW);
         response = match (&failure, kept) {
             (Failure::LoginRequired, Some(kept)) => login::keeping(&state, &visit, kept),
@@ -53,6 +61,15 @@ pub(crate) async fn layer(
         add_cookie(&mut response, &set_cookie(VISIT_COOKIE, &visit.id, VISIT_S, secure));
     }
     response
+}
+
+/// Of a request whose body was cut off, why that was.
+fn cut(account: &Account, failure: Failure) -> Failure {
+    match account.cut() {
+        None => failure,
+        Some(Cut::Slow) => Failure::malformed(Cut::Slow.to_string()),
+        Some(Cut::Busy) => Failure::TooMany { wait_ms: BUSY_MS },
+    }
 }
 
 /// The answer to a method that a path does not have.

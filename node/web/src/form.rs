@@ -42,6 +42,12 @@ impl Submission {
         Ok(Self { form, document: derived(&form, page, fields, photo) })
     }
 
+    /// The same with a document that nobody who sends the form can choose: its receipt is what a
+    /// villager proves a report with.
+    pub(crate) fn unguessable(self, state: &WebState) -> Self {
+        Self { document: state.0.tokens.own_id(&self.document), ..self }
+    }
+
     /// The id of the photo that belongs to it.
     pub(crate) fn photo(&self) -> DocumentId {
         derived(&self.document, "photo", std::iter::empty(), None)

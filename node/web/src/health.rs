@@ -32,8 +32,7 @@ struct StatusPage {
     l: Text,
     page: Page,
     notices: Vec<Notice>,
-    facts: Vec<Fact>,
-    peers: Vec<PeerView>,
+    details: Option<Details>,
 }
 
 #[derive(Template)]
@@ -41,6 +40,11 @@ struct StatusPage {
 struct StatusList {
     l: Text,
     notices: Vec<Notice>,
+    details: Option<Details>,
+}
+
+/// What people who have logged in see; names of other nodes and counts are nobody else's.
+struct Details {
     facts: Vec<Fact>,
     peers: Vec<PeerView>,
 }
@@ -58,47 +62,50 @@ struct PeerView {
 
 async fn status(State(state): State<WebState>, visit: Visit) -> Response {
     let l = visit.l;
-    let StatusList { notices, facts, peers, .. } = list(&state, l);
+    let StatusList { notices, details, .. } = list(&state, &visit);
     let page = Page::new(&state, &visit, l.t("status-title"));
-    html(&StatusPage { l, page, notices, facts, peers })
+    html(&StatusPage { l, page, notices, details })
 }
 
 async fn status_fragment(State(state): State<WebState>, visit: Visit) -> Response {
-    html(&list(&state, visit.l))
+    html(&list(&state, &visit))
 }
 
 async fn link_fragment(State(state): State<WebState>, visit: Visit) -> Response {
     html(&LinkBadge::of(visit.l, &state.status(), state.now_ms()))
 }
 
-fn list(state: &WebState, l: Text) -> StatusList {
-    let (status, now_ms) = (state.status(), state.now_ms());
-    let mut notices = vec![health_notice(l, &status)];
+fn list(state: &WebState, visit: &Visit) -> StatusList {
+    let (status, now_ms, l) = (state.status(), state.now_ms(), visit.l);
+    let mut notices = vec![health_notice(l, &status, visit.person.is_some())];
     if let Clock::Off { ahead_ms, doubt } = status.clock {
         let key = if ahead_ms > 0 { "clock-ahead" } else { "clock-behind" };
         let (off, meaning) =
             (l.t1(key, "span", span(l, ahead_ms)), l.of("clock-doubt", doubt.name()));
         notices.push(Notice { class: "warn", text: format!("{off} {meaning}") });
     }
-    let peers = status
-        .peers
-        .iter()
-        .map(|peer| PeerView {
-            name: peer.name.clone(),
-            role: match peer.role {
-                PeerRole::Parent => l.t("peer-parent"),
-                PeerRole::Child => l.t("peer-child"),
-                PeerRole::Other => l.t("peer-other"),
-            },
-            link: PeerBadge::of(l, peer.state),
-            error: problem(l, peer),
-            last: last_success(l, peer, now_ms),
-            doing: link::doing(l, peer, now_ms),
-            pending: pending(l, peer),
-            left: link::left(l, peer, now_ms),
-        })
-        .collect();
-    StatusList { l, notices, facts: facts(l, &status, now_ms), peers }
+    let details = visit.person.is_some().then(|| Details {
+        facts: facts(l, &status, now_ms),
+        peers: status.peers.iter().map(|peer| view(l, peer, now_ms)).collect(),
+    });
+    StatusList { l, notices, details }
+}
+
+fn view(l: Text, peer: &PeerStatus, now_ms: i64) -> PeerView {
+    PeerView {
+        name: peer.name.clone(),
+        role: match peer.role {
+            PeerRole::Parent => l.t("peer-parent"),
+            PeerRole::Child => l.t("peer-child"),
+            PeerRole::Other => l.t("peer-other"),
+        },
+        link: PeerBadge::of(l, peer.state),
+        error: problem(l, peer),
+        last: last_success(l, peer, now_ms),
+        doing: link::doing(l, peer, now_ms),
+        pending: pending(l, peer),
+        left: link::left(l, peer, now_ms),
+    }
 }
 
 /// What went wrong last; of two programs that do not speak with each other, which is to be updated.

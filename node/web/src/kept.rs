@@ -24,7 +24,7 @@ use super::failure::Failure;
 use super::layout::{Page, html};
 use super::posted::Posted;
 use super::visit::Visit;
-use crate::posted::FORM_BYTES_MAX;
+use crate::limits::FORM_BYTES;
 use crate::state::WebState;
 use crate::text::Text;
 
@@ -78,7 +78,7 @@ impl Kept {
         }
         let action = path.to_owned();
         let (parts, body) = request.into_parts();
-        let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Failure::TooLarge)?;
+        let bytes = to_bytes(body, FORM_BYTES).await.map_err(|_| Failure::TooLarge)?;
         let copy = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
         let form = Form::<Vec<(String, String)>>::from_request(copy, &()).await;
         let kept = form.ok().map(|Form(pairs)| {

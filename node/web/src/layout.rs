@@ -196,11 +196,12 @@ fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
 }
 
 /// The frame's notice about the store, for pages of their own about it.
-pub(crate) fn health_notice(l: Text, status: &NodeStatus) -> Notice {
+/// What the system said of it is for people who have logged in.
+pub(crate) fn health_notice(l: Text, status: &NodeStatus, is_detailed: bool) -> Notice {
     let class = if status.health == Health::Ok { "good" } else { "bad" };
     let name = status.health.name();
     let text = format!("{} {}", l.of("health", name), l.of("health-text", name));
-    match status.health.detail() {
+    match status.health.detail().get(..).filter(|_| is_detailed).unwrap_or_default() {
         "" => Notice { class, text },
         detail => Notice { class, text: format!("{text} ({detail})") },
     }

@@ -23,17 +23,13 @@
 //! a [`NodeStatus`].
 //!
 //! Guarded here for every request: a strict content security policy, a bound on bodies, a token
-//! in every form (`posted`), and limits on logins and reports (`throttle`).
-
-use std::io;
-use std::net::SocketAddr;
+//! in every form (`posted`), and limits on connections, bodies, logins and reports (`limits`).
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
-use tokio::net::TcpListener;
 
 mod account;
 mod admin;
@@ -52,6 +48,7 @@ mod health;
 mod kept;
 mod known;
 mod layout;
+mod limits;
 mod link;
 mod login;
 mod metrics;
@@ -60,18 +57,21 @@ mod plate;
 mod posted;
 mod reading;
 mod record;
+mod serving;
 mod session;
 pub mod sheet;
 mod state;
 pub mod text;
 mod ticket;
 mod town;
+mod uploads;
 mod url;
 mod village;
 mod villager;
 mod visit;
 mod writing;
 
+pub use self::serving::serve;
 pub use self::state::{WebConfig, WebState};
 
 /// All pages and the API.
@@ -96,16 +96,10 @@ pub fn router(state: WebState) -> Router {
         .merge(asset::routes())
         .fallback(entry::not_found)
         .method_not_allowed_fallback(entry::wrong_method)
-        .layer(DefaultBodyLimit::max(posted::FORM_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(limits::FORM_BYTES))
         .layer(from_fn_with_state(state.clone(), entry::layer))
         .layer(map_response(secure))
         .with_state(state)
-}
-
-/// Serves the pages on `listener` until the task is dropped.
-pub async fn serve(listener: TcpListener, state: WebState) -> io::Result<()> {
-    let pages = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, pages).await
 }
 
 /// Headers of every response. The pages have no inline script or style and load nothing from

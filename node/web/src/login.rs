@@ -19,7 +19,6 @@ use super::visit::{Staff, Visit, add_cookie};
 use crate::state::WebState;
 use crate::text::{Language, Text};
 use cunlian_host::metrics::LoginFailure;
-use cunlian_host::network::origin::network;
 use cunlian_host::operator::Unlocked;
 
 pub(super) use self::attempt::Attempt;
@@ -199,20 +198,23 @@ pub(crate) async fn authenticate(
 ) -> Result<Unlocked, Refused> {
     let metrics = &state.0.config.metrics;
     let now_ms = state.now_ms();
-    let turn = state.0.login_per_client.take(network(visit.client), now_ms);
-    turn.map_err(|wait_ms| {
-        metrics.login_failed(LoginFailure::Throttled);
-        Refused::Failed(Failure::TooMany { wait_ms })
-    })?;
-    let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
-    let _turn = state.0.logins.acquire().await.map_err(|error| failed(error.to_string()))?;
     let attempt = Attempt {
         state: state.clone(),
         name: name.to_owned(),
         device: visit.device(),
-        client: visit.client,
+        network: visit.elsewhere(),
         now_ms,
     };
+    // Who has logged in from here before waits for no stranger at the same address.
+    if !attempt.is_known() {
+        let turn = state.0.login_per_network.take(visit.client, now_ms);
+        turn.map_err(|wait_ms| {
+            metrics.login_failed(LoginFailure::Throttled);
+            Refused::Failed(Failure::TooMany { wait_ms })
+        })?;
+    }
+    let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
+    let _turn = state.0.logins.acquire().await.map_err(|error| failed(error.to_string()))?;
     let work = move || attempt.log_in(&Zeroizing::new(password));
     tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?
 }
@@ -246,35 +248,44 @@ async fn choose_language(State(state): State<WebState>, Query(query): Query<Chos
     response
 }
 
-/// A path on this node, or nothing: nobody is sent elsewhere by a link to the login page.
+/// A path on this node, or nothing: nobody is sent elsewhere by a link to the login page. Browsers
+/// take out tabs and line breaks, and take a backslash for a slash, so what is not known to be
+/// plain is refused (WHATWG URL, section 4.4): letters and digits of any script, and what stands
+/// in queries.
 fn local(path: &str) -> &str {
-    let plain = path.starts_with('/')
-        && !path.starts_with("//")
-        && !path.contains(['\\', '\r', '\n'])
-        && path.len() <= 500;
-    if plain { path } else { "" }
+    const MARKS: &str = "/._-~%?&=+:,;@!$'()*#";
+    let plain = |c: char| c.is_alphanumeric() || MARKS.contains(c);
+    let is_path = path.starts_with('/') && !path.starts_with("//") && path.len() <= 500;
+    let names_a_host = path.to_ascii_lowercase().starts_with("/%2f");
+    if is_path && !names_a_host && path.chars().all(plain) { path } else { "" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Shows that one home with IPv6 is one client, and IPv4 in either writing the same one.
-    #[test]
-    fn a_client_is_a_network() {
-        let of = |text: &str| network(text.parse().expect("an address"));
-        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::"));
-        assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
-        assert_eq!(of("::ffff:10.0.0.7"), of("10.0.0.7"));
-        assert_ne!(of("10.0.0.7"), of("10.0.0.8"));
-    }
-
     /// Shows that a login link leads nowhere but to this node.
     #[test]
     fn only_local_paths_are_followed() {
         assert_eq!(local("/records?q=张"), "/records?q=张");
-        for elsewhere in ["https://example.org/", "//example.org", "/\\example.org", "records"] {
-            assert_eq!(local(elsewhere), "");
+        let ticket = "/tickets/370322102310/0a?saved=accept#trace";
+        assert_eq!(local(ticket), ticket);
+        let elsewhere = [
+            "https://example.org/",
+            "//example.org",
+            "/\\example.org",
+            "records",
+            "/\t/example.org",
+            "\t//example.org",
+            "/\n/example.org",
+            "/\u{a0}/example.org",
+            "/ /example.org",
+            "/%2f/example.org",
+            "/%2Fexample.org",
+            "",
+        ];
+        for elsewhere in elsewhere {
+            assert_eq!(local(elsewhere), "", "{elsewhere:?}");
         }
     }
 }

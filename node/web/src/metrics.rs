@@ -4,12 +4,10 @@
 //! directory (`Authorization: Bearer …`, at least 32 characters). For everybody else the page does
 //! not exist. A request that came through a proxy is not from this machine, whatever its address.
 
-use std::net::IpAddr;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, FORWARDED, VIA};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use cunlian_crdt::store::Store;
@@ -17,6 +15,7 @@ use cunlian_crdt::store::Store;
 use super::failure::Failure;
 use super::visit::Visit;
 use crate::state::WebState;
+use crate::visit::is_from_here;
 use cunlian_host::metrics::{self, Metrics, StoreFigures};
 
 pub(crate) fn routes() -> Router<WebState> {
@@ -29,21 +28,13 @@ async fn figures(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let metrics = state.0.config.metrics.clone();
-    if !is_here(visit.client, &headers) && !has_token(&metrics, &headers) {
+    if !is_from_here(visit.client, &headers) && !has_token(&metrics, &headers) {
         return Err(Failure::NotFound);
     }
     let store = state.store().clone();
     let counted = tokio::task::spawn_blocking(move || store_figures(&store)).await;
     let text = metrics.text(&state.status(), counted.unwrap_or_default());
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
-}
-
-/// Whether a request was made on this machine, and not by a proxy on it for somebody else.
-fn is_here(client: IpAddr, headers: &HeaderMap) -> bool {
-    let proxied = headers.contains_key(FORWARDED)
-        || headers.contains_key(VIA)
-        || headers.contains_key("x-forwarded-for");
-    client.to_canonical().is_loopback() && !proxied
 }
 
 fn has_token(metrics: &Metrics, headers: &HeaderMap) -> bool {
@@ -73,13 +64,13 @@ mod tests {
     fn a_proxy_is_not_this_machine() {
         let (here, there) = ("127.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
         let plain = HeaderMap::new();
-        assert!(is_here(here, &plain) && is_here("::1".parse().unwrap(), &plain));
-        assert!(is_here("::ffff:127.0.0.1".parse().unwrap(), &plain));
-        assert!(!is_here(there, &plain));
+        assert!(is_from_here(here, &plain) && is_from_here("::1".parse().unwrap(), &plain));
+        assert!(is_from_here("::ffff:127.0.0.1".parse().unwrap(), &plain));
+        assert!(!is_from_here(there, &plain));
         for name in ["forwarded", "via", "x-forwarded-for"] {
             let mut headers = HeaderMap::new();
             headers.insert(name, "1.1 gate".parse().unwrap());
-            assert!(!is_here(here, &headers), "{name}");
+            assert!(!is_from_here(here, &headers), "{name}");
         }
     }
 }

@@ -10,24 +10,18 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::limits::{PHOTO_BYTES, PHOTO_DECODED_BYTES, PHOTO_PIXELS, PHOTO_SIDE};
+
 pub(crate) mod stored;
 
-/// Most bytes of an upload.
-pub(crate) const UPLOAD_BYTES_MAX: usize = 12 << 20;
-/// Longest side after scaling, in pixels.
-const SIDE_MAX: u32 = 1600;
-/// Longest side that is decoded at all.
-const SIDE_DECODED_MAX: u32 = 12_000;
-/// Most bytes one decoding may allocate: 48 megapixels of three bytes, and room to turn them.
-const DECODE_BYTES_MAX: u64 = 192 << 20;
 /// Most bytes of the result.
 pub(crate) const STORED_BYTES_MAX: usize = 400 << 10;
 
 /// Why a photo is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PhotoError {
-    /// The upload is larger than [`UPLOAD_BYTES_MAX`].
-    #[error("the photo has more than {} MiB", UPLOAD_BYTES_MAX >> 20)]
+    /// The upload is larger than [`PHOTO_BYTES`].
+    #[error("the photo has more than {} MiB", PHOTO_BYTES >> 20)]
     TooLarge,
     /// The picture is larger than what may be decoded.
     #[error("the picture has too many pixels")]
@@ -50,11 +44,11 @@ impl PhotoError {
 
 /// The picture as a JPEG of at most [`STORED_BYTES_MAX`] bytes. Blocking: some 100 ms.
 pub(crate) fn prepare(upload: &[u8]) -> Result<Vec<u8>, PhotoError> {
-    if upload.len() > UPLOAD_BYTES_MAX {
+    if upload.len() > PHOTO_BYTES {
         return Err(PhotoError::TooLarge);
     }
     let picture = decode(upload)?;
-    let mut side = SIDE_MAX;
+    let mut side = PHOTO_SIDE;
     loop {
         let scaled = if picture.width().max(picture.height()) > side {
             picture.resize(side, side, FilterType::Triangle)
@@ -81,9 +75,7 @@ fn decode(upload: &[u8]) -> Result<DynamicImage, PhotoError> {
         return Err(PhotoError::Unreadable(ImageError::Unsupported(unknown.into())));
     }
     let mut limits = Limits::no_limits();
-    limits.max_image_width = Some(SIDE_DECODED_MAX);
-    limits.max_image_height = Some(SIDE_DECODED_MAX);
-    limits.max_alloc = Some(DECODE_BYTES_MAX);
+    limits.max_alloc = Some(PHOTO_DECODED_BYTES);
     reader.limits(limits);
     let refused = |error| match error {
         ImageError::Limits(_) => PhotoError::TooManyPixels,
@@ -94,11 +86,20 @@ fn decode(upload: &[u8]) -> Result<DynamicImage, PhotoError> {
         | ImageError::IoError(_) => PhotoError::Unreadable(error),
     };
     let mut decoder = reader.into_decoder().map_err(refused)?;
-    if decoder.total_bytes() > DECODE_BYTES_MAX {
+    // The header says how much it unfolds to, before anything does.
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > PHOTO_PIXELS || decoder.total_bytes() > PHOTO_DECODED_BYTES {
         return Err(PhotoError::TooManyPixels);
     }
     let orientation = decoder.orientation().map_err(refused)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    // Made smaller before it is turned, and coarsely first: turning takes the memory of a second
+    // picture, the finer way that of several.
+    let coarse = 2 * PHOTO_SIDE;
+    if width.max(height) > coarse {
+        picture = picture.thumbnail(coarse, coarse);
+    }
     picture.apply_orientation(orientation);
     Ok(picture)
 }
@@ -156,10 +157,16 @@ mod tests {
     /// Shows that a small file that unfolds into a huge picture is refused before it is decoded.
     #[test]
     fn a_bomb_is_refused() {
-        let mut png = Vec::new();
-        let huge = DynamicImage::ImageLuma8(image::GrayImage::new(SIDE_DECODED_MAX + 1, 10));
-        huge.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
-        assert!(matches!(prepare(&png), Err(PhotoError::TooManyPixels)));
+        let png = |width, height| {
+            let mut png = Vec::new();
+            let blank = DynamicImage::ImageLuma8(image::GrayImage::new(width, height));
+            blank.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+            png
+        };
+        let huge = png(6_001, 4_000);
+        assert!(huge.len() < 100_000 && u64::from(6_001_u32 * 4_000) > PHOTO_PIXELS);
+        assert!(matches!(prepare(&huge), Err(PhotoError::TooManyPixels)));
+        assert!(prepare(&png(12_000, 10)).is_ok(), "a long one has few pixels");
     }
 
     /// Shows that what is no picture is refused with the reason for people.

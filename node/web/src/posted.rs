@@ -7,12 +7,10 @@ use axum::http::StatusCode;
 use cunlian_governance::checks::{is_hidden, one_line_break};
 
 use super::failure::Failure;
-use super::photo::UPLOAD_BYTES_MAX;
 use super::visit::Visit;
+use crate::limits::PHOTO_BYTES;
 use crate::state::WebState;
 
-/// Most bytes of a form without files.
-pub(crate) const FORM_BYTES_MAX: usize = 128 << 10;
 /// Most fields of one form.
 const FIELDS_MAX: usize = 200;
 /// Longest text of one field of a form with a photo, in bytes.
@@ -51,7 +49,7 @@ pub(crate) struct Uploaded {
     pub(crate) form: Posted,
     /// Bytes of the file `photo`; `None` when none was chosen, or a larger one than is taken.
     pub(crate) photo: Option<Vec<u8>>,
-    /// Whether the file was larger than [`UPLOAD_BYTES_MAX`].
+    /// Whether the file was larger than [`PHOTO_BYTES`].
     pub(crate) is_too_large: bool,
     /// Whether the token does not hold.
     pub(crate) is_stale: bool,
@@ -70,7 +68,7 @@ impl FromRequest<WebState> for Uploaded {
         {
             let name = part.name().unwrap_or_default().to_owned();
             let is_file = name == "photo";
-            let most = if is_file { UPLOAD_BYTES_MAX } else { FIELD_BYTES_MAX };
+            let most = if is_file { PHOTO_BYTES } else { FIELD_BYTES_MAX };
             let mut bytes = Vec::new();
             while let Some(chunk) = part.chunk().await.map_err(|error| refused(error.status()))? {
                 if upload.is_too_large {

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use cunlian_crdt::document::Author;
+use cunlian_protocol::id::DocumentId;
 use rand::Rng as _;
 
 use cunlian_host::keystore::hex;
@@ -241,6 +242,14 @@ impl FormTokens {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(visit.as_bytes()).update(&[0]).update(session.as_bytes());
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// An id that follows from another one for this node alone, so that nobody can choose it.
+    pub(crate) fn own_id(&self, id: &DocumentId) -> DocumentId {
+        let mut own = [0; DocumentId::LENGTH];
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(b"id").update(id.as_bytes()).finalize_xof().fill(&mut own);
+        DocumentId(own)
     }
 
     /// Whether `token` is the one for this visit and session. Compares in constant time.

@@ -11,25 +11,19 @@ use cunlian_host::metrics::Metrics;
 use cunlian_host::operator::Operators;
 use cunlian_host::regions::own_regions;
 use cunlian_host::status::NodeStatus;
-use cunlian_host::throttle::{Rate, Throttle};
+use cunlian_host::throttle::Throttle;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use tokio::sync::{Semaphore, watch};
 
 use crate::form::register::Forms;
+use crate::limits::{
+    FIRST_REPORT, FIRST_REPORTS_PER_VILLAGE, LOGIN_OF_STRANGERS, LOGIN_PER_NAME, LOGIN_PER_NETWORK,
+    LOGINS_AT_ONCE, LOOKUP_PER_NETWORK, PHOTOS_AT_ONCE, REPORT_PER_NETWORK, REPORT_PER_PLATE,
+    REPORT_PER_VILLAGE,
+};
 use crate::session::{FormTokens, SESSION_COOKIE, Sessions};
-
-/// Logins under way at a time: each takes 32 MiB and a core for a tenth of a second.
-const LOGINS_AT_ONCE: usize = 2;
-/// Photos that are made smaller at the same time: each takes up to 200 MiB meanwhile.
-const PHOTOS_AT_ONCE: usize = 1;
-
-const LOGIN_PER_NAME: Rate = Rate { burst: 6, refill_ms: 60_000 };
-const LOGIN_PER_CLIENT: Rate = Rate { burst: 30, refill_ms: 20_000 };
-const REPORT_PER_CLIENT: Rate = Rate { burst: 10, refill_ms: 6 * 60_000 };
-const REPORT_PER_PLATE: Rate = Rate { burst: 20, refill_ms: 3 * 60_000 };
-const REPORT_PER_VILLAGE: Rate = Rate { burst: 60, refill_ms: 60_000 };
-const LOOKUP_PER_CLIENT: Rate = Rate { burst: 60, refill_ms: 2_000 };
+use crate::uploads::Uploads;
 
 /// What the pages of a node need.
 pub struct WebConfig {
@@ -50,6 +44,8 @@ pub struct WebConfig {
     /// Where phones reach this node, such as `http://192.168.1.20:8080`, without a slash at the
     /// end: what the QR codes on plates say. With `https`, cookies are marked `Secure`.
     pub public_url: String,
+    /// Addresses of proxies in front of the pages, which say in `x-forwarded-for` who asks.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// The state of all pages. Cheap to clone.
@@ -60,15 +56,21 @@ pub(crate) struct Inner {
     pub(crate) config: WebConfig,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: FormTokens,
+    /// Bodies under way.
+    pub(crate) uploads: Arc<Uploads>,
     /// Photos that are made smaller at the same time.
     pub(crate) photos: Semaphore,
     pub(crate) logins: Semaphore,
-    pub(crate) login_per_name: Throttle<(String, IpAddr)>,
-    pub(crate) login_per_client: Throttle<IpAddr>,
-    pub(crate) report_per_client: Throttle<IpAddr>,
+    /// By name, and by the network or the browser that tries it.
+    pub(crate) login_per_name: Throttle<(String, String)>,
+    pub(crate) login_of_strangers: Throttle<String>,
+    pub(crate) login_per_network: Throttle<IpAddr>,
+    pub(crate) report_per_network: Throttle<IpAddr>,
     pub(crate) report_per_plate: Throttle<AddressCode>,
     pub(crate) report_per_village: Throttle<AddressCode>,
-    pub(crate) lookup_per_client: Throttle<IpAddr>,
+    pub(crate) first_report: Throttle<(AddressCode, IpAddr)>,
+    pub(crate) first_reports: Throttle<AddressCode>,
+    pub(crate) lookup_per_network: Throttle<IpAddr>,
     pub(crate) forms: Forms,
 }
 
@@ -86,14 +88,18 @@ impl WebState {
             config,
             sessions: Sessions::default(),
             tokens,
+            uploads: Arc::default(),
             photos: Semaphore::new(PHOTOS_AT_ONCE),
             logins: Semaphore::new(LOGINS_AT_ONCE),
             login_per_name: Throttle::new(LOGIN_PER_NAME),
-            login_per_client: Throttle::new(LOGIN_PER_CLIENT),
-            report_per_client: Throttle::new(REPORT_PER_CLIENT),
+            login_of_strangers: Throttle::new(LOGIN_OF_STRANGERS),
+            login_per_network: Throttle::new(LOGIN_PER_NETWORK),
+            report_per_network: Throttle::new(REPORT_PER_NETWORK),
             report_per_plate: Throttle::new(REPORT_PER_PLATE),
             report_per_village: Throttle::new(REPORT_PER_VILLAGE),
-            lookup_per_client: Throttle::new(LOOKUP_PER_CLIENT),
+            first_report: Throttle::new(FIRST_REPORT),
+            first_reports: Throttle::new(FIRST_REPORTS_PER_VILLAGE),
+            lookup_per_network: Throttle::new(LOOKUP_PER_NETWORK),
             forms: Forms::default(),
         }))
     }
@@ -125,6 +131,11 @@ impl WebState {
 
     pub(crate) fn administration(&self) -> &Administration {
         &self.0.config.administration
+    }
+
+    /// Whether an address is that of a proxy in front of the pages.
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.0.config.proxies.contains(&address.to_canonical())
     }
 
     pub(crate) fn public_url(&self) -> &str {

@@ -5,8 +5,10 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use cunlian_crdt::document::DocumentView;
@@ -33,19 +35,17 @@ use super::village::field_of;
 use super::visit::Visit;
 use super::writing::{new_document, save_with_blobs};
 use crate::code::code_of;
+use crate::limits::{FORM_BYTES, REPORT_BYTES};
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
 
 mod progress;
 
-/// Most bytes that are read of a report with a photo: what today's phones take, several times what
-/// is kept. A report with more is cut off.
-const READ_BYTES_MAX: usize = 48 << 20;
 /// Where reports of villagers come from.
 const SOURCE: &str = "plate";
 
 pub(crate) fn routes() -> Router<WebState> {
-    let upload = DefaultBodyLimit::max(READ_BYTES_MAX);
+    let upload = DefaultBodyLimit::max(REPORT_BYTES);
     Router::new()
         .route("/p/{code}", get(village))
         .route("/p/{code}/report", get(form).post(report).layer(upload))
@@ -211,10 +211,9 @@ fn report_page(
 async fn report(
     State(state): State<WebState>,
     visit: Visit,
-    Path(code): Path<String>,
+    Expected(scanned): Expected,
     upload: Uploaded,
 ) -> Result<Response, Failure> {
-    let scanned = scanned(&state, &code).await?;
     if let Some(wrong) = wrong_upload(visit.l, &upload) {
         let id = upload.form.text("document").parse().unwrap_or_else(|_| new_document());
         let page = report_page(&state, &visit, &scanned, &upload.form, id, &wrong);
@@ -223,7 +222,7 @@ async fn report(
     let Uploaded { form, photo, .. } = upload;
     let had_photo = photo.is_some();
     let page = scanned.code.to_string();
-    let submission = Submission::of(&page, &form, photo.as_deref())?;
+    let submission = Submission::of(&page, &form, photo.as_deref())?.unguessable(&state);
     let document = submission.document;
     let home = Home { category: Category::TICKET, address: scanned.village, document };
     // A form that was sent before takes from no limit.
@@ -344,9 +343,39 @@ async fn take(
     Ok(receipt)
 }
 
-/// Takes from every limit of reports, the widest last.
+/// Takes from every limit of reports. A network's first report of the hour is counted apart, so
+/// that whoever floods a plate or a village takes the reports of nobody else.
 fn limits(state: &WebState, visit: &Visit, scanned: &Scanned, now_ms: i64) -> Result<(), i64> {
-    state.0.report_per_client.take(visit.client, now_ms)?;
-    state.0.report_per_plate.take(scanned.code, now_ms)?;
-    state.0.report_per_village.take(scanned.village, now_ms)
+    let limits = &state.0;
+    limits.report_per_network.take(visit.client, now_ms)?;
+    if limits.first_report.take((scanned.village, visit.client), now_ms).is_ok()
+        && limits.first_reports.take(scanned.village, now_ms).is_ok()
+    {
+        return Ok(());
+    }
+    limits.report_per_plate.take(scanned.code, now_ms)?;
+    limits.report_per_village.take(scanned.village, now_ms)
+}
+
+/// Looked at before a report is read: the plate is one of ours, and with a photo there is no use in
+/// reading it when its network has sent too many.
+struct Expected(Scanned);
+
+impl FromRequestParts<WebState> for Expected {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(code) = path.map_err(|_| Failure::NotFound)?;
+        let scanned = scanned(state, &code).await?;
+        let Ok(visit) = Visit::from_request_parts(parts, state).await;
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let is_small = length
+            .and_then(|length| length.parse::<usize>().ok())
+            .is_some_and(|length| length <= FORM_BYTES);
+        match state.0.report_per_network.wait_ms(&visit.client, state.now_ms()) {
+            Some(wait_ms) if !is_small => Err(Failure::TooMany { wait_ms }),
+            Some(_) | None => Ok(Self(scanned)),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{FORWARDED, SET_COOKIE, VIA};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
@@ -16,8 +16,11 @@ use super::known;
 use super::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
 use crate::state::WebState;
 use crate::text::{Language, Text};
+use cunlian_host::network::origin::{is_this_machine, network};
 use cunlian_host::operator::is_by_assignment;
 
+/// What proxies say of who asks.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 /// A visit cookie is kept this long, seconds.
 pub(crate) const VISIT_S: u32 = 180 * 86_400;
 
@@ -38,8 +41,10 @@ pub(crate) struct Visit {
     pub(crate) id: String,
     /// Whether the visitor had it before.
     pub(crate) returns: bool,
-    /// Address the request came from; reports and logins are counted by it.
+    /// Network the request came from; reports and logins are counted by it.
     pub(crate) client: IpAddr,
+    /// Whether it was made on this machine, and not by a proxy on it for somebody else.
+    pub(crate) is_here: bool,
     /// Path and query, to come back after login or a change of language.
     pub(crate) path: String,
     /// Whether the answer is JSON.
@@ -71,12 +76,16 @@ impl Staff {
 }
 
 impl Visit {
+    /// Who asks, and whether they are new; `address` is that of the other end of the connection.
     pub(crate) fn of(
         state: &WebState,
         uri: &Uri,
         headers: &HeaderMap,
-        client: IpAddr,
+        address: IpAddr,
     ) -> (Self, bool) {
+        let behind = state.is_proxy(address).then(|| behind(state, headers)).flatten();
+        let is_here = is_this_machine(address) && is_from_here(address, headers);
+        let client = network(behind.unwrap_or(address));
         let session = cookie(headers, &state.session_cookie()).unwrap_or_default();
         let is_fragment = uri.path().starts_with("/fragment/");
         let (known, ended) = match known::person(state, session, !is_fragment) {
@@ -104,6 +113,7 @@ impl Visit {
             id,
             returns,
             client,
+            is_here,
             path,
             is_api,
             is_fragment,
@@ -125,6 +135,11 @@ impl Visit {
         }
     }
 
+    /// The network, for what never locks out the machine itself.
+    pub(crate) fn elsewhere(&self) -> Option<IpAddr> {
+        (!self.is_here).then_some(self.client)
+    }
+
     /// The browser, as failed logins are counted; `None` if it came without a cookie.
     pub(crate) fn device(&self) -> Option<String> {
         self.returns.then(|| self.id.clone())
@@ -139,6 +154,28 @@ impl Visit {
     pub(crate) fn holds(&self, state: &WebState, token: &str) -> bool {
         state.0.tokens.holds(&self.id, &self.session, token)
     }
+}
+
+/// Whether a request was made on this machine, and not by a proxy on it for somebody else.
+pub(crate) fn is_from_here(client: IpAddr, headers: &HeaderMap) -> bool {
+    let proxied = headers.contains_key(FORWARDED)
+        || headers.contains_key(VIA)
+        || headers.contains_key(FORWARDED_FOR);
+    client.to_canonical().is_loopback() && !proxied
+}
+
+/// Who is behind trusted proxies: of the addresses in `x-forwarded-for`, to which each proxy adds
+/// the one it saw, the last that is no proxy. What stands before it anybody may have written.
+fn behind(state: &WebState, headers: &HeaderMap) -> Option<IpAddr> {
+    let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok());
+    let list: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    for text in list.into_iter().rev() {
+        let address = text.parse().ok()?;
+        if !state.is_proxy(address) {
+            return Some(address);
+        }
+    }
+    None
 }
 
 /// The language asked for by `?lang=`, else by the cookie, else Chinese. The browser is not asked:

@@ -176,6 +176,7 @@ impl Node {
             metrics: Metrics::new(directory.path()),
             now_ms: clock,
             public_url: url.clone(),
+            proxies: Vec::new(),
         });
         tokio::spawn(serve(listener, web));
         Self {

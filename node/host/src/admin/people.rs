@@ -298,7 +298,7 @@ impl Administration {
             "grants": certificate.map(|known| grants_in_words(known, &catalogue)),
             "must_change": entry.must_change,
             "unit": entry.narrowing.unit,
-            "locked_ms": self.operators.attempts().strangers_wait_ms(&entry.name, now_ms),
+            "locked_ms": self.operators.attempts().longest_wait_ms(&entry.name, now_ms),
             "earlier": entry.earlier.iter().map(|c| Serial::of(c).to_string()).collect::<Vec<_>>(),
         })
     }

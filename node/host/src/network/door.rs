@@ -6,25 +6,22 @@
 //! ```
 //!
 //! Nobody has proved anything yet, so everything is bounded: how many wait ([`WAITING`]), how long
-//! they may take, and how large the first frame may be. When the place is full, the oldest of the
-//! address that has most of them there gives way, so that one machine with ten thousand
-//! connections keeps out nobody but itself. A session of the hub begins with the first frame, so
-//! silent connections take no session away.
+//! they may take, and how large the first frame may be. When the place is full, somebody gives way
+//! ([`Crowd`]). A session of the hub begins with the first frame, so silent connections take no
+//! session away.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cunlian_protocol::hub::Event;
 use cunlian_protocol::limits;
 use cunlian_protocol::wire::{self, FaultCode};
 use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream, VarInt};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{HANDSHAKE, Shared, serve};
 use super::origin::network;
 use super::tls;
+use crate::crowd::{Crowd, Place};
 
 /// Connections between their first packet and their first frame.
 pub(super) const WAITING: usize = 1_024;
@@ -35,30 +32,6 @@ const FIRST_FRAME_BYTES: usize = 64 << 10;
 
 const _: () =
     assert!(limits::CHAIN_CERTIFICATES * limits::CERTIFICATE_BYTES * 2 < FIRST_FRAME_BYTES);
-
-/// Who waits at the door.
-#[derive(Debug, Default)]
-struct Door {
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    next: u64,
-    by_number: BTreeMap<u64, Guest>,
-}
-
-#[derive(Debug)]
-struct Guest {
-    from: IpAddr,
-    task: Option<AbortHandle>,
-}
-
-/// A place at the door, given back when dropped.
-struct Place {
-    door: Arc<Door>,
-    number: u64,
-}
 
 /// Why a connection ended before a session began.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +60,7 @@ impl Lost {
 
 /// Lets connections in until the endpoint closes.
 pub(super) async fn accept(shared: Shared) {
-    let door = Arc::new(Door::default());
+    let door = Arc::new(Crowd::new(WAITING));
     while let Some(incoming) = shared.endpoint.accept().await {
         let from = network(incoming.remote_address().ip());
         if door.count() >= CROWDED && !incoming.remote_address_validated() && incoming.may_retry() {
@@ -98,8 +71,8 @@ pub(super) async fn accept(shared: Shared) {
         if let Some(other) = door.make_room() {
             shared.refusals.lost(other, "crowded", "others wait who have fewer connections");
         }
-        let place = Door::place(&door, from);
-        let number = place.number;
+        let place = Crowd::enter(&door, from);
+        let number = place.number();
         let task = tokio::spawn(enter(shared.clone(), incoming, place));
         door.note(number, task.abort_handle());
     }
@@ -168,91 +141,4 @@ async fn first_frame(receive: &mut RecvStream) -> Result<Vec<u8>, Lost> {
     let mut bytes = vec![0; length];
     receive.read_exact(&mut bytes).await.map_err(cut)?;
     Ok(bytes)
-}
-
-impl Door {
-    fn count(&self) -> usize {
-        self.lock().by_number.len()
-    }
-
-    fn place(door: &Arc<Self>, from: IpAddr) -> Place {
-        let mut waiting = door.lock();
-        waiting.next += 1;
-        let number = waiting.next;
-        waiting.by_number.insert(number, Guest { from, task: None });
-        drop(waiting);
-        Place { door: Arc::clone(door), number }
-    }
-
-    /// Remembers how to send a guest away, who may have gone in already.
-    fn note(&self, number: u64, task: AbortHandle) {
-        if let Some(guest) = self.lock().by_number.get_mut(&number) {
-            guest.task = Some(task);
-        }
-    }
-
-    /// Sends somebody away if the place is full; tells whom.
-    fn make_room(&self) -> Option<IpAddr> {
-        let mut waiting = self.lock();
-        if waiting.by_number.len() < WAITING {
-            return None;
-        }
-        let number = waiting.least_entitled()?;
-        let guest = waiting.by_number.remove(&number)?;
-        if let Some(task) = guest.task {
-            task.abort();
-        }
-        Some(guest.from)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiting {
-    /// The oldest of those from the address that has most here.
-    fn least_entitled(&self) -> Option<u64> {
-        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
-        for guest in self.by_number.values() {
-            *counts.entry(guest.from).or_default() += 1;
-        }
-        let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-        self.by_number.iter().find(|(_, guest)| guest.from == most).map(|(number, _)| *number)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.door.lock().by_number.remove(&self.number);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-    use super::*;
-
-    /// Shows that a full place is cleared of those who have most connections there, oldest first,
-    /// and that somebody with one connection stays.
-    #[test]
-    fn who_has_most_gives_way() {
-        let door = Arc::new(Door::default());
-        let (one, many) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let honest = Door::place(&door, one);
-        let mut crowd = vec![];
-        for _ in 1..WAITING {
-            assert_eq!(door.make_room(), None);
-            crowd.push(Door::place(&door, many));
-        }
-        for _ in 0..WAITING * 2 {
-            assert_eq!(door.make_room(), Some(many));
-            crowd.push(Door::place(&door, many));
-            assert_eq!(door.count(), WAITING);
-        }
-        assert!(door.lock().by_number.contains_key(&honest.number));
-        drop((honest, crowd));
-        assert_eq!(door.count(), 0, "places are given back");
-    }
 }

@@ -1,11 +1,14 @@
 //! Lock-out: how often somebody may try a password, across restarts.
 //!
-//! Five failures for one login name lock it for a quarter of an hour, five more for twice as long,
-//! up to four hours. Two things keep a stranger from locking people out for ever:
+//! Five failures from one network lock a login name for that network for a quarter of an hour, five
+//! more for twice as long, up to four hours. Nobody is locked out by what others do:
 //!
-//! * A browser that has logged in to a name before is counted by itself. The person at the village
-//!   terminal gets in while the rest of the world is locked out of their name.
-//! * How often one network address may try at all is bounded besides (`web::throttle`).
+//! * Each network is counted by itself; the rest of the world may go on trying.
+//! * A browser that has logged in to a name before is counted by itself, wherever it is.
+//! * The machine itself is never locked, only slowed down: the person at the village terminal has no
+//!   other way in.
+//! * How often one network, and all that have never logged in to a name together, may try is bounded
+//!   besides (`cunlian_web`'s limits).
 //!
 //! Names that do not exist are counted and locked like those that do, so that nothing is told
 //! about which exist. Names are kept as hashes: people type passwords into the wrong field.
@@ -14,8 +17,8 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `version` | 1 |
-//! | `names` | per hash of a name: `strangers` and `devices`, per hash of a visit cookie |
+//! | `version` | 2; of version 1, which counted all strangers together, the browsers are taken over |
+//! | `names` | per hash of a name: `networks`, per hash of an address, and `devices`, per hash of a visit cookie |
 //! | counter | `failures`, `until_ms` (end of the lock), `at_ms` (last change) |
 //!
 //! At most 1,000 names; of those nobody has ever logged in to, the oldest make room. Without a
@@ -24,6 +27,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +44,9 @@ const LOCK_MAX_MS: i64 = 4 * 3_600_000;
 const FORGET_MS: i64 = 24 * 3_600_000;
 const NAMES_MAX: usize = 1_000;
 const DEVICES_MAX: usize = 8;
-const VERSION: u8 = 1;
+/// Networks counted for one name; the oldest makes room.
+const NETWORKS_MAX: usize = 64;
+const VERSION: u8 = 2;
 
 /// The counters of one node.
 #[derive(Debug, Clone)]
@@ -58,7 +64,7 @@ struct Table {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Name {
     #[serde(default)]
-    strangers: Counter,
+    networks: BTreeMap<String, Counter>,
     #[serde(default)]
     devices: BTreeMap<String, Counter>,
 }
@@ -70,51 +76,71 @@ struct Counter {
     at_ms: i64,
 }
 
+/// From where somebody tries a password.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The visit cookie of the browser, if it came with one.
+    pub device: Option<&'a str>,
+    /// The network; `None` for the machine itself.
+    pub network: Option<IpAddr>,
+}
+
 impl Attempts {
     pub(super) fn new(data_dir: &Path, locks: &Path) -> Self {
         Self { path: data_dir.join("logins.json"), locks: locks.to_owned() }
     }
 
-    /// How long `device` must wait before it may try `name`, in milliseconds; `None` if it may. A
-    /// browser that came without a cookie is no device.
-    pub fn wait_ms(&self, name: &str, device: Option<&str>, now_ms: i64) -> Option<i64> {
-        self.load().names.get(&hash(name))?.counter(device).wait_ms(now_ms)
+    /// How long whoever is at `origin` must wait before trying `name`, in milliseconds; `None` if
+    /// they may.
+    pub fn wait_ms(&self, name: &str, origin: Origin<'_>, now_ms: i64) -> Option<i64> {
+        self.load().names.get(&hash(name))?.counter(origin)?.wait_ms(now_ms)
     }
 
-    /// How long browsers that never logged in to `name` must wait.
-    pub fn strangers_wait_ms(&self, name: &str, now_ms: i64) -> Option<i64> {
-        self.load().names.get(&hash(name))?.strangers.wait_ms(now_ms)
+    /// Whether the browser at `origin` has logged in to `name` before.
+    pub fn knows(&self, name: &str, origin: Origin<'_>) -> bool {
+        let table = self.load();
+        let entry = table.names.get(&hash(name));
+        entry.zip(origin.device).is_some_and(|(entry, it)| entry.devices.contains_key(&hash(it)))
+    }
+
+    /// How long the network that is locked out of `name` for the longest must wait.
+    pub fn longest_wait_ms(&self, name: &str, now_ms: i64) -> Option<i64> {
+        let table = self.load();
+        let networks = table.names.get(&hash(name))?.networks.values();
+        networks.filter_map(|counter| counter.wait_ms(now_ms)).max()
     }
 
     /// Counts a failure; gives the wait if this one locked.
-    pub fn fail(&self, name: &str, device: Option<&str>, now_ms: i64) -> io::Result<Option<i64>> {
+    pub fn fail(&self, name: &str, origin: Origin<'_>, now_ms: i64) -> io::Result<Option<i64>> {
         self.change(|table| {
             table.make_room(&hash(name));
             let entry = table.names.entry(hash(name)).or_default();
-            let known = device.and_then(|device| entry.devices.get_mut(&hash(device)));
-            let counter = known.unwrap_or(&mut entry.strangers);
-            counter.fail(now_ms);
-            counter.wait_ms(now_ms)
+            let known = origin.device.and_then(|device| entry.devices.get_mut(&hash(device)));
+            let network = origin.network.map(|network| hash(&network.to_string()));
+            let counter = known.or_else(|| network.map(|it| entry.networks.entry(it).or_default()));
+            let wait_ms = counter.and_then(|counter| {
+                counter.fail(now_ms);
+                counter.wait_ms(now_ms)
+            });
+            make_room(&mut entry.networks, NETWORKS_MAX);
+            wait_ms
         })
     }
 
     /// Takes note of a login: `device` is counted by itself from now on. A program that keeps no
     /// cookies is not remembered, or its logins would crowd out the browsers of the person.
-    pub fn succeed(&self, name: &str, device: Option<&str>, now_ms: i64) -> io::Result<()> {
+    pub fn succeed(&self, name: &str, origin: Origin<'_>, now_ms: i64) -> io::Result<()> {
         self.change(|table| {
             table.make_room(&hash(name));
             let entry = table.names.entry(hash(name)).or_default();
             let known = Counter { at_ms: now_ms, ..Counter::default() };
-            let before = device.and_then(|device| entry.devices.insert(hash(device), known));
-            if before.is_none() {
+            let device = origin.device.map(hash);
+            let before = device.and_then(|device| entry.devices.insert(device, known));
+            if let (None, Some(network)) = (before, origin.network) {
                 // A stranger with the password is the person; their earlier slips do not count.
-                entry.strangers = Counter::default();
+                entry.networks.remove(&hash(&network.to_string()));
             }
-            while entry.devices.len() > DEVICES_MAX {
-                let oldest = entry.devices.iter().min_by_key(|(_, counter)| counter.at_ms);
-                let oldest = oldest.map(|(device, _)| device.clone()).unwrap_or_default();
-                entry.devices.remove(&oldest);
-            }
+            make_room(&mut entry.devices, DEVICES_MAX);
         })
     }
 
@@ -122,7 +148,7 @@ impl Attempts {
     pub fn unlock(&self, name: &str) -> io::Result<()> {
         self.change(|table| {
             if let Some(entry) = table.names.get_mut(&hash(name)) {
-                entry.strangers = Counter::default();
+                entry.networks.clear();
                 for counter in entry.devices.values_mut() {
                     *counter = Counter { at_ms: counter.at_ms, ..Counter::default() };
                 }
@@ -157,7 +183,9 @@ impl Attempts {
             }
         };
         match serde_json::from_slice::<Table>(&bytes) {
-            Ok(table) if table.version == VERSION => table,
+            Ok(table) if matches!(table.version, 1 | VERSION) => {
+                Table { version: VERSION, ..table }
+            }
             Ok(_) | Err(_) => {
                 tracing::warn!("the file of failed logins is damaged; they are counted anew");
                 empty()
@@ -169,8 +197,8 @@ impl Attempts {
 impl Table {
     fn make_room(&mut self, name: &str) {
         while self.names.len() >= NAMES_MAX && !self.names.contains_key(name) {
-            let used =
-                |(_, entry): &(&String, &Name)| (!entry.devices.is_empty(), entry.strangers.at_ms);
+            let last = |entry: &Name| entry.networks.values().map(|counter| counter.at_ms).max();
+            let used = |(_, entry): &(&String, &Name)| (!entry.devices.is_empty(), last(entry));
             let oldest = self.names.iter().min_by_key(used).map(|(name, _)| name.clone());
             self.names.remove(&oldest.unwrap_or_default());
         }
@@ -178,9 +206,20 @@ impl Table {
 }
 
 impl Name {
-    fn counter(&self, device: Option<&str>) -> Counter {
-        let known = device.and_then(|device| self.devices.get(&hash(device)));
-        known.copied().unwrap_or(self.strangers)
+    /// The counter of an origin; the machine itself has none.
+    fn counter(&self, origin: Origin<'_>) -> Option<Counter> {
+        let known = origin.device.and_then(|device| self.devices.get(&hash(device)));
+        let network = || self.networks.get(&hash(&origin.network?.to_string()));
+        known.or_else(network).copied()
+    }
+}
+
+/// The counters that were changed last.
+fn make_room(counters: &mut BTreeMap<String, Counter>, most: usize) {
+    while counters.len() > most {
+        let oldest = counters.iter().min_by_key(|(_, counter)| counter.at_ms);
+        let oldest = oldest.map(|(key, _)| key.clone()).unwrap_or_default();
+        counters.remove(&oldest);
     }
 }
 
@@ -220,9 +259,17 @@ mod tests {
         Attempts::new(directory, &directory.join("operators"))
     }
 
+    fn at(device: &'static str, network: &str) -> Origin<'static> {
+        Origin { device: Some(device), network: Some(network.parse().unwrap()) }
+    }
+
+    fn there(network: &str) -> Origin<'static> {
+        Origin { device: None, network: Some(network.parse().unwrap()) }
+    }
+
     /// Fails as often as it takes to be locked; gives the lock.
-    fn fail_until_locked(attempts: &Attempts, device: &str, now_ms: i64) -> i64 {
-        let waits = (0..LOCK_AFTER).map(|_| attempts.fail("wang", Some(device), now_ms).unwrap());
+    fn fail_until_locked(attempts: &Attempts, origin: Origin<'_>, now_ms: i64) -> i64 {
+        let waits = (0..LOCK_AFTER).map(|_| attempts.fail("wang", origin, now_ms).unwrap());
         let waits: Vec<_> = waits.collect();
         let (last, before) = waits.split_last().unwrap();
         assert!(before.iter().all(Option::is_none), "{waits:?}");
@@ -235,36 +282,54 @@ mod tests {
     fn locks_double_and_outlive_the_process() {
         let directory = tempfile::tempdir().unwrap();
         let mut now_ms = 1_000_000;
+        let here = there("192.0.2.1");
         for minutes in [15, 30, 60, 120, 240, 240] {
-            let wait_ms = fail_until_locked(&attempts(directory.path()), "x", now_ms);
+            let wait_ms = fail_until_locked(&attempts(directory.path()), here, now_ms);
             assert_eq!(wait_ms, minutes * 60_000);
             let again = attempts(directory.path());
-            assert_eq!(again.wait_ms("wang", Some("y"), now_ms + wait_ms - 1), Some(1));
+            let other_browser = at("y", "192.0.2.1");
+            assert_eq!(again.wait_ms("wang", other_browser, now_ms + wait_ms - 1), Some(1));
             now_ms += wait_ms;
-            assert_eq!(again.wait_ms("wang", Some("y"), now_ms), None);
+            assert_eq!(again.wait_ms("wang", here, now_ms), None);
         }
         let attempts = attempts(directory.path());
-        fail_until_locked(&attempts, "x", now_ms);
+        fail_until_locked(&attempts, here, now_ms);
+        assert_eq!(attempts.longest_wait_ms("wang", now_ms), Some(LOCK_MAX_MS));
         attempts.unlock("wang").unwrap();
-        assert_eq!(attempts.wait_ms("wang", Some("x"), now_ms), None);
-        assert_eq!(fail_until_locked(&attempts, "x", now_ms), LOCK_MS, "counting began anew");
+        assert_eq!(attempts.wait_ms("wang", here, now_ms), None);
+        assert_eq!(fail_until_locked(&attempts, here, now_ms), LOCK_MS, "counting began anew");
     }
 
-    /// Shows that strangers lock out strangers: the browser that logged in before still may, is
-    /// counted by itself, and its login does not open the name to the others.
+    /// Shows that strangers lock out nobody but their own network: other networks may try, the
+    /// browser that logged in before still may from the same one, and is counted by itself.
     #[test]
-    fn a_known_browser_is_not_locked_out_by_strangers() {
+    fn strangers_lock_out_their_own_network_alone() {
         let directory = tempfile::tempdir().unwrap();
         let attempts = attempts(directory.path());
-        attempts.succeed("wang", Some("terminal"), 0).unwrap();
-        fail_until_locked(&attempts, "stranger", HOUR_MS);
-        assert!(attempts.wait_ms("wang", Some("stranger"), HOUR_MS).is_some());
-        assert!(attempts.wait_ms("wang", Some("other"), HOUR_MS).is_some());
-        assert_eq!(attempts.wait_ms("wang", Some("terminal"), HOUR_MS), None);
-        attempts.succeed("wang", Some("terminal"), HOUR_MS).unwrap();
-        assert!(attempts.wait_ms("wang", Some("stranger"), HOUR_MS).is_some());
-        fail_until_locked(&attempts, "terminal", HOUR_MS);
-        assert!(attempts.wait_ms("wang", Some("terminal"), HOUR_MS).is_some());
+        attempts.succeed("wang", at("terminal", "192.0.2.1"), 0).unwrap();
+        fail_until_locked(&attempts, at("stranger", "192.0.2.1"), HOUR_MS);
+        let wait_ms = |origin| attempts.wait_ms("wang", origin, HOUR_MS);
+        assert!(wait_ms(at("stranger", "192.0.2.1")).is_some());
+        assert!(wait_ms(there("192.0.2.1")).is_some());
+        assert_eq!(wait_ms(there("192.0.2.2")), None);
+        assert_eq!(wait_ms(at("terminal", "192.0.2.1")), None);
+        attempts.succeed("wang", at("terminal", "192.0.2.1"), HOUR_MS).unwrap();
+        assert!(wait_ms(at("stranger", "192.0.2.1")).is_some());
+        fail_until_locked(&attempts, at("terminal", "192.0.2.3"), HOUR_MS);
+        assert!(wait_ms(at("terminal", "192.0.2.1")).is_some());
+    }
+
+    /// Shows that the machine itself is never locked.
+    #[test]
+    fn the_machine_itself_is_not_locked() {
+        let directory = tempfile::tempdir().unwrap();
+        let attempts = attempts(directory.path());
+        let here = Origin { device: None, network: None };
+        for _ in 0..4 * LOCK_AFTER {
+            assert_eq!(attempts.fail("wang", here, 0).unwrap(), None);
+        }
+        fail_until_locked(&attempts, there("192.0.2.1"), 0);
+        assert_eq!(attempts.wait_ms("wang", here, 1), None);
     }
 
     /// Shows that programs without cookies do not crowd out the browsers of a person.
@@ -272,13 +337,14 @@ mod tests {
     fn programs_without_cookies_are_not_remembered() {
         let directory = tempfile::tempdir().unwrap();
         let attempts = attempts(directory.path());
-        attempts.succeed("wang", Some("terminal"), 0).unwrap();
+        attempts.succeed("wang", at("terminal", "192.0.2.1"), 0).unwrap();
         for hour in 1..20 {
-            attempts.succeed("wang", None, hour * HOUR_MS).unwrap();
+            attempts.succeed("wang", there("192.0.2.1"), hour * HOUR_MS).unwrap();
         }
-        fail_until_locked(&attempts, "stranger", 20 * HOUR_MS);
-        assert!(attempts.wait_ms("wang", None, 20 * HOUR_MS).is_some());
-        assert_eq!(attempts.wait_ms("wang", Some("terminal"), 20 * HOUR_MS), None);
+        fail_until_locked(&attempts, there("192.0.2.1"), 20 * HOUR_MS);
+        assert!(attempts.wait_ms("wang", there("192.0.2.1"), 20 * HOUR_MS).is_some());
+        assert!(attempts.knows("wang", at("terminal", "192.0.2.1")));
+        assert_eq!(attempts.wait_ms("wang", at("terminal", "192.0.2.1"), 20 * HOUR_MS), None);
     }
 
     /// Shows that slips are forgotten after a day, and that a lock set by a clock ten years ahead
@@ -287,12 +353,45 @@ mod tests {
     fn old_slips_and_wrong_clocks_do_not_lock() {
         let directory = tempfile::tempdir().unwrap();
         let attempts = attempts(directory.path());
+        let one = there("192.0.2.1");
         for _ in 1..LOCK_AFTER {
-            attempts.fail("wang", Some("x"), 0).unwrap();
+            attempts.fail("wang", one, 0).unwrap();
         }
-        assert_eq!(attempts.fail("wang", Some("x"), 25 * HOUR_MS).unwrap(), None);
-        fail_until_locked(&attempts, "z", 87_600 * HOUR_MS);
-        assert_eq!(attempts.wait_ms("wang", Some("z"), HOUR_MS), None);
+        assert_eq!(attempts.fail("wang", one, 25 * HOUR_MS).unwrap(), None);
+        fail_until_locked(&attempts, there("192.0.2.2"), 87_600 * HOUR_MS);
+        assert_eq!(attempts.wait_ms("wang", there("192.0.2.2"), HOUR_MS), None);
+    }
+
+    /// Shows that a flood of networks is bounded for each name.
+    #[test]
+    fn a_flood_of_networks_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let attempts = attempts(directory.path());
+        for n in 0..200_u8 {
+            attempts.fail("wang", there(&format!("192.0.2.{n}")), i64::from(n)).unwrap();
+        }
+        let table = attempts.load();
+        assert_eq!(
+            table.names.values().map(|name| name.networks.len()).sum::<usize>(),
+            NETWORKS_MAX
+        );
+    }
+
+    /// Shows that of the file of version 1 the browsers that logged in before are taken over, and
+    /// the lock of all strangers together is not.
+    #[test]
+    fn a_file_of_version_1_is_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let device = hash("terminal");
+        let counter =
+            |until_ms: i64| format!("{{\"failures\":5,\"until_ms\":{until_ms},\"at_ms\":0}}");
+        let (locked, open) = (counter(900_000), counter(0));
+        let name = format!("{{\"strangers\":{locked},\"devices\":{{\"{device}\":{open}}}}}");
+        let text = format!("{{\"version\":1,\"names\":{{\"{}\":{name}}}}}", hash("wang"));
+        fs::write(directory.path().join("logins.json"), text).unwrap();
+        let attempts = attempts(directory.path());
+        assert!(attempts.knows("wang", at("terminal", "192.0.2.1")));
+        assert_eq!(attempts.wait_ms("wang", there("192.0.2.9"), 1), None);
     }
 
     /// Shows that a flood of names is bounded and drops none that somebody logged in to, and that
@@ -313,7 +412,7 @@ mod tests {
         assert_eq!(table.names.len(), NAMES_MAX);
         assert!(table.names.contains_key("known"));
         let directory = tempfile::tempdir().unwrap();
-        attempts(directory.path()).fail("苑兴村2026!", Some("x"), 0).unwrap();
+        attempts(directory.path()).fail("苑兴村2026!", there("192.0.2.1"), 0).unwrap();
         let text = fs::read_to_string(directory.path().join("logins.json")).unwrap();
         assert!(!text.contains("2026"), "{text}");
     }
@@ -324,8 +423,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("logins.json"), b"{\"version\":1,").unwrap();
         let attempts = attempts(directory.path());
-        assert_eq!(attempts.wait_ms("wang", Some("x"), 0), None);
-        fail_until_locked(&attempts, "x", 0);
-        assert!(attempts.wait_ms("wang", Some("x"), 1).is_some());
+        let one = there("192.0.2.1");
+        assert_eq!(attempts.wait_ms("wang", one, 0), None);
+        fail_until_locked(&attempts, one, 0);
+        assert!(attempts.wait_ms("wang", one, 1).is_some());
     }
 }

@@ -16,14 +16,15 @@ use crate::known::validity;
 use crate::state::WebState;
 use cunlian_host::admin::pending;
 use cunlian_host::metrics::LoginFailure;
-use cunlian_host::operator::{Issuer, OperatorError, Unlocked};
+use cunlian_host::operator::{Issuer, OperatorError, Origin, Unlocked};
 
 /// What one browser tries about one name.
 pub(crate) struct Attempt {
     pub(crate) state: WebState,
     pub(crate) name: String,
     pub(crate) device: Option<String>,
-    pub(crate) client: IpAddr,
+    /// Where it comes from; `None` for the machine itself.
+    pub(crate) network: Option<IpAddr>,
     pub(crate) now_ms: i64,
 }
 
@@ -35,21 +36,50 @@ impl Attempt {
             Refused::Locked { wait_ms }
         };
         let attempts = self.state.0.config.operators.attempts();
-        if let Some(wait_ms) = attempts.wait_ms(&self.name, self.device.as_deref(), self.now_ms) {
+        if let Some(wait_ms) = attempts.wait_ms(&self.name, self.origin(), self.now_ms) {
             return Err(locked(wait_ms));
         }
         // Holds without a disk to write on, too.
-        let key = (self.name.chars().take(40).collect(), self.client);
-        self.state.0.login_per_name.take(key, self.now_ms).map_err(locked)
+        self.state.0.login_per_name.take(self.counted(), self.now_ms).map_err(locked)?;
+        if self.is_known() {
+            return Ok(());
+        }
+        let strangers = &self.state.0.login_of_strangers;
+        strangers.take(self.short_name(), self.now_ms).map_err(locked)
+    }
+
+    /// Whether nobody else's tries count for this one: the machine itself, and a browser that has
+    /// logged in to the name before.
+    pub(super) fn is_known(&self) -> bool {
+        let attempts = self.state.0.config.operators.attempts();
+        self.network.is_none() || attempts.knows(&self.name, self.origin())
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { device: self.device.as_deref(), network: self.network }
+    }
+
+    fn short_name(&self) -> String {
+        self.name.chars().take(40).collect()
+    }
+
+    /// The name, and who tries it, as they are counted in memory.
+    fn counted(&self) -> (String, String) {
+        let who = match (&self.device, self.network) {
+            (Some(device), _) if self.is_known() => device.clone(),
+            (_, Some(network)) => network.to_string(),
+            (_, None) => String::new(),
+        };
+        (self.short_name(), who)
     }
 
     /// Counts a wrong password.
     pub(crate) fn fail(&self) -> Refused {
         self.count(LoginFailure::Wrong);
         let attempts = self.state.0.config.operators.attempts();
-        match attempts.fail(&self.name, self.device.as_deref(), self.now_ms) {
+        match attempts.fail(&self.name, self.origin(), self.now_ms) {
             Ok(Some(wait_ms)) => {
-                tracing::warn!(client = %self.client, "a login name was locked");
+                tracing::warn!(network = ?self.network, "a login name was locked");
                 Refused::Locked { wait_ms }
             }
             Ok(None) => Refused::Wrong,
@@ -62,10 +92,9 @@ impl Attempt {
 
     /// Takes note of a right password.
     pub(crate) fn succeed(&self) {
-        let key = (self.name.chars().take(40).collect(), self.client);
-        self.state.0.login_per_name.forget(&key);
+        self.state.0.login_per_name.forget(&self.counted());
         let attempts = self.state.0.config.operators.attempts();
-        if let Err(error) = attempts.succeed(&self.name, self.device.as_deref(), self.now_ms) {
+        if let Err(error) = attempts.succeed(&self.name, self.origin(), self.now_ms) {
             tracing::warn!(%error, "a login could not be written down");
         }
     }

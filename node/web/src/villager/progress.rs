@@ -126,7 +126,7 @@ struct Found {
 /// The ticket behind a receipt. Guessing receipts is slowed down per client.
 async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Found, Failure> {
     let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
-    let limit = &state.0.lookup_per_client;
+    let limit = &state.0.lookup_per_network;
     limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
     let l = visit.l;
     ask(state, move |store| {
