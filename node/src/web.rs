@@ -17,6 +17,8 @@
 //! | `admin` | administrators: invitations, people, nodes, review |
 //! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
+//! | `appearance` | larger type, for who asks for it |
+//! | `waiting` | what waits for whom, beside the navigation |
 //! | `login`, `account`, `session`, `visit` | who asks, in which language, with which token |
 //!
 //! What it is not: it opens no socket and knows no peer. The runtime calls [`serve`] and publishes
@@ -52,6 +54,7 @@ use crate::status::NodeStatus;
 mod account;
 mod admin;
 mod api;
+mod appearance;
 mod asset;
 pub(crate) mod clock;
 mod component;
@@ -77,6 +80,7 @@ mod town;
 mod village;
 mod villager;
 mod visit;
+mod waiting;
 mod writing;
 
 /// Most bytes of a form without files.
@@ -211,6 +215,7 @@ pub fn router(state: WebState) -> Router {
     Router::new()
         .merge(login::routes())
         .merge(account::routes())
+        .merge(appearance::routes())
         .merge(admin::routes())
         .merge(village::routes())
         .merge(record::routes())

@@ -259,7 +259,7 @@ async fn choose_language(State(state): State<WebState>, Query(query): Query<Chos
 }
 
 /// A path on this node, or nothing: nobody is sent elsewhere by a link to the login page.
-fn local(path: &str) -> &str {
+pub(super) fn local(path: &str) -> &str {
     let plain = path.starts_with('/')
         && !path.starts_with("//")
         && !path.contains(['\\', '\r', '\n'])

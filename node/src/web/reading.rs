@@ -21,6 +21,7 @@ use super::component::{
 };
 use super::failure::Failure;
 use super::ticket::ticket_href;
+use super::waiting::Turn;
 use crate::text::{Language, Text};
 
 /// A page that takes longer than this is worth a line in the log, milliseconds.
@@ -173,13 +174,14 @@ pub(crate) fn similar_tickets(
         Some(row) => query::ticket::similar(connection, reader, &row, 5),
         None => Ok(Vec::new()),
     })?;
-    ticket_items(store, rows, l, now_ms)
+    ticket_items(store, rows, Turn::default(), l, now_ms)
 }
 
-/// Rows as list items.
+/// Rows as list items; `turn` says which of them wait for the reader.
 pub(crate) fn ticket_items(
     store: &Store,
     rows: Vec<TicketRow>,
+    turn: Turn,
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
@@ -188,7 +190,7 @@ pub(crate) fn ticket_items(
     for row in rows {
         let place = names.of(store, row.home.address)?;
         let sync = sync_badge(store, l, &row.home)?;
-        items.push(ticket_item(&row, place, sync, l, now_ms));
+        items.push(ticket_item(&row, place, sync, turn.is(row.state), l, now_ms));
     }
     Ok(items)
 }
@@ -197,6 +199,7 @@ fn ticket_item(
     row: &TicketRow,
     place: String,
     sync: SyncBadge,
+    turn: bool,
     l: Text,
     now_ms: i64,
 ) -> TicketItem {
@@ -214,6 +217,7 @@ fn ticket_item(
         more.push(l.of("signed", super::ticket::signed_name(stands)));
     }
     TicketItem {
+        turn,
         href: ticket_href(&row.home),
         title: match &row.erased {
             Some(reason) => l.t1("ticket-erased-title", "reason", reason),
@@ -223,7 +227,7 @@ fn ticket_item(
         more: more.join(" · "),
         card: card_class(row.clock.as_ref(), now_ms),
         clock: row.clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
-        state: TicketStateBadge::of(l, row.state),
+        state: TicketStateBadge::of(l, row.state).for_whom(turn),
         sync: Some(sync),
     }
 }

@@ -14,12 +14,14 @@ use cunlian_governance::access::reader::Reader;
 
 use super::WebState;
 use super::account;
+use super::appearance::TypeSize;
 use super::failure::{Failed, Failure};
 use super::kept::Kept;
 use super::login;
 use super::session::{
     Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex, set_cookie,
 };
+use super::waiting::Waiting;
 use crate::operator::is_by_assignment;
 use crate::text::{Language, Text};
 
@@ -47,6 +49,10 @@ pub(crate) struct Visit {
     pub(crate) client: IpAddr,
     /// Path and query, to come back after login or a change of language.
     pub(crate) path: String,
+    /// The size of type that the visitor asked for.
+    pub(crate) size: TypeSize,
+    /// What waits for the person, for a page that shows it.
+    pub(crate) waiting: Waiting,
     /// Whether the answer is JSON.
     pub(crate) is_api: bool,
     /// Whether the answer becomes part of a page that is open.
@@ -90,6 +96,7 @@ impl Visit {
         let id = known.map_or_else(random_hex, str::to_owned);
         let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
         let is_api = uri.path().starts_with("/api/");
+        let size = TypeSize::of(headers);
         let session = if person.is_some() { session.to_owned() } else { String::new() };
         let l = Text::new(language(uri, headers));
         let path = path.to_owned();
@@ -105,6 +112,8 @@ impl Visit {
             returns,
             client,
             path,
+            size,
+            waiting: Waiting::default(),
             is_api,
             is_fragment,
         };
@@ -163,7 +172,8 @@ pub(crate) async fn layer(
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
-    let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    let (mut visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    visit.waiting = Waiting::of(&state, &visit).await;
     request.extensions_mut().insert(visit.clone());
     let (request, kept) = match Kept::take(request).await {
         Ok(taken) => taken,
