@@ -7,6 +7,8 @@
 //! http = "127.0.0.1:8080"
 //! # address under which villagers' phones reach the pages, printed in plates
 //! public_url = "http://192.0.2.10:8080"
+//! # shows each part of the pages under `/style`, for who writes them; the demo does
+//! style_page = false
 //!
 //! # the node this one reports to; further peers are dialled as well
 //! [[peer]]
@@ -50,6 +52,9 @@ pub struct Config {
     /// Address of the pages as villagers' phones see it; printed in the QR code of plates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Whether `/style` shows each part of the pages.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub style_page: bool,
     /// Nodes to dial, the parent first.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
@@ -97,8 +102,8 @@ fn http_default() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
-fn is_default(quota: &Quota) -> bool {
-    *quota == Quota::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Config {
@@ -107,6 +112,7 @@ impl Default for Config {
             listen: listen_default(),
             http: http_default(),
             public_url: None,
+            style_page: false,
             peers: Vec::new(),
             quota: Quota::default(),
         }

@@ -250,6 +250,7 @@ impl Service {
             metrics,
             now_ms: telling(&clock),
             public_url: config.public_url(),
+            style_page: cfg!(debug_assertions) || config.style_page,
         });
         let pages = tokio::spawn(async move {
             if let Err(error) = serve(listener, web).await {

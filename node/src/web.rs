@@ -18,6 +18,7 @@
 //! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
 //! | `appearance` | larger type, for who asks for it |
+//! | `specimen` | `/style`: each part of the design language, for who writes pages |
 //! | `waiting` | what waits for whom, beside the navigation |
 //! | `login`, `account`, `session`, `visit` | who asks, in which language, with which token |
 //!
@@ -74,6 +75,7 @@ mod posted;
 mod reading;
 mod record;
 mod session;
+mod specimen;
 pub(crate) mod throttle;
 mod ticket;
 mod town;
@@ -116,6 +118,8 @@ pub struct WebConfig {
     /// Where phones reach this node, such as `http://192.168.1.20:8080`, without a slash at the
     /// end: what the QR codes on plates say. With `https`, cookies are marked `Secure`.
     pub public_url: String,
+    /// Whether `/style` shows each part of the pages, for who writes them.
+    pub style_page: bool,
 }
 
 /// The state of all pages. Cheap to clone.
@@ -216,6 +220,7 @@ pub fn router(state: WebState) -> Router {
         .merge(login::routes())
         .merge(account::routes())
         .merge(appearance::routes())
+        .merge(specimen::routes())
         .merge(admin::routes())
         .merge(village::routes())
         .merge(record::routes())

@@ -176,6 +176,7 @@ impl Node {
             metrics: Metrics::new(directory.path()),
             now_ms: clock,
             public_url: url.clone(),
+            style_page: true,
         });
         tokio::spawn(serve(listener, web));
         Self {
