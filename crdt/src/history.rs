@@ -20,6 +20,7 @@ use cunlian_protocol::change::Home;
 
 use crate::document::{DocumentView, Erasure, FieldValue, FieldView, Operation};
 
+mod ancestor;
 mod authoring;
 mod expansion;
 pub(crate) mod payload;

@@ -274,6 +274,17 @@ impl Store {
         self.inner.readers.with(|connection| Ok(materialize::view(connection, &authority, home)?))
     }
 
+    /// What stood in a field before its present values were written at the same time; `None` when
+    /// it was empty, or is not in conflict.
+    pub fn common_ancestor(&self, home: &Home, field: &str) -> Result<Option<String>, Fault> {
+        let authority = self.authority();
+        self.inner.readers.with(|connection| {
+            let changes = reading::changes_of(connection, home)?;
+            let history = materialize::history(&authority, *home, materialize::read(&changes));
+            Ok(history.common_ancestor(field).map(str::to_owned))
+        })
+    }
+
     /// Documents under `prefix` with a field in conflict, in key order, at most `limit`.
     pub fn in_conflict(&self, prefix: &KeyPrefix, limit: usize) -> Result<Vec<Home>, Fault> {
         self.inner

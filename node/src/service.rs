@@ -138,6 +138,7 @@ impl Service {
             now_ms: telling(&clock),
             public_url: config.public_url(),
             proxies: config.trusted_proxies.clone(),
+            style_page: cfg!(debug_assertions) || config.style_page,
         });
         let pages = tokio::spawn(async move {
             if let Err(error) = serve(listener, web).await {

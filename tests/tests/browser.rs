@@ -10,7 +10,8 @@ mod browser {
     mod account;
     pub mod admin;
     pub mod chromium;
-    mod conflicts;
+    pub mod conflicts;
+    mod design;
     mod dismissal;
     mod erased;
     pub mod fixture;

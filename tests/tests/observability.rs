@@ -114,7 +114,7 @@ fn page_command_and_figures_say_the_same() {
     let changes = 7;
     assert!(told["traffic"]["sent"].as_u64().unwrap() >= changes, "{told:#}");
     assert!(figures(village, &town.name)["link_changes_sent_total"] >= changes);
-    wait_for("the page", || get(village, "/status?lang=en").contains("in step, as of"));
+    wait_for("the page", || get(village, "/status?lang=en").contains("in step ("));
     drop(fleet);
 }
 

@@ -360,3 +360,23 @@ fn contradictory_changes_count_once() {
     let change = sign(1, 1, &ahead.author(id, &[put("a", "far")], "", "").unwrap());
     assert_eq!(history(&[change]).view().waiting, 1);
 }
+
+/// Shows that the common past of values written at the same time is the last that all of them were
+/// written over, however many steps each side took, and that there is none where nothing was.
+#[test]
+fn the_common_past_is_the_last_value_that_all_saw() {
+    let mut first = Vec::new();
+    for text in ["oldest", "old"] {
+        write(&mut first, 1, &[put("phone", text)]);
+    }
+    assert_eq!(history(&first).common_ancestor("phone"), None, "it is not in conflict");
+    let (mut one, mut other) = (first.clone(), first.clone());
+    for text in ["a", "b"] {
+        write(&mut one, 1, &[put("phone", text), put("name", text)]);
+    }
+    write(&mut other, 2, &[put("phone", "c"), put("name", "c")]);
+    one.extend(other.into_iter().skip(first.len()));
+    let both = history(&one);
+    assert_eq!(both.common_ancestor("phone"), Some("old"));
+    assert_eq!(both.common_ancestor("name"), None, "both wrote it first");
+}

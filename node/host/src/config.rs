@@ -10,6 +10,8 @@
 //! # proxies in front of the pages, which say in x-forwarded-for who asks; without them everybody
 //! # behind a proxy counts as one when logins and reports are limited
 //! trusted_proxies = ["127.0.0.1"]
+//! # shows each part of the pages under `/style`, for who writes them; the demo does
+//! style_page = false
 //!
 //! # the node this one reports to; further peers are dialled as well
 //! [[peer]]
@@ -56,6 +58,9 @@ pub struct Config {
     /// Proxies in front of the pages, which say in `x-forwarded-for` who asks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<IpAddr>,
+    /// Whether `/style` shows each part of the pages.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub style_page: bool,
     /// Nodes to dial, the parent first.
     #[serde(default, rename = "peer", skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
@@ -103,8 +108,8 @@ fn http_default() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
-fn is_default(quota: &Quota) -> bool {
-    *quota == Quota::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Config {
@@ -114,6 +119,7 @@ impl Default for Config {
             http: http_default(),
             public_url: None,
             trusted_proxies: Vec::new(),
+            style_page: false,
             peers: Vec::new(),
             quota: Quota::default(),
         }

@@ -62,7 +62,8 @@ pub fn provision(
         keystore.create_key(NODE_KEY, &mut rand::rng())?;
         let public_url = Some(format!("http://{}", node.http));
         let (listen, http) = (node.listen, node.http);
-        let config = Config { listen, http, public_url, ..Config::default() };
+        let style_page = true;
+        let config = Config { listen, http, public_url, style_page, ..Config::default() };
         config.save(&node.dir)?;
         match layout.parent(node) {
             Some(parent) => join(parent, node)?,

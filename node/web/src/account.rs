@@ -111,7 +111,7 @@ async fn change(
         state: state.clone(),
         name: staff.person.name.clone(),
         device: staff.visit.device(),
-        network: staff.visit.elsewhere(),
+        network: staff.visit.elsewhere,
         now_ms: state.now_ms(),
     };
     let internal = |error: String| Failure::Internal(error);

@@ -45,9 +45,8 @@ impl LinkBadge {
         };
         let mut short = l.of("peer", parent.state.name());
         if parent.pending_changes > 0 {
-            let pending = l.t1("link-pending", "n", parent.pending_changes);
-            text.push_str(&pending);
-            short.push_str(&pending);
+            text.push_str(&l.t1("link-pending", "n", parent.pending_changes));
+            short.push_str(&l.t1("link-pending-short", "n", parent.pending_changes));
         }
         if let (false, Some(at_ms)) = (parent.state.is_up(), parent.last_success_ms) {
             text.push_str(&l.t1("link-last", "ago", ago(l, at_ms, now_ms)));
@@ -69,17 +68,17 @@ impl HtmlSafe for PeerBadge {}
 impl PeerBadge {
     pub(crate) fn of(l: Text, state: LinkState) -> Self {
         let (class, shape) = match state {
-            LinkState::Live => ("good", "full"),
-            LinkState::Syncing | LinkState::Connecting => ("info", "half"),
-            LinkState::Down => ("warn", ""),
-            LinkState::Refused => ("bad", "cross"),
+            LinkState::Live => ("done", "full"),
+            LinkState::Syncing | LinkState::Connecting => ("open", "half"),
+            LinkState::Down => ("waiting", ""),
+            LinkState::Refused => ("overdue", "cross"),
         };
         Self { class, shape, text: l.of("peer", state.name()) }
     }
 
     /// For a place that has no terminal of its own.
     pub(crate) fn kept_here(l: Text) -> Self {
-        Self { class: "", shape: "full", text: l.t("peer-kept-here") }
+        Self { class: "calm", shape: "full", text: l.t("peer-kept-here") }
     }
 }
 
@@ -148,13 +147,14 @@ impl SyncBadge {
 
     const fn look(height: Height) -> (&'static str, &'static str, &'static str) {
         match height {
-            Height::Local => ("warn", "", "local"),
-            Height::Town => ("info", "half", "town"),
-            Height::TownLast => ("good", "full", "town-last"),
-            Height::County => ("good", "full", "county"),
-            Height::Home => ("", "full", "home"),
-            Height::Refused => ("bad", "cross", "refused"),
-            Height::Postponed => ("warn", "", "postponed"),
+            Height::Local => ("waiting", "", "local"),
+            Height::Town => ("waiting", "half", "town"),
+            // What has arrived is as it should be: said, and no louder than the text beside it.
+            Height::TownLast => ("calm", "full", "town-last"),
+            Height::County => ("calm", "full", "county"),
+            Height::Home => ("calm", "full", "home"),
+            Height::Refused => ("overdue", "cross", "refused"),
+            Height::Postponed => ("waiting", "", "postponed"),
         }
     }
 }
@@ -172,11 +172,16 @@ impl HtmlSafe for TicketStateBadge {}
 impl TicketStateBadge {
     pub(crate) fn of(l: Text, state: State) -> Self {
         let class = match state {
-            State::Reported | State::Accepted | State::Assigned | State::Handling => "info",
-            State::Answered | State::Closed => "good",
+            State::Reported | State::Accepted | State::Assigned | State::Handling => "open",
+            State::Answered | State::Closed => "done",
             State::Unreported | State::Rejected | State::Erased => "",
         };
         Self { l, class, state: state.as_str() }
+    }
+
+    /// As who takes the next step sees it, if `turn` says that it is theirs.
+    pub(crate) fn for_whom(self, turn: bool) -> Self {
+        if turn { Self { class: "turn", ..self } } else { self }
     }
 }
 
@@ -194,9 +199,9 @@ impl ClockBadge {
     pub(crate) fn of(l: Text, clock: &Clock, now_ms: i64) -> Self {
         let card = clock.card(now_ms);
         let (class, shape) = match card {
-            Card::Green => ("", "half"),
-            Card::Yellow => ("warn", "half"),
-            Card::Red => ("bad", "full"),
+            Card::Green => ("open", "half"),
+            Card::Yellow => ("due", "half"),
+            Card::Red => ("overdue", "full"),
         };
         let text = match (clock.stopped_ms, card) {
             (Some(_), Card::Red) => l.t("clock-met-late"),
@@ -206,7 +211,7 @@ impl ClockBadge {
             (None, Card::Green) => l.t1("clock-green", "span", span(l, clock.due_ms - now_ms)),
         };
         let (class, shape) = if clock.stopped_ms.is_some() && card != Card::Red {
-            ("good", "full")
+            ("done", "full")
         } else {
             (class, shape)
         };
@@ -227,6 +232,8 @@ pub(crate) fn card_class(clock: Option<&Clock>, now_ms: i64) -> &'static str {
 #[derive(Debug, Template)]
 #[template(path = "component/ticket_item.html")]
 pub(crate) struct TicketItem {
+    /// Whether the next step is the reader's.
+    pub(crate) turn: bool,
     pub(crate) href: String,
     pub(crate) title: String,
     pub(crate) more: String,
@@ -407,6 +414,8 @@ pub(crate) struct ConflictBox {
     pub(crate) record: String,
     pub(crate) field: String,
     pub(crate) label: String,
+    /// What stood there before; empty where nothing did.
+    pub(crate) before: String,
     pub(crate) values: Vec<ConflictValue>,
     pub(crate) may_resolve: bool,
 }

@@ -66,18 +66,16 @@ async fn show(
     let (actor, reader) = (staff.person.author.serial, staff.reader(&state));
     let reviewer = reader.clone();
     let token = staff.visit.token(&state);
-    let (conflicts, count) = ask(&state, move |store| {
-        let (found, count) = store.read(|connection| {
-            let found = inbox::list_within(connection, &reader, &regions, SHOWN)?;
-            Ok((found, inbox::count_within(connection, &reader, &regions)?))
-        })?;
-        Ok::<_, Failure>((boxes(store, &actor, found, l, &token, "/conflicts")?, count))
+    let conflicts = ask(&state, move |store| {
+        let found =
+            store.read(|connection| inbox::list_within(connection, &reader, &regions, SHOWN))?;
+        boxes(store, &actor, found, l, &token, "/conflicts")
     })
     .await?;
     let waiting = act(&state, move |administration| administration.to_review_by(&reviewer, 200));
     let waiting = waiting.await.map_err(|error| Failure::Internal(error.message))?.len();
     let review = (waiting > 0).then(|| l.t1("conflicts-review", "n", waiting));
-    let page = Page::staff(&state, &staff, l.t("conflicts-title")).count("/conflicts", count);
+    let page = Page::staff(&state, &staff, l.t("conflicts-title"));
     let saved = !shown.saved.is_empty();
     Ok(html(&ConflictsPage { l, page, saved, conflicts, review }))
 }
@@ -122,6 +120,7 @@ pub(crate) fn boxes(
             href,
             record: format!("{name} · {place}"),
             label: label_of(&catalogue, &home, &conflict.field, l),
+            before: store.common_ancestor(&home, &conflict.field)?.unwrap_or_default(),
             field: conflict.field,
             values: conflict.options.into_iter().map(value).collect(),
             may_resolve: authority.may(actor, Rights::WRITE, &home).is_ok(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_governance::access::reader::Reader;
@@ -21,6 +21,7 @@ use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::query::{self};
 use cunlian_protocol::address::{AddressCode, Level};
 use rusqlite::Connection;
+use serde::Deserialize;
 
 use super::component::{Fact, Notice, TicketItem};
 use super::failure::Failure;
@@ -28,6 +29,7 @@ use super::layout::{Page, html};
 use super::reading::{Coverage, ask, coverage, name_of, ticket_items};
 use super::town::level_below;
 use super::visit::Staff;
+use super::waiting::Turn;
 use crate::code::code_of;
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
@@ -51,6 +53,15 @@ struct OverviewPage {
     rates: Vec<RateRow>,
     definitions: Vec<Fact>,
     tickets: Vec<TicketItem>,
+    /// The same for a screen on the wall, or back from it.
+    wall_href: String,
+}
+
+/// How the page is looked at.
+#[derive(Deserialize)]
+struct Look {
+    #[serde(default)]
+    wall: String,
 }
 
 struct Crumb {
@@ -82,19 +93,24 @@ struct RateRow {
     satisfaction: String,
 }
 
-async fn overview(state: State<WebState>, staff: Staff) -> Result<Response, Failure> {
+async fn overview(
+    state: State<WebState>,
+    staff: Staff,
+    Query(look): Query<Look>,
+) -> Result<Response, Failure> {
     let own = state.place().0;
-    show(state, staff, own).await
+    show(state, staff, own, &look).await
 }
 
 async fn overview_of(
     state: State<WebState>,
     staff: Staff,
     Path(code): Path<String>,
+    Query(look): Query<Look>,
 ) -> Result<Response, Failure> {
     let own = state.place().0;
     let code = code_of(&code).filter(|code| own.contains(code)).ok_or(Failure::NotFound)?;
-    show(state, staff, code).await
+    show(state, staff, code, &look).await
 }
 
 /// What the figures of a region are made of.
@@ -152,6 +168,7 @@ async fn show(
     State(state): State<WebState>,
     staff: Staff,
     region: AddressCode,
+    look: &Look,
 ) -> Result<Response, Failure> {
     let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
     let reader = staff.reader(&state);
@@ -161,7 +178,7 @@ async fn show(
         if region.level() >= Level::Village {
             let all = Filter::all(region);
             let rows = store.read(|connection| query::ticket::list(connection, &reader, &all))?;
-            tickets = ticket_items(store, rows, l, now_ms)?;
+            tickets = ticket_items(store, rows, Turn::default(), l, now_ms)?;
         }
         Ok::<_, Failure>((figures, tickets))
     })
@@ -202,8 +219,10 @@ async fn show(
         label: measure.name(language).to_owned(),
         text: measure.definition(language).to_owned(),
     };
+    let wall = !look.wall.is_empty();
     Ok(html(&OverviewPage {
         l,
+        wall_href: format!("/overview/{region}{}", if wall { "" } else { "?wall=1" }),
         crumbs: figures.above.iter().map(crumb).collect(),
         place: figures.name.clone(),
         coverage: figures.coverage.notice(l, now_ms),
@@ -214,7 +233,7 @@ async fn show(
         rates: rates.collect(),
         definitions: Measure::ALL.into_iter().map(definition).collect(),
         tickets,
-        page: Page::staff(&state, &staff, title),
+        page: Page { wall, ..Page::staff(&state, &staff, title) },
     }))
 }
 

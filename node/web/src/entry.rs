@@ -15,6 +15,7 @@ use crate::session::{VISIT_COOKIE, set_cookie};
 use crate::state::WebState;
 use crate::uploads::{Account, Cut};
 use crate::visit::{VISIT_S, Visit, add_cookie};
+use crate::waiting::Waiting;
 
 /// When a request that had to give way to others may be sent again.
 const BUSY_MS: i64 = 30_000;
@@ -30,7 +31,8 @@ pub(crate) async fn layer(
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip());
-    let (visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    let (mut visit, is_new) = Visit::of(&state, request.uri(), request.headers(), client);
+    visit.waiting = Waiting::of(&state, &visit).await;
     request.extensions_mut().insert(visit.clone());
     let (parts, body) = request.into_parts();
     let (account, body) = Account::open(&state.0.uploads, visit.client, body);

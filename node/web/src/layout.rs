@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use cunlian_governance::checks::{is_hidden, one_line_break};
 use cunlian_protocol::certificate::Tier;
 
+use super::appearance::TypeSize;
 use super::component::{LinkBadge, Notice};
 use super::session::Person;
 use super::visit::{Staff, Visit};
@@ -37,6 +38,10 @@ pub(crate) struct Banner {
 pub(crate) struct Page {
     pub(crate) title: String,
     pub(crate) villager: bool,
+    /// Larger type, as the visitor chose.
+    pub(crate) elder: bool,
+    /// Light on dark, for a screen on the wall.
+    pub(crate) wall: bool,
     pub(crate) place: String,
     pub(crate) tier_name: String,
     pub(crate) home_href: String,
@@ -59,13 +64,18 @@ impl Page {
             Language::Chinese => (Language::English.tag(), "English"),
             Language::English => (Language::Chinese.tag(), "中文"),
         };
-        let nav = match &visit.person {
+        let mut nav = match &visit.person {
             Some(person) => nav(l, status.tier, &visit.path, administers(state, person)),
             None => Vec::new(),
         };
+        for item in &mut nav {
+            item.count = visit.waiting.behind(item.href);
+        }
         Self {
             title,
             villager: visit.person.is_none() && is_villager_path(&visit.path),
+            elder: visit.size == TypeSize::Large,
+            wall: false,
             place: status.name.clone(),
             tier_name: l.of("tier", status.tier.name()),
             home_href: "/".to_owned(),
@@ -110,12 +120,15 @@ impl Page {
         self.nav.iter().map(|item| item.count).sum()
     }
 
-    /// Puts a number beside an entry of the navigation.
-    pub(crate) fn count(mut self, href: &str, count: u64) -> Self {
-        if let Some(item) = self.nav.iter_mut().find(|item| item.href == href) {
-            item.count = count;
+    /// The tokens of the stylesheet that this page takes.
+    pub(crate) fn look(&self) -> &'static str {
+        match (self.wall, self.villager, self.elder) {
+            (true, ..) => "wall",
+            (false, true, true) => "villager elder",
+            (false, true, false) => "villager",
+            (false, false, true) => "elder",
+            (false, false, false) => "",
         }
-        self
     }
 }
 

@@ -17,6 +17,9 @@
 //! | `admin` | administrators: invitations, people, nodes, review |
 //! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
+//! | `appearance` | larger type, for who asks for it |
+//! | `specimen` | `/style`: each part of the design language, for who writes pages |
+//! | `waiting` | what waits for whom, beside the navigation |
 //! | `login`, `account`, `session`, `visit` | who asks, in which language, with which token |
 //!
 //! What it is not: it opens no socket and knows no peer. The runtime calls [`serve`] and publishes
@@ -35,6 +38,7 @@ mod account;
 mod admin;
 mod administrator;
 mod api;
+mod appearance;
 mod asset;
 pub mod clock;
 mod code;
@@ -60,6 +64,7 @@ mod record;
 mod serving;
 mod session;
 pub mod sheet;
+mod specimen;
 mod state;
 pub mod text;
 mod ticket;
@@ -69,6 +74,7 @@ mod url;
 mod village;
 mod villager;
 mod visit;
+mod waiting;
 mod writing;
 
 pub use self::serving::serve;
@@ -81,6 +87,8 @@ pub fn router(state: WebState) -> Router {
     Router::new()
         .merge(login::routes())
         .merge(account::routes())
+        .merge(appearance::choosing::routes())
+        .merge(specimen::routes())
         .merge(admin::routes())
         .merge(village::routes())
         .merge(record::routes())

@@ -47,7 +47,8 @@ pub(crate) fn left(l: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
         line.push_str(&remaining(l, peer));
         lines.push(line);
     }
-    if let Some(rate) = peer.rate {
+    // What would read as 0.0 is no rate to anybody.
+    if let Some(rate) = peer.rate.filter(|rate| rate.milli_changes >= 100) {
         let changes = match rate.milli_changes {
             slow @ 0..10_000 => format!("{}.{}", slow / 1_000, slow % 1_000 / 100),
             fast => grouped(fast / 1_000),
@@ -204,6 +205,9 @@ mod tests {
         ];
         assert!(expected.iter().all(|line| lines.iter().any(|l| l == line)), "{lines:?}");
         parent.photos = LinkPhotos::default();
+        let slow = Rate { milli_changes: 99, bytes: 53 };
+        let slow = PeerStatus { rate: Some(slow), remaining_s: None, ..parent.clone() };
+        assert_eq!(said(&slow, Language::Chinese).len(), 1, "nothing passes at 0.0 per second");
         parent.rate = None;
         parent.remaining_s = None;
         let line = "还有 1,234 条等着上报，最早的是 3 小时前".to_owned();

@@ -18,6 +18,7 @@ use super::component::{
     ClockBadge, Height, Notice, SyncBadge, TicketItem, TicketStateBadge, card_class,
 };
 use super::failure::Failure;
+use super::waiting::Turn;
 use crate::state::WebState;
 use crate::text::Text;
 use crate::ticket::path::ticket_href;
@@ -164,13 +165,14 @@ pub(crate) fn similar_tickets(
         Some(row) => query::ticket::similar(connection, reader, &row, 5),
         None => Ok(Vec::new()),
     })?;
-    ticket_items(store, rows, l, now_ms)
+    ticket_items(store, rows, Turn::default(), l, now_ms)
 }
 
-/// Rows as list items.
+/// Rows as list items; `turn` says which of them wait for the reader.
 pub(crate) fn ticket_items(
     store: &Store,
     rows: Vec<TicketRow>,
+    turn: Turn,
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
@@ -179,7 +181,7 @@ pub(crate) fn ticket_items(
     for row in rows {
         let place = names.of(store, row.home.address)?;
         let sync = sync_badge(store, l, &row.home)?;
-        items.push(ticket_item(&row, place, sync, l, now_ms));
+        items.push(ticket_item(&row, place, sync, turn.is(row.state), l, now_ms));
     }
     Ok(items)
 }
@@ -188,6 +190,7 @@ fn ticket_item(
     row: &TicketRow,
     place: String,
     sync: SyncBadge,
+    turn: bool,
     l: Text,
     now_ms: i64,
 ) -> TicketItem {
@@ -205,6 +208,7 @@ fn ticket_item(
         more.push(l.of("signed", crate::ticket::signing::signed_name(stands)));
     }
     TicketItem {
+        turn,
         href: ticket_href(&row.home),
         title: match &row.erased {
             Some(reason) => l.t1("ticket-erased-title", "reason", reason),
@@ -214,7 +218,7 @@ fn ticket_item(
         more: more.join(" · "),
         card: card_class(row.clock.as_ref(), now_ms),
         clock: row.clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
-        state: TicketStateBadge::of(l, row.state),
+        state: TicketStateBadge::of(l, row.state).for_whom(turn),
         sync: Some(sync),
     }
 }

@@ -46,6 +46,8 @@ pub struct WebConfig {
     pub public_url: String,
     /// Addresses of proxies in front of the pages, which say in `x-forwarded-for` who asks.
     pub proxies: Vec<IpAddr>,
+    /// Whether `/style` shows each part of the pages, for who writes them.
+    pub style_page: bool,
 }
 
 /// The state of all pages. Cheap to clone.

@@ -33,6 +33,7 @@ use super::photo::stored::{self, Audience};
 use super::posted::Posted;
 use super::reading::{ask, place_name, similar_tickets, sync_badge};
 use super::visit::Staff;
+use super::waiting::Turn;
 use super::writing::save;
 use crate::state::WebState;
 use crate::text::Text;
@@ -220,7 +221,8 @@ async fn ticket_page(
         href: ticket_href(&home),
         error: again.map(|again| again.error),
         saved: done_words(l, ticket, saved),
-        state: TicketStateBadge::of(l, ticket.state),
+        state: TicketStateBadge::of(l, ticket.state)
+            .for_whom(Turn::of(&staff.person.role).is(ticket.state) && !actions.is_empty()),
         clock: clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
         erased: ticket
             .erased

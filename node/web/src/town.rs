@@ -24,6 +24,7 @@ use super::layout::{Page, html};
 use super::reading::{ask, coverage_within, ticket_items, villages_of};
 use super::village::village_choices;
 use super::visit::Staff;
+use super::waiting::Turn;
 use crate::code::code_of;
 use crate::state::WebState;
 use crate::text::Text;
@@ -93,6 +94,17 @@ impl Pages {
     }
 }
 
+/// How many tickets are in a state, and the way to them.
+struct StateTile {
+    href: String,
+    figure: u64,
+    label: String,
+    /// Whether they wait for the reader.
+    turn: bool,
+    /// Whether the list shows just these.
+    current: bool,
+}
+
 /// Tickets that ask the same, under one heading.
 struct Group {
     title: String,
@@ -111,6 +123,7 @@ struct QueuePage {
     channel: String,
     village: String,
     refresh: String,
+    tiles: Vec<StateTile>,
     summary: String,
     groups: Vec<Group>,
     pages: Pages,
@@ -121,6 +134,7 @@ struct QueuePage {
 struct QueueList {
     l: Text,
     refresh: String,
+    tiles: Vec<StateTile>,
     summary: String,
     groups: Vec<Group>,
     pages: Pages,
@@ -133,13 +147,9 @@ async fn queue(
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
     let region = state.place().0;
-    let QueueList { refresh, summary, groups, pages, .. } = list(&state, &staff, &asked).await?;
+    let QueueList { refresh, tiles, summary, groups, pages, .. } =
+        list(&state, &staff, &asked).await?;
     let villages = village_choices(&state, region).await?;
-    let (reader, regions) = (staff.reader(&state), state.regions());
-    let conflicts = ask(&state, move |store| {
-        store.read(|connection| query::conflict::count_within(connection, &reader, &regions))
-    })
-    .await?;
     let choice = |value: &str, label: String| Choice { value: value.to_owned(), label };
     let mut states = vec![choice("", l.t("queue-open")), choice("all", l.t("queue-all"))];
     let listed = TicketState::ALL.into_iter().filter(|state| *state != TicketState::Unreported);
@@ -151,7 +161,7 @@ async fn queue(
     let Asked { state: chosen, channel, village, .. } = asked;
     Ok(html(&QueuePage {
         l,
-        page: Page::staff(&state, &staff, l.t("queue-title")).count("/conflicts", conflicts),
+        page: Page::staff(&state, &staff, l.t("queue-title")),
         states,
         channels,
         villages,
@@ -159,6 +169,7 @@ async fn queue(
         channel,
         village,
         refresh,
+        tiles,
         summary,
         groups,
         pages,
@@ -189,7 +200,7 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
     let channel = Channel::from_name(&asked.channel);
     let offset: u32 = asked.from.parse().unwrap_or(0);
     let filter = Filter { states, channel, offset, limit: QUEUE_ROWS, ..Filter::all(region) };
-    let reader = staff.reader(state);
+    let (reader, turn) = (staff.reader(state), Turn::of(&staff.person.role));
     let (groups, shown, all, counts) = ask(state, move |store| {
         // Tickets at the old code of a village that was joined to another are the other's.
         let regions = match village {
@@ -208,30 +219,35 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
             Ok((rows, all, counts))
         })?;
         let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        Ok::<_, Failure>((groups(store, rows, l, now_ms)?, shown, all, counts))
+        Ok::<_, Failure>((groups(store, rows, turn, l, now_ms)?, shown, all, counts))
     })
     .await?;
     let count = |wanted: TicketState| {
         counts.iter().filter(|(state, _)| *state == wanted).map(|(_, count)| *count).sum::<u64>()
     };
-    let summary = l.with(
-        "queue-summary",
-        &[
-            ("shown", &all),
-            ("reported", &count(TicketState::Reported)),
-            ("accepted", &count(TicketState::Accepted)),
-            ("assigned", &(count(TicketState::Assigned) + count(TicketState::Handling))),
-        ],
-    );
+    let tile = |state: TicketState| {
+        let chosen = Asked { state: state.as_str().to_owned(), ..asked.clone() };
+        let figure = count(state);
+        StateTile {
+            href: format!("/queue{}", chosen.query(0)),
+            figure,
+            label: l.of("state", state.as_str()),
+            turn: turn.is(state) && figure > 0,
+            current: asked.state == state.as_str(),
+        }
+    };
+    let tiles = TicketState::ALL.into_iter().filter(|state| state.is_open()).map(tile).collect();
+    let summary = l.t1("queue-summary", "n", all);
     let from = u64::from(offset);
     let refresh = format!("/fragment/queue{}", asked.query(from));
     let pages = Pages::of(l, asked, from, shown, all);
-    Ok(QueueList { l, refresh, summary, groups, pages })
+    Ok(QueueList { l, refresh, tiles, summary, groups, pages })
 }
 
 fn groups(
     store: &Store,
     rows: Vec<TicketRow>,
+    turn: Turn,
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<Group>, Failure> {
@@ -239,7 +255,7 @@ fn groups(
     for rows in grouped(rows) {
         let title = rows.first().map(|row| row.title.clone()).unwrap_or_default();
         let title = l.t2("queue-group", ("n", rows.len()), ("title", title));
-        groups.push(Group { title, items: ticket_items(store, rows, l, now_ms)? });
+        groups.push(Group { title, items: ticket_items(store, rows, turn, l, now_ms)? });
     }
     Ok(groups)
 }

@@ -202,7 +202,7 @@ impl http_body::Body for Counted {
                 }
                 Poll::Pending => Poll::Pending,
             },
-            ended => ended,
+            ended @ Poll::Ready(_) => ended,
         }
     }
 

@@ -15,3 +15,45 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     }
     encoded
 }
+
+/// A path on this node, or nothing: nobody is sent elsewhere by a link to the login page. Browsers
+/// take out tabs and line breaks, and take a backslash for a slash, so what is not known to be
+/// plain is refused (WHATWG URL, section 4.4): letters and digits of any script, and what stands
+/// in queries.
+pub(crate) fn local(path: &str) -> &str {
+    const MARKS: &str = "/._-~%?&=+:,;@!$'()*#";
+    let plain = |c: char| c.is_alphanumeric() || MARKS.contains(c);
+    let is_path = path.starts_with('/') && !path.starts_with("//") && path.len() <= 500;
+    let names_a_host = path.to_ascii_lowercase().starts_with("/%2f");
+    if is_path && !names_a_host && path.chars().all(plain) { path } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that a login link leads nowhere but to this node.
+    #[test]
+    fn only_local_paths_are_followed() {
+        assert_eq!(local("/records?q=张"), "/records?q=张");
+        let ticket = "/tickets/370322102310/0a?saved=accept#trace";
+        assert_eq!(local(ticket), ticket);
+        let elsewhere = [
+            "https://example.org/",
+            "//example.org",
+            "/\\example.org",
+            "records",
+            "/\t/example.org",
+            "\t//example.org",
+            "/\n/example.org",
+            "/\u{a0}/example.org",
+            "/ /example.org",
+            "/%2f/example.org",
+            "/%2Fexample.org",
+            "",
+        ];
+        for elsewhere in elsewhere {
+            assert_eq!(local(elsewhere), "", "{elsewhere:?}");
+        }
+    }
+}

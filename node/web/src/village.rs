@@ -25,6 +25,7 @@ use super::posted::Posted;
 use super::reading::{ask, ticket_items, villages_of};
 use super::ticket::clerk_channels;
 use super::visit::Staff;
+use super::waiting::Turn;
 use super::writing::{new_document, save};
 use crate::code::code_of;
 use crate::state::WebState;
@@ -61,20 +62,21 @@ fn open_tickets(
     store: &Store,
     reader: &Reader,
     regions: &[AddressCode],
+    turn: Turn,
     l: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let filter = Filter::open(AddressCode::COUNTRY);
     let rows = store
         .read(|connection| query::ticket::list_within(connection, reader, &filter, regions))?;
-    ticket_items(store, rows, l, now_ms)
+    ticket_items(store, rows, turn, l, now_ms)
 }
 
 async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let reader = staff.reader(&state);
-    let (open, open_count, answered, conflicts) = ask(&state, move |store| {
-        let open = open_tickets(store, &reader, &regions, l, now_ms)?;
+    let (reader, turn) = (staff.reader(&state), Turn::of(&staff.person.role));
+    let (open, open_count, answered) = ask(&state, move |store| {
+        let open = open_tickets(store, &reader, &regions, turn, l, now_ms)?;
         let open_count = store.read(|connection| {
             let filter = Filter::open(AddressCode::COUNTRY);
             query::ticket::count_within(connection, &reader, &filter, &regions)
@@ -84,21 +86,20 @@ async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, 
         let rows = store.read(|connection| {
             query::ticket::list_within(connection, &reader, &filter, &regions)
         })?;
-        let answered = ticket_items(store, rows, l, now_ms)?;
-        let conflicts = store
-            .read(|connection| query::conflict::count_within(connection, &reader, &regions))?;
-        Ok::<_, Failure>((open, open_count, answered, conflicts))
+        let answered = ticket_items(store, rows, turn, l, now_ms)?;
+        Ok::<_, Failure>((open, open_count, answered))
     })
     .await?;
-    let page = Page::staff(&state, &staff, l.t("today-title")).count("/conflicts", conflicts);
+    let page = Page::staff(&state, &staff, l.t("today-title"));
     let date = full(now_ms).chars().take(10).collect();
     Ok(html(&TodayPage { l, page, date, open_count, open, answered }))
 }
 
 async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
     let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let reader = staff.reader(&state);
-    let open = ask(&state, move |store| open_tickets(store, &reader, &regions, l, now_ms)).await?;
+    let (reader, turn) = (staff.reader(&state), Turn::of(&staff.person.role));
+    let open =
+        ask(&state, move |store| open_tickets(store, &reader, &regions, turn, l, now_ms)).await?;
     Ok(html(&TodayList { l, open }))
 }
 

@@ -11,9 +11,11 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use cunlian_governance::access::reader::Reader;
 
+use super::appearance::TypeSize;
 use super::failure::Failure;
 use super::known;
 use super::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
+use super::waiting::Waiting;
 use crate::state::WebState;
 use crate::text::{Language, Text};
 use cunlian_host::network::origin::{is_this_machine, network};
@@ -43,10 +45,15 @@ pub(crate) struct Visit {
     pub(crate) returns: bool,
     /// Network the request came from; reports and logins are counted by it.
     pub(crate) client: IpAddr,
-    /// Whether it was made on this machine, and not by a proxy on it for somebody else.
-    pub(crate) is_here: bool,
+    /// The same for what never locks out the machine itself: `None` for what was asked on it, and not
+    /// by a proxy on it for somebody else.
+    pub(crate) elsewhere: Option<IpAddr>,
     /// Path and query, to come back after login or a change of language.
     pub(crate) path: String,
+    /// The size of type that the visitor asked for.
+    pub(crate) size: TypeSize,
+    /// What waits for the person, for a page that shows it.
+    pub(crate) waiting: Waiting,
     /// Whether the answer is JSON.
     pub(crate) is_api: bool,
     /// Whether the answer becomes part of a page that is open.
@@ -86,6 +93,7 @@ impl Visit {
         let behind = state.is_proxy(address).then(|| behind(state, headers)).flatten();
         let is_here = is_this_machine(address) && is_from_here(address, headers);
         let client = network(behind.unwrap_or(address));
+        let elsewhere = (!is_here).then_some(client);
         let session = cookie(headers, &state.session_cookie()).unwrap_or_default();
         let is_fragment = uri.path().starts_with("/fragment/");
         let (known, ended) = match known::person(state, session, !is_fragment) {
@@ -99,6 +107,7 @@ impl Visit {
         let id = known.map_or_else(random_hex, str::to_owned);
         let path = uri.path_and_query().map_or("/", axum::http::uri::PathAndQuery::as_str);
         let is_api = uri.path().starts_with("/api/");
+        let size = TypeSize::of(headers);
         let session = if person.is_some() { session.to_owned() } else { String::new() };
         let l = Text::new(language(uri, headers));
         let path = path.to_owned();
@@ -113,8 +122,10 @@ impl Visit {
             id,
             returns,
             client,
-            is_here,
+            elsewhere,
             path,
+            size,
+            waiting: Waiting::default(),
             is_api,
             is_fragment,
         };
@@ -133,11 +144,6 @@ impl Visit {
             },
             Ok(None) | Err(_) => self.clone(),
         }
-    }
-
-    /// The network, for what never locks out the machine itself.
-    pub(crate) fn elsewhere(&self) -> Option<IpAddr> {
-        (!self.is_here).then_some(self.client)
     }
 
     /// The browser, as failed logins are counted; `None` if it came without a cookie.

@@ -1,5 +1,6 @@
 //! Templates hold no script or style of their own, so that the content security policy can forbid
-//! both, and fetch nothing from elsewhere, so that they work with the line cut.
+//! both, and fetch nothing from elsewhere, so that they work with the line cut. Their tables are
+//! those of the design language.
 
 /// What is wrong with one template.
 pub(crate) fn findings(path: &str, text: &str) -> Vec<String> {
@@ -15,6 +16,11 @@ pub(crate) fn findings(path: &str, text: &str) -> Vec<String> {
         }
         if lower.contains("javascript:") || has_handler(&lower) {
             found("event handler inside the page");
+        }
+        // Its cells carry what they need to become cards on a telephone.
+        let is_part = path.contains("/component/");
+        if !is_part && ["<table", "<td"].iter().any(|tag| lower.contains(tag)) {
+            found("a table that is not `component/table.html`");
         }
         for attribute in ["src=\"", "href=\""] {
             // A link a person follows may lead anywhere; what the browser loads may not.
@@ -53,6 +59,7 @@ fn inline_script_style_and_foreign_files_are_found() {
         "<button onclick=\"x()\">",
         "<script src=\"https://cdn.example/htmx.js\"></script>",
         "<link rel=\"stylesheet\" href=\"//cdn.example/a.css\">",
+        "<table><tr><td>a cell without the name of its column</td></tr></table>",
     ] {
         assert_eq!(findings("x.html", bad).len(), 1, "{bad}");
     }

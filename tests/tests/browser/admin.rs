@@ -27,7 +27,7 @@ use super::fixture::{Node, PASSWORD};
 use super::plain::{Plain, between, fill};
 
 /// Every page of administration.
-const PAGES: [&str; 6] = [
+pub const PAGES: [&str; 6] = [
     "/admin",
     "/admin/invitations",
     "/admin/issue",

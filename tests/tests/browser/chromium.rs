@@ -176,6 +176,16 @@ impl Chromium {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
+    /// Gives the pages a screen of this size, however small: a window has a least one.
+    pub async fn set_screen(&self, width: u32, height: u32) {
+        let session = self.client.session_id().await.unwrap().unwrap();
+        let url = format!("{}/session/{session}/goog/cdp/execute", self.driver.url);
+        let screen =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": screen });
+        ureq::post(url).send_json(command).unwrap();
+    }
+
     /// What the console said since the last call.
     pub async fn console(&self) -> Vec<String> {
         let session = self.client.session_id().await.unwrap().unwrap();

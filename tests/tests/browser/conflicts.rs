@@ -45,35 +45,42 @@ fn carry(from: &Node, to: &Node, home: &Home) {
     assert!(fates.iter().all(|(_, fate)| matches!(fate, Fate::Accepted | Fate::Known)));
 }
 
-/// Shows that both values are shown with who wrote them, and that choosing one is recorded in
-/// the name of who chose and ends the conflict.
-#[tokio::test(flavor = "multi_thread")]
-async fn both_values_are_shown_and_one_is_chosen() {
-    let (village, town) = (Node::village().await, Node::town().await);
+/// Has a village and its town change the same field while apart, and then meet.
+pub fn disagree(village: &Node, town: &Node) -> Home {
     let home = Home {
         category: Category::library(5, 0),
         address: AddressCode::parse("370322102310").unwrap(),
         document: DocumentId([9; 16]),
     };
     put(&village.store, &village.operator, home, "name", "村口路灯");
-    carry(&village, &town, &home);
+    put(&village.store, &village.operator, home, "count", "10");
+    carry(village, town, &home);
     put(&village.store, &village.operator, home, "count", "12");
     put(&town.store, &town.operator, home, "count", "15");
-    carry(&town, &village, &home);
+    carry(town, village, &home);
+    home
+}
+
+/// Shows that both values are shown with who wrote them and what stood there before, and that choosing one is recorded in
+/// the name of who chose and ends the conflict.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_values_are_shown_and_one_is_chosen() {
+    let (village, town) = (Node::village().await, Node::town().await);
+    let home = disagree(&village, &town);
 
     let browser = Chromium::start().await;
     browser.log_in(&village.url, "wang").await;
     let inbox = browser.find(".nav a[href='/conflicts']").await;
-    assert_eq!(inbox.text().await.unwrap().replace('\n', " "), "待核对 1");
+    assert_eq!(inbox.text().await.unwrap().replace('\n', " "), "待核对 1 等您办");
     inbox.click().await.unwrap();
     let shown = browser.text("main").await;
-    for part in ["村口路灯", "数量", "12", "15", "王书记", "李强"] {
+    for part in ["村口路灯", "数量", "原来是\n10", "12", "15", "王书记", "李强"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let forms = browser.client.find_all(Locator::Css(".values form")).await.unwrap();
     assert_eq!(forms.len(), 2);
     for form in forms {
-        let value = form.find(Locator::Css("strong")).await.unwrap().text().await.unwrap();
+        let value = form.find(Locator::Css(".value")).await.unwrap().text().await.unwrap();
         if value == "15" {
             form.find(Locator::Css("button")).await.unwrap().click().await.unwrap();
             break;

@@ -177,6 +177,7 @@ impl Node {
             now_ms: clock,
             public_url: url.clone(),
             proxies: Vec::new(),
+            style_page: true,
         });
         tokio::spawn(serve(listener, web));
         Self {

@@ -12,7 +12,7 @@ async fn a_person_is_registered_and_found_by_pinyin() {
     let node = Node::village().await;
     let browser = Chromium::start().await;
     browser.log_in(&node.url, "wang").await;
-    browser.click("a[href='/records/new']").await;
+    browser.click(".nav a[href='/records/new']").await;
     browser.click("a[href='/records/new/population']").await;
     browser.type_in("#field-name", "欧阳春兰").await;
     browser.type_in("#field-id_number", "11010519491231002Y").await;

@@ -42,6 +42,8 @@ struct ShownPart {
     erased: Option<String>,
     sync: Option<SyncBadge>,
     fields: Vec<ShownField>,
+    /// Who wrote all of it and when, where that is the same for each field.
+    source: Option<String>,
 }
 
 #[derive(Template)]
@@ -127,6 +129,7 @@ fn record_page(
         let (reached, why) = progress(store, &view.home)?;
         heights.push(reached);
         why_slowest = why_slowest.or_else(|| why.clone());
+        let fields = shown_fields(loaded, *part, view, &authority, l);
         parts.push(ShownPart {
             title: part.name(language).to_owned(),
             erased: view.erased.as_ref().map(|erasure| {
@@ -134,7 +137,8 @@ fn record_page(
                 erased_words(l, &name, erasure.at_ms, &erasure.reason)
             }),
             sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached).because(why)),
-            fields: shown_fields(loaded, *part, view, &authority, l),
+            source: common_source(&fields),
+            fields,
         });
     }
     let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), l)?;
@@ -167,6 +171,13 @@ fn record_page(
         moved_to,
         moved_from: moved(store, loaded, "record-moved-from", from, l)?,
     })
+}
+
+/// The source of all fields, if there are several and they have one: said once, it is read.
+fn common_source(fields: &[ShownField]) -> Option<String> {
+    let (first, rest) = fields.split_first()?;
+    let same = !rest.is_empty() && rest.iter().all(|field| field.source == first.source);
+    same.then(|| first.source.clone())
 }
 
 /// The other end of a move, in words and with the way there.

@@ -78,17 +78,11 @@ pub(super) async fn search(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let regions = state.regions();
     let catalogue = catalogue(&state).await?;
-    let reader = staff.reader(&state);
     let RecordsList { rows, note, found, empty, .. } = results(&state, &staff, &asked).await?;
-    let conflicts = ask(&state, move |store| {
-        store.read(|connection| query::conflict::count_within(connection, &reader, &regions))
-    })
-    .await?;
     Ok(html(&RecordsPage {
         l,
-        page: Page::staff(&state, &staff, l.t("records-title")).count("/conflicts", conflicts),
+        page: Page::staff(&state, &staff, l.t("records-title")),
         query: asked.q,
         chosen: asked.class,
         classes: class_choices(&catalogue, l),

@@ -56,6 +56,14 @@ fn both_languages_have_the_same_keys() {
     assert_eq!(keys(CHINESE), keys(ENGLISH));
 }
 
+/// Shows that English texts hold no quotation mark or apostrophe that Chinese fonts draw as wide as
+/// a character.
+#[test]
+fn english_has_no_marks_of_a_chinese_font() {
+    let wide = |line: &&str| line.contains(['‘', '’', '“', '”', '，', '。', '：', '（', '）']);
+    assert_eq!(ENGLISH.lines().filter(wide).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 /// Shows that every key written in a template or in the page code has a text, by reading the
 /// sources.
 #[test]
