@@ -13,7 +13,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use cunlian_host::private::keep_private;
 
 use crate::failure::{Failure, Outcome};
 
@@ -30,6 +31,7 @@ mod join;
 pub(crate) mod membership;
 mod node;
 mod operator;
+mod owner;
 mod restore;
 mod review;
 mod revoke;
@@ -109,7 +111,12 @@ pub struct DataDir {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     end_quietly_with_the_reader();
-    let cli = Cli::parse();
+    keep_private();
+    let matches = Cli::command().get_matches();
+    if let Err(failure) = owner::become_owner(&matches) {
+        return told(&failure);
+    }
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     // What a benchmark brings about is nothing to warn of.
     start_log(if matches!(cli.command, Command::Bench(_)) { "error" } else { "warn" });
     let outcome = match cli.command {
@@ -140,14 +147,17 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { message, hint, code }) => {
-            eprintln!("error: {message}");
-            if let Some(hint) = hint {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(code)
-        }
+        Err(failure) => told(&failure),
     }
+}
+
+fn told(failure: &Failure) -> ExitCode {
+    let Failure { message, hint, code } = failure;
+    eprintln!("error: {message}");
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::from(*code)
 }
 
 /// Whoever reads a part of the output and leaves, as `head` does, is no fault of the program.

@@ -6,7 +6,9 @@
 //! [`crate::admin::bundle::Wish`] records pass instead ([`crate::admin::bundle::line`]). The socket is for the owner of the data
 //! directory only (mode 0600), who may do everything the node may.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use crate::admin::{AdminError, Administration, Request};
 
 /// How long a node may take to answer what it knows.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest path of a socket.
+const SOCKET_PATH_BYTES: usize = 100;
 /// Recomputing after a revocation, or an erasure, may take a while.
 const LONG_PATIENCE: Duration = Duration::from_mins(10);
 
@@ -46,6 +50,18 @@ pub enum ControlError {
 /// Path of the socket.
 pub fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
+}
+
+/// A way to the socket that is short enough for its address (`sun_path`, 108 bytes), through the
+/// open directory where its own path is not. It holds as long as the directory is kept open.
+pub fn short_path(data_dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    let path = path(data_dir);
+    if path.as_os_str().len() < SOCKET_PATH_BYTES {
+        return Ok((path, None));
+    }
+    let directory = File::open(data_dir)?;
+    let short = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
+    Ok((short.into(), Some(directory)))
 }
 
 /// What a command asks of a running node, as one line of JSON.
@@ -125,7 +141,8 @@ pub fn send_request(
 fn connect(data_dir: &Path, asked: &Asked) -> Result<UnixStream, ControlError> {
     let not_running = || ControlError::NotRunning { path: data_dir.to_owned() };
     let failed = |source| ControlError::Io { path: data_dir.to_owned(), source };
-    let mut stream = UnixStream::connect(path(data_dir)).map_err(|_| not_running())?;
+    let (path, _directory) = short_path(data_dir).map_err(|_| not_running())?;
+    let mut stream = UnixStream::connect(path).map_err(|_| not_running())?;
     let mut line = serde_json::to_vec(asked).expect("a request has only JSON types");
     line.push(b'\n');
     stream.write_all(&line).map_err(failed)?;

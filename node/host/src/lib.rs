@@ -23,6 +23,7 @@ pub mod network;
 pub mod opening;
 pub mod operator;
 pub mod preset;
+pub mod private;
 pub mod regions;
 pub mod restart;
 pub mod standing;

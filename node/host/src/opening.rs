@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::operator::{OperatorError, Operators};
+use crate::private;
 use crate::standing::{self, StandingError};
 
 /// Why the store of a data directory cannot be opened.
@@ -46,6 +47,7 @@ pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), OpeningError> {
 
 /// The same by a clock that is open already.
 pub fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity), OpeningError> {
+    private::tighten(data_dir);
     let keystore = Keystore::new(data_dir);
     let identity = keystore.identity()?;
     let store_identity = StoreIdentity {

@@ -40,6 +40,7 @@ use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::signing::SigningKey;
 use rand::CryptoRng;
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 pub use self::attempts::{Attempts, LOCK_AFTER, Origin};
@@ -247,7 +248,7 @@ impl Operators {
         };
         let key = SigningKey::from_bytes(&secret);
         open.certificate = certify(issuer, &open, by_role(issuer, &open)?, &key, now_ms)?;
-        let sealed = Sealed::new(open, &secret, new.password, rng);
+        let sealed = Sealed::new(open, &secret, &prepared(new.password), rng);
         self.save(&sealed, Placing::New)?;
         Ok(sealed.certificate)
     }
@@ -288,14 +289,14 @@ impl Operators {
         let _turn = self.turn()?;
         let (sealed, secret) = self.open(name, current)?;
         check_password(name, new)?;
-        if current == new {
+        if prepared(current) == prepared(new) {
             return Err(OperatorError::SamePassword);
         }
         let mut open = sealed.open();
         open.must_change = false;
         let password_id = new_password_id(rng);
         open.password_id.clone_from(&password_id);
-        self.save(&Sealed::new(open, &secret, new, rng), Placing::Over)?;
+        self.save(&Sealed::new(open, &secret, &prepared(new), rng), Placing::Over)?;
         Ok(password_id)
     }
 
@@ -321,7 +322,7 @@ impl Operators {
         let mut open = replaced(existing, certificate);
         open.must_change = true;
         open.password_id = new_password_id(rng);
-        let sealed = Sealed::new(open, &secret, password, rng);
+        let sealed = Sealed::new(open, &secret, &prepared(password), rng);
         self.save(&sealed, Placing::Over)?;
         Ok(sealed.certificate)
     }
@@ -349,12 +350,19 @@ impl Operators {
         Attempts::new(&self.data_dir, &self.directory)
     }
 
-    /// Certificates of all operators, earlier ones included, to be known by the store at start.
+    /// Certificates of all operators, earlier ones included, to be known by the store at start. A
+    /// file that cannot be read is named in the log and keeps out nobody but its own person.
     pub fn certificates(&self) -> Result<Vec<Vec<u8>>, OperatorError> {
         let mut certificates = Vec::new();
-        for entry in self.entries()? {
-            certificates.extend(entry.earlier);
-            certificates.push(entry.certificate);
+        for name in self.names()? {
+            match self.entry(&name) {
+                Ok(Some(entry)) => {
+                    certificates.extend(entry.earlier);
+                    certificates.push(entry.certificate);
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the file of a person cannot be read"),
+            }
         }
         Ok(certificates)
     }
@@ -423,7 +431,13 @@ impl Operators {
             seal::work_for_nothing(password);
             return Err(OperatorError::Refused);
         };
-        match sealed.secret(password) {
+        let prepared = prepared(password);
+        let opened = match sealed.secret(&prepared) {
+            // Sealed before passwords were prepared, or by a program that does not.
+            Err(Broken::Password) if prepared.as_str() != password => sealed.secret(password),
+            opened => opened,
+        };
+        match opened {
             Ok(secret) => Ok((sealed, secret)),
             Err(Broken::Password) => Err(OperatorError::Refused),
             Err(Broken::Field(reason)) => {
@@ -473,6 +487,20 @@ impl Operators {
 
 fn io_error(path: &Path, source: io::Error) -> OperatorError {
     OperatorError::Io { path: path.to_owned(), source }
+}
+
+/// A login name as it was typed: in letters of any width and either case.
+pub fn login_name(typed: &str) -> String {
+    typed.nfkc().collect::<String>().trim().to_lowercase()
+}
+
+/// A password as it is compared: what a person sees as the same is the same, however the keyboard
+/// composed it. Spaces of any width are one kind, and characters are composed (RFC 8265, section
+/// 4.2, `OpaqueString`).
+fn prepared(password: &str) -> Zeroizing<String> {
+    let is_space = |c: char| c.is_whitespace() && !c.is_control();
+    let spaced = password.chars().map(|c| if is_space(c) { ' ' } else { c });
+    Zeroizing::new(spaced.nfc().collect())
 }
 
 fn check_name(name: &str) -> Result<(), OperatorError> {

@@ -11,7 +11,7 @@ use tokio::net::UnixListener;
 
 use super::watching::Watch;
 use cunlian_host::admin::{AdminError, Administration};
-use cunlian_host::control::{Asked, PATIENCE, Reply, path};
+use cunlian_host::control::{Asked, PATIENCE, Reply, short_path};
 
 /// Longest request.
 const LINE_BYTES: u64 = 1 << 20;
@@ -22,7 +22,7 @@ pub(super) fn start(
     status: Watch,
     administration: Administration,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
-    let path = path(data_dir);
+    let (path, _directory) = short_path(data_dir)?;
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -37,6 +37,7 @@ use super::login::{authenticate, start_session};
 use super::session::{VISIT_COOKIE, set_cookie};
 use super::visit::{Visit, add_cookie};
 use crate::state::WebState;
+use cunlian_host::operator::login_name;
 use cunlian_host::status::NodeStatus;
 
 mod extract;
@@ -104,7 +105,7 @@ async fn log_in(
     Asked(Nothing {}): Asked<Nothing>,
     Object(login): Object<Login>,
 ) -> Result<Response, Failure> {
-    let name = login.name.trim().to_lowercase();
+    let name = login_name(&login.name);
     let unlocked = match authenticate(&state, &visit, &name, login.password).await {
         Ok(unlocked) => unlocked,
         Err(refused) => return Err(refused.failure(visit.l)),

@@ -20,7 +20,7 @@ use crate::state::WebState;
 use crate::text::{Language, Text};
 use crate::url::local;
 use cunlian_host::metrics::LoginFailure;
-use cunlian_host::operator::Unlocked;
+use cunlian_host::operator::{Unlocked, login_name};
 
 pub(super) use self::attempt::Attempt;
 
@@ -112,7 +112,7 @@ async fn log_in(
     visit: Visit,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let name = posted.text("name").to_lowercase();
+    let name = login_name(posted.text("name"));
     let next = local(posted.text("next")).to_owned();
     let password = posted.0.get("password").cloned().unwrap_or_default();
     let kept = Kept::of_login(&posted);

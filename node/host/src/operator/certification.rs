@@ -13,7 +13,7 @@ use rand::CryptoRng;
 use super::narrowing::{Narrowing, NarrowingError};
 use super::role::{self, RoleError};
 use super::seal::{Hexadecimal, Open, Placing, Sealed};
-use super::{Issuer, OperatorEntry, OperatorError, Operators, Unlocked};
+use super::{Issuer, OperatorEntry, OperatorError, Operators, Unlocked, prepared};
 
 const LIFE_MS: i64 = 5 * 365 * 86_400_000;
 /// A certificate is made again when less than this part of its life is left.
@@ -47,7 +47,7 @@ impl Operators {
         }
         let grants = grants_now(issuer, authority, &open)?;
         let certificate = certify(issuer, &open, grants, &key, now_ms)?;
-        let sealed = Sealed::new(replaced(open, certificate), &secret, password, rng);
+        let sealed = Sealed::new(replaced(open, certificate), &secret, &prepared(password), rng);
         self.save(&sealed, Placing::Over)?;
         adopt(unlocked, sealed);
         Ok(true)
@@ -79,7 +79,7 @@ impl Operators {
         }
         open.display_name.clone_from(&body.name);
         open.by_hand = true;
-        let sealed = Sealed::new(replaced(open, bytes.to_vec()), &secret, password, rng);
+        let sealed = Sealed::new(replaced(open, bytes.to_vec()), &secret, &prepared(password), rng);
         self.save(&sealed, Placing::Over)?;
         adopt(unlocked, sealed);
         Ok(true)

@@ -86,6 +86,45 @@ fn a_created_operator_is_unlocked_by_their_password_only() {
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+/// Shows that a password is the same however the keyboard composes it, that one sealed by an
+/// earlier program, which took the bytes as they came, opens still, and that names are read in
+/// letters of any width.
+#[test]
+fn what_a_person_sees_as_the_same_password_is_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let operators = Operators::new(directory.path());
+    let (_, certificate, key) = node();
+    let issuer = Issuer { certificate: &certificate, key: &key };
+    let mut rng = StdRng::seed_from_u64(7);
+    let person = NewOperator { password: "Ne\u{301}e\u{3000}2026 村", ..WANG };
+    operators.create(&issuer, person, 1_000, &mut rng).unwrap();
+    for same in ["N\u{e9}e 2026 村", "Ne\u{301}e\u{a0}2026\u{3000}村"] {
+        assert!(operators.unlock("wang", same, 9).is_ok(), "{same:?}");
+    }
+    assert!(operators.unlock("wang", "Nee 2026 村", 9).is_err());
+
+    let (sealed, secret) = operators.open("wang", person.password).unwrap();
+    let earlier = Sealed::new(sealed.open(), &secret, "o\u{308}ffnen 2026", &mut rng);
+    operators.save(&earlier, Placing::Over).unwrap();
+    assert!(operators.unlock("wang", "o\u{308}ffnen 2026", 9).is_ok());
+    assert_eq!(login_name(" \u{ff37}ａng "), "wang");
+}
+
+/// Shows that a file that cannot be read keeps out nobody but its own person.
+#[test]
+fn one_bad_file_does_not_hide_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let operators = Operators::new(directory.path());
+    let (_, certificate, key) = node();
+    let issuer = Issuer { certificate: &certificate, key: &key };
+    let mut rng = StdRng::seed_from_u64(7);
+    let bytes = operators.create(&issuer, WANG, 1_000, &mut rng).unwrap();
+    fs::write(directory.path().join("operators/li.json"), "{").unwrap();
+    fs::create_dir(directory.path().join("operators/zhao.json")).unwrap();
+    assert_eq!(operators.certificates().unwrap(), [bytes]);
+    assert!(operators.unlock("wang", WANG.password, 9).is_ok());
+}
+
 /// Shows that an existing operator is not overwritten and leaves no draft beside it.
 #[test]
 fn an_operator_is_not_overwritten() {
