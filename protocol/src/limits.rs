@@ -9,6 +9,20 @@ pub const FRAME_BYTES: usize = 1 << 20;
 pub const CHANGE_BYTES: usize = 256 << 10;
 /// Largest document, as the sum of its changes.
 pub const DOCUMENT_BYTES: usize = 4 << 20;
+/// Bytes of a signed change for each operation, and for each predecessor of one, that it may hold: a
+/// few run-length coded bytes stand for any number of them. A sound change has ten and more bytes
+/// for each.
+pub const OPERATION_BYTES: usize = 8;
+/// Operations that a change may hold beyond that.
+pub const FREE_OPERATIONS: usize = 16;
+/// Predecessors that a change may name beyond that.
+pub const FREE_PREDECESSORS: usize = 64;
+/// Most operations and predecessors, taken together, that count of one document.
+pub const DOCUMENT_OPERATIONS: usize = 128 << 10;
+/// Most concurrent values of one field that are shown, and resolved, at a time.
+pub const FIELD_VALUES: usize = 64;
+/// Longest name of a field; one name in the bytes can stand for many operations.
+pub const FIELD_NAME_BYTES: usize = 256;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
 /// Most certificates that a store keeps of one issuing certificate: a hostile node certifies without
@@ -107,6 +121,13 @@ const _: () =
 const _: () = assert!(BATCH_BYTES * 2 <= UNPROCESSED_BYTES);
 const _: () = assert!(UNPROCESSED_BYTES <= NODE_UNPROCESSED_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
+const _: () = assert!(
+    2 * (CHANGE_BYTES / OPERATION_BYTES) + FREE_OPERATIONS + FREE_PREDECESSORS
+        <= DOCUMENT_OPERATIONS,
+    "a change must fit a document"
+);
+const _: () = assert!(DOCUMENT_OPERATIONS * OPERATION_BYTES <= DOCUMENT_BYTES);
+const _: () = assert!(FIELD_VALUES <= FREE_PREDECESSORS, "a shown conflict must be resolvable");
 const _: () = assert!(REVOCATION_BYTES * 2 <= FRAME_BYTES, "two revocations must fit a frame");
 const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);
 const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);

@@ -3,7 +3,8 @@
 //! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
 //! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make,
-//! [`relay`] a line that somebody meddles with; [`traces`] looks for what it left;
+//! [`unfolding`] changes that are larger than their bytes, [`relay`] a line that somebody meddles
+//! with; [`traces`] looks for what it left, [`measured`] at the memory it took;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
 //! [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
 //!
@@ -13,6 +14,7 @@
 pub mod authored;
 pub mod federation;
 pub mod hostile;
+pub mod measured;
 pub mod member;
 pub mod mounted;
 pub mod numbered;
@@ -21,3 +23,4 @@ pub mod purging;
 pub mod relay;
 pub mod sim;
 pub mod traces;
+pub mod unfolding;

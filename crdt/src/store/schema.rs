@@ -10,7 +10,7 @@
 //! | `meta` | fact about this store, by name; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
 //! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
-//! | `document` | document: its changes, those waiting, fields in conflict, bytes |
+//! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
 //! | `tally` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
@@ -38,7 +38,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{counts, summary};
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// From one version to the next.
 struct Step {
@@ -202,6 +202,12 @@ const STEPS: [Step; VERSION as usize] = [
         },
     },
     Step { sql: "", then: drop_projections },
+    Step::sql(
+        "
+        ALTER TABLE document ADD COLUMN beyond INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX document_beyond ON document (prefix) WHERE beyond > 0;
+",
+    ),
 ];
 
 /// Until version 3 all projection tables had one version, and their names stood in one fact. Now
