@@ -77,12 +77,19 @@ pub const NEWS_KEYS: usize = 256;
 pub const HELD_KEYS: usize = 4_000;
 /// Most prefixes in one query.
 pub const QUERY_PREFIXES: usize = 2_000;
-/// Most things a peer may have asked for and not been sent.
+/// Most ranges of which a peer may have asked for something and not been sent it.
 pub const WANTED: usize = 131_072;
+/// Most short ids by which it may have asked, in all these ranges together. Of what it asks for
+/// beyond that it is sent the whole range, which takes no memory.
+pub const WANTED_IDS: usize = 1 << 20;
 /// Most prefixes with their summaries in one page of an answer.
 pub const PAGE_SUMMARIES: usize = 4_000;
 /// Most widest prefixes of a common scope: each category in each of a few regions.
 pub const TOPS: usize = 262_144;
+/// Most ranges that a comparison holds at a time: asked about, to be asked about, or to be asked for.
+pub const COMPARED: usize = 262_144;
+/// Most short ids of answers that wait to be held against the own ones.
+pub const ANSWERED_IDS: usize = 262_144;
 /// Most changes under one prefix that are told apart by a sketch.
 pub const SKETCH_ITEMS: usize = 32_768;
 /// Most symbols in one answer.
@@ -140,6 +147,10 @@ const _: () = assert!(PAGE_SUMMARIES * 130 < FRAME_BYTES, "a page must fit a fra
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
 const _: () = assert!(SKETCH_ITEMS * 8 * 2 < FRAME_BYTES, "two lists must fit a frame");
+const _: () = assert!(SKETCH_ITEMS * 2 <= WANTED_IDS, "a request must fit what is remembered");
+const _: () = assert!(SKETCH_ITEMS * 2 <= ANSWERED_IDS, "an answer must fit what is remembered");
+const _: () = assert!(QUERY_PREFIXES <= WANTED, "a request must fit what is remembered");
+const _: () = assert!(TOPS <= COMPARED, "a frontier must fit a comparison");
 const _: () = assert!(SKETCH_SYMBOLS * 22 < FRAME_BYTES, "an answer of symbols must fit a frame");
 const _: () = assert!(QUESTIONS <= QUERY_PREFIXES);
 const _: () = assert!(BLOB_BYTES.is_multiple_of(BLOB_CHUNK_BYTES));

@@ -5,6 +5,8 @@
 
 #[path = "../tests/blobs.rs"]
 mod blobs;
+#[path = "../tests/bounds.rs"]
+mod bounds;
 #[path = "../tests/bundle.rs"]
 mod bundle;
 #[path = "../tests/capability.rs"]

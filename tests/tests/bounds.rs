@@ -1,0 +1,9 @@
+//! Every bound, filled in the unit that it claims to bound, with the memory that this takes.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+#[path = "bounds/compared.rs"]
+mod compared;
+#[path = "bounds/pair.rs"]
+mod pair;
+#[path = "bounds/wanted.rs"]
+mod wanted;
