@@ -56,7 +56,7 @@ pub(super) fn adapt(
             .execute((document.as_bytes(), outcome.waiting, outcome.conflicted, outcome.beyond))?;
         delete_rows(connection, projector, &home)?;
         insert_rows(connection, outcome.rows)?;
-        blob::refer(connection, ancestors, &document, &outcome.blobs)?;
+        blob::refer(connection, ancestors, authority, &document, &outcome.blobs)?;
     }
     set_meta(connection, BOUNDS, CURRENT)
 }

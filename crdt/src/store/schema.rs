@@ -14,6 +14,7 @@
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
 //! | `tally` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
+//! | `blob_proof` | document that names a blob and does not have it, see `blob/proof.rs` |
 //! | `blob_postponed` | tier above that does not ask for some of the blobs here, which and why |
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
@@ -206,6 +207,19 @@ const STEPS: [Step; VERSION as usize] = [
         "
         ALTER TABLE document ADD COLUMN beyond INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX document_beyond ON document (prefix) WHERE beyond > 0;
+        CREATE TABLE blob_proof (
+            document BLOB NOT NULL,
+            blob INTEGER NOT NULL REFERENCES blob (number),
+            author BLOB,
+            places BLOB NOT NULL,
+            PRIMARY KEY (document, blob)
+        ) WITHOUT ROWID;
+        CREATE INDEX blob_proof_by_blob ON blob_proof (blob);
+        INSERT INTO blob_proof SELECT document, blob, NULL, x'' FROM blob_reference
+            WHERE lacking > 0;
+        DELETE FROM blob_chunk WHERE blob IN (SELECT number FROM blob WHERE missing > 0);
+        UPDATE blob SET missing = (bytes + 65535) / 65536, outline = NULL, origin = NULL
+            WHERE missing > 0;
 ",
     ),
 ];

@@ -144,6 +144,11 @@ impl World {
         at
     }
 
+    /// Where the store of a node is.
+    pub(crate) fn directory(&self, at: usize) -> &Path {
+        &self.nodes[at].dir
+    }
+
     /// The process of a node ends and starts again: its connections go, its store stays.
     pub(crate) fn restart(&mut self, at: usize) {
         self.drop_lines(|(one, _), (other, _)| one == at || other == at);
