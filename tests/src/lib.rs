@@ -8,11 +8,14 @@
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
 //! [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
 //!
+//! [`fuzz`] gives bytes that nobody wrote to every decoder.
+//!
 //! Nothing here is part of the product. Start reading at the suites themselves, in
 //! `tests/tests/`; each is named for what it shows.
 
 pub mod authored;
 pub mod federation;
+pub mod fuzz;
 pub mod hostile;
 pub mod measured;
 pub mod member;

@@ -19,7 +19,7 @@ pub fn growth_kib(test: &str, work: impl FnOnce()) -> u64 {
         let pid = std::process::id();
         let before = peak_kib(pid);
         work();
-        println!("\n{SAYS}{}", peak_kib(pid) - before);
+        println!("\n{SAYS}{}", peak_kib(pid).saturating_sub(before));
         std::process::exit(0);
     }
     let binary = std::env::current_exe().expect("a test knows its binary");

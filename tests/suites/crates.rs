@@ -17,6 +17,8 @@ mod deploy_files;
 mod flow;
 #[path = "../tests/formats.rs"]
 mod formats;
+#[path = "../tests/fuzz.rs"]
+mod fuzz;
 #[path = "../tests/governance.rs"]
 mod governance;
 #[path = "../tests/property_address.rs"]

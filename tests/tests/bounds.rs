@@ -3,7 +3,11 @@
 
 #[path = "bounds/compared.rs"]
 mod compared;
+#[path = "bounds/lists.rs"]
+mod lists;
 #[path = "bounds/pair.rs"]
 mod pair;
+#[path = "bounds/unprocessed.rs"]
+mod unprocessed;
 #[path = "bounds/wanted.rs"]
 mod wanted;

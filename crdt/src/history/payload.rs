@@ -35,7 +35,7 @@ pub(crate) enum PayloadError {
     Malformed(String),
     #[error("the payload is not laid out as a change, or unfolds without end")]
     Unbounded,
-    #[error("{bytes} bytes unfold to {operations} operations and {predecessors} predecessors")]
+    #[error("the payload unfolds to {operations} operations and {predecessors} predecessors")]
     Unfolds { bytes: usize, operations: u64, predecessors: u64 },
     #[error("Automerge panicked on the payload")]
     Panicked,

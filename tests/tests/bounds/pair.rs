@@ -43,7 +43,11 @@ impl Side {
 
     /// The peer sends a message.
     pub(super) fn hear(&mut self, message: &Message) {
-        let frame = wire::encode(message);
+        self.hear_frame(&wire::encode(message));
+    }
+
+    /// The peer sends a frame, its length included.
+    pub(super) fn hear_frame(&mut self, frame: &[u8]) {
         let effects = self.session.handle_frame(1, &frame[4..]);
         self.take(effects);
     }
