@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 
 fn arguments() -> Option<Arguments> {
     let mut found =
-        Arguments { targets: Target::ALL.to_vec(), time: Duration::from_secs(60), seed: 1 };
+        Arguments { targets: Target::ALL.to_vec(), time: Duration::from_mins(1), seed: 1 };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;

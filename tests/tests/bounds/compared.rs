@@ -110,3 +110,15 @@ fn frontiers_without_end_are_cut_off() {
     });
     assert!(grown < 96 << 10, "{} MiB", grown >> 10);
 }
+
+/// Shows that no more questions are asked at a time than may be unanswered, however much differs.
+#[test]
+fn own_questions_are_asked_up_to_a_number() {
+    let (mut village, _) = village_and_town();
+    differ(&mut village, 4_000, limits::QUESTIONS + 500);
+    let asked = village.said.iter().map(|said| match said {
+        Message::Query(items) => items.0.len(),
+        _ => 0,
+    });
+    assert_eq!(asked.sum::<usize>(), limits::QUESTIONS);
+}

@@ -59,20 +59,12 @@ fn blob(number: usize) -> (KeyPrefix, BlobName) {
     (documents(number, 1).next().unwrap(), name)
 }
 
-/// Every list that a peer may fill, with its bound.
-fn lists() -> Vec<(&'static str, usize, Filled)> {
+/// The lists of a hello, each with its bound.
+fn lists_of_hello() -> Vec<(&'static str, usize, Filled)> {
     use cunlian_protocol::limits::{
-        BLOB_CHUNK_BYTES, BLOB_CHUNKS, BLOB_NAMES, CERTIFICATE_BYTES, CHAIN_CERTIFICATES,
-        FRAME_CERTIFICATES, HELD_KEYS, HELLO_MORE_BYTES, LIST_IDS, PAGE_SUMMARIES, QUERY_PREFIXES,
-        REASON_BYTES, REVOCATION_BYTES, SKETCH_ITEMS, SKETCH_SYMBOLS, SUCCESSION_BYTES,
-        SUCCESSIONS, VERSIONS,
+        CERTIFICATE_BYTES, CHAIN_CERTIFICATES, HELLO_MORE_BYTES, SUCCESSION_BYTES, SUCCESSIONS,
+        VERSIONS,
     };
-    let certificates =
-        |count, bytes| Message::Certificates(Bounded(vec![Bounded(vec![9; bytes]); count]));
-    let fingerprint = Fingerprint { count: u64::MAX, sum: [9; 16] };
-    let symbol = Symbol { sum: [9; 8], check: [9; 4], count: i64::MIN };
-    let page = move |n| Page { items: Prefixed(prefixes(n, fingerprint)), more: true };
-    let names = |n: usize| (0..n).map(blob).collect::<Vec<_>>();
     vec![
         ("VERSIONS", VERSIONS, Box::new(|n| hello(n, (1, 9), (0, 0), 0)) as Filled),
         ("CHAIN_CERTIFICATES", CHAIN_CERTIFICATES, Box::new(|n| hello(1, (n, 9), (0, 0), 0))),
@@ -80,7 +72,26 @@ fn lists() -> Vec<(&'static str, usize, Filled)> {
         ("SUCCESSIONS", SUCCESSIONS, Box::new(|n| hello(1, (1, 9), (n, 2_048), 0))),
         ("SUCCESSION_BYTES", SUCCESSION_BYTES, Box::new(|n| hello(1, (1, 9), (16, n), 0))),
         ("HELLO_MORE_BYTES", HELLO_MORE_BYTES, Box::new(|n| hello(1, (1, 9), (0, 0), n))),
-        ("FRAME_CERTIFICATES", FRAME_CERTIFICATES, Box::new(move |n| certificates(n, 4_096))),
+    ]
+}
+
+/// The lists of other messages.
+fn lists() -> Vec<(&'static str, usize, Filled)> {
+    use cunlian_protocol::limits::{
+        FRAME_CERTIFICATES, HELD_KEYS, LIST_IDS, PAGE_SUMMARIES, QUERY_PREFIXES, REASON_BYTES,
+        REVOCATION_BYTES, SKETCH_ITEMS, SKETCH_SYMBOLS,
+    };
+    let certificates =
+        |count, bytes| Message::Certificates(Bounded(vec![Bounded(vec![9; bytes]); count]));
+    let fingerprint = Fingerprint { count: u64::MAX, sum: [9; 16] };
+    let symbol = Symbol { sum: [9; 8], check: [9; 4], count: i64::MIN };
+    let page = move |n| Page { items: Prefixed(prefixes(n, fingerprint)), more: true };
+    vec![
+        (
+            "FRAME_CERTIFICATES",
+            FRAME_CERTIFICATES,
+            Box::new(move |n| certificates(n, 4_096)) as Filled,
+        ),
         (
             "REVOCATION_BYTES",
             REVOCATION_BYTES,
@@ -125,6 +136,14 @@ fn lists() -> Vec<(&'static str, usize, Filled)> {
             REASON_BYTES,
             Box::new(|n| Message::NotIssued { reason: Bounded(vec![9; n]) }),
         ),
+    ]
+}
+
+/// Those of messages about blobs.
+fn lists_of_blobs() -> Vec<(&'static str, usize, Filled)> {
+    use cunlian_protocol::limits::{BLOB_CHUNK_BYTES, BLOB_CHUNKS, BLOB_NAMES};
+    let names = |n: usize| (0..n).map(blob).collect::<Vec<_>>();
+    let filled: Vec<(&'static str, usize, Filled)> = vec![
         (
             "BLOB_NAMES",
             BLOB_NAMES,
@@ -140,7 +159,13 @@ fn lists() -> Vec<(&'static str, usize, Filled)> {
             BLOB_CHUNK_BYTES as usize,
             Box::new(|n| Message::Blob(BlobMessage::Part { bytes: Bounded(vec![9; n]) })),
         ),
-    ]
+    ];
+    filled
+}
+
+/// Every list that a peer may fill, with its bound.
+fn all() -> impl Iterator<Item = (&'static str, usize, Filled)> {
+    lists_of_hello().into_iter().chain(lists()).chain(lists_of_blobs())
 }
 
 fn decode(message: &Message) -> Result<wire::Frame, WireError> {
@@ -153,7 +178,7 @@ fn decode(message: &Message) -> Result<wire::Frame, WireError> {
 fn every_list_ends_at_its_bound() {
     let test = concat!(module_path!(), "::every_list_ends_at_its_bound");
     let grown = growth_kib(test, || {
-        for (name, bound, fill) in lists() {
+        for (name, bound, fill) in all() {
             let full = fill(bound);
             assert!(wire::encode(&full).len() <= limits::FRAME_BYTES + 4, "{name}");
             assert_eq!(decode(&full), Ok(wire::Frame::Message(full)), "{name}");
@@ -182,4 +207,37 @@ fn batches_end_at_their_bounds() {
     // A change of its own is measured again when it is read.
     let long = vec![0; limits::CHANGE_BYTES + 1];
     assert!(cunlian_protocol::change::SignedChange::decode(long).is_err());
+}
+
+/// Shows that questions about who holds what, their answers, and the ids in one answer end at their
+/// bounds, each filled within a frame.
+#[test]
+fn questions_and_answers_end_at_their_bounds() {
+    use cunlian_protocol::custody::{Answer, Open, Question, Questions};
+    let ask = |count| {
+        let list = Bounded((0..count).map(|number| Question::Change(key(number))).collect());
+        Message::AskHeld(Questions { tiers: 7, list })
+    };
+    let answers = |count: usize, ids: usize| {
+        let ids = Bounded(vec![cunlian_protocol::id::ChangeId([7; 32]); ids]);
+        let open = Bounded(vec![Open { tier: 1, waiting: u64::MAX, ids }]);
+        let same = Answer::Same { held: 7, in_parts: 0, open };
+        let with_ids = limits::ANSWER_IDS / limits::HELD_IDS;
+        let mut answers = vec![same; count.min(with_ids)];
+        answers.resize(count, Answer::Differs);
+        Message::Holding { answers: Bounded(answers), receipt: Bounded(vec![7; 512]) }
+    };
+    let full = [ask(limits::HELD_QUESTIONS), answers(limits::HELD_QUESTIONS, limits::HELD_IDS)];
+    for message in full {
+        assert!(wire::encode(&message).len() <= limits::FRAME_BYTES + 4);
+        assert!(decode(&message).is_ok());
+    }
+    let beyond = [
+        ask(limits::HELD_QUESTIONS + 1),
+        answers(limits::HELD_QUESTIONS + 1, 1),
+        answers(1, limits::HELD_IDS + 1),
+    ];
+    for message in beyond {
+        assert_eq!(decode(&message), Err(WireError::Malformed));
+    }
 }

@@ -250,6 +250,13 @@ fn a_store_of_version_4_opens() {
         let before = dump(&store);
         store.rebuild_projections().unwrap();
         assert_eq!(dump(&store), before);
+        // A backup of it is what it is.
+        let restored = tempdir().unwrap();
+        store.copy_to(&restored.path().join("store.sqlite")).unwrap();
+        drop(store);
+        let restored = open(&world, restored.path()).unwrap();
+        assert_eq!(dump(&restored), before);
+        assert_sound(&restored);
     });
     assert!(grown < 96 << 10, "{} MiB", grown >> 10);
 }

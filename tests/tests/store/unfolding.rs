@@ -99,7 +99,7 @@ fn memory_is_bounded_whatever_changes_hold() {
             assert!(fates.iter().all(|fate| *fate == Fate::Accepted), "{fates:?}");
             town.view(&at(document)).unwrap().unwrap();
         }
-        let again = |session| densest(by, at((session % 4 + 2) as u8), session, 300);
+        let again = |session| densest(by, at(u8::try_from(session % 4 + 2).unwrap()), session, 300);
         ingest(&town, by, (2_000..3_500).map(again).collect());
         assert_sound(&town);
         town.rebuild_projections().unwrap();
