@@ -188,7 +188,7 @@ fn a_photo_moves_with_its_record() {
 
 /// Whether some file of the store of a node holds these bytes.
 fn holds(world: &World, at: usize, bytes: &[u8]) -> bool {
-    let files = fs::read_dir(world.directory(at)).unwrap();
+    let files = fs::read_dir(&world.nodes[at].dir).unwrap();
     files.into_iter().any(|file| {
         let file = fs::read(file.unwrap().path()).unwrap();
         file.windows(bytes.len()).any(|window| window == bytes)

@@ -48,7 +48,7 @@ pub(crate) struct Node {
     clock_error_ms: Arc<AtomicI64>,
     clock: Clock,
     offset_ms: i64,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     authority: Arc<Authority>,
     committed: Arc<AtomicBool>,
 }
@@ -142,11 +142,6 @@ impl World {
         self.addresses.entry(member.public_key()).or_insert(at);
         self.follow_clock(at);
         at
-    }
-
-    /// Where the store of a node is.
-    pub(crate) fn directory(&self, at: usize) -> &Path {
-        &self.nodes[at].dir
     }
 
     /// The process of a node ends and starts again: its connections go, its store stays.
