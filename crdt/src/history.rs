@@ -11,12 +11,15 @@
 //!
 //! Everything here is a function of the *set* of changes: which changes of a contradictory set
 //! count (two payloads with one actor and number, an impossible start) does not depend on the
-//! order of arrival.
+//! order of arrival. Nor does which of them count when there are too many: in causal order each
+//! takes its operations and predecessors off [`limits::DOCUMENT_OPERATIONS`]; one that does not fit
+//! into what is left is *beyond* the bound and waits, with what builds on it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 
 use cunlian_protocol::change::Home;
+use cunlian_protocol::limits;
 
 use crate::document::{DocumentView, Erasure, FieldValue, FieldView, Operation};
 
@@ -42,6 +45,10 @@ pub(crate) struct History {
     /// In causal order.
     applied: Vec<Payload>,
     waiting: u32,
+    /// How many of those that wait do so because the document holds too much.
+    beyond: u32,
+    /// Operations and predecessors applied.
+    weight: u64,
     heads: BTreeSet<[u8; 32]>,
     /// Greatest operation counter applied.
     last_op: u64,
@@ -54,13 +61,15 @@ impl History {
     /// which are kept but not read.
     pub(crate) fn new(home: Home, payloads: Vec<Payload>, opaque: u32) -> Self {
         let (mut kept, double) = without_doubles(payloads);
-        let order = causal_order(&kept);
-        let waiting = kept.len() - order.len() + double;
+        let Order { counting, beyond } = causal_order(&kept);
+        let waiting = kept.len() - counting.len() + double;
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(opaque);
         let applied: Vec<Payload> =
-            order.into_iter().filter_map(|index| kept.get_mut(index)?.take()).collect();
-        let mut history = Self { waiting, ..Self::empty(home) };
-        for payload in applied {
+            counting.into_iter().filter_map(|index| kept.get_mut(index)?.take()).collect();
+        let mut history = Self { waiting, beyond, ..Self::empty(home) };
+        drop(kept);
+        for mut payload in applied {
+            payload.unfold();
             history.push(payload);
         }
         history
@@ -73,12 +82,27 @@ impl History {
 
     fn empty(home: Home) -> Self {
         let (applied, heads) = (Vec::new(), BTreeSet::new());
-        Self { home, applied, waiting: 0, heads, last_op: 0, erased: None }
+        Self { home, applied, waiting: 0, beyond: 0, weight: 0, heads, last_op: 0, erased: None }
     }
 
     /// Whether nothing can be added.
     pub(crate) fn is_erased(&self) -> bool {
         self.erased.is_some()
+    }
+
+    /// Whether more is applied than may count of a document.
+    pub(crate) fn is_too_heavy(&self) -> bool {
+        self.weight > limits::DOCUMENT_OPERATIONS as u64
+    }
+
+    /// How many changes do not count because they, or the document, hold too much.
+    pub(crate) fn beyond(&self) -> u32 {
+        self.beyond
+    }
+
+    /// Notes changes that are not read because they unfold too far.
+    pub(crate) fn note_beyond(&mut self, changes: u32) {
+        self.beyond = self.beyond.saturating_add(changes);
     }
 
     /// Adds a change made on top of all that is applied.
@@ -88,6 +112,7 @@ impl History {
         }
         self.heads.insert(payload.hash);
         self.last_op = self.last_op.max(payload.last_op());
+        self.weight += payload.weight;
         self.applied.push(payload);
     }
 
@@ -114,7 +139,8 @@ impl History {
         }
     }
 
-    /// Values that no other change has taken note of, the winner first.
+    /// Values that no other change has taken note of, the winner first. Of very many those that
+    /// win over the others; a value that replaces these leaves the next ones to be resolved.
     fn fields(&self) -> BTreeMap<&str, Vec<Value<'_>>> {
         self.fields_where(|_, _| true)
     }
@@ -147,6 +173,7 @@ impl History {
         }
         for values in fields.values_mut() {
             values.sort_unstable_by_key(|value| Reverse(value.id));
+            values.truncate(limits::FIELD_VALUES);
         }
         fields
     }
@@ -193,12 +220,20 @@ fn without_doubles(mut payloads: Vec<Payload>) -> (Vec<Option<Payload>>, usize) 
     (payloads.into_iter().map(Some).collect(), double)
 }
 
-/// Indexes of the changes whose dependencies are there, causes first; of two that do not know
-/// of each other the one with the smaller start, then actor, comes first.
-fn causal_order(payloads: &[Option<Payload>]) -> Vec<usize> {
+#[derive(Debug, Default)]
+struct Order {
+    /// Indexes of the changes that count, causes first.
+    counting: Vec<usize>,
+    /// How many do not fit.
+    beyond: u32,
+}
+
+/// The changes whose dependencies are there, causes first, as far as they fit into a document; of
+/// two that do not know of each other the one with the smaller start, then actor, comes first.
+fn causal_order(payloads: &[Option<Payload>]) -> Order {
     if let [Some(only)] = payloads {
         let whole = only.dependencies.is_empty() && only.start_op == 1;
-        return if whole { vec![0] } else { Vec::new() };
+        return Order { counting: if whole { vec![0] } else { Vec::new() }, beyond: 0 };
     }
     let by_hash: HashMap<[u8; 32], &Payload> =
         payloads.iter().flatten().map(|payload| (payload.hash, payload)).collect();
@@ -215,7 +250,8 @@ fn causal_order(payloads: &[Option<Payload>]) -> Vec<usize> {
             ready.push(Reverse(payload.place(index)));
         }
     }
-    let mut order = Vec::with_capacity(payloads.len());
+    let mut order = Order::default();
+    let mut left = limits::DOCUMENT_OPERATIONS as u64;
     while let Some(Reverse((start_op, _, hash, index))) = ready.pop() {
         let Some(payload) = by_hash.get(&hash) else { continue };
         let known = payload.dependencies.iter().filter_map(|hash| by_hash.get(hash));
@@ -223,7 +259,12 @@ fn causal_order(payloads: &[Option<Payload>]) -> Vec<usize> {
             // No honest author numbers operations so; what builds on this change waits with it.
             continue;
         }
-        order.push(index);
+        let Some(rest) = left.checked_sub(payload.weight) else {
+            order.beyond += 1;
+            continue;
+        };
+        left = rest;
+        order.counting.push(index);
         for dependent in dependents.remove(&hash).unwrap_or_default() {
             let Some(left) = missing.get_mut(dependent) else { continue };
             *left -= 1;

@@ -36,6 +36,7 @@ use crate::projector::Projector;
 
 mod backup;
 mod blob;
+mod bounds;
 mod checking;
 mod commit;
 mod counts;

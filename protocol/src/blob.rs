@@ -43,7 +43,7 @@ use crate::limits;
 mod exchange;
 
 pub use exchange::{
-    BlobMessage, BlobPlace, BlobReply, BlobRequest, Kept, Missing, MissingBlob, Postponed,
+    BlobMessage, BlobPlace, BlobReply, BlobRequest, Kept, Missing, MissingBlob, Postponed, Under,
 };
 
 /// Longest media type in a reference.

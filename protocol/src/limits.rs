@@ -9,6 +9,20 @@ pub const FRAME_BYTES: usize = 1 << 20;
 pub const CHANGE_BYTES: usize = 256 << 10;
 /// Largest document, as the sum of its changes.
 pub const DOCUMENT_BYTES: usize = 4 << 20;
+/// Bytes of a signed change for each operation, and for each predecessor of one, that it may hold: a
+/// few run-length coded bytes stand for any number of them. A sound change has ten and more bytes
+/// for each.
+pub const OPERATION_BYTES: usize = 8;
+/// Operations that a change may hold beyond that.
+pub const FREE_OPERATIONS: usize = 16;
+/// Predecessors that a change may name beyond that.
+pub const FREE_PREDECESSORS: usize = 64;
+/// Most operations and predecessors, taken together, that count of one document.
+pub const DOCUMENT_OPERATIONS: usize = 128 << 10;
+/// Most concurrent values of one field that are shown, and resolved, at a time.
+pub const FIELD_VALUES: usize = 64;
+/// Longest name of a field; one name in the bytes can stand for many operations.
+pub const FIELD_NAME_BYTES: usize = 256;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
 /// Most certificates that a store keeps of one issuing certificate: a hostile node certifies without
@@ -63,12 +77,19 @@ pub const NEWS_KEYS: usize = 256;
 pub const HELD_KEYS: usize = 4_000;
 /// Most prefixes in one query.
 pub const QUERY_PREFIXES: usize = 2_000;
-/// Most things a peer may have asked for and not been sent.
+/// Most ranges of which a peer may have asked for something and not been sent it.
 pub const WANTED: usize = 131_072;
+/// Most short ids by which it may have asked, in all these ranges together. Of what it asks for
+/// beyond that it is sent the whole range, which takes no memory.
+pub const WANTED_IDS: usize = 1 << 20;
 /// Most prefixes with their summaries in one page of an answer.
 pub const PAGE_SUMMARIES: usize = 4_000;
 /// Most widest prefixes of a common scope: each category in each of a few regions.
 pub const TOPS: usize = 262_144;
+/// Most ranges that a comparison holds at a time: asked about, to be asked about, or to be asked for.
+pub const COMPARED: usize = 262_144;
+/// Most short ids of answers that wait to be held against the own ones.
+pub const ANSWERED_IDS: usize = 262_144;
 /// Most changes under one prefix that are told apart by a sketch.
 pub const SKETCH_ITEMS: usize = 32_768;
 /// Most symbols in one answer.
@@ -107,6 +128,13 @@ const _: () =
 const _: () = assert!(BATCH_BYTES * 2 <= UNPROCESSED_BYTES);
 const _: () = assert!(UNPROCESSED_BYTES <= NODE_UNPROCESSED_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
+const _: () = assert!(
+    2 * (CHANGE_BYTES / OPERATION_BYTES) + FREE_OPERATIONS + FREE_PREDECESSORS
+        <= DOCUMENT_OPERATIONS,
+    "a change must fit a document"
+);
+const _: () = assert!(DOCUMENT_OPERATIONS * OPERATION_BYTES <= DOCUMENT_BYTES);
+const _: () = assert!(FIELD_VALUES <= FREE_PREDECESSORS, "a shown conflict must be resolvable");
 const _: () = assert!(REVOCATION_BYTES * 2 <= FRAME_BYTES, "two revocations must fit a frame");
 const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);
 const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);
@@ -119,6 +147,10 @@ const _: () = assert!(PAGE_SUMMARIES * 130 < FRAME_BYTES, "a page must fit a fra
 const _: () = assert!(FRAME_CERTIFICATES * CERTIFICATE_BYTES < FRAME_BYTES);
 const _: () = assert!(CHAIN_CERTIFICATES <= FRAME_CERTIFICATES);
 const _: () = assert!(SKETCH_ITEMS * 8 * 2 < FRAME_BYTES, "two lists must fit a frame");
+const _: () = assert!(SKETCH_ITEMS * 2 <= WANTED_IDS, "a request must fit what is remembered");
+const _: () = assert!(SKETCH_ITEMS * 2 <= ANSWERED_IDS, "an answer must fit what is remembered");
+const _: () = assert!(QUERY_PREFIXES <= WANTED, "a request must fit what is remembered");
+const _: () = assert!(TOPS <= COMPARED, "a frontier must fit a comparison");
 const _: () = assert!(SKETCH_SYMBOLS * 22 < FRAME_BYTES, "an answer of symbols must fit a frame");
 const _: () = assert!(QUESTIONS <= QUERY_PREFIXES);
 const _: () = assert!(BLOB_BYTES.is_multiple_of(BLOB_CHUNK_BYTES));

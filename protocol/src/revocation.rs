@@ -191,11 +191,16 @@ fn split(bytes: &[u8]) -> Result<(RevocationBody, &[u8], Signature), RevocationE
     };
     match signed.split_first() {
         Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
-            Ok((body, [])) => Ok((body, signed, Signature(*signature))),
+            Ok((body, [])) if holds_few_tags(&body) => Ok((body, signed, Signature(*signature))),
             _ => Err(malformed),
         },
         _ => Err(malformed),
     }
+}
+
+fn holds_few_tags(body: &RevocationBody) -> bool {
+    let listed = core::iter::once(&body.own).chain(&body.descendants);
+    listed.map(|standing| standing.tags.len()).sum::<usize>() <= limits::REVOCATION_TAGS
 }
 
 #[cfg(test)]

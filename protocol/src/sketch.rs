@@ -74,12 +74,13 @@ impl Cell {
     fn add(&mut self, short: u64, sign: i64) {
         self.sum ^= short;
         self.check ^= check(short);
-        self.count += sign;
+        // The counts of a peer may be anything.
+        self.count = self.count.wrapping_add(sign);
     }
 
     /// The sign of the one short id that is left, if there is one.
     fn single(&self) -> Option<i64> {
-        (self.count.abs() == 1 && check(self.sum) == self.check).then_some(self.count)
+        (self.count.unsigned_abs() == 1 && check(self.sum) == self.check).then_some(self.count)
     }
 
     fn is_empty(&self) -> bool {
@@ -128,7 +129,7 @@ impl Places {
 
 /// How many of `items` ids are expected in symbol `place`.
 fn expected(items: usize, place: usize) -> i64 {
-    i64::try_from(2 * items / (2 + place)).unwrap_or(i64::MAX)
+    i64::try_from(items.saturating_mul(2) / place.saturating_add(2)).unwrap_or(i64::MAX)
 }
 
 fn cells(shorts: impl Iterator<Item = u64>, from: usize, to: usize) -> Vec<Cell> {
@@ -159,7 +160,8 @@ pub fn symbols(shorts: impl ExactSizeIterator<Item = u64>, from: usize, to: usiz
 /// How many symbols a difference of this many ids needs most of the time.
 pub fn symbols_for(difference: u64) -> u64 {
     let root = difference.isqrt();
-    difference + difference * 2 / 5 + 2 * root + 4
+    let more = difference / 5 * 2 + difference % 5 * 2 / 5;
+    difference.saturating_add(more).saturating_add(2 * root + 4)
 }
 
 /// What two sets differ in, worked out from their symbols.

@@ -3,16 +3,21 @@
 //! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
 //! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make,
-//! [`relay`] a line that somebody meddles with; [`traces`] looks for what it left;
+//! [`unfolding`] changes that are larger than their bytes, [`relay`] a line that somebody meddles
+//! with; [`traces`] looks for what it left, [`measured`] at the memory it took;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
 //! [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
+//!
+//! [`fuzz`] gives bytes that nobody wrote to every decoder.
 //!
 //! Nothing here is part of the product. Start reading at the suites themselves, in
 //! `tests/tests/`; each is named for what it shows.
 
 pub mod authored;
 pub mod federation;
+pub mod fuzz;
 pub mod hostile;
+pub mod measured;
 pub mod member;
 pub mod mounted;
 pub mod numbered;
@@ -21,3 +26,4 @@ pub mod purging;
 pub mod relay;
 pub mod sim;
 pub mod traces;
+pub mod unfolding;

@@ -68,7 +68,21 @@ pub fn query<T>(
 
 /// Most memory a process has had so far.
 pub fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    status_kib(&pid.to_string(), "VmHWM:")
+}
+
+/// Memory that this process has now.
+pub fn resident_kib() -> u64 {
+    status_kib("self", "VmRSS:")
+}
+
+/// From now on the peak of this process is counted anew.
+pub fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+fn status_kib(process: &str, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

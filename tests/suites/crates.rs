@@ -5,6 +5,8 @@
 
 #[path = "../tests/blobs.rs"]
 mod blobs;
+#[path = "../tests/bounds.rs"]
+mod bounds;
 #[path = "../tests/bundle.rs"]
 mod bundle;
 #[path = "../tests/capability.rs"]
@@ -15,6 +17,8 @@ mod deploy_files;
 mod flow;
 #[path = "../tests/formats.rs"]
 mod formats;
+#[path = "../tests/fuzz.rs"]
+mod fuzz;
 #[path = "../tests/governance.rs"]
 mod governance;
 #[path = "../tests/property_address.rs"]

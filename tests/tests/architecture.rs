@@ -137,6 +137,19 @@ fn every_invariant_of_the_architecture_document_names_an_existing_test() {
     assert_none(&document::missing(&guards, tree::read_if_there));
 }
 
+/// Shows that each constant of the protocol's limits has a row in the table of bounds that names a
+/// guard; that these exist is shown with those of the other security documents.
+#[test]
+fn every_bound_is_filled_by_a_test() {
+    let limits = tree::read("protocol/src/limits.rs");
+    let table = tree::read("docs/security/bounds.md");
+    let bounds = document::constants(&limits);
+    assert!(bounds.len() >= 50, "only {} bounds were found", bounds.len());
+    assert_none(&document::without_row(&bounds, &table));
+    let broken = "pub const NEW_BOUND: usize = 1;";
+    assert_eq!(document::without_row(&document::constants(broken), &table).len(), 1);
+}
+
 #[test]
 fn every_test_named_in_the_security_documents_exists() {
     let documents = tree::files(&["docs/security"], "md");

@@ -7,6 +7,8 @@ use super::session::world;
 
 #[path = "blobs/asking.rs"]
 mod asking;
+#[path = "blobs/belonging.rs"]
+mod belonging;
 #[path = "blobs/hostile.rs"]
 mod hostile;
 #[path = "blobs/keeping.rs"]

@@ -33,5 +33,7 @@ mod revocation;
 mod set_back;
 #[path = "store/table_sets.rs"]
 mod table_sets;
+#[path = "store/unfolding.rs"]
+mod unfolding;
 #[path = "store/writing.rs"]
 mod writing;

@@ -299,10 +299,10 @@ impl<'a> Sender<'a> {
 
     fn blob(&mut self, kind: u8, body: &[u8], imported: &mut Imported) -> Result<(), Fault> {
         let taken = if kind == KIND_BLOB {
-            self.blobs.blob(self.store, body, self.tiers)?
+            self.blobs.blob(self.store, body, (&self.scope, self.tiers))?
         } else {
             let from = (self.certificate.body().subject, self.tiers == 0);
-            self.blobs.chunk(self.store, body, from)?
+            self.blobs.chunk(self.store, body, &self.scope, from)?
         };
         match taken {
             Taken::Nothing => {}

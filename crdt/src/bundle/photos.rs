@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Kept, Outline};
+use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Kept, Outline, Under};
 use cunlian_protocol::id::{BlobId, PublicKey};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
@@ -76,7 +76,7 @@ pub(super) fn each_blob<E: From<Fault>>(
 fn page(connection: &Connection, after: &(Vec<u8>, i64)) -> rusqlite::Result<Vec<Found>> {
     let mut select = connection.prepare_cached(
         "SELECT document, blob.number, blob.id, blob.bytes, awaited FROM blob_reference \
-         JOIN blob ON blob.number = blob_reference.blob WHERE missing = 0 \
+         JOIN blob ON blob.number = blob_reference.blob WHERE lacking = 0 \
          AND (document, blob.number) > (?1, ?2) ORDER BY document, blob.number LIMIT ?3",
     )?;
     let rows = select.query_map((&after.0, after.1, PAGE), |row| {
@@ -157,16 +157,21 @@ pub(super) enum Taken {
 
 impl Incoming {
     /// A blob is named; `tiers` are those that hold it by the word of the exporter.
-    pub(super) fn blob(&mut self, store: &Store, body: &[u8], tiers: u8) -> Result<Taken, Fault> {
+    pub(super) fn blob(
+        &mut self,
+        store: &Store,
+        body: &[u8],
+        (scope, tiers): (&Scope, u8),
+    ) -> Result<Taken, Fault> {
         self.outline = None;
         let Some(outline) = read_outline(body) else { return Ok(Taken::Unsound) };
         let name = outline.name();
-        let Some(standing) = store.blob_standing(&name)? else { return Ok(Taken::Unwanted) };
+        let Some(lacking) = store.is_lacking(&name, scope)? else { return Ok(Taken::Unwanted) };
         if tiers != 0 {
             let request = BlobRequest::MarkReached { reached: vec![(name, tiers)] };
             store.serve(StoreRequest::Blob(request))?;
         }
-        if !standing.whole {
+        if lacking {
             self.outline = Some(Arc::new(outline));
         }
         Ok(Taken::Nothing)
@@ -177,6 +182,7 @@ impl Incoming {
         &mut self,
         store: &Store,
         body: &[u8],
+        scope: &Scope,
         (from, limited): (PublicKey, bool),
     ) -> Result<Taken, Fault> {
         let Some(outline) = &self.outline else { return Ok(Taken::Nothing) };
@@ -185,7 +191,8 @@ impl Incoming {
             return Ok(Taken::Unsound);
         };
         let outline = Arc::clone(outline);
-        let request = BlobRequest::Keep { outline, chunk, from, limited, at_ms: None };
+        let under = Under::Scope(scope.clone());
+        let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms: None };
         let reply = store.serve(StoreRequest::Blob(request))?;
         let StoreReply::Blob(BlobReply::Keep(kept)) = reply else {
             unreachable!("the store answered a chunk with {reply:?}");

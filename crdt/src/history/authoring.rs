@@ -6,8 +6,9 @@ use std::num::NonZeroU64;
 
 use automerge::legacy::{self, ElementId, Key, ObjectId, OpType};
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjType, ScalarValue};
+use cunlian_protocol::limits;
 
-use super::payload::{FIELD_NAME_BYTES, Step, message};
+use super::payload::{Step, message};
 use super::{History, OPERATIONS, OpId, review};
 use crate::document::Edit;
 
@@ -16,7 +17,10 @@ use crate::document::Edit;
 pub(crate) enum EditError {
     #[error("the edits change nothing")]
     Nothing,
-    #[error("\"{OPERATIONS}\", or a name of more than {FIELD_NAME_BYTES} bytes, cannot be a field")]
+    #[error(
+        "\"{OPERATIONS}\", or a name of more than {} bytes, cannot be a field",
+        limits::FIELD_NAME_BYTES
+    )]
     FieldName,
     #[error("the change is not one that has to be reviewed")]
     NotTainted,
@@ -125,7 +129,8 @@ impl History {
                 Edit::Append { .. } => {}
             }
         }
-        let impossible = |name: &Cow<'_, str>| *name == OPERATIONS || name.len() > FIELD_NAME_BYTES;
+        let too_long = |name: &Cow<'_, str>| name.len() > limits::FIELD_NAME_BYTES;
+        let impossible = |name: &Cow<'_, str>| *name == OPERATIONS || too_long(name);
         if last.keys().any(impossible) { Err(EditError::FieldName) } else { Ok(last) }
     }
 

@@ -1,7 +1,8 @@
 //! How far an Automerge change unfolds, found out without unfolding it.
 //!
 //! Columns of a change are run-length encoded, so a few bytes can stand for 2⁶⁰ operations, and
-//! decoding them would never end. [`is_bounded`] walks over the runs and adds up their lengths.
+//! decoding them would never end. [`Unfolded::of`] walks over the runs and adds up their lengths.
+//! What a change may unfold to grows with its bytes ([`limits::OPERATION_BYTES`]).
 //! The layout is that of a change chunk of the Automerge binary format, version 1; numbers are
 //! LEB128, `u` unsigned, `i` signed:
 //!
@@ -22,20 +23,44 @@
 //! are `i` n: n > 0 is one value n times, n < 0 is −n values, 0 is `u` m times nothing. A Boolean
 //! column is `u` lengths of alternating runs; a raw column has no runs.
 
-/// Most operations, and most of their predecessors, in one change: far more than a change of the
-/// largest size holds when it was made by editing.
-pub(super) const OPERATIONS: u64 = 1 << 16;
+use cunlian_protocol::limits;
 
 const BEFORE_LENGTH: usize = 9;
 const HASH_BYTES: u64 = 32;
+/// Actors of this system have so many bytes. Each predecessor would bring its own copy of a longer
+/// one with it.
+const ACTOR_BYTES: u64 = 16;
+/// What specifications of columns begin with that hold the predecessors of operations.
+const PREDECESSORS: u64 = 7;
 
-/// Whether a change chunk is laid out as above and unfolds to at most [`OPERATIONS`].
-pub(super) fn is_bounded(chunk: &[u8]) -> bool {
-    chunk.get(BEFORE_LENGTH..).is_some_and(|rest| walk(rest).is_some())
+/// What a change chunk unfolds to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Unfolded {
+    pub(super) operations: u64,
+    pub(super) predecessors: u64,
 }
 
-/// `None` when it is not.
-fn walk(chunk: &[u8]) -> Option<()> {
+impl Unfolded {
+    /// Of a change chunk; `None` when it is not laid out as above.
+    pub(super) fn of(chunk: &[u8]) -> Option<Self> {
+        walk(chunk.get(BEFORE_LENGTH..)?)
+    }
+
+    /// Whether a signed change of so many bytes may unfold to this.
+    pub(super) fn is_within(&self, change_bytes: usize) -> bool {
+        let carried = change_bytes / limits::OPERATION_BYTES;
+        self.operations <= (limits::FREE_OPERATIONS + carried) as u64
+            && self.predecessors <= (limits::FREE_PREDECESSORS + carried) as u64
+    }
+
+    /// What it takes of a document.
+    pub(super) fn weight(&self) -> u64 {
+        self.operations.saturating_add(self.predecessors)
+    }
+}
+
+/// Adds up the runs of every column; the longest says how many operations there are.
+fn walk(chunk: &[u8]) -> Option<Unfolded> {
     let mut reader = Reader(chunk);
     if reader.unsigned()? != reader.0.len() as u64 {
         return None;
@@ -48,32 +73,40 @@ fn walk(chunk: &[u8]) -> Option<()> {
     reader.signed()?;
     reader.skip_prefixed()?;
     for _ in 0..reader.unsigned()? {
-        reader.skip_prefixed()?;
+        if reader.unsigned()? != ACTOR_BYTES {
+            return None;
+        }
+        reader.skip(ACTOR_BYTES)?;
     }
     let mut columns = Vec::new();
     for _ in 0..reader.unsigned()? {
         columns.push((reader.unsigned()?, reader.unsigned()?));
     }
+    let mut unfolded = Unfolded::default();
     for (specification, length) in columns {
         let data = reader.take(length)?;
-        let unfolded = match specification & 0xf {
-            0 => runs(data, number)?.1,
-            1 | 2 | 6 => runs(data, number)?.0,
-            3 => runs(data, |reader| reader.signed().map(|_| 0))?.0,
-            4 => booleans(data)?,
-            5 => runs(data, |reader| reader.skip_prefixed().map(|()| 0))?.0,
-            7 => 0,
+        // Each value of a group says how many values of the columns after it are of one operation.
+        let kind = specification & 0xf;
+        let (count, grouped) = match kind {
+            0 => runs(data, number)?,
+            1 | 2 | 6 => (runs(data, number)?.0, 0),
+            3 => (runs(data, |reader| reader.signed().map(|_| 0))?.0, 0),
+            4 => (booleans(data)?, 0),
+            5 => (runs(data, |reader| reader.skip_prefixed().map(|()| 0))?.0, 0),
+            7 => (0, 0),
             // Deflated columns do not occur in changes.
             _ => return None,
         };
-        if unfolded > OPERATIONS {
-            return None;
-        }
+        let of_predecessor = specification >> 4 == PREDECESSORS && kind != 0;
+        let longest =
+            if of_predecessor { &mut unfolded.predecessors } else { &mut unfolded.operations };
+        *longest = count.max(*longest);
+        unfolded.predecessors = grouped.max(unfolded.predecessors);
     }
-    Some(())
+    Some(unfolded)
 }
 
-/// Number of values in run-length encoded data, and their sum or number, whichever is greater.
+/// Number of values in run-length encoded data, and their sum.
 fn runs(data: &[u8], value: fn(&mut Reader<'_>) -> Option<u64>) -> Option<(u64, u64)> {
     let mut reader = Reader(data);
     let (mut count, mut sum) = (0_u64, 0_u64);
@@ -94,7 +127,7 @@ fn runs(data: &[u8], value: fn(&mut Reader<'_>) -> Option<u64>) -> Option<(u64, 
             }
         }
     }
-    Some((count, sum.max(count)))
+    Some((count, sum))
 }
 
 fn number(reader: &mut Reader<'_>) -> Option<u64> {

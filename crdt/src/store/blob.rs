@@ -3,7 +3,8 @@
 //! A blob is in the store exactly as long as some document names it: its row is made with the
 //! first *reference*, and goes with the last one, in the transaction that changes the document.
 //! So what is erased, purged or taken back takes its photos along, and a peer can fill nothing
-//! with what nobody asked for. References follow from the documents, as projections do.
+//! with what nobody asked for. References follow from the documents, as projections do. To name a
+//! blob is not to have it: see [`proof`].
 //!
 //! ```text
 //!  Store::write_with_blobs ─► change, document, reference ─┐
@@ -16,17 +17,20 @@
 //! |---|---|
 //! | `blob` | content that is named: id and length, `missing` chunks, when the change that named it was recorded, tiers that hold it and that have `begun` to ask for it, key of the peer it came from, outline when known |
 //! | `blob_chunk` | chunk of 64 KiB that is here |
-//! | `blob_reference` | document and blob it names; `lacking` while the blob is not whole, then `awaited` as tier bits, as in `outbox` |
+//! | `blob_proof` | reference that lacks: what came under it, see [`proof`] |
+//! | `blob_reference` | document and blob it names; `lacking` while the document does not have it, then `awaited` as tier bits, as in `outbox` |
 //! | `blob_postponed` | tier above (bit) that does not ask for blobs of more than `over_bytes`, see [`postponing`] |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cunlian_protocol::blob::{BlobError, BlobName, BlobReference, Outline};
+use cunlian_protocol::authority::Authority;
+use cunlian_protocol::blob::{BlobError, BlobName, BlobReference, Outline, Under};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{BlobId, ChangeId, PublicKey};
+use cunlian_protocol::id::{BlobId, ChangeId, PublicKey, Serial};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
+use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::outbox::Ancestors;
@@ -38,6 +42,7 @@ mod claims;
 mod exchange;
 mod missing;
 mod postponing;
+mod proof;
 mod verify;
 
 pub(super) use claims::Claims;
@@ -133,6 +138,8 @@ impl NotTaken {
 pub(super) struct Named {
     pub(super) name: BlobName,
     pub(super) recorded_at_ms: i64,
+    /// Who named it.
+    pub(super) author: Serial,
 }
 
 impl Store {
@@ -150,10 +157,11 @@ impl Store {
         let outline = |content: Vec<u8>| Ok((Outline::of(&content)?, content));
         let blobs = contents.into_iter().map(outline).collect::<Result<Vec<_>, BlobError>>()?;
         let author = author.clone();
+        let homes: BTreeSet<Home> = writes.iter().map(|write| write.home).collect();
         self.inner.writer.submit(move |batch| {
             let ids = batch.write(&author, writes, now_ms)?;
             for (outline, content) in &blobs {
-                if !fill(batch.connection, &batch.shared.ancestors, outline, content)? {
+                if !batch.fill(&homes, outline, content)? {
                     return Err(WriteError::BlobNotNamed { name: outline.name() });
                 }
             }
@@ -161,7 +169,8 @@ impl Store {
         })
     }
 
-    /// The content of a blob; `None` when no document here names it.
+    /// The content of a blob; `None` when no document here names it. Whether the asker may read it
+    /// depends on the document: [`Store::blob_of`].
     pub fn blob(&self, name: &BlobName) -> Result<Option<BlobContent>, Fault> {
         self.inner.readers.with(|connection| {
             let Some(entry) = entry(connection, name)? else { return Ok(None) };
@@ -173,22 +182,73 @@ impl Store {
         })
     }
 
-    /// How far a blob has got; `None` when no document here names it.
+    /// The content of a blob that a document has; `None` when it does not name it.
+    pub fn blob_of(&self, home: &Home, name: &BlobName) -> Result<Option<BlobContent>, Fault> {
+        self.inner.readers.with(|connection| {
+            let document = KeyPrefix::document(home);
+            let Some(held) = held_by(connection, document.as_bytes(), name)? else {
+                return Ok(None);
+            };
+            match held {
+                Held::Whole(entry) => Ok(Some(BlobContent::Whole(content(connection, &entry)?))),
+                Held::Lacking { here, .. } => Ok(Some(BlobContent::OnItsWay { here })),
+            }
+        })
+    }
+
+    /// How far a blob has got in all documents together; `None` when none here names it.
     pub fn blob_standing(&self, name: &BlobName) -> Result<Option<BlobStanding>, Fault> {
         self.inner.readers.with(|connection| {
             let Some(entry) = entry(connection, name)? else { return Ok(None) };
-            let ancestors = &self.inner.shared.ancestors;
             let documents = documents_of(connection, entry.number)?;
-            let covering =
-                documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
-            let (whole, awaited) = (entry.missing == 0, covering & !entry.reached);
-            let postponed = if whole {
-                postponing::why_above(connection, entry.number, awaited)?
-            } else {
-                postponing::why_here(&self.inner, entry.number)
-            };
             let here = bytes_here(connection, entry.number)?;
-            Ok(Some(BlobStanding { whole, here, reached: entry.reached, awaited, postponed }))
+            Ok(Some(self.standing(connection, (&entry, here), &documents)?))
+        })
+    }
+
+    /// How far a blob has got that a document names; `None` when it does not.
+    pub fn blob_standing_of(
+        &self,
+        home: &Home,
+        name: &BlobName,
+    ) -> Result<Option<BlobStanding>, Fault> {
+        self.inner.readers.with(|connection| {
+            let document = KeyPrefix::document(home).as_bytes().to_vec();
+            let Some(held) = held_by(connection, &document, name)? else { return Ok(None) };
+            let (entry, here) = match held {
+                Held::Whole(entry) => (entry, u64::from(name.bytes)),
+                Held::Lacking { entry, here } => (Entry { missing: 1, ..entry }, here),
+            };
+            Ok(Some(self.standing(connection, (&entry, here), &[document])?))
+        })
+    }
+
+    fn standing(
+        &self,
+        connection: &Connection,
+        (entry, here): (&Entry, u64),
+        documents: &[Vec<u8>],
+    ) -> rusqlite::Result<BlobStanding> {
+        let ancestors = &self.inner.shared.ancestors;
+        let covering =
+            documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
+        let (whole, awaited) = (entry.missing == 0, covering & !entry.reached);
+        let postponed = if whole {
+            postponing::why_above(connection, entry.number, awaited)?
+        } else {
+            postponing::why_here(&self.inner, entry.number)
+        };
+        Ok(BlobStanding { whole, here, reached: entry.reached, awaited, postponed })
+    }
+
+    /// Whether a document within a scope that names a blob lacks it; `None` when none names it.
+    pub(crate) fn is_lacking(&self, name: &BlobName, scope: &Scope) -> Result<Option<bool>, Fault> {
+        self.inner.readers.with(|connection| {
+            let Some(entry) = entry(connection, name)? else { return Ok(None) };
+            let under = Under::Scope(scope.clone());
+            let named = exchange::named_under(connection, entry.number, &under)?;
+            let lacking = named.iter().any(|(_, lacking)| *lacking);
+            Ok((!named.is_empty()).then_some(lacking))
         })
     }
 
@@ -207,7 +267,8 @@ pub(super) fn named(view: &DocumentView) -> Vec<Named> {
         .flat_map(|field| core::iter::once(&field.current).chain(&field.others));
     let named = values.filter_map(|value| {
         let name = value.text.parse::<BlobReference>().ok()?.name;
-        Some(Named { name, recorded_at_ms: value.writer.recorded_at_ms })
+        let (recorded_at_ms, author) = (value.writer.recorded_at_ms, value.writer.author);
+        Some(Named { name, recorded_at_ms, author })
     });
     let mut named: Vec<Named> = named.take(limits::BLOBS_OF_DOCUMENT).collect();
     named.sort_unstable_by_key(|named| (named.name, named.recorded_at_ms));
@@ -218,7 +279,33 @@ pub(super) fn named(view: &DocumentView) -> Vec<Named> {
 impl Batch<'_> {
     /// Notes which blobs a document names now; what nothing names any more goes.
     pub(super) fn refer(&self, home: &Home, names: &[Named]) -> rusqlite::Result<()> {
-        refer(self.connection, &self.shared.ancestors, &KeyPrefix::document(home), names)
+        let (ancestors, authority) = (&self.shared.ancestors, &self.authority);
+        refer(self.connection, ancestors, authority, &KeyPrefix::document(home), names)
+    }
+
+    /// Keeps the whole content of a blob for those of the documents that name it; `false` when none
+    /// does.
+    fn fill(
+        &self,
+        homes: &BTreeSet<Home>,
+        outline: &Outline,
+        content: &[u8],
+    ) -> rusqlite::Result<bool> {
+        let (connection, ancestors) = (self.connection, &self.shared.ancestors);
+        let mut named = false;
+        for home in homes {
+            let document = KeyPrefix::document(home);
+            let Some(held) = held_by(connection, document.as_bytes(), &outline.name())? else {
+                continue;
+            };
+            named = true;
+            if let Held::Lacking { entry, .. } = held {
+                keep_content(connection, &entry, outline, content)?;
+                let document = document.as_bytes();
+                proof::hold(connection, ancestors, &self.authority, document, &entry)?;
+            }
+        }
+        Ok(named)
     }
 
     /// Whether the document with this prefix names a blob that is whole here and at none of the
@@ -236,6 +323,7 @@ impl Batch<'_> {
 pub(super) fn refer(
     connection: &Connection,
     ancestors: &Ancestors,
+    authority: &Authority,
     document: &KeyPrefix,
     names: &[Named],
 ) -> rusqlite::Result<()> {
@@ -245,28 +333,30 @@ pub(super) fn refer(
     }
     let is_new = |named: &&Named| !before.iter().any(|(_, known)| *known == named.name);
     for named in names.iter().filter(is_new) {
-        insert_reference(connection, ancestors, document, named)?;
+        insert_reference(connection, ancestors, authority, document, named)?;
     }
     let is_gone = |known: &BlobName| !names.iter().any(|named| named.name == *known);
     for (number, _) in before.iter().filter(|(_, known)| is_gone(known)) {
         connection
             .prepare_cached("DELETE FROM blob_reference WHERE document = ?1 AND blob = ?2")?
             .execute((document.as_bytes(), number))?;
-        drop_unnamed(connection, *number)?;
+        proof::forget(connection, document.as_bytes(), *number)?;
+        proof::let_go(connection, *number)?;
     }
     Ok(())
 }
 
 /// Takes out the references of documents that are not there, for when all are made anew.
 pub(super) fn sweep(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute(
-        "DELETE FROM blob_reference WHERE document NOT IN (SELECT prefix FROM document)",
-        [],
-    )?;
+    for table in ["blob_reference", "blob_proof"] {
+        let sql =
+            format!("DELETE FROM {table} WHERE document NOT IN (SELECT prefix FROM document)");
+        connection.execute(&sql, [])?;
+    }
     let mut select = connection
         .prepare("SELECT number FROM blob WHERE number NOT IN (SELECT blob FROM blob_reference)")?;
     let unnamed = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-    unnamed.into_iter().try_for_each(|number| drop_unnamed(connection, number))
+    unnamed.into_iter().try_for_each(|number| proof::let_go(connection, number))
 }
 
 /// Fits what is awaited to the ancestors of this run of the node.
@@ -338,6 +428,38 @@ fn documents_of(connection: &Connection, number: i64) -> rusqlite::Result<Vec<Ve
     select.query_map([number], |row| row.get(0))?.collect()
 }
 
+/// What a document has of a blob that it names.
+enum Held {
+    Whole(Entry),
+    /// Bytes that came under this document.
+    Lacking {
+        entry: Entry,
+        here: u64,
+    },
+}
+
+/// What a document has of a blob; `None` when it does not name it.
+fn held_by(
+    connection: &Connection,
+    document: &[u8],
+    name: &BlobName,
+) -> rusqlite::Result<Option<Held>> {
+    let Some(entry) = entry(connection, name)? else { return Ok(None) };
+    let sql = "SELECT lacking FROM blob_reference WHERE document = ?1 AND blob = ?2";
+    let mut select = connection.prepare_cached(sql)?;
+    let lacking = select.query_row((document, entry.number), |row| row.get(0)).optional()?;
+    Ok(match lacking {
+        None => None,
+        Some(false) => Some(Held::Whole(entry)),
+        Some(true) => {
+            let places = proof::places(connection, document, entry.number)?;
+            let came = (0..name.chunks()).filter(|place| proof::contains(&places, *place));
+            let here = came.map(|place| u64::from(name.chunk_bytes(place))).sum();
+            Some(Held::Lacking { entry, here })
+        }
+    })
+}
+
 /// Numbers and names of the blobs that a document names.
 fn references_of(
     connection: &Connection,
@@ -354,81 +476,48 @@ fn references_of(
 fn insert_reference(
     connection: &Connection,
     ancestors: &Ancestors,
+    authority: &Authority,
     document: &KeyPrefix,
     named: &Named,
 ) -> rusqlite::Result<()> {
-    let Named { name, recorded_at_ms } = named;
+    let Named { name, recorded_at_ms, author } = named;
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO blob (id, bytes, missing, recorded_at) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((name.id.0, name.bytes, name.chunks(), recorded_at_ms))?;
-    let Some(Entry { number, missing, reached, .. }) = entry(connection, name)? else {
-        return Ok(());
-    };
-    let awaited = ancestors.covering(document.as_bytes()) & !reached;
-    connection.prepare_cached("INSERT INTO blob_reference VALUES (?1, ?2, ?3, ?4)")?.execute((
-        document.as_bytes(),
-        number,
-        missing > 0,
-        if missing > 0 { 0 } else { awaited },
-    ))?;
-    Ok(())
-}
-
-fn drop_unnamed(connection: &Connection, number: i64) -> rusqlite::Result<()> {
-    let mut named = connection.prepare_cached("SELECT 1 FROM blob_reference WHERE blob = ?1")?;
-    if named.exists([number])? {
-        return Ok(());
+    let Some(entry) = entry(connection, name)? else { return Ok(()) };
+    let document = document.as_bytes();
+    let is_whole = entry.missing == 0;
+    let is_entitled =
+        is_whole && proof::is_entitled(connection, authority, (document, entry.number), author)?;
+    connection
+        .prepare_cached("INSERT INTO blob_reference VALUES (?1, ?2, 1, 0)")?
+        .execute((document, entry.number))?;
+    proof::note_named(connection, document, entry.number, author)?;
+    if is_entitled {
+        proof::hold(connection, ancestors, authority, document, &entry)?;
     }
-    connection.prepare_cached("DELETE FROM blob_chunk WHERE blob = ?1")?.execute([number])?;
-    connection.prepare_cached("DELETE FROM blob WHERE number = ?1")?.execute([number])?;
     Ok(())
 }
 
-/// Keeps the whole content of a blob; `false` when no document names it.
-fn fill(
+/// Keeps the content of a blob, unless it is here.
+fn keep_content(
     connection: &Connection,
-    ancestors: &Ancestors,
+    entry: &Entry,
     outline: &Outline,
     content: &[u8],
-) -> rusqlite::Result<bool> {
-    let Some(Entry { number, missing, reached, .. }) = entry(connection, &outline.name())? else {
-        return Ok(false);
-    };
-    if missing == 0 {
-        return Ok(true);
-    }
+) -> rusqlite::Result<()> {
     let mut insert =
         connection.prepare_cached("INSERT OR IGNORE INTO blob_chunk VALUES (?1, ?2, ?3)")?;
     for (place, chunk) in (0_u32..).zip(content.chunks(limits::BLOB_CHUNK_BYTES as usize)) {
-        insert.execute((number, place, chunk))?;
+        insert.execute((entry.number, place, chunk))?;
     }
     // It is this node's own now, whoever began to send it.
     connection
         .prepare_cached(
             "UPDATE blob SET missing = 0, origin = NULL, outline = ?2 WHERE number = ?1",
         )?
-        .execute((number, outline.values().as_flattened()))?;
-    note_whole(connection, ancestors, number, reached)?;
-    Ok(true)
-}
-
-/// A blob has become whole: nothing lacks it any more, and tiers above should get it.
-fn note_whole(
-    connection: &Connection,
-    ancestors: &Ancestors,
-    number: i64,
-    reached: u8,
-) -> rusqlite::Result<()> {
-    for document in documents_of(connection, number)? {
-        let awaited = ancestors.covering(&document) & !reached;
-        connection
-            .prepare_cached(
-                "UPDATE blob_reference SET lacking = 0, awaited = ?3 \
-                 WHERE document = ?1 AND blob = ?2",
-            )?
-            .execute((document, number, awaited))?;
-    }
+        .execute((entry.number, outline.values().as_flattened()))?;
     Ok(())
 }

@@ -20,6 +20,8 @@ pub struct CategoryCounts {
     pub conflicted: u64,
     /// Documents with changes whose dependencies have not arrived.
     pub waiting: u64,
+    /// Documents of which some changes do not count, because they hold too much.
+    pub beyond: u64,
 }
 
 /// How much a store holds.
@@ -45,11 +47,13 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
             changes: summary::of_prefix(connection, &prefix)?.count,
             conflicted: documents_with(connection, "conflicted", &prefix)?,
             waiting: documents_with(connection, "waiting", &prefix)?,
+            beyond: documents_with(connection, "beyond", &prefix)?,
         };
         counts.total.documents += of_category.documents;
         counts.total.changes += of_category.changes;
         counts.total.conflicted += of_category.conflicted;
         counts.total.waiting += of_category.waiting;
+        counts.total.beyond += of_category.beyond;
         counts.by_category.insert(category, of_category);
     }
     let count = |table: &str| {

@@ -31,16 +31,44 @@ use super::reading::{Reader, changes_of, row_of};
 use super::standing::{Entry, Source, settle};
 use super::writer::{Batch, Part};
 use super::{Inner, erasure, outbox, quarantine, quota};
+use crate::history::payload::Reading;
 use crate::projector::Projector;
+
+/// Bytes of documents, what is new of them included, that are worked out side by side. Each takes
+/// many times the memory while it is.
+const TOGETHER_BYTES: u64 = 1 << 20;
+/// Bytes of rows that wait for the writer. What a batch makes beyond that is worked out by the
+/// writer, one document after the other.
+const OUTCOME_BYTES: usize = 8 << 20;
+
+const _: () = assert!(
+    (limits::BATCH_BYTES + limits::CHANGE_BYTES) as u64 <= TOGETHER_BYTES,
+    "a batch of new documents must be worked out in one go"
+);
 
 /// The candidates of one document, worked out on top of `base`.
 #[derive(Debug)]
 struct Prepared {
     home: Home,
     base: Base,
+    /// Without their payloads, which take many times the memory.
     candidates: Vec<Candidate>,
     /// `None` when there is more to it than adding what stands; the writer then does it all.
     outcome: Option<Outcome>,
+}
+
+impl Prepared {
+    /// The writer does all the work.
+    fn left_to_writer(home: Home, base: Base, mut candidates: Vec<Candidate>) -> Self {
+        for candidate in &mut candidates {
+            candidate.payload = None;
+        }
+        Self { home, base, candidates, outcome: None }
+    }
+
+    fn outcome_bytes(&self) -> usize {
+        self.outcome.as_ref().map_or(0, Outcome::bytes)
+    }
 }
 
 /// Ids and fates, and whether this node made one of the changes and did not know it.
@@ -136,7 +164,7 @@ fn finish(ids: &[ChangeId], fates: Fates) -> Vec<(ChangeId, Fate)> {
         .collect()
 }
 
-/// Works out every document, in key order.
+/// Works out every document, in key order, a few at a time.
 fn prepare(
     connection: &Connection,
     projector: &dyn Projector,
@@ -148,25 +176,44 @@ fn prepare(
     for candidate in candidates {
         by_home.entry(candidate.change.header().home).or_default().push(candidate);
     }
-    let mut documents = Vec::with_capacity(by_home.len());
-    for (home, candidates) in by_home {
-        let base = base(connection, &home)?;
-        let existing = match base.changes {
-            0 => Vec::new(),
-            _ => changes_of(connection, &home)?,
-        };
-        documents.push((home, base, existing, candidates));
-    }
-    let worked_out: Vec<_> = documents
-        .into_par_iter()
-        .map(|(home, base, existing, candidates)| {
-            work_out(projector, authority, home, base, &existing, candidates)
-        })
-        .collect();
-    let mut prepared = Vec::with_capacity(worked_out.len());
-    for (document, refused) in worked_out {
-        fates.refuse_all(&refused);
-        prepared.extend(document);
+    let mut prepared = Vec::with_capacity(by_home.len());
+    let mut outcome_bytes = 0;
+    let mut rest = by_home.into_iter().peekable();
+    while rest.peek().is_some() {
+        if outcome_bytes > OUTCOME_BYTES {
+            for (home, candidates) in rest {
+                let base = base(connection, &home)?;
+                prepared.push(Prepared::left_to_writer(home, base, candidates));
+            }
+            break;
+        }
+        let mut documents = Vec::new();
+        let mut bytes = 0;
+        while bytes < TOGETHER_BYTES
+            && let Some((home, candidates)) = rest.next()
+        {
+            let base = base(connection, &home)?;
+            let existing = match base.changes {
+                0 => Vec::new(),
+                _ => changes_of(connection, &home)?,
+            };
+            let new = candidates.iter().map(|candidate| candidate.change.bytes().len() as u64);
+            bytes += base.bytes + new.sum::<u64>();
+            documents.push((home, base, existing, candidates));
+        }
+        let worked_out: Vec<_> = documents
+            .into_par_iter()
+            .map(|(home, base, existing, candidates)| {
+                work_out(projector, authority, home, base, &existing, candidates)
+            })
+            .collect();
+        for (document, refused) in worked_out {
+            fates.refuse_all(&refused);
+            if rest.peek().is_some() {
+                outcome_bytes += document.as_ref().map_or(0, Prepared::outcome_bytes);
+            }
+            prepared.extend(document);
+        }
     }
     Ok(prepared)
 }
@@ -184,7 +231,7 @@ fn work_out(
 ) -> WorkedOut {
     let new = candidates.iter().map(|candidate| &candidate.change);
     if !existing.iter().chain(new).all(|change| is_plain(authority, change)) {
-        return (Some(Prepared { home, base, candidates, outcome: None }), Vec::new());
+        return (Some(Prepared::left_to_writer(home, base, candidates)), Vec::new());
     }
     let mut refused = Vec::new();
     let mut bytes = base.bytes;
@@ -202,7 +249,8 @@ fn work_out(
         return (None, refused);
     }
     let mut changes = read(existing);
-    changes.extend(fitting.iter().map(|c| (&c.change, c.payload.clone())));
+    let payloads: Vec<_> = fitting.iter_mut().map(|c| c.payload.take()).collect();
+    changes.extend(fitting.iter().map(|c| &c.change).zip(payloads));
     match project(projector, authority, &history(authority, home, changes)) {
         Ok(outcome) => {
             let outcome = Some(outcome);
@@ -263,7 +311,8 @@ impl Batch<'_> {
         let mut entries = self.entries(&home)?;
         let mut bytes = base(self.connection, &home)?.bytes;
         let mut places = Vec::with_capacity(candidates.len());
-        for Candidate { place, change, payload, reached } in candidates {
+        let mut reading = Reading::default();
+        for Candidate { place, change, reached, .. } in candidates {
             let header = change.header();
             if self.authority.stands(&header.author, header.seq, Some(&change.id())).is_ok() {
                 bytes += change.bytes().len() as u64;
@@ -274,6 +323,7 @@ impl Batch<'_> {
                 fates.refuse(place, &too_large());
             } else {
                 places.push((change.id(), place));
+                let payload = reading.read(&change);
                 entries.push(Entry { change, payload, source: Source::Batch { reached } });
             }
         }

@@ -92,6 +92,13 @@ pub enum WriteError {
         /// Bytes it would have.
         got: u64,
     },
+    /// More operations, or values that they replace, than a change or a document may hold
+    /// ([`limits::OPERATION_BYTES`], [`limits::DOCUMENT_OPERATIONS`]).
+    #[error("the edits of {home:?} are too many for one change, or for the document")]
+    TooMany {
+        /// The document.
+        home: Home,
+    },
     /// Content that cannot be a blob.
     #[error(transparent)]
     Blob(#[from] BlobError),
@@ -132,6 +139,7 @@ impl Interrupts for WriteError {
             | Self::ReservedField
             | Self::ChangeTooLarge { .. }
             | Self::DocumentTooLarge { .. }
+            | Self::TooMany { .. }
             | Self::Panicked => None,
         }
     }
@@ -246,6 +254,9 @@ impl Maker<'_> {
             let seq = change.header().seq;
             self.authority.stands(&self.author.serial, seq, Some(&change.id()))?;
             history.push(payload);
+            if history.is_too_heavy() {
+                return Err(WriteError::TooMany { home });
+            }
             bytes += change.bytes().len() as u64;
             new.push(New { change, reached: 0 });
             places.push(place);
@@ -290,7 +301,7 @@ impl Maker<'_> {
             )?;
         match Payload::decode(&change) {
             Some(Ok(payload)) => Ok((change, payload)),
-            Some(Err(PayloadError::Unbounded)) => Err(too_large(payload.len())),
+            Some(Err(PayloadError::Unfolds { .. })) => Err(WriteError::TooMany { home: *home }),
             Some(Err(PayloadError::Panicked)) | None => Err(WriteError::Panicked),
             Some(Err(error)) => {
                 tracing::error!(%error, "a change made here does not decode");

@@ -15,22 +15,41 @@ use super::reading::{Range, changes_of, damaged};
 use super::standing::erasure;
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
-use crate::history::payload::Payload;
+use crate::history::payload::{Payload, Reading};
 use crate::projector::{Projector, Row, TableSet, rows_of};
 
-/// Documents projected together when everything is made anew.
+/// Documents projected together when everything is made anew, and their bytes.
 const REBUILD_DOCUMENTS: usize = 2_000;
+const REBUILD_BYTES: u64 = 2 << 20;
 
 /// What a document came to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Outcome {
     pub(super) waiting: u32,
     pub(super) conflicted: u32,
+    /// Changes that do not count because they, or the document, hold too much.
+    pub(super) beyond: u32,
     pub(super) rows: Vec<Row>,
     /// Tainted changes, and whether a person has looked at each.
     pub(super) tainted: Vec<(ChangeId, bool)>,
     /// Blobs that it names, ascending.
     pub(super) blobs: Vec<blob::Named>,
+}
+
+impl Outcome {
+    /// Memory that the rows take, about.
+    pub(super) fn bytes(&self) -> usize {
+        let value = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+            Value::Null | Value::Integer(_) | Value::Real(_) => 0,
+        };
+        let row = |row: &Row| {
+            size_of::<Row>()
+                + row.values.iter().map(|it| size_of_val(it) + value(it)).sum::<usize>()
+        };
+        self.rows.iter().map(row).sum()
+    }
 }
 
 /// Projector or document code panicked on a document.
@@ -43,8 +62,8 @@ pub(super) type Readable<'a> = (&'a VerifiedChange, Option<Payload>);
 
 /// Changes of the log with their payloads.
 pub(super) fn read(changes: &[VerifiedChange]) -> Vec<Readable<'_>> {
-    let read = |change| (change, Payload::decode(change).and_then(Result::ok));
-    changes.iter().map(read).collect()
+    let mut reading = Reading::default();
+    changes.iter().map(|change| (change, reading.read(change))).collect()
 }
 
 /// The history that changes of the log make. A change this node cannot read counts as waiting.
@@ -53,6 +72,8 @@ pub(super) fn history(authority: &Authority, home: Home, changes: Vec<Readable<'
         return History::erased(home, u32::try_from(changes.len()).unwrap_or(u32::MAX), erasure);
     }
     let all = changes.len();
+    let unread = changes.iter().filter(|(_, payload)| payload.is_none());
+    let too_far = unread.filter(|(change, _)| Payload::unfolds_too_far(change)).count();
     let payloads = changes.into_iter().filter_map(|(change, payload)| {
         let header = change.header();
         let stands = authority.stands(&header.author, header.seq, Some(&change.id()));
@@ -63,7 +84,9 @@ pub(super) fn history(authority: &Authority, home: Home, changes: Vec<Readable<'
     });
     let payloads: Vec<Payload> = payloads.collect();
     let opaque = u32::try_from(all - payloads.len()).unwrap_or(u32::MAX);
-    History::new(home, payloads, opaque)
+    let mut history = History::new(home, payloads, opaque);
+    history.note_beyond(u32::try_from(too_far).unwrap_or(u32::MAX));
+    history
 }
 
 /// Projects a document into all sets.
@@ -89,6 +112,7 @@ fn project_into(
         Outcome {
             waiting: view.waiting,
             conflicted: u32::try_from(conflicted).unwrap_or(u32::MAX),
+            beyond: history.beyond(),
             rows: rows_of(sets, &view, authority),
             tainted: tainted.collect(),
             blobs: blob::named(&view),
@@ -242,15 +266,16 @@ fn understand(
         .prepare("SELECT prefix FROM document INDEXED BY document_waiting WHERE waiting > 0")?;
     let prefixes = select.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
     let prefixes = prefixes.collect::<Result<Vec<_>, _>>()?;
-    let mut update = connection
-        .prepare("UPDATE document SET waiting = ?2, conflicted = ?3 WHERE prefix = ?1")?;
+    let mut update = connection.prepare(
+        "UPDATE document SET waiting = ?2, conflicted = ?3, beyond = ?4 WHERE prefix = ?1",
+    )?;
     for prefix in prefixes {
         let home = home_of(&prefix)?;
         let changes = changes_of(connection, &home)?;
         let history = history(authority, home, read(&changes));
         match project(projector, authority, &history) {
             Ok(outcome) => {
-                update.execute((prefix, outcome.waiting, outcome.conflicted))?;
+                update.execute((prefix, outcome.waiting, outcome.conflicted, outcome.beyond))?;
             }
             Err(error) => tracing::error!(%error, "a document stays as it was read before"),
         }
@@ -269,19 +294,26 @@ pub(super) fn fill(
     refer: Option<&Refer<'_>>,
 ) -> rusqlite::Result<()> {
     let mut after: Vec<u8> = Vec::new();
-    let mut homes =
-        source.prepare("SELECT prefix FROM document WHERE prefix > ?1 ORDER BY prefix LIMIT ?2")?;
+    let mut homes = source
+        .prepare("SELECT prefix, bytes FROM document WHERE prefix > ?1 ORDER BY prefix LIMIT ?2")?;
     loop {
-        let page = homes.query_map((&after, REBUILD_DOCUMENTS), |row| row.get::<_, Vec<u8>>(0))?;
-        let page = page.collect::<Result<Vec<_>, _>>()?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after.clone_from(last);
+        let mut rows = homes.query((&after, REBUILD_DOCUMENTS))?;
         let mut documents = Vec::new();
-        for prefix in &page {
-            let home = home_of(prefix)?;
+        let (mut bytes, mut any) = (0, false);
+        while bytes < REBUILD_BYTES
+            && let Some(row) = rows.next()?
+        {
+            any = true;
+            after = row.get(0)?;
+            let home = home_of(&after)?;
             if refer.is_some() || sets.iter().any(|set| set.takes(home.category)) {
                 documents.push((home, changes_of(source, &home)?));
+                bytes += row.get::<_, u64>(1)?;
             }
+        }
+        drop(rows);
+        if !any {
+            return Ok(());
         }
         let outcomes: Vec<(Home, Result<Outcome, Panicked>)> = documents
             .into_par_iter()
@@ -304,7 +336,7 @@ pub(super) fn fill(
     }
 }
 
-fn insert_rows(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<()> {
+pub(super) fn insert_rows(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<()> {
     for Row { table, values } in rows {
         let sql = insert_sql(table, values.len());
         connection.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(values))?;

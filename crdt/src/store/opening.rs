@@ -15,7 +15,8 @@ use super::outbox::{self, Ancestors};
 use super::reading::Readers;
 use super::writer::Writer;
 use super::{
-    Inner, Shared, StoreIdentity, StoreOptions, blob, materialize, permission, purge, schema,
+    Inner, Shared, StoreIdentity, StoreOptions, blob, bounds, materialize, permission, purge,
+    schema,
 };
 use crate::projector::Projector;
 
@@ -93,6 +94,7 @@ pub(super) fn open(
     let ancestors = Ancestors::of(&authority, own);
     outbox::adapt(&transaction, &ancestors)?;
     materialize::adapt(&transaction, &*projector, &authority)?;
+    bounds::adapt(&transaction, &*projector, &authority, &ancestors)?;
     transaction.commit()?;
     let shared = Arc::new(Shared {
         projector,

@@ -14,7 +14,7 @@ use super::reading::{Range, damaged, remember_last_row};
 use super::standing::{Entry, Settled, Source, erases};
 use super::writer::{Batch, remember_seq};
 use super::{purge, quarantine};
-use crate::history::payload::Payload;
+use crate::history::payload::Reading;
 
 /// All there is of a document, in the log and withheld.
 pub(super) fn entries(
@@ -28,6 +28,11 @@ pub(super) fn entries(
     )?;
     let mut rows = select.query((start, end))?;
     let mut entries = Vec::new();
+    let mut reading = Reading::default();
+    let mut entry = |change: VerifiedChange, source| {
+        let payload = reading.read(&change);
+        Entry { change, payload, source }
+    };
     while let Some(row) = rows.next()? {
         let source = Source::Log { row: row.get(0)?, author: row.get(1)?, origin: row.get(2)? };
         let change = SignedChange::from_log(row.get(3)?);
@@ -37,11 +42,6 @@ pub(super) fn entries(
         entries.push(entry(change, Source::Quarantine { row }));
     }
     Ok(entries)
-}
-
-fn entry(change: VerifiedChange, source: Source) -> Entry {
-    let payload = Payload::decode(&change).and_then(Result::ok);
-    Entry { change, payload, source }
 }
 
 /// Changes out of quarantine, those whose right and signature still hold.
@@ -235,8 +235,15 @@ impl Batch<'_> {
             self.summaries.documents(home.category, 1);
         }
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO document VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute((document.as_bytes(), changes, outcome.waiting, outcome.conflicted, bytes))?;
+            .prepare_cached("INSERT OR REPLACE INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute((
+                document.as_bytes(),
+                changes,
+                outcome.waiting,
+                outcome.conflicted,
+                bytes,
+                outcome.beyond,
+            ))?;
         self.insert_rows(outcome.rows)
     }
 

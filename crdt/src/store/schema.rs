@@ -10,10 +10,11 @@
 //! | `meta` | fact about this store, by name; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
 //! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
-//! | `document` | document: its changes, those waiting, fields in conflict, bytes |
+//! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
 //! | `tally` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
+//! | `blob_proof` | document that names a blob and does not have it, see `blob/proof.rs` |
 //! | `blob_postponed` | tier above that does not ask for some of the blobs here, which and why |
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
@@ -38,7 +39,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{counts, summary};
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// From one version to the next.
 struct Step {
@@ -202,6 +203,25 @@ const STEPS: [Step; VERSION as usize] = [
         },
     },
     Step { sql: "", then: drop_projections },
+    Step::sql(
+        "
+        ALTER TABLE document ADD COLUMN beyond INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX document_beyond ON document (prefix) WHERE beyond > 0;
+        CREATE TABLE blob_proof (
+            document BLOB NOT NULL,
+            blob INTEGER NOT NULL REFERENCES blob (number),
+            author BLOB,
+            places BLOB NOT NULL,
+            PRIMARY KEY (document, blob)
+        ) WITHOUT ROWID;
+        CREATE INDEX blob_proof_by_blob ON blob_proof (blob);
+        INSERT INTO blob_proof SELECT document, blob, NULL, x'' FROM blob_reference
+            WHERE lacking > 0;
+        DELETE FROM blob_chunk WHERE blob IN (SELECT number FROM blob WHERE missing > 0);
+        UPDATE blob SET missing = (bytes + 65535) / 65536, outline = NULL, origin = NULL
+            WHERE missing > 0;
+",
+    ),
 ];
 
 /// Until version 3 all projection tables had one version, and their names stood in one fact. Now

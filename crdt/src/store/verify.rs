@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cunlian_protocol::change::{ChangeKind, Home, SignedChange};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
+#[cfg(doc)]
+use cunlian_protocol::limits;
 use cunlian_protocol::signing::{self, Claim, Context};
 use rayon::prelude::*;
 use rusqlite::Connection;
@@ -13,10 +15,11 @@ use super::materialize::fill;
 use super::placing::entries;
 use super::reading::{damaged, key_of};
 use super::standing::{Entry, Source, erases, settle};
-use super::{Fault, Inner, blob, counts, summary, tally};
+use super::{Fault, Inner, blob, bounds, counts, summary, tally};
 
-/// Changes whose signatures are checked together.
+/// Changes whose signatures are checked together, and their bytes.
 const TOGETHER: usize = 4_096;
+const TOGETHER_BYTES: usize = 8 << 20;
 
 /// What a verification found. All lists are empty when the store is sound.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +46,9 @@ pub struct Verification {
     /// Blobs whose content is not what their id says, and references that do not follow from the
     /// documents.
     pub bad_blobs: Vec<String>,
+    /// Documents of which some changes do not count, because these or the document hold more
+    /// operations than they may ([`limits::DOCUMENT_OPERATIONS`]). The store is sound all the same.
+    pub beyond_bounds: Vec<String>,
 }
 
 impl Verification {
@@ -65,6 +71,7 @@ pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
             .and_then(|()| log_and_summaries(connection, inner, &mut report))
             .and_then(|()| {
                 report.wrong_counts = tally::wrong(connection)?;
+                report.beyond_bounds = bounds::listed(connection)?;
                 projections(connection, inner, &mut report)
             });
         match done.map_err(Fault::from) {
@@ -105,6 +112,7 @@ fn log_and_summaries(
     let mut select = connection.prepare("SELECT key, bytes FROM change ORDER BY row")?;
     let mut rows = select.query([])?;
     let mut together = Vec::with_capacity(TOGETHER);
+    let mut bytes = 0;
     let authority = inner.shared.authority();
     let mut doubtful = BTreeSet::new();
     while let Some(row) = rows.next()? {
@@ -117,12 +125,14 @@ fn log_and_summaries(
                 if change.is_stub() || header.kind == ChangeKind::ERASE || stands.is_err() {
                     doubtful.insert(header.home);
                 }
+                bytes += change.bytes().len();
                 together.push(change);
             }
             Ok(_) => report.bad_changes.push(format!("{}: is under another key", key.change)),
             Err(error) => report.bad_changes.push(format!("{}: {error}", key.change)),
         }
-        if together.len() == TOGETHER {
+        if together.len() == TOGETHER || bytes >= TOGETHER_BYTES {
+            bytes = 0;
             report.bad_changes.extend(signatures(inner, &std::mem::take(&mut together)));
         }
     }

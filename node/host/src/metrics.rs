@@ -307,6 +307,7 @@ pub(super) mod tests {
             peers,
             cut_links: Vec::new(),
             documents: 7,
+            beyond_bounds: 0,
             changes: 9,
             waiting: 2,
             photos: Photos::default(),

@@ -49,6 +49,9 @@ pub struct NodeStatus {
     pub cut_links: Vec<std::net::SocketAddr>,
     /// Documents in the store.
     pub documents: u64,
+    /// Documents of which not all changes count, because they hold more than may: `cunlian verify`
+    /// names them.
+    pub beyond_bounds: u64,
     /// Changes in the log.
     pub changes: u64,
     /// Changes that some tier above may see and is not known to hold.

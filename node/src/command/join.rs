@@ -211,7 +211,7 @@ impl Progress {
         };
         self.0.set_message(message);
         if let Some(traffic) = parent.traffic {
-            self.0.set_length(traffic.received + traffic.to_receive);
+            self.0.set_length(traffic.received.saturating_add(traffic.to_receive));
             self.0.set_position(traffic.received);
         }
     }

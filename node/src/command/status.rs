@@ -35,6 +35,10 @@ fn print(status: &Value) {
     let of = |key: &str| text(status.get(key).unwrap_or(&Value::Null));
     println!("{} ({}, {}), cunlian {}", of("name"), of("tier"), of("region"), of("version"));
     println!("documents {}, changes {}", of("documents"), of("changes"));
+    let beyond = status.get("beyond_bounds").and_then(Value::as_u64).unwrap_or_default();
+    if beyond > 0 {
+        println!("{beyond} documents hold more than counts of one; cunlian verify names them");
+    }
     let now_ms = status.get("as_of_ms").and_then(Value::as_i64).unwrap_or_default();
     for line in photos(status.get("photos"), now_ms) {
         println!("{line}");

@@ -33,6 +33,7 @@ impl Verify {
             ("wrong_counts", &found.wrong_counts),
             ("wrong_projections", &found.wrong_projections),
             ("bad_blobs", &found.bad_blobs),
+            ("beyond_bounds", &found.beyond_bounds),
         ];
         if self.json {
             let mut report = json!({

@@ -136,6 +136,7 @@ pub(super) fn start(
         peers: Vec::new(),
         cut_links: gate.cut_links(),
         documents: 0,
+        beyond_bounds: 0,
         changes: 0,
         waiting: 0,
         photos: Photos::default(),
@@ -296,6 +297,7 @@ impl Watcher {
         match self.store.counts() {
             Ok(counts) => {
                 self.known.documents = counts.total.documents;
+                self.known.beyond_bounds = counts.total.beyond;
                 self.known.changes = counts.total.changes;
             }
             Err(fault) => self.known.health = Health::Failed { detail: fault.to_string() },

@@ -44,9 +44,9 @@ impl From<WriteError> for Failure {
             | WriteError::Erased { .. }
             | WriteError::NoDocument { .. }
             | WriteError::NotTainted { .. } => Self::Conflict(error.to_string()),
-            WriteError::ChangeTooLarge { .. } | WriteError::DocumentTooLarge { .. } => {
-                Self::TooLarge
-            }
+            WriteError::ChangeTooLarge { .. }
+            | WriteError::DocumentTooLarge { .. }
+            | WriteError::TooMany { .. } => Self::TooLarge,
             WriteError::ReservedField | WriteError::Reason => Self::malformed(error.to_string()),
             WriteError::Blob(_) | WriteError::BlobNotNamed { .. } => {
                 Self::malformed(error.to_string())

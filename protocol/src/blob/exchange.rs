@@ -123,6 +123,8 @@ pub enum BlobRequest {
     },
     /// Makes a chunk durable, if some document still names the blob.
     Keep {
+        /// Where the chunk came.
+        under: Under,
         /// The outline that the chunk was checked by; it is kept with the first chunk.
         outline: Arc<Outline>,
         /// The chunk.
@@ -171,6 +173,15 @@ pub enum BlobRequest {
         /// Blobs of which it has asked for some.
         begun: Vec<BlobName>,
     },
+}
+
+/// The documents under which a chunk came: to these the peer has shown that it has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Under {
+    /// The one that was named in the question.
+    Document(KeyPrefix),
+    /// In a file, which names none: all of which its exporter may send changes.
+    Scope(Scope),
 }
 
 /// A place among the blobs that are missing: a document, and the number of a blob that it names.

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use super::{Effect, Fault, FaultCode, Message, Outcome, Purpose as Of, Relation, Session};
 use crate::blob::{
     BlobMessage, BlobName, BlobPlace, BlobReply, BlobRequest, Kept, Missing, MissingBlob, Outline,
-    Postponed,
+    Postponed, Under,
 };
 use crate::id::PublicKey;
 use crate::key::KeyPrefix;
@@ -444,7 +444,7 @@ impl Session {
         }
         // What nobody wants any more, or the outline of which did not come, is let go.
         let Some(transfer) = self.blobs.asking.transfer(transfer) else { return Ok(()) };
-        let id = transfer.id;
+        let (id, under) = (transfer.id, Under::Document(transfer.document.clone()));
         let Some(outline) = transfer.outline.clone() else {
             self.blobs.asking.decline(id);
             return Ok(());
@@ -458,7 +458,7 @@ impl Session {
                 self.blobs.asking.keeping += 1;
                 let (from, limited) = self.giver();
                 let at_ms = Some(self.now_ms);
-                let request = BlobRequest::Keep { outline, chunk, from, limited, at_ms };
+                let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms };
                 self.store_blob(Purpose::Keep { transfer: id, name }, request);
             }
             Err(error) => self.distrust(name, &error.to_string()),

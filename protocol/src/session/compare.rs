@@ -10,7 +10,7 @@
 //! ([`asking`]); what comes out of the answer is wanted or queued for sending ([`differing`]). The
 //! listener answers without remembering anything ([`answering`]).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Fault, FaultCode, Message, Outcome, Purpose as Of, Session, StoreReply, StoreRequest};
 use crate::id::ChangeId;
@@ -47,8 +47,11 @@ pub(super) struct Compare {
     looking: usize,
     /// Found missing here, to be wanted.
     to_want: Vec<(KeyPrefix, Wanted)>,
-    /// Requests that the peer has not delivered.
-    wanted: BTreeSet<u64>,
+    /// Requests that the peer has not delivered, with their short ids, and the sum of these.
+    wanted: BTreeMap<u64, usize>,
+    wanted_ids: usize,
+    /// Short ids in answers that wait, and are being looked at.
+    answered_ids: usize,
     last_want: u64,
     again: bool,
     /// Whether the last comparison found both sets equal, refused changes left aside.
@@ -90,7 +93,11 @@ pub(super) enum Purpose {
 impl Compare {
     /// Whether the dialler has compared and got all that it asked for; a listener never asks.
     pub(super) fn is_done(&self, dialler: bool) -> bool {
-        !dialler || (self.state == State::Compared && self.wanted.is_empty() && !self.again)
+        !dialler
+            || (self.state == State::Compared
+                && self.wanted.is_empty()
+                && self.to_want.is_empty()
+                && !self.again)
     }
 
     /// Whether both sets were found equal by the last comparison.
@@ -127,6 +134,8 @@ impl Session {
                 self.compare.state = State::Asking;
                 self.compare.again = false;
                 self.compare.number = self.compare.number.wrapping_add(1);
+                // Short ids of another comparison mean nothing to the peer.
+                self.compare.to_want.clear();
                 let scope = self.open_peer().scope.clone();
                 self.store(Of::Compare(Purpose::Tops), StoreRequest::Overview { scope });
             }
@@ -153,6 +162,7 @@ impl Session {
             }
             (Purpose::Own { differing, told }, StoreReply::Shorts(mine)) => {
                 self.compare.looking -= 1;
+                self.compare.answered_ids -= ids_in(&told);
                 self.hold_against(*differing, *told, &mine);
                 self.ask_on();
             }
@@ -209,7 +219,11 @@ impl Session {
 
     /// Everything asked for by this number has come, and is durable or on its way to the store.
     pub(super) fn on_delivered(&mut self, number: u64) -> Outcome {
-        if self.compare.wanted.remove(&number) {
+        if let Some(ids) = self.compare.wanted.remove(&number) {
+            self.compare.wanted_ids -= ids;
+            if self.compare.state == State::Compared {
+                self.want_missing();
+            }
             if self.compare.wanted.is_empty() {
                 self.incoming.all_delivered();
             }
@@ -226,6 +240,14 @@ impl Session {
         }
         let text = format!("the range {prefix:?} is outside what this peer may see");
         Err(Fault::new(FaultCode::OutOfScope, text))
+    }
+
+    /// What a peer names in the course of a comparison is remembered up to a bound.
+    fn check_compared(&self) -> Outcome {
+        if self.compare.questions.ranges() + self.compare.to_want.len() <= limits::COMPARED {
+            return Ok(());
+        }
+        Err(Fault::new(FaultCode::TooLarge, "more ranges than a comparison can hold"))
     }
 
     fn expect(&self, state: State) -> Outcome {
@@ -332,29 +354,35 @@ impl Session {
         wanted.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut part = Vec::new();
         let mut shorts = 0;
-        for (prefix, wanted) in wanted {
+        let mut wanted = wanted.into_iter();
+        while self.compare.wanted_ids + shorts + limits::SKETCH_ITEMS <= limits::WANTED_IDS
+            && let Some((prefix, wanted)) = wanted.next()
+        {
             let more = match &wanted {
                 Wanted::All => 1,
                 Wanted::Shorts(list) => list.0.len(),
             };
             let full = shorts + more > limits::SKETCH_ITEMS || part.len() == limits::QUERY_PREFIXES;
             if full && !part.is_empty() {
-                self.send_want(std::mem::take(&mut part));
+                self.send_want(std::mem::take(&mut part), shorts);
                 shorts = 0;
             }
             shorts += more;
             part.push((prefix, wanted));
         }
         if !part.is_empty() {
-            self.send_want(part);
+            self.send_want(part, shorts);
         }
+        // More than the peer remembers is asked for when some of it has come.
+        self.compare.to_want = wanted.collect();
     }
 
-    fn send_want(&mut self, items: Vec<(KeyPrefix, Wanted)>) {
+    fn send_want(&mut self, items: Vec<(KeyPrefix, Wanted)>, ids: usize) {
         self.compare.moved = true;
         self.compare.last_want += 1;
         let number = self.compare.last_want;
-        self.compare.wanted.insert(number);
+        self.compare.wanted.insert(number, ids);
+        self.compare.wanted_ids += ids;
         self.send(&Message::Want { number, items: Prefixed(items) });
     }
 
@@ -390,6 +418,14 @@ fn add_page(list: &mut Vec<(KeyPrefix, Fingerprint)>, page: Page) -> Outcome {
         return Err(Fault::new(FaultCode::TooLarge, "more prefixes than a scope can have"));
     }
     Ok(())
+}
+
+/// Short ids in an answer.
+fn ids_in(told: &Told) -> usize {
+    match told {
+        Told::Shorts(list) => list.0.len(),
+        Told::Symbols { .. } | Told::Frontier(_) | Told::TooMany => 0,
+    }
 }
 
 /// BLAKE3 over prefixes and summaries: equal digests mean equal sets in the common scope.

@@ -45,6 +45,8 @@ struct Job {
     selection: Selection,
     left: u64,
     want: Option<u64>,
+    /// Short ids that it was queued with.
+    ids: usize,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub(super) struct Outgoing {
     next_job: u64,
     /// Jobs of each request of the peer that are not yet sent.
     wants: BTreeMap<u64, usize>,
+    /// Short ids of all jobs.
+    wanted_ids: usize,
     /// Read for jobs and waiting to share a batch with what the next jobs give.
     gathered: Vec<Stored>,
     gathered_bytes: usize,
@@ -106,11 +110,12 @@ impl Outgoing {
     }
 
     pub(super) fn queue(&mut self, selection: Selection, count: u64, want: Option<u64>) {
-        let category = match &selection {
-            Selection::Prefix { prefix, .. }
-            | Selection::Ids { prefix, .. }
-            | Selection::Shorts { prefix, .. } => prefix.of_category().0,
-            Selection::Rows { .. } | Selection::Live { .. } => 0,
+        let (category, ids) = match &selection {
+            Selection::Shorts { prefix, shorts, .. } => (prefix.of_category().0, shorts.len()),
+            Selection::Prefix { prefix, .. } | Selection::Ids { prefix, .. } => {
+                (prefix.of_category().0, 0)
+            }
+            Selection::Rows { .. } | Selection::Live { .. } => (0, 0),
         };
         self.next_job += 1;
         self.queued += count;
@@ -119,7 +124,8 @@ impl Outgoing {
         } else {
             self.unannounced += count;
         }
-        self.jobs.insert((category, self.next_job), Job { selection, left: count, want });
+        self.wanted_ids += ids;
+        self.jobs.insert((category, self.next_job), Job { selection, left: count, want, ids });
     }
 
     /// Changes queued or sent, and not acknowledged.
@@ -164,6 +170,7 @@ impl Outgoing {
         let Some((first, _)) = URGENCY.get(class) else { return };
         for job in self.jobs.split_off(&(first.0, 0)).into_values() {
             self.queued -= job.left;
+            self.wanted_ids -= job.ids;
             self.end_job(job.want);
         }
         let gathered = std::mem::take(&mut self.gathered);
@@ -209,13 +216,17 @@ impl Session {
         let key = self.answering.short_key(&self.channel);
         for (prefix, wanted) in items {
             let (selection, count) = match wanted {
-                Wanted::Shorts(list) => {
+                Wanted::Shorts(list)
+                    if self.outgoing.wanted_ids + list.0.len() <= limits::WANTED_IDS =>
+                {
                     let count = list.0.len() as u64;
                     let mut shorts: Vec<u64> = list.0.into_iter().map(u64::from_le_bytes).collect();
                     shorts.sort_unstable();
                     (Selection::Shorts { prefix, key, shorts }, count)
                 }
-                Wanted::All => (Selection::Prefix { prefix, after: Vec::new() }, 0),
+                Wanted::All | Wanted::Shorts(_) => {
+                    (Selection::Prefix { prefix, after: Vec::new() }, 0)
+                }
             };
             self.outgoing.queue(selection, count, Some(number));
         }
@@ -431,8 +442,10 @@ impl Session {
             job.selection = selection;
             return;
         }
-        let want = self.outgoing.jobs.remove(&order).and_then(|job| job.want);
-        self.outgoing.end_job(want);
+        if let Some(job) = self.outgoing.jobs.remove(&order) {
+            self.outgoing.wanted_ids -= job.ids;
+            self.outgoing.end_job(job.want);
+        }
         if self.outgoing.gathered.is_empty() {
             self.say_delivered();
         }

@@ -46,6 +46,27 @@ pub(crate) fn named(text: &str) -> Vec<Guard> {
     text.split('`').skip(1).step_by(2).filter_map(guard).filter(is_file).collect()
 }
 
+/// Names of the public constants of a file.
+pub(crate) fn constants(source: &str) -> Vec<String> {
+    let names =
+        source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    names.map(str::to_owned).collect()
+}
+
+/// Those of the names that no row of a table has in its first column beside a guard in its last.
+pub(crate) fn without_row(names: &[String], table: &str) -> Vec<String> {
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let has = |name: &String| {
+        let name = format!("`{name}`");
+        rows.iter().any(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+            let guards = cells.last().map(|cell| named(cell).len()).unwrap_or_default();
+            cells.first().is_some_and(|first| first.contains(&name)) && guards > 0
+        })
+    };
+    names.iter().filter(|name| !has(name)).map(|name| format!("{name} has no row")).collect()
+}
+
 /// Guards that are not where the document says, given a way to read files.
 pub(crate) fn missing(guards: &[Guard], read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     guards.iter().filter_map(|guard| absence(guard, read(&guard.path).as_deref())).collect()

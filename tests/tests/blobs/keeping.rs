@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::{Quota, Store, StoreOptions, Unsent, WriteError};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_protocol::blob::{BlobReply, BlobRequest, Outline};
+use cunlian_protocol::blob::{BlobReply, BlobRequest, Outline, Under};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::limits;
@@ -215,7 +215,8 @@ fn what_one_peer_gives_is_limited() {
         let photo = photos.iter().find(|photo| name_of(photo) == found.name).unwrap();
         let outline = Arc::new(Outline::of(photo).unwrap());
         let chunk = outline.verify(0, photo[..CHUNK].to_vec()).unwrap();
-        let request = BlobRequest::Keep { outline, chunk, from, limited: true, at_ms: Some(1) };
+        let (under, limited) = (Under::Document(found.document), true);
+        let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms: Some(1) };
         store.serve(StoreRequest::Blob(request)).unwrap();
     }
     let in_progress = missing(true);
@@ -224,7 +225,8 @@ fn what_one_peer_gives_is_limited() {
     let third = photos.iter().find(|p| in_progress.iter().all(|found| found.name != name_of(p)));
     let outline = Arc::new(Outline::of(third.unwrap()).unwrap());
     let chunk = outline.verify(0, third.unwrap()[..CHUNK].to_vec()).unwrap();
-    let request = BlobRequest::Keep { outline, chunk, from, limited: true, at_ms: Some(1) };
+    let (under, limited) = (Under::Scope(Scope::everything()), true);
+    let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms: Some(1) };
     let kept = store.serve(StoreRequest::Blob(request)).unwrap();
     assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(cunlian_protocol::blob::Kept::Unwanted)));
     let place = photos.iter().position(|photo| name_of(photo) == in_progress[0].name).unwrap();

@@ -321,6 +321,7 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         peers: parent.into_iter().collect(),
         cut_links: Vec::new(),
         documents: 0,
+        beyond_bounds: 0,
         changes: 0,
         waiting: 0,
         photos: Photos::default(),

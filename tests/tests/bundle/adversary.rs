@@ -8,11 +8,14 @@ use cunlian_crdt::bundle::{
 };
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::change::{ChangeKind, Header, SignedChange, VERSION, actor};
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Bounded, Message};
+use cunlian_tests::measured::growth_kib;
 use cunlian_tests::member::{Member, key};
+use cunlian_tests::unfolding::Puts;
 
 use super::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
 use super::world::{DAY_MS, NEIGHBOUR, NOW_MS, Place, VILLAGE, World, home, noise};
@@ -122,6 +125,37 @@ fn a_hostile_exporter_brings_in_only_what_is_his() {
     }
     assert!(!world.town.has(&home(POPULATION, NEIGHBOUR, 0)));
     world.town.assert_sound();
+}
+
+/// Shows that changes which unfold to more than they may are refused out of a bundle as from the line,
+/// in bounded memory, and that the sound one among them comes in.
+#[test]
+fn what_unfolds_is_refused_out_of_a_bundle() {
+    let name = concat!(module_path!(), "::what_unfolds_is_refused_out_of_a_bundle");
+    let grown = growth_kib(name, || {
+        let world = World::new();
+        world.village.write(POPULATION, VILLAGE, 0..1, "own");
+        let real = world.village.open_bundle();
+        let mut changes = carried(&world.village, POPULATION);
+        changes.extend((1..200).map(|session| {
+            let author = world.village.member.author(session);
+            let actor = actor(&author.serial, session);
+            let (field, text) = ("note".to_owned(), String::new());
+            let (puts, predecessors) = if session % 2 == 0 { (65_536, 0) } else { (1, 65_536) };
+            let payload = Puts { actor, field, puts, predecessors, text }.to_bytes();
+            let (version, kind, seq) = (VERSION, ChangeKind::EDIT, session + 10);
+            let (home, author, recorded_at_ms) = (home(POPULATION, VILLAGE, 0), author.serial, 1);
+            let header = Header { version, kind, home, author, session, seq, recorded_at_ms };
+            let change = SignedChange::sign(&header, &payload, &key(4)).unwrap();
+            Carried { bytes: change.bytes().to_vec(), reached: 0 }
+        }));
+        let mut forged = Forged::open(&real, &key(4));
+        forged.batch(&changes);
+        let imported = world.town.import(&forged.end()).unwrap();
+        assert_eq!((imported.new, imported.refusals()), (1, 199), "{:?}", imported.refused);
+        world.town.assert_sound();
+    });
+    assert!(grown < 48 << 10, "{} MiB", grown >> 10);
 }
 
 /// Shows that a stamp by another key is worth nothing, and that a borrowed chain is of no use to

@@ -3,7 +3,9 @@
 
 use cunlian_crdt::document::Write;
 use cunlian_protocol::category::Category;
+use cunlian_protocol::sketch::{Difference, Symbol, symbols, symbols_for};
 use cunlian_protocol::wire::{self, Frame, Message};
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_oneof, proptest};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -176,4 +178,36 @@ fn a_wide_place_is_split() {
     let before = sent(&story);
     story.meet();
     assert_eq!(sent(&story) - before, 1);
+}
+
+/// A symbol as a hostile peer makes it: mostly one that seems to hold a single id.
+fn any_symbol() -> impl Strategy<Value = Symbol> {
+    let counts = prop_oneof![Just(1), Just(-1), Just(i64::MIN), Just(i64::MAX), any::<i64>()];
+    (any::<u64>(), any::<[u8; 4]>(), any::<bool>(), counts).prop_map(
+        |(sum, other, sound, count)| {
+            let whole = symbols([sum].into_iter(), 0, 1)[0];
+            let check = if sound { whole.check } else { other };
+            Symbol { sum: sum.to_le_bytes(), check, count }
+        },
+    )
+}
+
+proptest! {
+    /// Shows that symbols with any counts, sums and checks, in any pieces, and any number of ids
+    /// end without panic, and that nothing is found more often than there are symbols.
+    #[test]
+    fn any_symbols_come_to_an_end(
+        told in prop::collection::vec(any_symbol(), 0..200),
+        items: usize,
+        mine in prop::collection::vec(any::<u64>(), 0..20),
+        difference: u64,
+    ) {
+        let mut known = Difference::default();
+        for part in told.chunks(37) {
+            known.extend(part, items, mine.iter().copied());
+        }
+        let (theirs, own) = known.sides();
+        prop_assert!(theirs.len() + own.len() <= told.len());
+        prop_assert!(symbols_for(difference) >= difference);
+    }
 }

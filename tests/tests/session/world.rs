@@ -48,7 +48,7 @@ pub(crate) struct Node {
     clock_error_ms: Arc<AtomicI64>,
     clock: Clock,
     offset_ms: i64,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     authority: Arc<Authority>,
     committed: Arc<AtomicBool>,
 }

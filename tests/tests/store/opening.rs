@@ -5,8 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{OpenError, Store, StoreOptions, VERSION};
+use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
+use cunlian_protocol::change::actor;
+use cunlian_protocol::sync::Fate;
+use cunlian_tests::measured::growth_kib;
+use cunlian_tests::unfolding::Puts;
 use tempfile::tempdir;
 
 use super::world::*;
@@ -184,6 +190,75 @@ fn a_store_of_version_3_opens() {
     );
     assert_eq!(store.counts().unwrap().total.changes, 304);
     assert_eq!(rows(&path), then);
+}
+
+/// What the committed file of version 4 was made of, beside that of version 2: changes that unfold to
+/// what no change may hold any more, a field with very many concurrent values, and photos that
+/// several documents name, one of them at another address.
+fn fill_as_version_4(world: &World, store: &Store) {
+    fill_as_version_2(world, store);
+    let session = |by: &Member, session| Author { session, ..by.author.clone() };
+    let unfolding = |document, number, (puts, predecessors)| {
+        let author = session(&world.village, number);
+        let actor = actor(&author.serial, number);
+        let (field, text) = ("a".to_owned(), String::new());
+        let payload = Puts { actor, field, puts, predecessors, text }.to_bytes();
+        let by = Member { author, chain: Vec::new() };
+        signed(&by, home(Category::TICKET, VILLAGE, document), number, &payload)
+    };
+    let mut batch: Vec<_> = (1000..1020).map(|n| unfolding(1, n, (65_536, 0))).collect();
+    batch.push(unfolding(200, 1020, (1, 65_536)));
+    batch.extend((1100..1200).map(|n| unfolding(201, n, (1, 0))));
+    for fate in ingest(store, &world.village, batch) {
+        assert_eq!(fate, Fate::Accepted);
+    }
+    let photo =
+        |byte: u8| (0..200_000_u32).map(|at| at.to_le_bytes()[0] ^ byte).collect::<Vec<_>>();
+    let named = |content: &[u8], address, document| {
+        let text = BlobReference::of(content, "image/jpeg").unwrap().to_string();
+        put(home(Category::TICKET, address, document), "photo", &text)
+    };
+    let writes = vec![named(&photo(1), VILLAGE, 210), named(&photo(2), VILLAGE, 211)];
+    let contents = vec![photo(1), photo(2)];
+    store.write_with_blobs(&world.village.author, writes, contents, NOW_MS).unwrap();
+    let writes = vec![named(&photo(2), OTHER_VILLAGE, 212), named(&photo(3), OTHER_VILLAGE, 213)];
+    write(store, &world.other_village, writes);
+}
+
+/// Shows that a file written by version 4, which held changes that unfold to what none may hold any
+/// more, opens in bounded memory, shows everything else, and says of which documents it does not
+/// count everything; and that what several places named of one photo is still with each.
+#[test]
+fn a_store_of_version_4_opens() {
+    let test = concat!(module_path!(), "::a_store_of_version_4_opens");
+    let grown = growth_kib(test, || {
+        let world = World::new();
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("store.sqlite");
+        fs::copy(committed(4, fill_as_version_4), &path).unwrap();
+        let store = open(&world, dir.path()).unwrap();
+        assert_sound(&store);
+        let at = |document| home(Category::TICKET, VILLAGE, document);
+        let long = store.view(&at(1)).unwrap().unwrap();
+        assert_eq!((long.fields["title"].current.text.as_str(), long.waiting), ("路灯不亮", 20));
+        assert_eq!(store.view(&at(200)).unwrap().unwrap().waiting, 1);
+        assert_eq!(store.view(&at(201)).unwrap().unwrap().fields["a"].others.len(), 63);
+        let said = store.verify().unwrap().beyond_bounds;
+        assert!(said.len() == 2 && said[0].contains("20 changes"), "{said:?}");
+        assert_eq!(store.counts().unwrap().total.beyond, 2);
+        // The same as when everything is made anew.
+        let before = dump(&store);
+        store.rebuild_projections().unwrap();
+        assert_eq!(dump(&store), before);
+        // A backup of it is what it is.
+        let restored = tempdir().unwrap();
+        store.copy_to(&restored.path().join("store.sqlite")).unwrap();
+        drop(store);
+        let restored = open(&world, restored.path()).unwrap();
+        assert_eq!(dump(&restored), before);
+        assert_sound(&restored);
+    });
+    assert!(grown < 96 << 10, "{} MiB", grown >> 10);
 }
 
 /// Shows that another version of the projector makes all rows anew at the next start.

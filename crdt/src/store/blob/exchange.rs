@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Chunk, Kept, Outline};
+use cunlian_protocol::blob::{BlobName, BlobReply, BlobRequest, Chunk, Kept, Outline, Under};
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
@@ -10,9 +10,10 @@ use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::missing::{Look, missing};
-use super::{entry, name_of, note_whole, postponing};
+use super::{Entry, entry, name_of, postponing, proof};
 use crate::store::outbox::Ancestors;
 use crate::store::reading::{Range, damaged};
+use crate::store::writer::Batch;
 use crate::store::{Fault, Inner, quota, summary};
 
 pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<BlobReply, Fault> {
@@ -27,7 +28,7 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
         BlobRequest::Read { document, blob, from, length } => inner.readers.with(|connection| {
             Ok(BlobReply::Read(part_for(connection, &document, &blob, from, length)?))
         }),
-        BlobRequest::Keep { outline, chunk, from, limited, at_ms } => {
+        BlobRequest::Keep { under, outline, chunk, from, limited, at_ms } => {
             // What may not come in is looked at before the transaction, which is one at a time.
             let room = inner.readers.with(|connection| {
                 if !limited {
@@ -37,8 +38,7 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
                 Ok(quota::room_for_blobs(connection, &authority, usual, &from)?.0)
             })?;
             let (number, kept) = inner.writer.submit(move |batch| {
-                let ancestors = &batch.shared.ancestors;
-                Ok::<_, Fault>(keep(batch.connection, ancestors, &outline, &chunk, &from, room)?)
+                Ok::<_, Fault>(keep(batch, &under, (&outline, &chunk), &from, room)?)
             })?;
             let kept = match (kept, at_ms) {
                 (Kept::Part, Some(at_ms)) if !inner.blobs.take(number, from, at_ms) => {
@@ -98,7 +98,7 @@ pub(super) fn outline(name: BlobName, bytes: Option<&[u8]>) -> Option<Outline> {
     Outline::check(name, values).ok()
 }
 
-/// The tiers that hold a blob, if it is whole here and the document names it.
+/// The tiers that hold a blob, if the document has all of it.
 fn whole(
     connection: &Connection,
     document: &KeyPrefix,
@@ -106,38 +106,58 @@ fn whole(
 ) -> rusqlite::Result<Option<u8>> {
     let mut select = connection.prepare_cached(
         "SELECT reached FROM blob JOIN blob_reference ON blob = number \
-         WHERE id = ?1 AND bytes = ?2 AND missing = 0 AND document = ?3",
+         WHERE id = ?1 AND bytes = ?2 AND missing = 0 AND lacking = 0 AND document = ?3",
     )?;
     select.query_row((name.id.0, name.bytes, document.as_bytes()), |row| row.get(0)).optional()
 }
 
-/// The number of the blob, if the document names it, and its outline as it is kept.
+/// What a document has of a blob that it names.
+struct Share {
+    number: i64,
+    /// As it is kept.
+    outline: Option<Vec<u8>>,
+    /// The chunks that it has, unless it has all.
+    places: Option<Vec<u8>>,
+}
+
+impl Share {
+    fn has(&self, place: u32) -> bool {
+        self.places.as_ref().is_none_or(|places| proof::contains(places, place))
+    }
+}
+
+/// What the document has of the blob; `None` when it does not name it.
 fn named(
     connection: &Connection,
     document: &KeyPrefix,
     name: &BlobName,
-) -> rusqlite::Result<Option<(i64, Option<Vec<u8>>)>> {
+) -> rusqlite::Result<Option<Share>> {
     let mut select = connection.prepare_cached(
-        "SELECT number, outline FROM blob JOIN blob_reference ON blob = number \
+        "SELECT number, outline, lacking FROM blob JOIN blob_reference ON blob = number \
          WHERE id = ?1 AND bytes = ?2 AND document = ?3",
     )?;
     let found = select.query_row((name.id.0, name.bytes, document.as_bytes()), |row| {
-        Ok((row.get(0)?, row.get(1)?))
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     });
-    found.optional()
+    let Some((number, outline, lacking)) = found.optional()? else { return Ok(None) };
+    let places =
+        if lacking { Some(proof::places(connection, document.as_bytes(), number)?) } else { None };
+    Ok(Some(Share { number, outline, places }))
 }
 
-/// The outline, as soon as one chunk is here.
+/// The outline, as soon as the document has one chunk.
 fn outline_for(
     connection: &Connection,
     document: &KeyPrefix,
     name: &BlobName,
 ) -> rusqlite::Result<Option<Outline>> {
-    let kept = named(connection, document, name)?.and_then(|(_, kept)| kept);
-    Ok(kept.and_then(|kept| outline(*name, Some(&kept))))
+    let share = named(connection, document, name)?;
+    let share = share.filter(|share| (0..name.chunks()).any(|place| share.has(place)));
+    Ok(share.and_then(|share| share.outline).and_then(|kept| outline(*name, Some(&kept))))
 }
 
-/// A part of a chunk that is here, whether the blob is whole or not: each was checked on its own.
+/// A part of a chunk that the document has, whether it has them all or not: each was checked on its
+/// own.
 fn part_for(
     connection: &Connection,
     document: &KeyPrefix,
@@ -145,8 +165,9 @@ fn part_for(
     from: u32,
     length: u32,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
-    let Some((number, _)) = named(connection, document, name)? else { return Ok(None) };
     let (place, at) = (from / limits::BLOB_CHUNK_BYTES, from % limits::BLOB_CHUNK_BYTES);
+    let share = named(connection, document, name)?.filter(|share| share.has(place));
+    let Some(Share { number, .. }) = share else { return Ok(None) };
     let mut select = connection.prepare_cached(
         "SELECT substr(bytes, ?3, ?4) FROM blob_chunk WHERE blob = ?1 AND place = ?2",
     )?;
@@ -156,26 +177,71 @@ fn part_for(
 
 /// Keeps a chunk; gives the number of the blob, too.
 fn keep(
-    connection: &Connection,
-    ancestors: &Ancestors,
-    outline: &Arc<Outline>,
-    chunk: &Chunk,
+    batch: &Batch<'_>,
+    under: &Under,
+    (outline, chunk): (&Arc<Outline>, &Chunk),
     from: &PublicKey,
     room: u64,
 ) -> rusqlite::Result<(i64, Kept)> {
+    let connection = batch.connection;
     let name = chunk.name();
     let Some(found) = entry(connection, &name)?.filter(|_| outline.name() == name) else {
         return Ok((0, Kept::Unwanted));
     };
-    if found.missing == 0 {
-        return Ok((found.number, Kept::Whole));
+    let (documents, lacking): (Vec<_>, Vec<_>) = named_under(connection, found.number, under)?
+        .into_iter()
+        .partition(|(_, lacking)| !lacking);
+    if lacking.is_empty() {
+        let kept = if documents.is_empty() { Kept::Unwanted } else { Kept::Whole };
+        return Ok((found.number, kept));
     }
+    if found.missing > 0 && !add_chunk(connection, &found, (outline, chunk), from, room)? {
+        return Ok((found.number, Kept::Unwanted));
+    }
+    let mut kept = Kept::Whole;
+    for (document, _) in lacking {
+        if proof::note_chunk(connection, &document, &found, chunk.place())? {
+            let (ancestors, authority) = (&batch.shared.ancestors, &batch.authority);
+            proof::hold(connection, ancestors, authority, &document, &found)?;
+        } else {
+            kept = Kept::Part;
+        }
+    }
+    Ok((found.number, kept))
+}
+
+/// The documents under which a chunk came that name the blob, and whether each lacks it.
+pub(super) fn named_under(
+    connection: &Connection,
+    number: i64,
+    under: &Under,
+) -> rusqlite::Result<Vec<(Vec<u8>, bool)>> {
+    let mut select = connection
+        .prepare_cached("SELECT document, lacking FROM blob_reference WHERE blob = ?1")?;
+    let named = select.query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut named = named.collect::<rusqlite::Result<Vec<(Vec<u8>, bool)>>>()?;
+    named.retain(|(document, _)| match under {
+        Under::Document(wanted) => document == wanted.as_bytes(),
+        Under::Scope(scope) => scope.allows(document),
+    });
+    Ok(named)
+}
+
+/// Adds a chunk to the content, if it is not there; `false` when there is no room for what this peer
+/// gives.
+fn add_chunk(
+    connection: &Connection,
+    found: &Entry,
+    (outline, chunk): (&Arc<Outline>, &Chunk),
+    from: &PublicKey,
+    room: u64,
+) -> rusqlite::Result<bool> {
     let mut select =
         connection.prepare_cached("SELECT origin, outline IS NULL FROM blob WHERE number = ?1")?;
     let (origin, without): (Option<Vec<u8>>, bool) =
         select.query_row([found.number], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if origin.as_deref() != Some(from.0.as_slice()) && room < name.bytes.into() {
-        return Ok((found.number, Kept::Unwanted));
+    if origin.as_deref() != Some(from.0.as_slice()) && room < found.name.bytes.into() {
+        return Ok(false);
     }
     if without || origin.is_none() {
         connection
@@ -187,15 +253,10 @@ fn keep(
     let added = connection
         .prepare_cached("INSERT OR IGNORE INTO blob_chunk VALUES (?1, ?2, ?3)")?
         .execute((found.number, chunk.place(), chunk.bytes()))?;
-    let missing = found.missing - u32::try_from(added).unwrap_or(0);
     connection
-        .prepare_cached("UPDATE blob SET missing = ?2 WHERE number = ?1")?
-        .execute((found.number, missing))?;
-    if missing > 0 {
-        return Ok((found.number, Kept::Part));
-    }
-    note_whole(connection, ancestors, found.number, found.reached)?;
-    Ok((found.number, Kept::Whole))
+        .prepare_cached("UPDATE blob SET missing = missing - ?2 WHERE number = ?1")?
+        .execute((found.number, added))?;
+    Ok(true)
 }
 
 /// Document and blob of a reference.
@@ -263,8 +324,16 @@ fn mark_lost(
     connection
         .prepare_cached("UPDATE blob SET reached = ?2 WHERE number = ?1")?
         .execute((found.number, reached))?;
-    if found.missing == 0 {
-        note_whole(connection, ancestors, found.number, reached)?;
+    let mut select = connection
+        .prepare_cached("SELECT document FROM blob_reference WHERE blob = ?1 AND lacking = 0")?;
+    let holders = select.query_map([found.number], |row| row.get(0))?;
+    for document in holders.collect::<rusqlite::Result<Vec<Vec<u8>>>>()? {
+        let awaited = ancestors.covering(&document) & !reached;
+        connection
+            .prepare_cached(
+                "UPDATE blob_reference SET awaited = ?3 WHERE document = ?1 AND blob = ?2",
+            )?
+            .execute((document, found.number, awaited))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, Row};
 
 use super::exchange::outline;
-use super::name_of;
+use super::{name_of, proof};
 use crate::store::reading::{Range, damaged};
 use crate::store::{Fault, Health, Inner, quota, summary};
 
@@ -109,7 +109,7 @@ impl Looking<'_> {
             let start =
                 after.map_or(start.as_slice(), |(document, _)| start.as_slice().max(document));
             let mut select = connection.prepare_cached(
-                "SELECT document, number, id, blob.bytes, origin, outline \
+                "SELECT document, number, id, blob.bytes, origin, outline, missing \
                  FROM blob_reference INDEXED BY blob_lacking JOIN blob ON number = blob \
                  WHERE lacking > 0 AND document >= ?1 AND document < ?2 \
                  ORDER BY document, blob_reference.blob",
@@ -141,8 +141,10 @@ impl Looking<'_> {
     ) -> rusqlite::Result<()> {
         let name = name_of(row, 2, 3)?;
         let bytes = u64::from(name.bytes);
-        // What this peer has begun to give was taken off its room in full.
-        let begun = row.get_ref(4)?.as_blob_or_null()? == Some(self.look.from.0.as_slice());
+        // What this peer has begun to give was taken off its room in full, and what is here for
+        // another document takes no more.
+        let begun = row.get_ref(4)?.as_blob_or_null()? == Some(self.look.from.0.as_slice())
+            || row.get::<_, u32>(6)? == 0;
         if self.look.active.contains(&number) {
             if !begun && self.counted.insert(number) {
                 self.room = self.room.saturating_sub(bytes);
@@ -170,7 +172,7 @@ impl Looking<'_> {
             name,
             document: document.clone(),
             outline: outline(name, row.get_ref(5)?.as_blob_or_null()?),
-            places: places_missing(self.connection, number, &name)?,
+            places: places_missing(self.connection, document, number, &name)?,
         });
         Ok(())
     }
@@ -178,11 +180,10 @@ impl Looking<'_> {
 
 fn places_missing(
     connection: &Connection,
+    document: &KeyPrefix,
     number: i64,
     name: &BlobName,
 ) -> rusqlite::Result<Vec<u32>> {
-    let mut select = connection.prepare_cached("SELECT place FROM blob_chunk WHERE blob = ?1")?;
-    let here = select.query_map([number], |row| row.get(0))?;
-    let here = here.collect::<rusqlite::Result<BTreeSet<u32>>>()?;
-    Ok((0..name.chunks()).filter(|place| !here.contains(place)).collect())
+    let here = proof::places(connection, document.as_bytes(), number)?;
+    Ok((0..name.chunks()).filter(|place| !proof::contains(&here, *place)).collect())
 }

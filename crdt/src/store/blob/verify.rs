@@ -89,7 +89,9 @@ fn references(
 ) -> rusqlite::Result<()> {
     expected.execute_batch(EXPECTED)?;
     let mut kept = connection.prepare(
-        "SELECT document, id, blob.bytes, lacking, missing, awaited \
+        "SELECT document, id, blob.bytes, lacking, missing, awaited, \
+         EXISTS (SELECT 1 FROM blob_proof WHERE blob_proof.document = blob_reference.document \
+         AND blob_proof.blob = number) \
          FROM blob_reference JOIN blob ON number = blob ORDER BY document, id, blob.bytes",
     )?;
     let mut named = expected
@@ -101,7 +103,9 @@ fn references(
             wrong.push(format!("{name:?} is said to be named by a document that does not"));
         }
         let (lacking, missing, awaited): (u32, u32, u8) = (row.get(3)?, row.get(4)?, row.get(5)?);
-        if (lacking > 0) != (missing > 0) || (lacking > 0 && awaited > 0) {
+        let proving: bool = row.get(6)?;
+        let whole = lacking == 0 && missing == 0;
+        if whole == proving || (lacking == 0 && missing > 0) || (lacking > 0 && awaited > 0) {
             wrong.push(format!("{name:?} is marked as lacking or awaited, wrongly"));
         }
     }

@@ -205,6 +205,7 @@ pub(super) fn in_words(error: WriteError) -> AdminError {
         | WriteError::ReservedField
         | WriteError::ChangeTooLarge { .. }
         | WriteError::DocumentTooLarge { .. }
+        | WriteError::TooMany { .. }
         | WriteError::Blob(_)
         | WriteError::BlobNotNamed { .. }
         | WriteError::Panicked

@@ -80,7 +80,7 @@ pub(crate) fn load(store: &Store, home: &Home) -> Result<Response, Failure> {
             let jpeg = BASE64.decode(jpeg).map_err(|error| Failure::Internal(error.to_string()))?;
             Ok(([(CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
         }
-        Picture::Blob(BlobReference { name, media_type }) => match store.blob(&name)? {
+        Picture::Blob(BlobReference { name, media_type }) => match store.blob_of(home, &name)? {
             Some(BlobContent::Whole(content)) => Ok(answer(&media_type, content)),
             Some(BlobContent::OnItsWay { .. }) | None => Err(Failure::NotFound),
         },
@@ -123,7 +123,7 @@ fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
         }
         Some(Picture::Blob(reference)) => reference.name,
     };
-    match store.blob_standing(&name)? {
+    match store.blob_standing_of(home, &name)? {
         Some(BlobStanding { whole: true, reached, awaited, postponed, .. }) => {
             // What names it goes first: where that is not taken, the photo is not asked for.
             let (document, why) = progress(store, home)?;

@@ -25,6 +25,8 @@ const FIRST_GUESSES: [u64; 12] = [250, 60, 60, 12, 12, 12, 12, 12, 12, 12, 12, 1
 const FEW_GUESS: u64 = 8;
 /// A listener splits a prefix with more changes when it is asked for a frontier.
 const SPLIT: u64 = 256;
+/// More changes than any prefix has.
+const MOST_CHANGES: u64 = 1 << 48;
 /// Prefixes told apart before it is believed that two sets have next to nothing in common.
 const SURE: usize = 8;
 
@@ -42,6 +44,8 @@ pub(in crate::session) struct Differing {
 
 impl Differing {
     pub(super) fn new(prefix: KeyPrefix, mine: u64, theirs: u64) -> Self {
+        // A peer may say any number; beyond this all are the same.
+        let theirs = theirs.min(MOST_CHANGES);
         Self { prefix, mine, theirs, difference: Difference::default() }
     }
 
@@ -78,6 +82,8 @@ pub(super) struct Questions {
     asked: BTreeMap<u32, Asked>,
     next: u32,
     under_way: u64,
+    /// Prefixes in pages of frontiers that have come in part.
+    paged: usize,
     /// Of the frontier: prefixes that differ, and all.
     share: (usize, usize),
     /// Of prefixes told apart: how many, ids of the larger side, ids of one side only, ids common.
@@ -110,6 +116,11 @@ impl Questions {
         self.add(differing, Some(ask));
     }
 
+    /// Ranges that are remembered.
+    pub(super) fn ranges(&self) -> usize {
+        self.waiting.len() + self.asked.len() + self.paged
+    }
+
     /// Nothing asked, nothing to ask.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.asked.is_empty()
@@ -119,12 +130,14 @@ impl Questions {
     pub(super) fn answered(&mut self, number: u32) -> Option<Asked> {
         let asked = self.asked.remove(&number)?;
         self.under_way -= cost(&asked.differing, asked.ask);
+        self.paged -= asked.frontier.len();
         Some(asked)
     }
 
     /// A question that is answered in part.
     pub(super) fn put_back(&mut self, number: u32, asked: Asked) {
         self.under_way += cost(&asked.differing, asked.ask);
+        self.paged += asked.frontier.len();
         self.asked.insert(number, asked);
     }
 
@@ -165,7 +178,7 @@ impl Questions {
         }
         let gap = differing.mine.abs_diff(differing.theirs);
         let symbols = symbols_for(self.expected(differing.larger()).max(gap).max(1));
-        if symbols * SYMBOL_BYTES > differing.theirs * SHORT_BYTES {
+        if symbols.saturating_mul(SYMBOL_BYTES) > differing.theirs * SHORT_BYTES {
             return Some(Ask::Shorts);
         }
         Some(Ask::Symbols { from: 0, to: u32::try_from(symbols).unwrap_or(u32::MAX) })
@@ -180,7 +193,7 @@ impl Questions {
     /// The same, from what was told apart so far.
     fn learned_for(&self, items: u64) -> Option<u64> {
         let (_, larger, different, _) = self.learned;
-        (larger > 0).then(|| (different * items).div_ceil(larger))
+        (larger > 0).then(|| different.saturating_mul(items).div_ceil(larger))
     }
 
     /// How many differ under a prefix, from how many prefixes differ at all; `None` when that

@@ -1,9 +1,9 @@
 //! What comes out of an answer: what the peer lacks is queued, what is missing here is wanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::asking::Asked;
-use super::{Differing, Fault, FaultCode, Outcome, Session, add_page};
+use super::{Differing, Fault, FaultCode, Outcome, Session, add_page, ids_in};
 use crate::id::ChangeId;
 use crate::limits;
 use crate::sync::Selection;
@@ -21,7 +21,7 @@ impl Session {
             self.take_answer(number, asked, told)?;
         }
         self.ask_on();
-        Ok(())
+        self.check_compared()
     }
 
     fn take_answer(&mut self, number: u32, mut asked: Asked, told: Told) -> Outcome {
@@ -36,7 +36,7 @@ impl Session {
                 add_page(&mut asked.frontier, page)?;
                 if more {
                     self.compare.questions.put_back(number, asked);
-                    return Ok(());
+                    return self.check_compared();
                 }
                 self.take_frontier(asked);
             }
@@ -48,7 +48,14 @@ impl Session {
                 self.compare.to_look.push_back((asked.differing, told));
             }
             (Ask::Shorts, told @ Told::Shorts(_)) => {
-                self.compare.to_look.push_back((asked.differing, told));
+                let ids = ids_in(&told);
+                if self.compare.answered_ids + ids > limits::ANSWERED_IDS {
+                    // Much more than the peer said it had.
+                    self.compare.questions.add(asked.differing, Some(Ask::Frontier));
+                } else {
+                    self.compare.answered_ids += ids;
+                    self.compare.to_look.push_back((asked.differing, told));
+                }
             }
             (Ask::Symbols { .. } | Ask::Shorts, Told::TooMany) => {
                 // It has grown since the frontier was made.
@@ -130,7 +137,8 @@ impl Session {
         let disputes = !self.compare.disputed.is_empty();
         if disputes {
             let key = self.short_key();
-            let refused: Vec<u64> = self.compare.disputed.iter().map(|id| key.short(id)).collect();
+            let refused = self.compare.disputed.iter().map(|id| key.short(id));
+            let refused: BTreeSet<u64> = refused.collect();
             only_theirs.retain(|short| !refused.contains(short));
         }
         // Beside all that is sent, a few that are known already cost less than naming the others.
