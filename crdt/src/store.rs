@@ -42,6 +42,7 @@ mod counts;
 mod custody;
 mod effect;
 mod erasure;
+mod follow;
 mod health;
 mod ingest;
 mod line;
@@ -72,6 +73,7 @@ pub use backup::{StoreCopy, check_copy};
 pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
 pub use effect::Effect;
+pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};
 pub use local::WriteError;
 pub use opening::OpenError;
@@ -164,6 +166,12 @@ struct Inner {
     _lock: File,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.latest.close();
+    }
+}
+
 /// What callers and the writer thread have in common.
 struct Shared {
     projector: Arc<dyn Projector>,
@@ -173,6 +181,8 @@ struct Shared {
     ancestors: Ancestors,
     condition: Condition,
     listeners: RwLock<Vec<Listener>>,
+    /// Woken by what is committed.
+    latest: Arc<follow::Latest>,
     suspension: RwLock<Option<Suspension>>,
 }
 
@@ -186,6 +196,7 @@ impl Shared {
     }
 
     fn notify(&self, notice: CommitNotice) {
+        self.latest.set(notice.last_row);
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
         for listener in listeners {
             listener(notice);

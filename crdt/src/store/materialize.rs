@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::blob;
 use super::reading::{Range, changes_of, damaged};
 use super::standing::erasure;
+use super::{blob, follow};
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::history::payload::Payload;
@@ -244,8 +244,8 @@ fn understand(
     let prefixes = prefixes.collect::<Result<Vec<_>, _>>()?;
     let mut update = connection
         .prepare("UPDATE document SET waiting = ?2, conflicted = ?3 WHERE prefix = ?1")?;
-    for prefix in prefixes {
-        let home = home_of(&prefix)?;
+    for prefix in &prefixes {
+        let home = home_of(prefix)?;
         let changes = changes_of(connection, &home)?;
         let history = history(authority, home, read(&changes));
         match project(projector, authority, &history) {
@@ -255,7 +255,7 @@ fn understand(
             Err(error) => tracing::error!(%error, "a document stays as it was read before"),
         }
     }
-    Ok(())
+    follow::touch_at_opening(connection, &prefixes)
 }
 
 /// Projects the documents of the log in `source` into the tables of `sets` in `target`. With

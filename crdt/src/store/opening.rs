@@ -12,10 +12,11 @@ use rusqlite::Connection;
 
 use super::health::{Condition, Fault};
 use super::outbox::{self, Ancestors};
-use super::reading::Readers;
+use super::reading::{self, Readers};
 use super::writer::Writer;
 use super::{
-    Inner, Shared, StoreIdentity, StoreOptions, blob, materialize, permission, purge, schema,
+    Inner, Shared, StoreIdentity, StoreOptions, blob, follow, materialize, permission, purge,
+    schema,
 };
 use crate::projector::Projector;
 
@@ -93,6 +94,8 @@ pub(super) fn open(
     let ancestors = Ancestors::of(&authority, own);
     outbox::adapt(&transaction, &ancestors)?;
     materialize::adapt(&transaction, &*projector, &authority)?;
+    follow::adapt(&transaction)?;
+    let latest = follow::Latest::new(reading::last_row(&transaction)?);
     transaction.commit()?;
     let shared = Arc::new(Shared {
         projector,
@@ -101,6 +104,7 @@ pub(super) fn open(
         ancestors,
         condition: Condition::default(),
         listeners: RwLock::default(),
+        latest: Arc::new(latest),
         suspension: RwLock::default(),
     });
     let readers = Readers::new(&path, &options, Arc::clone(&shared));

@@ -91,9 +91,11 @@ impl Batch<'_> {
         if erased {
             quarantine::forget_refused(self.connection, &home)?;
         }
-        if withheld.iter().any(|(entry, _)| matches!(entry.source, Source::Log { .. })) {
+        let leaves = withheld.iter().any(|(entry, _)| matches!(entry.source, Source::Log { .. }));
+        if leaves {
             remember_last_row(self.connection)?;
         }
+        let added = self.added;
         for (entry, reason) in withheld {
             self.put_aside(&entry, &reason, erased, from)?;
         }
@@ -104,7 +106,13 @@ impl Batch<'_> {
             changes += 1;
             bytes += self.take(entry, erased, awaiting, origin)?;
         }
-        self.describe(&home, changes, bytes, outcome)
+        self.describe(&home, changes, bytes, outcome)?;
+        // What is added is told by its row of the log. Without a peer it is the authority that
+        // changed, and with it what stands in the document.
+        if self.added == added && (leaves || from.is_none()) {
+            self.touch(&home)?;
+        }
+        Ok(())
     }
 
     /// Brings one kept change into the log in its form; gives its bytes.

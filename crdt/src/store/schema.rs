@@ -27,6 +27,7 @@
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
 //! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
 //! | `quota`, `quota_use` | peer with bounds of its own; peer, with what was taken from it |
+//! | `follower`, `touched` | who is told of changes, and of what it is told beside those of the log, see [`super::follow`] |
 //! | `purged` | prefix whose changes were purged and not yet accounted for, see [`super::purge`] |
 
 use std::fs::File;
@@ -38,7 +39,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{counts, summary};
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// From one version to the next.
 struct Step {
@@ -202,6 +203,14 @@ const STEPS: [Step; VERSION as usize] = [
         },
     },
     Step { sql: "", then: drop_projections },
+    Step::sql(
+        "
+        CREATE TABLE follower (
+            name TEXT PRIMARY KEY NOT NULL, row INTEGER NOT NULL, again INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE touched (row INTEGER PRIMARY KEY, document BLOB NOT NULL UNIQUE);
+",
+    ),
 ];
 
 /// Until version 3 all projection tables had one version, and their names stood in one fact. Now
