@@ -39,6 +39,7 @@ mod fold;
 pub mod kinds;
 mod limit;
 mod photo;
+pub(crate) mod projection;
 mod receipt;
 
 use cunlian_protocol::category::Category;

@@ -4,7 +4,6 @@ use cunlian_crdt::projector::TableSet;
 use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
-use crate::projection::sets;
 
 /// The field dictionary of the library.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +15,7 @@ impl Capability for Catalogues {
     }
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
-        &[&sets::Catalogues]
+        &[&super::projection::Catalogues]
     }
 }
 

@@ -8,7 +8,6 @@ use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
 use crate::catalogue::Part;
-use crate::projection::sets;
 
 /// The records of the library.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +19,7 @@ impl Capability for Library {
     }
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
-        &[&sets::Library]
+        &[&super::projection::Library]
     }
 }
 

@@ -4,7 +4,6 @@ use cunlian_crdt::projector::TableSet;
 use cunlian_protocol::category::Category;
 
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
-use crate::projection::sets;
 
 /// Tickets, with who reported them and their photos.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +15,7 @@ impl Capability for Tickets {
     }
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
-        &[&sets::Tickets]
+        &[&super::projection::Tickets]
     }
 }
 
