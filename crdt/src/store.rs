@@ -292,6 +292,11 @@ impl Store {
             .with(|connection| Ok(materialize::in_conflict(connection, prefix, limit)?))
     }
 
+    /// Documents under `prefix`, erased ones included, in key order, at most `limit`.
+    pub fn documents(&self, prefix: &KeyPrefix, limit: usize) -> Result<Vec<Home>, Fault> {
+        self.inner.readers.with(|connection| Ok(materialize::under(connection, prefix, limit)?))
+    }
+
     /// All changes of a document, in key order.
     pub fn changes_of(&self, home: &Home) -> Result<Vec<VerifiedChange>, Fault> {
         self.inner.readers.with(|connection| Ok(reading::changes_of(connection, home)?))

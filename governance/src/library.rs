@@ -2,3 +2,4 @@
 
 pub mod kinds;
 pub(crate) mod projection;
+mod whole;

@@ -16,6 +16,7 @@
 //! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state, tainted` |
 //! | `ticket_contact` | contact document | `name, phone, text` |
 //! | `conflict` | field with concurrent values | `field, options` |
+//! | `title` | document that is found by its title | `title, pinyin, initials` |
 //! | `erasure` | document that was erased | `reason, author, name, at_ms, change` |
 //! | `catalogue` | entry of a class document | `entry, text` |
 //! | `directory` | contact of a village | `role, name, phone, duty, position` |
@@ -34,7 +35,7 @@ use cunlian_protocol::id::ChangeId;
 use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{CAPABILITIES, Capability};
+use crate::capability::Capabilities;
 use crate::record;
 
 /// One of the concurrent values of a field.
@@ -58,32 +59,8 @@ pub struct GovernanceProjector;
 
 impl Projector for GovernanceProjector {
     fn sets(&self) -> Vec<&dyn TableSet> {
-        sets_of(&CAPABILITIES)
+        Capabilities::of_program().sets()
     }
-}
-
-/// The projector of the program with capabilities beside its own.
-#[derive(Clone)]
-pub struct Extended(Vec<&'static dyn Capability>);
-
-impl Extended {
-    /// Those of the program and one more.
-    pub fn with(capability: &'static dyn Capability) -> Self {
-        Self(CAPABILITIES.into_iter().chain([capability]).collect())
-    }
-}
-
-impl Projector for Extended {
-    fn sets(&self) -> Vec<&dyn TableSet> {
-        sets_of(&self.0)
-    }
-}
-
-/// The sets of capabilities, and those over documents of every kind.
-fn sets_of(capabilities: &[&'static dyn Capability]) -> Vec<&'static dyn TableSet> {
-    let own = capabilities.iter().flat_map(|capability| capability.tables());
-    let shared: [&dyn TableSet; 2] = [&shared::Conflicts, &shared::Erasures];
-    own.copied().chain(shared).collect()
 }
 
 /// A row of `table` at `home` with the remaining columns.

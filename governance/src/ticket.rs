@@ -41,6 +41,7 @@ mod limit;
 mod photo;
 pub(crate) mod projection;
 mod receipt;
+mod whole;
 
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

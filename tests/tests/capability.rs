@@ -9,9 +9,11 @@ use cunlian_crdt::document::{Author, DocumentView, Edit, Write};
 use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions, WriteError};
 use cunlian_governance::access::preset;
-use cunlian_governance::capability::{Attachments, Capability, Kind, Kinds, Sensitivity};
+use cunlian_governance::capability::{
+    Attachments, Capabilities, Capability, Kind, Kinds, Sensitivity, Spot, sample,
+};
 use cunlian_governance::catalogue::Language;
-use cunlian_governance::projection::Extended;
+use cunlian_governance::generator::{Role, Scene};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::{Authority, Refusal};
 use cunlian_protocol::category::Category;
@@ -52,6 +54,11 @@ impl Capability for Tools {
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
         &[&ToolTables]
+    }
+
+    fn sample(&self, _: u64, spot: &Spot) -> Vec<Scene> {
+        let tool = DocumentId([1; 16]);
+        vec![sample::fields(spot, Role::Village, TOOL, tool, &[("name", "水泵")])]
     }
 }
 
@@ -165,7 +172,7 @@ fn documents_from_outside_are_written_projected_and_erased() {
         own: Some(Serial::of(&granted)),
         chain: vec![granted.clone()],
     };
-    let projector = Arc::new(Extended::with(&Tools));
+    let projector = Arc::new(Capabilities::built_in().with(&Tools).unwrap());
     let store = Store::open(dir.path(), projector, identity, StoreOptions::default()).unwrap();
     store.add_certificates(&[granted.clone(), without.clone()]).unwrap();
     let (clerk, stranger) = (author(2, &granted), author(3, &without));

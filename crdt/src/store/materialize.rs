@@ -335,6 +335,20 @@ pub(super) fn base(connection: &Connection, home: &Home) -> rusqlite::Result<Bas
     Ok(entry.optional()?.unwrap_or_default())
 }
 
+/// Documents under a prefix, in key order, at most `limit`.
+pub(super) fn under(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    limit: usize,
+) -> rusqlite::Result<Vec<Home>> {
+    let Range { start, end } = Range::of(prefix);
+    let mut select = connection.prepare_cached(
+        "SELECT prefix FROM document WHERE prefix >= ?1 AND prefix < ?2 ORDER BY prefix LIMIT ?3",
+    )?;
+    let homes = select.query_map((start, end, limit), |row| home_of(row.get_ref(0)?.as_blob()?))?;
+    homes.collect()
+}
+
 /// Documents under a prefix with a field in conflict, in key order, at most `limit`.
 pub(super) fn in_conflict(
     connection: &Connection,

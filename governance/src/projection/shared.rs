@@ -1,11 +1,21 @@
-//! The table sets over documents of every kind: what is in conflict, and what was erased.
+//! The table sets over documents of every kind: what is in conflict, what was erased, and what
+//! things are called.
 
 use cunlian_crdt::document::{DocumentView, Erasure, FieldView};
 use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_protocol::authority::Authority;
 use rusqlite::types::Value;
 
+use cunlian_protocol::category::Category;
+
 use super::{ConflictOption, conflicted, json, row, text};
+use crate::capability::{Capability, owner};
+use crate::library::projection::spell;
+
+/// The sets over documents of every kind.
+pub(crate) fn sets(titles: &Titles) -> [&dyn TableSet; 3] {
+    [&Conflicts, &Erasures, titles]
+}
 
 /// Fields with concurrent values, of documents of every kind.
 #[derive(Debug)]
@@ -14,6 +24,10 @@ pub(crate) struct Conflicts;
 /// Documents of every kind that were erased.
 #[derive(Debug)]
 pub(crate) struct Erasures;
+
+/// Titles of documents that are found by them, of the kinds of these capabilities.
+#[derive(Clone)]
+pub(crate) struct Titles(pub(crate) Vec<&'static dyn Capability>);
 
 impl TableSet for Conflicts {
     fn name(&self) -> &'static str {
@@ -72,6 +86,43 @@ CREATE INDEX IF NOT EXISTS erasure_region ON erasure (address);
     fn rows(&self, view: &DocumentView, authority: &Authority) -> Vec<Row> {
         let erased = view.erased.as_ref();
         erased.map(|erasure| erasure_row(view, erasure, authority)).into_iter().collect()
+    }
+}
+
+impl TableSet for Titles {
+    fn name(&self) -> &'static str {
+        "title"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn schema(&self) -> &'static str {
+        "
+CREATE TABLE IF NOT EXISTS title (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    title TEXT NOT NULL, pinyin TEXT NOT NULL, initials TEXT NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS title_region ON title (address);
+"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["title"]
+    }
+
+    fn takes(&self, category: Category) -> bool {
+        owner(&self.0, category).is_some_and(|owner| owner.titled().contains(category))
+    }
+
+    fn rows(&self, view: &DocumentView, _: &Authority) -> Vec<Row> {
+        let owner = owner(&self.0, view.home.category).filter(|_| view.erased.is_none());
+        let title = owner.and_then(|owner| owner.title(view)).filter(|title| !title.is_empty());
+        let Some(title) = title else { return Vec::new() };
+        let (pinyin, initials) = spell(&title);
+        vec![row("title", &view.home, [text(title), text(pinyin), text(initials)])]
     }
 }
 
