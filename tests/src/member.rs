@@ -93,12 +93,28 @@ impl Member {
         &self,
         seed: u8,
         tier: Tier,
+        place: (&str, &str),
+        time_ms: std::ops::Range<i64>,
+    ) -> Self {
+        self.certify_with_for(seed, tier, place, &Kinds::built_in(), time_ms)
+    }
+
+    /// The same, of a program with these kinds of data.
+    #[must_use]
+    pub fn certify_with_for(
+        &self,
+        seed: u8,
+        tier: Tier,
         (region, name): (&str, &str),
+        kinds: &Kinds,
         time_ms: std::ops::Range<i64>,
     ) -> Self {
         let body = body(seed, name, AuthorKind::Node, tier, region);
+        let region = AddressCode::parse(region).expect("the suites name real codes");
+        let grants = preset::grants(kinds, tier, region);
         let (issued_at_ms, not_after_ms) = (time_ms.start, time_ms.end);
-        Self::holding(seed, self.chain_to(CertificateBody { issued_at_ms, not_after_ms, ..body }))
+        let body = CertificateBody { grants, issued_at_ms, not_after_ms, ..body };
+        Self::holding(seed, self.chain_to(body))
     }
 
     /// A person who works at this node and may do what the node may; with the chain.
