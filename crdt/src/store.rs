@@ -59,6 +59,7 @@ mod quota;
 mod reading;
 mod reconcile;
 mod review;
+pub(crate) mod rollup;
 mod schema;
 mod selection;
 mod serving;

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use cunlian_crdt::document::DocumentView;
-use cunlian_crdt::projector::{Projector, TableSet};
+use cunlian_crdt::projector::{Projector, Rollup, TableSet};
 use cunlian_crdt::store::{Fault, Store};
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::change::Home;
@@ -34,6 +34,11 @@ pub trait Capability: Sync {
 
     /// The table sets its documents are projected into.
     fn tables(&self) -> &'static [&'static dyn TableSet] {
+        &[]
+    }
+
+    /// The sums over rows of these tables that figures are asked from.
+    fn rollups(&self) -> &'static [&'static dyn Rollup] {
         &[]
     }
 
@@ -147,6 +152,11 @@ impl Projector for Capabilities {
     fn sets(&self) -> Vec<&dyn TableSet> {
         let own = self.all.iter().flat_map(|capability| capability.tables());
         own.copied().chain(shared::sets(&self.titles)).collect()
+    }
+
+    fn rollups(&self) -> Vec<&dyn Rollup> {
+        let rollups = self.all.iter().flat_map(|capability| capability.rollups());
+        rollups.copied().collect::<Vec<&'static dyn Rollup>>()
     }
 }
 

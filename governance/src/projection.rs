@@ -29,7 +29,7 @@
 pub(crate) mod shared;
 
 use cunlian_crdt::document::{DocumentView, FieldView, Writer};
-use cunlian_crdt::projector::{Projector, Row, TableSet};
+use cunlian_crdt::projector::{Projector, Rollup, Row, TableSet};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::ChangeId;
 use rusqlite::types::Value;
@@ -60,6 +60,10 @@ pub struct GovernanceProjector;
 impl Projector for GovernanceProjector {
     fn sets(&self) -> Vec<&dyn TableSet> {
         Capabilities::of_program().sets()
+    }
+
+    fn rollups(&self) -> Vec<&dyn Rollup> {
+        Capabilities::of_program().rollups()
     }
 }
 

@@ -41,6 +41,7 @@ mod limit;
 mod photo;
 pub(crate) mod projection;
 mod receipt;
+pub(crate) mod rollup;
 mod whole;
 
 use cunlian_protocol::category::Category;

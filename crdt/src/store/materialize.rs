@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::reading::{Range, changes_of, damaged};
 use super::standing::erasure;
-use super::{blob, follow};
+use super::{blob, follow, rollup};
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::history::payload::Payload;
@@ -176,7 +176,7 @@ pub(super) fn adapt(
         }
     }
     if stale.is_empty() {
-        return Ok(());
+        return rollup::adapt(connection, projector, &[]);
     }
     let names: Vec<&str> = stale.iter().map(|set| set.name()).collect();
     tracing::info!(sets = names.join(" "), "tables are made anew");
@@ -184,7 +184,8 @@ pub(super) fn adapt(
         make_empty(connection, *set)?;
     }
     // Which blobs a document names does not depend on the projector.
-    fill(connection, connection, &stale, authority, None)
+    fill(connection, connection, &stale, authority, None)?;
+    rollup::adapt(connection, projector, &stale)
 }
 
 /// Drops the projection tables, makes them and fills them from the log; `refer` is told of the
@@ -199,7 +200,8 @@ pub(super) fn rebuild(
     for set in &sets {
         make_empty(connection, *set)?;
     }
-    fill(connection, connection, &sets, authority, Some(refer))
+    fill(connection, connection, &sets, authority, Some(refer))?;
+    rollup::adapt(connection, projector, &sets)
 }
 
 /// Names of the sets that were made.

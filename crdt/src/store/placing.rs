@@ -8,7 +8,7 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::signing::{self, Context};
 use rusqlite::Connection;
 
-use super::materialize::{Outcome, base, delete_rows};
+use super::materialize::{Outcome, base};
 use super::outbox::{self, Waits};
 use super::reading::{Range, damaged, remember_last_row};
 use super::standing::{Entry, Settled, Source, erases};
@@ -229,7 +229,7 @@ impl Batch<'_> {
         outcome: Outcome,
     ) -> rusqlite::Result<()> {
         let document = KeyPrefix::document(home);
-        delete_rows(self.connection, &*self.shared.projector, home)?;
+        self.withdraw_rows(home)?;
         self.mark_tainted(home, &outcome.tainted)?;
         self.refer(home, if changes == 0 { &[] } else { &outcome.blobs })?;
         if changes == 0 {

@@ -37,7 +37,7 @@ use cunlian_protocol::{address::Level, key::SetKey};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::materialize::{delete_rows, home_of, meta, set_meta};
+use super::materialize::{home_of, meta, set_meta};
 use super::reading::{Range, key_of, remember_last_row};
 use super::writer::{Batch, remember_seq};
 use super::{Fault, Inner, Store, follow, outbox, summary};
@@ -420,7 +420,7 @@ impl Batch<'_> {
             .prepare_cached("DELETE FROM document WHERE prefix = ?1")?
             .execute([document])?;
         self.summaries.documents(home.category, -1);
-        delete_rows(self.connection, &*self.shared.projector, &home)?;
+        self.withdraw_rows(&home)?;
         self.mark_tainted(&home, &[])?;
         self.refer(&home, &[])?;
         account.documents += 1;

@@ -7,7 +7,7 @@
 //!
 //! | table | one row for each |
 //! |---|---|
-//! | `meta` | fact about this store, by name; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
+//! | `meta` | fact about this store, by name; `rollup.TABLE`: see [`super::rollup`]; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
 //! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes |

@@ -1,6 +1,6 @@
 //! The kinds of data of tickets (工单).
 
-use cunlian_crdt::projector::TableSet;
+use cunlian_crdt::projector::{Rollup, TableSet};
 use cunlian_crdt::store::{Fault, Store};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -22,6 +22,10 @@ impl Capability for Tickets {
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
         &[&super::projection::Tickets]
+    }
+
+    fn rollups(&self) -> &'static [&'static dyn Rollup] {
+        &[&super::rollup::Months]
     }
 
     fn whole(&self, store: &Store, home: &Home) -> Result<Option<Whole>, Fault> {

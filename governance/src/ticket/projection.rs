@@ -9,6 +9,40 @@ use rusqlite::types::Value;
 use crate::projection::{row, text};
 use crate::ticket::{self, Body, Channel, Clock, Kind, Receipt, Rules, Ticket, TraceStep};
 
+/// The columns of table `ticket`.
+const COLUMNS: [&str; 25] = [
+    "category",
+    "address",
+    "document",
+    "receipt",
+    "state",
+    "title",
+    "text",
+    "channel",
+    "kind",
+    "assignee",
+    "assignee_address",
+    "reported_ms",
+    "accepted_ms",
+    "replied_ms",
+    "completed_ms",
+    "closed_ms",
+    "yellow_ms",
+    "due_ms",
+    "stopped_ms",
+    "stars",
+    "returns",
+    "words",
+    "updated_ms",
+    "signed",
+    "erased",
+];
+
+/// The place of a column in a row of table `ticket`.
+pub(super) fn column(name: &str) -> Option<usize> {
+    COLUMNS.iter().position(|column| *column == name)
+}
+
 /// Tickets, their steps and their contacts.
 #[derive(Debug)]
 pub(crate) struct Tickets;
@@ -19,7 +53,7 @@ impl TableSet for Tickets {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn schema(&self) -> &'static str {
@@ -37,6 +71,8 @@ CREATE TABLE IF NOT EXISTS ticket (
 CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);
 CREATE INDEX IF NOT EXISTS ticket_document ON ticket (document);
 CREATE INDEX IF NOT EXISTS ticket_state ON ticket (state, due_ms);
+CREATE INDEX IF NOT EXISTS ticket_pending ON ticket (due_ms) WHERE stopped_ms IS NULL;
+CREATE INDEX IF NOT EXISTS ticket_reported ON ticket (reported_ms);
 
 CREATE TABLE IF NOT EXISTS ticket_step (
     category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
@@ -190,6 +226,15 @@ fn integer(value: Option<i64>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Shows that the columns are called as the table calls them.
+    #[test]
+    fn columns_are_those_of_the_table() {
+        let connection = rusqlite::Connection::open_in_memory().expect("memory");
+        connection.execute_batch(Tickets.schema()).expect("the schema holds");
+        let select = connection.prepare("SELECT * FROM ticket").expect("the table is there");
+        assert_eq!(select.column_names().collect::<Vec<_>>(), COLUMNS);
+    }
 
     /// Shows that words are pairs of neighbouring characters, sorted, without those every report
     /// contains.
