@@ -10,6 +10,10 @@ use rusqlite::types::Value;
 
 use crate::document::DocumentView;
 
+mod rollup;
+
+pub use rollup::{KeyPart, Rollup, Share, recount};
+
 /// One row of a projection table, values in column order, the first three being the home of the
 /// document: category INTEGER, address TEXT, document BLOB.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +54,15 @@ pub trait Projector: Send + Sync + 'static {
     /// The sets, in an order that stays.
     fn sets(&self) -> Vec<&dyn TableSet>;
 
-    /// The schema of all sets.
+    /// The rollups over tables of the sets, in an order that stays.
+    fn rollups(&self) -> Vec<&dyn Rollup> {
+        Vec::new()
+    }
+
+    /// The schema of all sets and rollups.
     fn schema(&self) -> String {
-        self.sets().into_iter().map(TableSet::schema).collect()
+        let sets = self.sets().into_iter().map(TableSet::schema);
+        sets.chain(self.rollups().into_iter().map(Rollup::schema)).collect()
     }
 
     /// The tables of all sets.

@@ -43,6 +43,7 @@ mod counts;
 mod custody;
 mod effect;
 mod erasure;
+mod follow;
 mod health;
 mod ingest;
 mod line;
@@ -59,6 +60,7 @@ mod quota;
 mod reading;
 mod reconcile;
 mod review;
+pub(crate) mod rollup;
 mod schema;
 mod selection;
 mod serving;
@@ -73,6 +75,7 @@ pub use backup::{StoreCopy, check_copy};
 pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
 pub use effect::Effect;
+pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};
 pub use local::WriteError;
 pub use opening::OpenError;
@@ -165,6 +168,12 @@ struct Inner {
     _lock: File,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.latest.close();
+    }
+}
+
 /// What callers and the writer thread have in common.
 struct Shared {
     projector: Arc<dyn Projector>,
@@ -174,6 +183,8 @@ struct Shared {
     ancestors: Ancestors,
     condition: Condition,
     listeners: RwLock<Vec<Listener>>,
+    /// Woken by what is committed.
+    latest: Arc<follow::Latest>,
     suspension: RwLock<Option<Suspension>>,
 }
 
@@ -187,6 +198,7 @@ impl Shared {
     }
 
     fn notify(&self, notice: CommitNotice) {
+        self.latest.set(notice.last_row);
         let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone();
         for listener in listeners {
             listener(notice);
@@ -291,6 +303,11 @@ impl Store {
         self.inner
             .readers
             .with(|connection| Ok(materialize::in_conflict(connection, prefix, limit)?))
+    }
+
+    /// Documents under `prefix`, erased ones included, in key order, at most `limit`.
+    pub fn documents(&self, prefix: &KeyPrefix, limit: usize) -> Result<Vec<Home>, Fault> {
+        self.inner.readers.with(|connection| Ok(materialize::under(connection, prefix, limit)?))
     }
 
     /// All changes of a document, in key order.

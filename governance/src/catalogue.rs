@@ -12,6 +12,7 @@
 //! | `field.KEY` | JSON of one field and its position in forms |
 
 pub mod kinds;
+pub(crate) mod projection;
 
 use std::collections::BTreeMap;
 

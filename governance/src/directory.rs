@@ -5,6 +5,7 @@
 //! [`Category::DIRECTORY`] per entry, homed at the village.
 
 pub mod kinds;
+pub(crate) mod projection;
 
 use std::collections::BTreeMap;
 

@@ -108,6 +108,12 @@ impl Generator {
         Random::new(self.seed, &[b"document", &number.to_be_bytes()]).document()
     }
 
+    /// The same at one village.
+    pub fn document_at(&self, village: AddressCode, number: u64) -> DocumentId {
+        let number = number.to_be_bytes();
+        Random::new(self.seed, &[b"document", village.as_bytes(), &number]).document()
+    }
+
     fn random(self, village: AddressCode, purpose: &str) -> Random {
         Random::new(self.seed, &[purpose.as_bytes(), village.as_bytes()])
     }

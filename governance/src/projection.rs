@@ -4,6 +4,11 @@
 //! that is not sorted, no other document. So nodes with equal documents have byte-identical
 //! tables, and the store can rebuild them from the log.
 //!
+//! Each capability has its tables in its own room (`<capability>/projection.rs`); what they have in
+//! common, and the tables over documents of every kind, stand here. A version of a set rises with
+//! every change of its tables, of what their rows mean, or of what documents it takes. Those of
+//! 0.1.0 had one version for all, the fourth; so sets of that time begin with 5.
+//!
 //! | table | one row per | columns after `category, address, document` |
 //! |---|---|---|
 //! | `record` | library document (base or part) | `class, part, name, pinyin, initials, fields, search, updated_ms, author, conflicted, moved_to` |
@@ -11,6 +16,7 @@
 //! | `ticket_step` | action of a ticket | `step, at_ms, author, handler, change, op, body, outcome, reason, state, tainted` |
 //! | `ticket_contact` | contact document | `name, phone, text` |
 //! | `conflict` | field with concurrent values | `field, options` |
+//! | `title` | document that is found by its title | `title, pinyin, initials` |
 //! | `erasure` | document that was erased | `reason, author, name, at_ms, change` |
 //! | `catalogue` | entry of a class document | `entry, text` |
 //! | `directory` | contact of a village | `role, name, phone, duty, position` |
@@ -20,20 +26,16 @@
 //! own document for part rows; `moved_to` says where a record has gone, as
 //! [`Place::link`](crate::record::Place::link) does, and is empty where it has not. `name` is empty in part rows: names are only in the base.
 
-mod library;
-pub(crate) mod sets;
-mod tickets;
+pub(crate) mod shared;
 
-use cunlian_crdt::document::{DocumentView, Erasure, FieldView, Writer};
-use cunlian_crdt::projector::{Projector, Row, TableSet};
-use cunlian_protocol::authority::Authority;
+use cunlian_crdt::document::{DocumentView, FieldView, Writer};
+use cunlian_crdt::projector::{Projector, Rollup, Row, TableSet};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::ChangeId;
 use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{CAPABILITIES, Capability};
-use crate::directory;
+use crate::capability::Capabilities;
 use crate::record;
 
 /// One of the concurrent values of a field.
@@ -57,48 +59,16 @@ pub struct GovernanceProjector;
 
 impl Projector for GovernanceProjector {
     fn sets(&self) -> Vec<&dyn TableSet> {
-        sets_of(&CAPABILITIES)
+        Capabilities::of_program().sets()
     }
-}
 
-/// The projector of the program with capabilities beside its own.
-#[derive(Clone)]
-pub struct Extended(Vec<&'static dyn Capability>);
-
-impl Extended {
-    /// Those of the program and one more.
-    pub fn with(capability: &'static dyn Capability) -> Self {
-        Self(CAPABILITIES.into_iter().chain([capability]).collect())
+    fn rollups(&self) -> Vec<&dyn Rollup> {
+        Capabilities::of_program().rollups()
     }
-}
-
-impl Projector for Extended {
-    fn sets(&self) -> Vec<&dyn TableSet> {
-        sets_of(&self.0)
-    }
-}
-
-/// The sets of capabilities, and those over documents of every kind.
-fn sets_of(capabilities: &[&'static dyn Capability]) -> Vec<&'static dyn TableSet> {
-    let own = capabilities.iter().flat_map(|capability| capability.tables());
-    let shared: [&dyn TableSet; 2] = [&sets::Conflicts, &sets::Erasures];
-    own.copied().chain(shared).collect()
-}
-
-/// What is left of an erased document: that it was, by whom and why.
-fn erasure_row(view: &DocumentView, erasure: &Erasure, authority: &Authority) -> Row {
-    let columns = [
-        text(&erasure.reason),
-        Value::Blob(erasure.by.as_bytes().to_vec()),
-        text(authority.name(&erasure.by)),
-        Value::Integer(erasure.at_ms),
-        Value::Blob(erasure.change.as_bytes().to_vec()),
-    ];
-    row("erasure", &view.home, columns)
 }
 
 /// A row of `table` at `home` with the remaining columns.
-fn row(table: &'static str, home: &Home, rest: impl IntoIterator<Item = Value>) -> Row {
+pub(crate) fn row(table: &'static str, home: &Home, rest: impl IntoIterator<Item = Value>) -> Row {
     let key = [
         Value::Integer(i64::from(home.category.0)),
         Value::Text(home.address.as_str().to_owned()),
@@ -107,17 +77,17 @@ fn row(table: &'static str, home: &Home, rest: impl IntoIterator<Item = Value>) 
     Row { table, values: key.into_iter().chain(rest).collect() }
 }
 
-fn text(text: impl Into<String>) -> Value {
+pub(crate) fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> Value {
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Value {
     Value::Text(serde_json::to_string(value).expect("projected values serialise to JSON"))
 }
 
 /// The latest writer of any shown value, by time and then change, so that the choice is the same
 /// everywhere.
-fn latest(view: &DocumentView) -> Option<&Writer> {
+pub(crate) fn latest(view: &DocumentView) -> Option<&Writer> {
     let fields = view.fields.values().map(|field| &field.current.writer);
     let operations = view.effective().map(|operation| &operation.writer);
     fields.chain(operations).max_by_key(|writer| (writer.recorded_at_ms, writer.change))
@@ -125,52 +95,8 @@ fn latest(view: &DocumentView) -> Option<&Writer> {
 
 /// The fields with concurrent values that a person has to choose from. A mask follows its value:
 /// it is chosen with it.
-fn conflicted(view: &DocumentView) -> impl Iterator<Item = (&String, &FieldView)> {
+pub(crate) fn conflicted(view: &DocumentView) -> impl Iterator<Item = (&String, &FieldView)> {
     view.fields.iter().filter(|(name, field)| !field.others.is_empty() && !record::is_mask(name))
-}
-
-fn conflict_rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
-    conflicted(view)
-        .map(|(name, field)| {
-            let options = options(field, authority);
-            row("conflict", &view.home, [text(name), json(&options)])
-        })
-        .collect()
-}
-
-/// The concurrent values of a field, the one shown first.
-fn options(field: &FieldView, authority: &Authority) -> Vec<ConflictOption> {
-    std::iter::once(&field.current)
-        .chain(&field.others)
-        .map(|value| ConflictOption {
-            text: value.text.clone(),
-            author: authority.name(&value.writer.author),
-            at_ms: value.writer.recorded_at_ms,
-            source: value.writer.source.clone(),
-            change: value.writer.change,
-        })
-        .collect()
-}
-
-fn catalogue_rows(view: &DocumentView) -> Vec<Row> {
-    let entry = |(name, field): (&String, &FieldView)| {
-        row("catalogue", &view.home, [text(name), text(&field.current.text)])
-    };
-    view.fields.iter().map(entry).collect()
-}
-
-fn directory_row(view: &DocumentView) -> Option<Row> {
-    let fields =
-        view.fields.iter().map(|(name, field)| (name.as_str(), field.current.text.as_str()));
-    let contact = directory::read(&fields.collect())?;
-    let columns = [
-        text(contact.role),
-        text(contact.name),
-        text(contact.phone),
-        text(contact.duty),
-        Value::Integer(i64::from(contact.position)),
-    ];
-    Some(row("directory", &view.home, columns))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! | [`ticket`] | queues, one ticket, trace, by receipt, similar ones |
 //! | [`statistics`] | reply, completion and satisfaction rates with their definitions |
 //! | [`conflict`] | the conflict inbox |
+//! | [`title`] | search by title over other kinds |
 //! | [`erasure`] | what was erased, by whom and why |
 //! | this one | catalogue and directory |
 
@@ -21,6 +22,7 @@ pub mod record;
 pub mod region;
 pub mod statistics;
 pub mod ticket;
+pub mod title;
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;

@@ -39,7 +39,10 @@ mod fold;
 pub mod kinds;
 mod limit;
 mod photo;
+pub(crate) mod projection;
 mod receipt;
+pub(crate) mod rollup;
+mod whole;
 
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use cunlian_crdt::bundle::{Owner, import};
 use cunlian_crdt::store::{Store, StoreOptions};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_node::keystore::{hex, unhex};
+use cunlian_host::keystore::{hex, unhex};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::blob::{BlobName, BlobReference, Outline};

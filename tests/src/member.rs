@@ -7,8 +7,12 @@ use cunlian_governance::access::preset;
 use cunlian_governance::capability::Kinds;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
+use cunlian_protocol::category::CategorySet;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
+use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{PublicKey, Serial};
+use cunlian_protocol::region::Region;
+use cunlian_protocol::rights::Rights;
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::succession::SuccessionBody;
@@ -93,12 +97,28 @@ impl Member {
         &self,
         seed: u8,
         tier: Tier,
+        place: (&str, &str),
+        time_ms: std::ops::Range<i64>,
+    ) -> Self {
+        self.certify_with_for(seed, tier, place, &Kinds::built_in(), time_ms)
+    }
+
+    /// The same, of a program with these kinds of data.
+    #[must_use]
+    pub fn certify_with_for(
+        &self,
+        seed: u8,
+        tier: Tier,
         (region, name): (&str, &str),
+        kinds: &Kinds,
         time_ms: std::ops::Range<i64>,
     ) -> Self {
         let body = body(seed, name, AuthorKind::Node, tier, region);
+        let region = AddressCode::parse(region).expect("the suites name real codes");
+        let grants = preset::grants(kinds, tier, region);
         let (issued_at_ms, not_after_ms) = (time_ms.start, time_ms.end);
-        Self::holding(seed, self.chain_to(CertificateBody { issued_at_ms, not_after_ms, ..body }))
+        let body = CertificateBody { grants, issued_at_ms, not_after_ms, ..body };
+        Self::holding(seed, self.chain_to(body))
     }
 
     /// A person who works at this node and may do what the node may; with the chain.
@@ -114,6 +134,28 @@ impl Member {
         let chain = self.chain_to(body);
         let serial = chain.last().map(|bytes| Serial::of(bytes)).expect("a chain has an end");
         (Author { serial, key: key(seed), session: u64::from(seed) }, chain)
+    }
+
+    /// A person who may read this one document; with the chain.
+    pub fn visitor(&self, seed: u8, home: &Home) -> (Serial, Vec<Vec<u8>>) {
+        let own = self.identity.certificate.body();
+        let grant = Grant {
+            region: Region::exact(home.address),
+            document: Some(home.document),
+            categories: CategorySet::of([home.category]),
+            rights: Rights::READ,
+            delegable: Rights::NONE,
+        };
+        let body = CertificateBody {
+            subject: public_key(&key(seed)),
+            name: "旁听".to_owned(),
+            kind: AuthorKind::Operator,
+            grants: vec![grant],
+            ..own.clone()
+        };
+        let chain = self.chain_to(body);
+        let serial = chain.last().map(|bytes| Serial::of(bytes)).expect("a chain has an end");
+        (serial, chain)
     }
 
     /// The node as an author, in a session of its own.

@@ -35,9 +35,13 @@
 //! What it is not: a test of the runtime (tokio, quinn, real disks); the suites `federation` and
 //! `power_cut` have these.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use cunlian_governance::capability::Capabilities;
+use cunlian_protocol::category::Category;
 
 mod chance;
 mod check;
@@ -105,6 +109,8 @@ pub struct Report {
     pub settling_seconds: f64,
     /// What went wrong, and had an effect.
     pub fired: Fired,
+    /// How many changes of each category were made.
+    pub made: BTreeMap<Category, u64>,
 }
 
 /// A run that did not.
@@ -140,21 +146,36 @@ impl std::fmt::Display for Failure {
 
 /// Runs one seed.
 pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
-    run_with(seed, length, None)
+    run_with(seed, length, None, Capabilities::of_program())
+}
+
+/// Runs one seed in a county whose programs have these capabilities; of those that are not the
+/// program's own the samples are written.
+pub fn run_extended(
+    seed: u64,
+    length: Length,
+    capabilities: &Capabilities,
+) -> Result<Report, Failure> {
+    run_with(seed, length, None, capabilities)
 }
 
 /// Runs one seed in which the simulator itself breaks something, which must be found.
 pub fn run_sabotaged(seed: u64, length: Length, what: Sabotage) -> Result<Report, Failure> {
-    run_with(seed, length, Some(what))
+    run_with(seed, length, Some(what), Capabilities::of_program())
 }
 
-fn run_with(seed: u64, length: Length, sabotage: Option<Sabotage>) -> Result<Report, Failure> {
+fn run_with(
+    seed: u64,
+    length: Length,
+    sabotage: Option<Sabotage>,
+    capabilities: &Capabilities,
+) -> Result<Report, Failure> {
     let trace = Arc::new(Mutex::new(Trace::new(length.last)));
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let dir = dir.expect("a directory for the stores");
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(seed, dir.path(), &trace);
+        let mut world = World::new(seed, dir.path(), &trace, capabilities);
         if let Some(what) = sabotage {
             world.at(START_MS + 60_000, Happening::Sabotage(what));
         }
@@ -162,10 +183,10 @@ fn run_with(seed: u64, length: Length, sabotage: Option<Sabotage>) -> Result<Rep
     }));
     let trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
     match outcome {
-        Ok(fired) => {
+        Ok((fired, made)) => {
             let (hash, events, seconds) = (trace.hash(), trace.events(), trace.seconds());
             let settling_seconds = seconds - 60.0 * f64::from(length.minutes);
-            Ok(Report { seed, hash, events, seconds, settling_seconds, fired })
+            Ok(Report { seed, hash, events, seconds, settling_seconds, fired, made })
         }
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -177,10 +198,11 @@ fn run_with(seed: u64, length: Length, sabotage: Option<Sabotage>) -> Result<Rep
     }
 }
 
-fn go(mut world: World, length: Length) -> Fired {
+fn go(mut world: World, length: Length) -> (Fired, BTreeMap<Category, u64>) {
     let safety_ms = i64::from(length.minutes) * 60_000;
     let until_ms = START_MS + safety_ms;
     world.plan_work(u64::from(length.minutes) * 30, until_ms);
+    world.plan_samples(length.minutes, until_ms);
     world.plan_mischief(until_ms);
     world.most_events = EVENTS_A_MINUTE * (u64::from(length.minutes) + 5);
     world.run_until(until_ms);
@@ -194,5 +216,6 @@ fn go(mut world: World, length: Length) -> Fired {
     }
     world.check_roll_backs();
     world.check_at_rest();
-    world.fired
+    let made = world.model.made_of();
+    (world.fired, made)
 }

@@ -25,6 +25,8 @@ mod governance;
 mod property_address;
 #[path = "../tests/property_permission.rs"]
 mod property_permission;
+#[path = "../tests/rollup.rs"]
+mod rollup;
 #[path = "../tests/session.rs"]
 mod session;
 #[path = "../tests/simulator.rs"]

@@ -1,26 +1,39 @@
 //! A capability that lives here alone: tools that a village lends out, with who has them as a part
 //! that only some may read. It is registered from outside, without a line in any other crate, and is
-//! granted, refused, written, projected and erased like those of the program.
+//! granted, refused, written, projected, searched, in conflict, reviewed, erased, bundled and played
+//! by the simulator like those of the program.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use cunlian_crdt::bundle::{Output, Owner, Plan, export, import};
 use cunlian_crdt::document::{Author, DocumentView, Edit, Write};
 use cunlian_crdt::projector::{Row, TableSet};
-use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions, WriteError};
+use cunlian_crdt::store::{Fault, Store, StoreIdentity, StoreOptions, WriteError};
 use cunlian_governance::access::preset;
-use cunlian_governance::capability::{Attachments, Capability, Kind, Kinds, Sensitivity};
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::capability::{
+    Attachments, Capabilities, Capability, Kind, Kinds, Sensitivity, Spot, Subject, Whole, sample,
+};
 use cunlian_governance::catalogue::Language;
-use cunlian_governance::projection::Extended;
+use cunlian_governance::generator::{Role, Scene};
+use cunlian_governance::query;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::{Authority, Refusal};
-use cunlian_protocol::category::Category;
+use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
+use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::region::Region;
+use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::signing::{SigningKey, public_key};
+use cunlian_tests::member::Member;
+use cunlian_tests::sim;
 use rusqlite::types::Value;
+use tempfile::TempDir;
 
 const TOOL: Category = Category(0x4000);
 const HOLDER: Category = Category(0x4001);
@@ -53,6 +66,55 @@ impl Capability for Tools {
     fn tables(&self) -> &'static [&'static dyn TableSet] {
         &[&ToolTables]
     }
+
+    fn whole(&self, store: &Store, home: &Home) -> Result<Option<Whole>, Fault> {
+        let Some(tool) = tool_of(store, home)? else { return Ok(None) };
+        let mut whole = Whole::default();
+        for home in [tool, holder_of(&tool)] {
+            match store.view(&home)?.filter(|view| view.erased.is_none()) {
+                Some(_) => whole.homes.push(home),
+                None => whole.missing.push(home.category),
+            }
+        }
+        Ok(Some(whole))
+    }
+
+    fn subject(&self, store: &Store, home: &Home) -> Result<Option<Subject>, Fault> {
+        let Some(tool) = tool_of(store, home)? else { return Ok(None) };
+        let view = store.view(&tool)?;
+        let title = view.and_then(|view| self.title(&view)).unwrap_or_default();
+        Ok(Some(Subject { home: tool, title }))
+    }
+
+    fn title(&self, view: &DocumentView) -> Option<String> {
+        view.fields.get("name").map(|field| field.current.text.clone())
+    }
+
+    fn titled(&self) -> CategorySet {
+        CategorySet::of([TOOL, HOLDER])
+    }
+
+    fn sample(&self, seed: u64, spot: &Spot) -> Vec<Scene> {
+        let names = ["水泵", "梯子", "喷雾器"];
+        let tools = sample::lines(seed, spot, Role::Village, TOOL, "name", &names);
+        let lent = |tool: Scene| {
+            let holder = holder_of(&tool.write.home).document;
+            let holder = sample::fields(spot, Role::Village, HOLDER, holder, &[("name", "苑大明")]);
+            [tool, holder]
+        };
+        tools.into_iter().flat_map(lent).collect()
+    }
+}
+
+/// Who has a tool is in a document whose id is made from that of the tool.
+fn holder_of(tool: &Home) -> Home {
+    Home { category: HOLDER, document: tool.document.part(HOLDER), ..*tool }
+}
+
+fn tool_of(store: &Store, home: &Home) -> Result<Option<Home>, Fault> {
+    let prefix = KeyPrefix::region(TOOL, &Region::exact(home.address));
+    let tools = store.documents(&prefix, 1_000)?;
+    Ok(tools.into_iter().find(|tool| tool == home || holder_of(tool) == *home))
 }
 
 struct ToolTables;
@@ -92,12 +154,12 @@ impl TableSet for ToolTables {
     }
 }
 
-fn village() -> AddressCode {
+fn village_of() -> AddressCode {
     AddressCode::parse(VILLAGE).unwrap()
 }
 
 fn home(category: Category, number: u8) -> Home {
-    Home { category, address: village(), document: DocumentId([number; 16]) }
+    Home { category, address: village_of(), document: DocumentId([number; 16]) }
 }
 
 /// A certificate under the root key 1.
@@ -139,11 +201,11 @@ fn kinds_from_outside_are_named_and_granted() {
         grants.iter().any(|grant| {
             grant.categories.contains(category)
                 && grant.rights.contains(rights)
-                && grant.region.contains_address(&village())
+                && grant.region.contains_address(&village_of())
         })
     };
     for (tier, region, open, closed) in
-        [(Tier::Village, village(), true, true), (Tier::County, county, true, false)]
+        [(Tier::Village, village_of(), true, true), (Tier::County, county, true, false)]
     {
         assert_eq!(may(&kinds, tier, region, TOOL, Rights::READ), open, "{tier:?}");
         assert_eq!(may(&kinds, tier, region, HOLDER, Rights::READ), closed, "{tier:?}");
@@ -156,8 +218,9 @@ fn kinds_from_outside_are_named_and_granted() {
 #[test]
 fn documents_from_outside_are_written_projected_and_erased() {
     let kinds = Kinds::built_in().with(&Tools).unwrap();
-    let granted = certificate(2, Tier::Village, preset::grants(&kinds, Tier::Village, village()));
-    let older = preset::grants(&Kinds::built_in(), Tier::Village, village());
+    let granted =
+        certificate(2, Tier::Village, preset::grants(&kinds, Tier::Village, village_of()));
+    let older = preset::grants(&Kinds::built_in(), Tier::Village, village_of());
     let without = certificate(3, Tier::Village, older);
     let dir = tempfile::tempdir().unwrap();
     let identity = StoreIdentity {
@@ -165,7 +228,7 @@ fn documents_from_outside_are_written_projected_and_erased() {
         own: Some(Serial::of(&granted)),
         chain: vec![granted.clone()],
     };
-    let projector = Arc::new(Extended::with(&Tools));
+    let projector = Arc::new(Capabilities::built_in().with(&Tools).unwrap());
     let store = Store::open(dir.path(), projector, identity, StoreOptions::default()).unwrap();
     store.add_certificates(&[granted.clone(), without.clone()]).unwrap();
     let (clerk, stranger) = (author(2, &granted), author(3, &without));
@@ -193,4 +256,207 @@ fn documents_from_outside_are_written_projected_and_erased() {
         store.read(|connection| connection.query_row(erased, [], |row| row.get(0))).unwrap();
     assert_eq!(reason, "已报废");
     assert!(store.verify().unwrap().is_sound());
+}
+
+/// What a program with this capability can do.
+fn capabilities() -> Capabilities {
+    Capabilities::built_in().with(&Tools).unwrap()
+}
+
+/// A node of a program with this capability, and its store.
+struct Desk {
+    member: Member,
+    store: Store,
+    _dir: TempDir,
+}
+
+impl Desk {
+    fn open(member: &Member, known: &[&Member]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (identity, options) = (member.store_identity(), StoreOptions::default());
+        let store = Store::open(dir.path(), Arc::new(capabilities()), identity, options).unwrap();
+        for member in known {
+            let refused = store.add_certificates(&member.identity.chain).unwrap();
+            assert_eq!(refused, Vec::<String>::new());
+        }
+        Self { member: member.clone(), store, _dir: dir }
+    }
+
+    fn write(&self, writes: Vec<Write>) -> Vec<ChangeId> {
+        self.store.write(&self.member.author(1), writes, NOW_MS).unwrap()
+    }
+
+    fn reader(&self, of: &Member) -> Reader {
+        Reader::of(&self.store.authority(), &of.serial())
+    }
+
+    /// A bundle with all that `to` may read, taken in there.
+    fn bundle_to(&self, to: &Desk) {
+        let plan = Plan {
+            bundle: [7; 16],
+            recipient: Some(to.member.identity.certificate.clone()),
+            ephemeral: [9; 32],
+            regions: Vec::new(),
+            since_ms: None,
+            part_bytes: None,
+            now_ms: NOW_MS,
+        };
+        let mut bytes = Vec::new();
+        let mut output = |output: Output<'_>| {
+            if let Output::Bytes(more) = output {
+                bytes.extend_from_slice(more);
+            }
+            Ok(())
+        };
+        let identity = &self.member.identity;
+        export(&self.store, identity, &plan, &mut output, &mut |_, _| {}).unwrap();
+        let owner = Owner { identity: &to.member.identity, now_ms: NOW_MS };
+        import(&to.store, owner, bytes.as_slice(), &mut |_, _| {}).unwrap();
+    }
+}
+
+/// County, town and village, each with a program that has this capability.
+fn offices() -> [Desk; 3] {
+    let capabilities = capabilities();
+    let kinds = capabilities.kinds();
+    let county = Member::county_with(2, kinds);
+    let town = county.certify_with(3, Tier::Town, ("370322102", "高城镇"), kinds);
+    let village = town.certify_with(4, Tier::Village, (VILLAGE, "苑兴村"), kinds);
+    let known = [&county, &town, &village];
+    known.map(|member| Desk::open(member, &known))
+}
+
+/// Shows that tools are found by name, pinyin and initials, who has them by those alone who may
+/// read it, and that a bundle carries of both what its receiver may read.
+#[test]
+fn it_is_bundled_and_found_by_who_may_read_it() {
+    let [county, town, village] = offices();
+    let tool = home(TOOL, 1);
+    village.write(vec![
+        put(tool, "name", "水泵"),
+        put(holder_of(&tool), "name", "苑大明"),
+        put(home(TOOL, 2), "name", "梯子"),
+    ]);
+    village.bundle_to(&county);
+    village.bundle_to(&town);
+    let found = |at: &Desk, who: &Member, text: &str| -> Vec<(Category, String)> {
+        let reader = at.reader(who);
+        let hits = at
+            .store
+            .read(|connection| query::title::search(connection, &reader, village_of(), text, 10));
+        hits.unwrap().into_iter().map(|hit| (hit.home.category, hit.title)).collect()
+    };
+    let pump = vec![(TOOL, "水泵".to_owned())];
+    for text in ["水泵", "泵", "shuib", "sb"] {
+        assert_eq!(found(&town, &town.member, text), pump, "{text}");
+        assert_eq!(found(&county, &county.member, text), pump, "{text}");
+    }
+    let holder = vec![(HOLDER, "苑大明".to_owned())];
+    assert_eq!(found(&town, &town.member, "yuand"), holder);
+    assert_eq!(found(&town, &county.member, "yuand"), [], "the county reads nothing closed");
+    assert_eq!(county.store.view(&holder_of(&tool)).unwrap(), None);
+    assert_eq!(found(&town, &town.member, "").len(), 3);
+    for desk in [&county, &town, &village] {
+        assert!(desk.store.verify().unwrap().is_sound());
+    }
+}
+
+/// Shows that two who wrote who has a tool are in the inbox of who may read it, under the tool, and
+/// that settling it empties the inbox.
+#[test]
+fn its_conflicts_are_in_the_inbox() {
+    let [county, town, village] = offices();
+    let (tool, holder) = (home(TOOL, 1), holder_of(&home(TOOL, 1)));
+    village.write(vec![put(tool, "name", "水泵"), put(holder, "name", "苑大明")]);
+    village.bundle_to(&town);
+    village.write(vec![put(holder, "name", "苑丽")]);
+    town.write(vec![put(holder, "name", "苑强")]);
+    village.bundle_to(&town);
+    let inbox = |who: &Member| {
+        let reader = town.reader(who);
+        town.store
+            .read(|connection| query::conflict::list(connection, &reader, village_of(), 10))
+            .unwrap()
+    };
+    let conflicts = inbox(&town.member);
+    let [conflict] = conflicts.as_slice() else { panic!("one conflict: {conflicts:?}") };
+    let texts: BTreeSet<&str> = conflict.options.iter().map(|o| o.text.as_str()).collect();
+    assert_eq!((conflict.home, texts), (holder, BTreeSet::from(["苑丽", "苑强"])));
+    let subject = capabilities().subject(&town.store, &conflict.home).unwrap().unwrap();
+    assert_eq!(subject, Subject { home: tool, title: "水泵".to_owned() });
+    assert_eq!(inbox(&county.member), []);
+    town.write(vec![put(holder, "name", "苑丽")]);
+    assert_eq!(inbox(&town.member), []);
+}
+
+/// Shows that what somebody wrote who was revoked is to be reviewed under the tool it is of, and
+/// that a decision ends it.
+#[test]
+fn it_is_reviewed_after_a_revocation() {
+    let [_, town, village] = offices();
+    let (clerk, chain) = village.member.operator(9, "借用管理员");
+    village.store.add_certificates(&chain).unwrap();
+    let (tool, holder) = (home(TOOL, 1), holder_of(&home(TOOL, 1)));
+    village.write(vec![put(tool, "name", "水泵")]);
+    let fallen = village.store.write(&clerk, vec![put(holder, "name", "苑大明")], NOW_MS).unwrap();
+    let [fallen] = fallen.as_slice() else { panic!("one change: {fallen:?}") };
+    village.write(vec![put(holder, "note", "周五归还")]);
+    let body = RevocationBody {
+        own: Standing { serial: clerk.serial, through_seq: 0, tags: Vec::new() },
+        successor: None,
+        descendants: Vec::new(),
+        reason: "离岗".to_owned(),
+        issuer: Some(village.member.serial()),
+    };
+    let revocation = body.sign(&village.member.identity.key);
+    assert_eq!(village.store.add_revocations(&[revocation]).unwrap(), Vec::<String>::new());
+    let entries = village.store.to_review(None, 10).unwrap();
+    let [entry] = entries.as_slice() else { panic!("one change: {entries:?}") };
+    assert_eq!((entry.home, entry.tainted.writer.change), (holder, *fallen));
+    let subject = capabilities().subject(&village.store, &entry.home).unwrap().unwrap();
+    assert_eq!((subject.home, subject.title.as_str()), (tool, "水泵"));
+    let edits = vec![Edit::Review { change: *fallen, keep: true }];
+    village.write(vec![Write { edits, ..put(holder, "", "") }]);
+    assert_eq!(village.store.to_review(None, 10).unwrap(), []);
+    assert!(village.store.verify().unwrap().is_sound() && town.store.verify().unwrap().is_sound());
+}
+
+/// Shows that a person's right to deletion takes tool and holder together, from either of them, and
+/// says what of it is not here.
+#[test]
+fn it_is_erased_as_a_whole() {
+    let [_, _, village] = offices();
+    let (tool, holder) = (home(TOOL, 1), holder_of(&home(TOOL, 1)));
+    village.write(vec![put(tool, "name", "水泵"), put(holder, "name", "苑大明")]);
+    village.write(vec![put(home(TOOL, 2), "name", "梯子")]);
+    let whole = |home: &Home| capabilities().whole(&village.store, home).unwrap();
+    let both = Whole { homes: vec![tool, holder], missing: Vec::new() };
+    assert_eq!((whole(&tool), whole(&holder)), (Some(both.clone()), Some(both)));
+    let alone = Whole { homes: vec![home(TOOL, 2)], missing: vec![HOLDER] };
+    assert_eq!(whole(&home(TOOL, 2)), Some(alone));
+    assert_eq!(whole(&home(HOLDER, 9)), None);
+    let homes = whole(&holder).unwrap().homes;
+    village.store.erase(&village.member.author(1), &homes, "本人要求", NOW_MS).unwrap();
+    let gone = Whole { homes: Vec::new(), missing: vec![TOOL, HOLDER] };
+    assert_eq!(whole(&tool), Some(gone));
+    assert!(village.store.verify().unwrap().is_sound());
+}
+
+/// Shows that the simulator plays it: in counties that have it, villages write tools and who has
+/// them through all faults, nothing of it goes where it must not, all comes to rest, and each run is
+/// the same twice; and that a county without it has none.
+#[test]
+fn it_is_played_by_the_simulator() {
+    let capabilities = capabilities();
+    for seed in [1, 2] {
+        let length = sim::Length { minutes: 1, ..sim::SHORT };
+        let run =
+            || sim::run_extended(seed, length, &capabilities).unwrap_or_else(|f| panic!("{f}"));
+        let report = run();
+        let made = |category| report.made.get(&category).copied().unwrap_or_default();
+        assert!(made(TOOL) > 0 && made(HOLDER) > 0, "{:?}", report.made);
+        assert_eq!(run().hash, report.hash);
+        let without = sim::run(seed, length).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(!without.made.contains_key(&TOOL));
+    }
 }

@@ -15,6 +15,8 @@ mod convergence;
 mod erasure;
 #[path = "store/faults.rs"]
 mod faults;
+#[path = "store/follow.rs"]
+mod follow;
 #[path = "store/intake.rs"]
 mod intake;
 #[path = "store/opening.rs"]

@@ -9,7 +9,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Store, counts, purge};
+use super::{Fault, Store, counts, follow, purge};
 
 /// What a copy of a store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ impl Store {
             detail: format!("{} is not a path in UTF-8", path.display()),
         })?;
         source.execute("VACUUM INTO ?1", [target])?;
+        // Who is told of changes did things since that the copy does not know of.
+        follow::mark_copy(&Connection::open(path)?)?;
         let synced = File::open(path).and_then(|file| file.sync_all());
         synced.map_err(|error| Fault::Failing { detail: error.to_string() })?;
         describe(path)

@@ -7,7 +7,7 @@ use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use rusqlite::OptionalExtension as _;
 
-use super::materialize::{Base, Outcome, delete_rows, insert_sql};
+use super::materialize::{Base, Outcome, insert_sql};
 use super::outbox::{self, Waits};
 use super::reading::Range;
 use super::writer::Batch;
@@ -68,7 +68,7 @@ impl Batch<'_> {
         if base.changes == 0 {
             self.summaries.documents(home.category, 1);
         } else {
-            delete_rows(self.connection, &*self.shared.projector, &home)?;
+            self.withdraw_rows(&home)?;
             self.mark_tainted(&home, &outcome.tainted)?;
         }
         if base.changes > 0 || !outcome.blobs.is_empty() {
@@ -95,6 +95,7 @@ impl Batch<'_> {
     }
 
     pub(super) fn insert_rows(&mut self, rows: Vec<Row>) -> rusqlite::Result<()> {
+        self.roll_up(&rows);
         for Row { table, values } in rows {
             let columns = values.len();
             let sql = self.memory.inserts.entry((table, columns));

@@ -127,6 +127,10 @@ pub(super) fn ingest(
             }
         }
         wiped |= batch.wiped;
+        if batch.set_back && !set_back && !batch.is_suspended() {
+            // An older state of this node came back, and its followers are further than it is.
+            batch.tell_again()?;
+        }
         set_back |= batch.set_back;
         if documents.len() > 0 {
             return Ok(Part::Paused);

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::blob;
 use super::reading::{Range, changes_of, damaged};
 use super::standing::erasure;
+use super::{blob, follow, rollup};
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::history::payload::{Payload, Reading};
@@ -200,7 +200,7 @@ pub(super) fn adapt(
         }
     }
     if stale.is_empty() {
-        return Ok(());
+        return rollup::adapt(connection, projector, &[]);
     }
     let names: Vec<&str> = stale.iter().map(|set| set.name()).collect();
     tracing::info!(sets = names.join(" "), "tables are made anew");
@@ -208,7 +208,8 @@ pub(super) fn adapt(
         make_empty(connection, *set)?;
     }
     // Which blobs a document names does not depend on the projector.
-    fill(connection, connection, &stale, authority, None)
+    fill(connection, connection, &stale, authority, None)?;
+    rollup::adapt(connection, projector, &stale)
 }
 
 /// Drops the projection tables, makes them and fills them from the log; `refer` is told of the
@@ -223,7 +224,8 @@ pub(super) fn rebuild(
     for set in &sets {
         make_empty(connection, *set)?;
     }
-    fill(connection, connection, &sets, authority, Some(refer))
+    fill(connection, connection, &sets, authority, Some(refer))?;
+    rollup::adapt(connection, projector, &sets)
 }
 
 /// Names of the sets that were made.
@@ -269,8 +271,8 @@ fn understand(
     let mut update = connection.prepare(
         "UPDATE document SET waiting = ?2, conflicted = ?3, beyond = ?4 WHERE prefix = ?1",
     )?;
-    for prefix in prefixes {
-        let home = home_of(&prefix)?;
+    for prefix in &prefixes {
+        let home = home_of(prefix)?;
         let changes = changes_of(connection, &home)?;
         let history = history(authority, home, read(&changes));
         match project(projector, authority, &history) {
@@ -280,7 +282,7 @@ fn understand(
             Err(error) => tracing::error!(%error, "a document stays as it was read before"),
         }
     }
-    Ok(())
+    follow::touch_at_opening(connection, &prefixes)
 }
 
 /// Projects the documents of the log in `source` into the tables of `sets` in `target`. With
@@ -365,6 +367,20 @@ pub(super) fn base(connection: &Connection, home: &Home) -> rusqlite::Result<Bas
         Ok(Base { changes: row.get(0)?, bytes: row.get(1)? })
     });
     Ok(entry.optional()?.unwrap_or_default())
+}
+
+/// Documents under a prefix, in key order, at most `limit`.
+pub(super) fn under(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    limit: usize,
+) -> rusqlite::Result<Vec<Home>> {
+    let Range { start, end } = Range::of(prefix);
+    let mut select = connection.prepare_cached(
+        "SELECT prefix FROM document WHERE prefix >= ?1 AND prefix < ?2 ORDER BY prefix LIMIT ?3",
+    )?;
+    let homes = select.query_map((start, end, limit), |row| home_of(row.get_ref(0)?.as_blob()?))?;
+    homes.collect()
 }
 
 /// Documents under a prefix with a field in conflict, in key order, at most `limit`.

@@ -12,11 +12,11 @@ use rusqlite::Connection;
 
 use super::health::{Condition, Fault};
 use super::outbox::{self, Ancestors};
-use super::reading::Readers;
+use super::reading::{self, Readers};
 use super::writer::Writer;
 use super::{
-    Inner, Shared, StoreIdentity, StoreOptions, blob, bounds, materialize, permission, purge,
-    schema,
+    Inner, Shared, StoreIdentity, StoreOptions, blob, bounds, follow, materialize, permission,
+    purge, schema,
 };
 use crate::projector::Projector;
 
@@ -95,6 +95,8 @@ pub(super) fn open(
     outbox::adapt(&transaction, &ancestors)?;
     materialize::adapt(&transaction, &*projector, &authority)?;
     bounds::adapt(&transaction, &*projector, &authority, &ancestors)?;
+    follow::adapt(&transaction)?;
+    let latest = follow::Latest::new(reading::last_row(&transaction)?);
     transaction.commit()?;
     let shared = Arc::new(Shared {
         projector,
@@ -103,6 +105,7 @@ pub(super) fn open(
         ancestors,
         condition: Condition::default(),
         listeners: RwLock::default(),
+        latest: Arc::new(latest),
         suspension: RwLock::default(),
     });
     let readers = Readers::new(&path, &options, Arc::clone(&shared));

@@ -180,6 +180,7 @@ impl Batch<'_> {
             let documents = homes.len();
             tracing::warn!(documents, "work was revoked; what nothing builds on was taken out");
             quarantine::bound(self.connection)?;
+            self.bound_touched()?;
         }
         Ok(())
     }

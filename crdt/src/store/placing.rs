@@ -8,7 +8,7 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::signing::{self, Context};
 use rusqlite::Connection;
 
-use super::materialize::{Outcome, base, delete_rows};
+use super::materialize::{Outcome, base};
 use super::outbox::{self, Waits};
 use super::reading::{Range, damaged, remember_last_row};
 use super::standing::{Entry, Settled, Source, erases};
@@ -91,9 +91,11 @@ impl Batch<'_> {
         if erased {
             quarantine::forget_refused(self.connection, &home)?;
         }
-        if withheld.iter().any(|(entry, _)| matches!(entry.source, Source::Log { .. })) {
+        let leaves = withheld.iter().any(|(entry, _)| matches!(entry.source, Source::Log { .. }));
+        if leaves {
             remember_last_row(self.connection)?;
         }
+        let added = self.added;
         for (entry, reason) in withheld {
             self.put_aside(&entry, &reason, erased, from)?;
         }
@@ -104,7 +106,13 @@ impl Batch<'_> {
             changes += 1;
             bytes += self.take(entry, erased, awaiting, origin)?;
         }
-        self.describe(&home, changes, bytes, outcome)
+        self.describe(&home, changes, bytes, outcome)?;
+        // What is added is told by its row of the log. Without a peer it is the authority that
+        // changed, and with it what stands in the document.
+        if self.added == added && (leaves || from.is_none()) {
+            self.touch(&home)?;
+        }
+        Ok(())
     }
 
     /// Brings one kept change into the log in its form; gives its bytes.
@@ -221,7 +229,7 @@ impl Batch<'_> {
         outcome: Outcome,
     ) -> rusqlite::Result<()> {
         let document = KeyPrefix::document(home);
-        delete_rows(self.connection, &*self.shared.projector, home)?;
+        self.withdraw_rows(home)?;
         self.mark_tainted(home, &outcome.tainted)?;
         self.refer(home, if changes == 0 { &[] } else { &outcome.blobs })?;
         if changes == 0 {

@@ -37,10 +37,10 @@ use cunlian_protocol::{address::Level, key::SetKey};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::materialize::{delete_rows, home_of, meta, set_meta};
+use super::materialize::{home_of, meta, set_meta};
 use super::reading::{Range, key_of, remember_last_row};
 use super::writer::{Batch, remember_seq};
-use super::{Fault, Inner, Store, outbox, summary};
+use super::{Fault, Inner, Store, follow, outbox, summary};
 
 /// Changes removed in one transaction, which then takes some 10 ms.
 const CHANGES_TOGETHER: u64 = 256;
@@ -140,6 +140,7 @@ impl Store {
             after = next;
         }
         clear_quarantine(&self.inner, keep)?;
+        follow::forget_outside(&self.inner, keep)?;
         self.inner.writer.submit(move |batch| {
             let mut account = account(batch.connection)?;
             account.wanted = left.documents > 0;
@@ -358,6 +359,7 @@ fn remove_documents(
             }
             if account.changes > before {
                 note_removal(batch.connection)?;
+                batch.tell_again()?;
                 set_meta(batch.connection, PURGE, &encode(&account))?;
             }
             Ok::<_, Fault>((doomed, left))
@@ -418,7 +420,7 @@ impl Batch<'_> {
             .prepare_cached("DELETE FROM document WHERE prefix = ?1")?
             .execute([document])?;
         self.summaries.documents(home.category, -1);
-        delete_rows(self.connection, &*self.shared.projector, &home)?;
+        self.withdraw_rows(&home)?;
         self.mark_tainted(&home, &[])?;
         self.refer(&home, &[])?;
         account.documents += 1;

@@ -177,11 +177,12 @@ pub(super) fn row_of(connection: &Connection, key: &SetKey) -> rusqlite::Result<
 }
 
 /// The greatest row there ever was, removed ones included; 0 in an empty store. No row is given
-/// twice, because sessions go on after a row.
+/// twice, because sessions and followers go on after a row.
 pub(super) fn last_row(connection: &Connection) -> rusqlite::Result<i64> {
     let mut select = connection.prepare_cached(
-        "SELECT max(coalesce((SELECT max(row) FROM change), 0), coalesce((SELECT \
-         CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = 'last row'), 0))",
+        "SELECT max(coalesce((SELECT max(row) FROM change), 0), coalesce((SELECT max(row) FROM \
+         touched), 0), coalesce((SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = \
+         'last row'), 0))",
     )?;
     select.query_row([], |row| row.get(0))
 }

@@ -7,7 +7,7 @@
 //!
 //! | table | one row for each |
 //! |---|---|
-//! | `meta` | fact about this store, by name; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
+//! | `meta` | fact about this store, by name; `rollup.TABLE`: see [`super::rollup`]; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
 //! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count |
@@ -28,6 +28,7 @@
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
 //! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
 //! | `quota`, `quota_use` | peer with bounds of its own; peer, with what was taken from it |
+//! | `follower`, `touched` | who is told of changes, and of what it is told beside those of the log, see [`super::follow`] |
 //! | `purged` | prefix whose changes were purged and not yet accounted for, see [`super::purge`] |
 
 use std::fs::File;
@@ -220,6 +221,10 @@ const STEPS: [Step; VERSION as usize] = [
         DELETE FROM blob_chunk WHERE blob IN (SELECT number FROM blob WHERE missing > 0);
         UPDATE blob SET missing = (bytes + 65535) / 65536, outline = NULL, origin = NULL
             WHERE missing > 0;
+        CREATE TABLE follower (
+            name TEXT PRIMARY KEY NOT NULL, row INTEGER NOT NULL, again INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE touched (row INTEGER PRIMARY KEY, document BLOB NOT NULL UNIQUE);
 ",
     ),
 ];

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use serde::{Deserialize, Serialize};
 
 use super::local::WriteError;
+use super::writer::Batch;
 use super::{Fault, Shared, Store, writer};
 use cunlian_protocol::id::Serial;
 
@@ -68,6 +69,13 @@ impl Store {
 
 pub(super) fn check(shared: &Shared) -> Result<(), WriteError> {
     of(shared).map_or(Ok(()), |reason| Err(WriteError::Suspended(reason)))
+}
+
+impl Batch<'_> {
+    /// Whether it is known that this store may be one of two.
+    pub(super) fn is_suspended(&self) -> bool {
+        of(self.shared).is_some()
+    }
 }
 
 fn of(shared: &Shared) -> Option<Suspension> {

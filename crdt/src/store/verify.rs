@@ -15,7 +15,8 @@ use super::materialize::fill;
 use super::placing::entries;
 use super::reading::{damaged, key_of};
 use super::standing::{Entry, Source, erases, settle};
-use super::{Fault, Inner, blob, bounds, counts, summary, tally};
+use super::{Fault, Inner, blob, bounds, counts, rollup, summary, tally};
+use crate::projector::Rollup;
 
 /// Changes whose signatures are checked together, and their bytes.
 const TOGETHER: usize = 4_096;
@@ -41,7 +42,7 @@ pub struct Verification {
     pub wrong_summaries: Vec<String>,
     /// Places and tiers of which the counts of what waits are not what the outbox holds.
     pub wrong_counts: Vec<String>,
-    /// Projection tables that differ from what the log gives.
+    /// Projection tables that differ from what the log gives, and rollups that differ from a recount.
     pub wrong_projections: Vec<String>,
     /// Blobs whose content is not what their id says, and references that do not follow from the
     /// documents.
@@ -244,7 +245,9 @@ fn projections(
     let authority = inner.shared.authority();
     fill(connection, &expected, &projector.sets(), &authority, Some(&expect))?;
     report.bad_blobs = blob::verify(connection, &expected)?;
-    for table in projector.tables() {
+    rollup::recount(&expected, &projector.rollups())?;
+    let rollups = projector.rollups().into_iter().map(Rollup::table);
+    for table in projector.tables().into_iter().chain(rollups) {
         if !same_rows(connection, &expected, table)? {
             report.wrong_projections.push(table.to_owned());
         }

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::health::Fault;
 use super::reading::last_row;
+use super::rollup::Deltas;
 use super::summary::Additions;
 use super::tally::Tally;
 use super::{Shared, quarantine};
@@ -71,6 +72,8 @@ pub(super) struct Batch<'a> {
     pub(super) summaries: Additions,
     /// What of the outbox came and went.
     pub(super) tally: Tally,
+    /// What rollups gain and lose.
+    pub(super) deltas: Deltas,
     /// Changes added.
     pub(super) added: u64,
     /// Changes after which the job should pause.

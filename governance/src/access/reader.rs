@@ -135,6 +135,13 @@ impl Reader {
         condition
     }
 
+    /// Whether what they may read of a category is whole regions: no single documents, and not
+    /// what is assigned to them. Then sums over addresses are sums over what they may read.
+    pub fn reads_regions(&self, category: Category) -> bool {
+        let mut spans = self.spans.iter().filter(|span| span.categories.contains(category));
+        self.assigned.is_none() && spans.all(|span| span.document.is_none())
+    }
+
     /// What a query over documents of all kinds must hold. Who reads of tickets only what is
     /// assigned to them finds nothing of tickets there: the parts of a ticket do not name it.
     pub fn condition_of_all(&self) -> Condition {

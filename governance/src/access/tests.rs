@@ -7,7 +7,8 @@ use cunlian_protocol::region::Depth;
 use cunlian_protocol::rights::Rights;
 
 use super::{preset, role};
-use crate::capability::{Attachments, Capability, Kind, Kinds, Sensitivity};
+use crate::capability::{Attachments, Capability, Kind, Kinds, Sensitivity, Spot};
+use crate::generator::Scene;
 
 const TIERS: [(Tier, &str); 6] = [
     (Tier::Province, "37"),
@@ -134,6 +135,10 @@ impl Capability for Tools {
             ..TOOL
         };
         &[TOOL, BORROWER]
+    }
+
+    fn sample(&self, _: u64, _: &Spot) -> Vec<Scene> {
+        Vec::new()
     }
 }
 

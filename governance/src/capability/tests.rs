@@ -1,15 +1,23 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
+
+use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 
 use super::*;
 use crate::catalogue::Language;
+use crate::generator::Scene;
 
 struct Sample(&'static [Kind]);
 
 impl Capability for Sample {
     fn kinds(&self) -> &'static [Kind] {
         self.0
+    }
+
+    fn sample(&self, _: u64, _: &Spot) -> Vec<Scene> {
+        Vec::new()
     }
 }
 
@@ -112,4 +120,31 @@ fn a_number_is_called_by_its_kind() {
     assert_eq!(kinds.text(Category::TICKET_CONTACT, Language::Chinese), "工单联系人");
     assert_eq!(kinds.text(Category(0x3600), Language::Chinese), "未定义的数据（3600）");
     assert_eq!(kinds.text(Category(0x3600), Language::English), "undefined data (3600)");
+}
+
+/// Shows that every kind without photos has a sample, that samples are of the kinds of who gives
+/// them, the same each time, and other ones for another seed.
+#[test]
+fn every_kind_has_a_sample() {
+    let village = AddressCode::parse("370322102310").unwrap();
+    let spot = Spot { village, count: 2_000, now_ms: 1_783_735_200_000 };
+    for capability in CAPABILITIES {
+        let spot = match capability.kinds().first().unwrap().capability() {
+            "library" => spot,
+            _ => Spot { count: 12, ..spot },
+        };
+        let scenes = capability.sample(1, &spot);
+        assert_eq!(scenes, capability.sample(1, &spot));
+        let drawn = |scenes: &[Scene]| -> BTreeSet<Category> {
+            scenes.iter().map(|scene| scene.write.home.category).collect()
+        };
+        let own = Kinds::of_capability(capability);
+        assert!(drawn(&scenes).iter().all(|category| own.contains(*category)));
+        for kind in capability.kinds().iter().filter(|kind| kind.attachments == Attachments::None) {
+            assert!(drawn(&scenes).iter().any(|it| kind.contains(*it)), "{}", kind.name);
+        }
+        // What a county publishes does not depend on chance.
+        let is_drawn = capability.kinds().iter().all(|kind| kind.name != "catalogue");
+        assert_eq!(scenes != capability.sample(2, &spot), is_drawn);
+    }
 }

@@ -1,10 +1,13 @@
 //! The kinds of data of the catalogue.
 
 use cunlian_crdt::projector::TableSet;
+use cunlian_protocol::address::Level;
 use cunlian_protocol::category::Category;
 
+use super::Catalogue;
+use crate::capability::sample::Spot;
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
-use crate::projection::sets;
+use crate::generator::{Role, Scene};
 
 /// The field dictionary of the library.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +19,13 @@ impl Capability for Catalogues {
     }
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
-        &[&sets::Catalogues]
+        &[&super::projection::Catalogues]
+    }
+
+    fn sample(&self, _: u64, spot: &Spot) -> Vec<Scene> {
+        let Some(county) = spot.village.truncate(Level::County) else { return Vec::new() };
+        let writes = Catalogue::built_in().writes(county, "sample").into_iter().take(spot.count);
+        writes.map(|write| Scene { role: Role::County, at_ms: spot.now_ms, write }).collect()
     }
 }
 

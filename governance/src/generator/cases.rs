@@ -21,6 +21,8 @@ pub enum Role {
     Dispatcher,
     /// The village secretary.
     Secretary,
+    /// The county's node: what it publishes for everybody.
+    County,
 }
 
 /// One write of a ticket's history.

@@ -4,11 +4,16 @@
 //! 6–15 mean nothing: they have no kind, and are granted to nobody.
 
 use cunlian_crdt::projector::TableSet;
+use cunlian_crdt::store::{Fault, Store};
 use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
 
+use super::whole;
+use crate::capability::sample::Spot;
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
+use crate::capability::{Subject, Whole};
 use crate::catalogue::Part;
-use crate::projection::sets;
+use crate::generator::{Generator, Role, Scene};
 
 /// The records of the library.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +25,20 @@ impl Capability for Library {
     }
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
-        &[&sets::Library]
+        &[&super::projection::Library]
+    }
+
+    fn whole(&self, store: &Store, home: &Home) -> Result<Option<Whole>, Fault> {
+        whole::whole(store, home)
+    }
+
+    fn subject(&self, store: &Store, home: &Home) -> Result<Option<Subject>, Fault> {
+        whole::subject(store, home)
+    }
+
+    fn sample(&self, seed: u64, spot: &Spot) -> Vec<Scene> {
+        let writes = Generator::new(seed).records(spot.village, spot.count).flatten();
+        writes.map(|write| Scene { role: Role::Village, at_ms: spot.now_ms, write }).collect()
     }
 }
 

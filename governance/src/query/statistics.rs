@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
-use rusqlite::{Connection, Row, named_params};
+use jiff::civil::Date;
+use rusqlite::{Connection, Row, ToSql, named_params};
 
 use super::{address, range};
-use crate::access::reader::Reader;
+use crate::access::reader::{Condition, Reader};
 use crate::catalogue::Language;
+use crate::ticket::day_start_ms;
+use crate::ticket::rollup::month;
 
 /// A rate as two counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,18 +151,134 @@ impl Period {
     }
 }
 
+/// Counts of tickets, over the columns that [`DIRECT`] names.
 const COUNTS: &str = "
-    count(*),
-    count(accepted_ms),
-    coalesce(sum(state = 'rejected'), 0),
-    coalesce(sum(state IN ('reported', 'accepted', 'assigned', 'handling')), 0),
-    coalesce(sum(stopped_ms IS NULL AND state <> 'rejected' AND due_ms <= :now), 0),
-    coalesce(sum(accepted_ms IS NOT NULL AND replied_ms IS NOT NULL), 0),
-    coalesce(sum(accepted_ms IS NOT NULL AND completed_ms IS NOT NULL), 0),
-    coalesce(sum(stopped_ms < due_ms), 0),
-    coalesce(sum(due_ms IS NOT NULL AND (stopped_ms IS NOT NULL OR due_ms <= :now)), 0),
-    coalesce(sum(stars >= 4), 0),
-    count(stars)";
+    coalesce(sum(reported), 0), coalesce(sum(accepted), 0), coalesce(sum(rejected), 0),
+    coalesce(sum(open), 0), coalesce(sum(overdue), 0), coalesce(sum(replied), 0),
+    coalesce(sum(completed), 0), coalesce(sum(on_time), 0), coalesce(sum(judged), 0),
+    coalesce(sum(satisfied), 0), coalesce(sum(rated), 0)";
+
+/// What each ticket counts.
+const DIRECT: &str = "
+    SELECT address, 1 AS reported, accepted_ms IS NOT NULL AS accepted,
+        state = 'rejected' AS rejected,
+        state IN ('reported', 'accepted', 'assigned', 'handling') AS open,
+        coalesce(stopped_ms IS NULL AND state <> 'rejected' AND due_ms <= :now, 0) AS overdue,
+        accepted_ms IS NOT NULL AND replied_ms IS NOT NULL AS replied,
+        accepted_ms IS NOT NULL AND completed_ms IS NOT NULL AS completed,
+        coalesce(stopped_ms < due_ms, 0) AS on_time,
+        coalesce(due_ms IS NOT NULL AND (stopped_ms IS NOT NULL OR due_ms <= :now), 0) AS judged,
+        coalesce(stars >= 4, 0) AS satisfied, stars IS NOT NULL AS rated
+    FROM ticket
+    WHERE category = :category AND address >= :from AND address < :to";
+
+/// What whole months count, but for what depends on the moment.
+const MONTHS: &str = "
+    SELECT address, reported, accepted, rejected, open, 0, replied, completed, on_time, stopped,
+        satisfied, rated
+    FROM ticket_month
+    WHERE address >= :from AND address < :to AND month >= :from_month AND month < :to_month";
+
+/// What those past their limit count beside that, found by their own index.
+const PENDING: &str = "
+    SELECT address, 0, 0, 0, 0, state <> 'rejected', 0, 0, 0, 1, 0, 0
+    FROM ticket
+    WHERE stopped_ms IS NULL AND due_ms <= :now AND +category = :category
+        AND address >= :from AND address < :to
+        AND +reported_ms >= :whole_from AND +reported_ms < :whole_to";
+
+/// A period as whole months and what is left of it before and after them.
+struct Months {
+    /// First month, and the first after them.
+    from: i64,
+    to: i64,
+    /// First moment of them, and the first after them.
+    from_ms: i64,
+    to_ms: i64,
+}
+
+impl Months {
+    /// `None` when no whole month lies within the period.
+    fn within(period: Period) -> Option<Self> {
+        let first = month(period.from_ms);
+        let from = if begin_ms(first) >= period.from_ms { first } else { first + 1 };
+        let to = month(period.to_ms);
+        // All there was, and all there will be: the ends of time are in no month.
+        let (from, from_ms) = match period.from_ms {
+            i64::MIN => (i64::MIN, i64::MIN),
+            _ => (from, begin_ms(from)),
+        };
+        let (to, to_ms) = match period.to_ms {
+            i64::MAX => (i64::MAX, i64::MAX),
+            _ => (to, begin_ms(to)),
+        };
+        (from < to).then_some(Self { from, to, from_ms, to_ms })
+    }
+}
+
+/// The first moment of a month, as [`month`] counts them; the end of time beyond all calendars.
+fn begin_ms(month: i64) -> i64 {
+    let year = i16::try_from(month.div_euclid(12)).ok();
+    let number = i8::try_from(month.rem_euclid(12) + 1).ok();
+    let day = year.zip(number).and_then(|(year, number)| Date::new(year, number, 1).ok());
+    day.and_then(day_start_ms).unwrap_or(if month < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// Where counts come from: whole months from the rollup, the rest from the tickets. Who reads
+/// single documents, or what is assigned to them, is not answered from sums over regions.
+fn source(readable: &Condition, months: Option<&Months>) -> String {
+    let may = readable.sql();
+    if months.is_none() {
+        return format!("{DIRECT} AND reported_ms >= :from_ms AND reported_ms < :to_ms AND {may}");
+    }
+    // A plus keeps a condition from being the one that an index is chosen for.
+    let of_region = "category = :category AND address >= :from AND address < :to";
+    let part = DIRECT.replace(of_region, &of_region.replace("category =", "+category ="));
+    format!(
+        "{part} AND reported_ms >= :from_ms AND reported_ms < :whole_from AND {may}
+         UNION ALL {part} AND reported_ms >= :whole_to AND reported_ms < :to_ms AND {may}
+         UNION ALL {MONTHS} AND {may} UNION ALL {PENDING} AND {may}"
+    )
+}
+
+/// Runs a query over [`source`], whose text is made of it.
+fn ask<T>(
+    connection: &Connection,
+    reader: &Reader,
+    region: AddressCode,
+    period: Period,
+    digits: Option<u32>,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let (from, to) = range(region);
+    let readable = reader.condition(Category::TICKET);
+    let months = Months::within(period).filter(|_| reader.reads_regions(Category::TICKET));
+    let source = source(&readable, months.as_ref());
+    let sql = match digits {
+        None => format!("SELECT {COUNTS} FROM ({source})"),
+        Some(_) => format!(
+            "SELECT substr(address, 1, :digits) AS child, {COUNTS} FROM ({source})
+             WHERE length(address) >= :digits GROUP BY child"
+        ),
+    };
+    let mut named: Vec<(&str, &dyn ToSql)> = named_params! {
+        ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms,
+        ":from_ms": period.from_ms, ":to_ms": period.to_ms,
+    }
+    .to_vec();
+    if let Some(months) = &months {
+        named.extend_from_slice(named_params! {
+            ":from_month": months.from, ":to_month": months.to,
+            ":whole_from": months.from_ms, ":whole_to": months.to_ms,
+        });
+    }
+    if let Some(digits) = &digits {
+        named.push((":digits", digits));
+    }
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(&*readable.with(&named), read)?;
+    rows.collect()
+}
 
 /// The figures of `region` for `period`, of the tickets that `reader` may read.
 pub fn statistics(
@@ -168,19 +287,8 @@ pub fn statistics(
     region: AddressCode,
     period: Period,
 ) -> rusqlite::Result<Statistics> {
-    let (from, to) = range(region);
-    let readable = reader.condition(Category::TICKET);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COUNTS} FROM ticket
-         WHERE category = :category AND address >= :from AND address < :to
-             AND reported_ms >= :from_ms AND reported_ms < :to_ms AND {}",
-        readable.sql()
-    ))?;
-    let named = named_params! {
-        ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms,
-        ":from_ms": period.from_ms, ":to_ms": period.to_ms,
-    };
-    statement.query_row(&*readable.with(named), |row| read(row, 0))
+    let figures = ask(connection, reader, region, period, None, |row| read(row, 0))?;
+    figures.into_iter().next().ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// The figures of the regions of `level` below `region` that have tickets in `period` that
@@ -192,24 +300,10 @@ pub fn by_child(
     level: Level,
     period: Period,
 ) -> rusqlite::Result<BTreeMap<AddressCode, Statistics>> {
-    let (from, to) = range(region);
     let digits = u32::try_from(level.digits()).expect("a code has at most 26 digits");
-    let readable = reader.condition(Category::TICKET);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT substr(address, 1, :digits) AS child, {COUNTS} FROM ticket
-         WHERE category = :category AND address >= :from AND address < :to
-             AND length(address) >= :digits
-             AND reported_ms >= :from_ms AND reported_ms < :to_ms AND {}
-         GROUP BY child",
-        readable.sql()
-    ))?;
-    let named = named_params! {
-        ":category": Category::TICKET.0, ":from": from, ":to": to, ":now": period.now_ms, ":digits": digits,
-        ":from_ms": period.from_ms, ":to_ms": period.to_ms,
-    };
-    let named = readable.with(named);
-    let rows = statement.query_map(&*named, |row| Ok((address(row, 0)?, read(row, 1)?)))?;
-    rows.collect()
+    let of_child = |row: &Row<'_>| Ok((address(row, 0)?, read(row, 1)?));
+    let figures = ask(connection, reader, region, period, Some(digits), of_child)?;
+    Ok(figures.into_iter().collect())
 }
 
 fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Statistics> {

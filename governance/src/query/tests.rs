@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{DocumentView, Edit, FieldValue, FieldView, Operation, Write, Writer};
-use cunlian_crdt::projector::Projector as _;
+use cunlian_crdt::projector::{Projector as _, recount};
 use cunlian_protocol::address::Level;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::CategorySet;
@@ -156,6 +156,7 @@ fn project(connection: &Connection, view: &DocumentView, authority: &Authority) 
         let sql = format!("INSERT INTO {} VALUES ({marks})", row.table);
         connection.execute(&sql, params_from_iter(&row.values)).unwrap();
     }
+    recount(connection, &GovernanceProjector.rollups()).unwrap();
 }
 
 fn code(text: &str) -> AddressCode {

@@ -1,10 +1,15 @@
 //! The kinds of data of tickets (工单).
 
-use cunlian_crdt::projector::TableSet;
+use cunlian_crdt::projector::{Rollup, TableSet};
+use cunlian_crdt::store::{Fault, Store};
 use cunlian_protocol::category::Category;
+use cunlian_protocol::change::Home;
 
+use super::whole;
+use crate::capability::sample::Spot;
 use crate::capability::{Attachments, Capability, Kind, Sensitivity};
-use crate::projection::sets;
+use crate::capability::{Subject, Whole};
+use crate::generator::{Generator, Scene};
 
 /// Tickets, with who reported them and their photos.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +21,24 @@ impl Capability for Tickets {
     }
 
     fn tables(&self) -> &'static [&'static dyn TableSet] {
-        &[&sets::Tickets]
+        &[&super::projection::Tickets]
+    }
+
+    fn rollups(&self) -> &'static [&'static dyn Rollup] {
+        &[&super::rollup::Months]
+    }
+
+    fn whole(&self, store: &Store, home: &Home) -> Result<Option<Whole>, Fault> {
+        whole::whole(store, home)
+    }
+
+    fn subject(&self, store: &Store, home: &Home) -> Result<Option<Subject>, Fault> {
+        whole::subject(store, home)
+    }
+
+    fn sample(&self, seed: u64, spot: &Spot) -> Vec<Scene> {
+        let cases = Generator::new(seed).tickets(spot.village, spot.count, spot.now_ms);
+        cases.into_iter().flat_map(|case| case.scenes).collect()
     }
 }
 

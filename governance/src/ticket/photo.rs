@@ -49,6 +49,11 @@ pub fn photo_write(
     }
 }
 
+/// The ticket that a photo document is of; `None` when it does not say, as after an erasure.
+pub(super) fn ticket(photo: &DocumentView) -> Option<DocumentId> {
+    photo.fields.get(TICKET)?.current.text.parse().ok()
+}
+
 /// The picture of a photo document; `None` when it has none, as after an erasure.
 pub fn picture(photo: &DocumentView) -> Option<Picture> {
     let text = |field: &str| photo.fields.get(field).map(|field| field.current.text.as_str());

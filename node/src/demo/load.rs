@@ -172,7 +172,8 @@ fn play(
         for scene in cases.iter().filter_map(|case| case.scenes.get(step)) {
             let (desk, author) = match scene.role {
                 Role::Village => (terminal, Some(&terminal.node)),
-                Role::Dispatcher => (town, town.staff.get("dispatcher")),
+                // Cases have no step of a county.
+                Role::Dispatcher | Role::County => (town, town.staff.get("dispatcher")),
                 Role::Secretary if apart => (terminal, terminal.staff.get("secretary")),
                 Role::Secretary => (town, town.staff.get("liaison")),
             };

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::Store;
+use cunlian_governance::capability::{Capabilities, Subject};
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::query::conflict::{self as inbox, Conflict};
 use cunlian_governance::query::record::{Search, search};
@@ -93,12 +94,14 @@ pub(crate) fn boxes(
     let mut boxes = Vec::new();
     for conflict in conflicts {
         let home = conflict.home;
-        let (catalogue, base) = store.read(|connection| {
-            Ok((query::catalogue(connection, home.address)?, base_of(connection, &home)?))
-        })?;
-        let (href, name) = match base {
-            Some((base, name)) => (super::record::record_href(&base), name),
-            None => ("/conflicts".to_owned(), home.document.to_string()),
+        let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
+        let subject = Capabilities::of_program().subject(store, &home)?;
+        let (href, name) = match subject {
+            Some(Subject { home: base, title }) if base.category.class_and_part().is_some() => {
+                (super::record::record_href(&base), title)
+            }
+            Some(Subject { title, .. }) if !title.is_empty() => ("/conflicts".to_owned(), title),
+            Some(_) | None => ("/conflicts".to_owned(), home.document.to_string()),
         };
         let place = store.read(|connection| Ok(name_of(connection, &home.address, 2)))?;
         let value = |option: cunlian_governance::projection::ConflictOption| ConflictValue {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::Store;
-use cunlian_governance::projection::GovernanceProjector;
+use cunlian_governance::capability::Capabilities;
 use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::hub::ConnectionId;
@@ -245,9 +245,14 @@ impl World {
                 self.check_projections(at, parent);
             }
             let scope = self.scope_of(Place::Node(at));
-            let before = rows(&store, &scope);
+            let capabilities = self.work.capabilities.clone();
+            let before = rows(&store, &scope, &capabilities);
             store.rebuild_projections().expect("projections can be made anew");
-            assert!(before == rows(&store, &scope), "{}: projections differ", self.name(at));
+            assert!(
+                before == rows(&store, &scope, &capabilities),
+                "{}: projections differ",
+                self.name(at)
+            );
             self.note(self.name(at), "ends with", &before);
         }
     }
@@ -257,7 +262,8 @@ impl World {
             self.scope_of(Place::Node(one)).intersection(&self.scope_of(Place::Node(other)));
         let of = |world: &mut Self, at: usize| {
             let store = world.process(at).map(|process| process.store.clone());
-            rows(&store.expect("at rest every node runs"), &scope)
+            let store = store.expect("at rest every node runs");
+            rows(&store, &scope, &world.work.capabilities)
         };
         let (here, there) = (of(self, one), of(self, other));
         for (table, (here, there)) in here.iter().zip(&there).enumerate() {
@@ -269,7 +275,7 @@ impl World {
 }
 
 /// All rows of all projections about documents within a scope, in the order of their values.
-fn rows(store: &Store, scope: &Scope) -> Vec<Vec<Vec<Value>>> {
+fn rows(store: &Store, scope: &Scope, capabilities: &Capabilities) -> Vec<Vec<Vec<Value>>> {
     let read = |table: &&str| {
         let of_table = store.read(|connection| {
             let mut select = connection.prepare(&format!("SELECT * FROM {table}"))?;
@@ -284,7 +290,7 @@ fn rows(store: &Store, scope: &Scope) -> Vec<Vec<Vec<Value>>> {
         rows.sort_unstable_by_key(|row| format!("{row:?}"));
         rows
     };
-    GovernanceProjector.tables().iter().map(read).collect()
+    capabilities.tables().iter().map(read).collect()
 }
 
 fn allows(scope: &Scope, home: &Home) -> bool {

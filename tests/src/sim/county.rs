@@ -1,6 +1,7 @@
 //! Who there is: a county, two towns, three villages, a person at each, and a thief.
 
 use cunlian_crdt::document::Author;
+use cunlian_governance::capability::Kinds;
 use cunlian_protocol::certificate::{Certificate, Tier};
 use cunlian_protocol::id::PublicKey;
 
@@ -25,14 +26,16 @@ pub(super) struct Seat {
     pub(super) operator_chain: Vec<Vec<u8>>,
 }
 
-/// Everybody, parents first. The first village also dials the county when `fallback` says so.
-pub(super) fn seats(fallback: bool) -> Vec<Seat> {
-    let county = Member::county(2);
-    let town = |seed, region, name| county.certify_for(seed, Tier::Town, (region, name), VALID);
+/// Everybody, parents first, with programs that have these kinds of data. The first village also dials the county when `fallback` says so.
+pub(super) fn seats(fallback: bool, kinds: &Kinds) -> Vec<Seat> {
+    let county = Member::county_with(2, kinds);
+    let town = |seed, region, name| {
+        county.certify_with_for(seed, Tier::Town, (region, name), kinds, VALID)
+    };
     let towns = [town(3, "370322102", "高城镇"), town(4, "370322103", "黑里寨镇")];
     let [first, second] = &towns;
     let village = |of: &Member, seed, region, name| {
-        of.certify_for(seed, Tier::Village, (region, name), VALID)
+        of.certify_with_for(seed, Tier::Village, (region, name), kinds, VALID)
     };
     let villages = [
         village(first, 5, "370322102310", "苑兴村"),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::Category;
 use cunlian_protocol::change::{ChangeKind, Header, Home};
 use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -146,6 +147,15 @@ impl Model {
             self.check_promises(at, name, &store.authority());
         }
         left
+    }
+
+    /// How many changes of each category were made.
+    pub(super) fn made_of(&self) -> BTreeMap<Category, u64> {
+        let mut made = BTreeMap::new();
+        for header in self.made.values() {
+            *made.entry(header.home.category).or_default() += 1;
+        }
+        made
     }
 
     /// Documents of a node, each once.

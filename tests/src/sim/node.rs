@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{Store, StoreOptions, Suspension};
-use cunlian_governance::projection::GovernanceProjector;
+use cunlian_governance::capability::Capabilities;
 use cunlian_host::clock::{Clock, Source};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::dialect::Dialect;
@@ -68,6 +68,8 @@ pub(super) struct Machine {
     pub(super) slow: Option<(i64, i64)>,
     /// Whether its disk has no room left.
     pub(super) full: bool,
+    /// What its program can do.
+    capabilities: Capabilities,
 }
 
 /// A queue of store requests of one connection.
@@ -97,7 +99,7 @@ pub(super) struct Process {
 
 impl Machine {
     /// A machine that does not run yet.
-    pub(super) fn new(seat: Seat, dir: PathBuf) -> Self {
+    pub(super) fn new(seat: Seat, dir: PathBuf, capabilities: Capabilities) -> Self {
         let Seat { name, member, parent, targets, operator, operator_chain } = seat;
         let lines = BTreeMap::new();
         Self {
@@ -115,6 +117,7 @@ impl Machine {
             stalled_until_ms: 0,
             slow: None,
             full: false,
+            capabilities,
         }
     }
 
@@ -129,7 +132,7 @@ impl Machine {
             low_space_bytes: 0,
             ..StoreOptions::default()
         };
-        let store = Store::open(&self.dir, Arc::new(GovernanceProjector), identity, options);
+        let store = Store::open(&self.dir, Arc::new(self.capabilities.clone()), identity, options);
         let store = store.unwrap_or_else(|error| panic!("{} does not open: {error}", self.name));
         if let Some(reason) = self.disk.suspended {
             store.suspend(reason);

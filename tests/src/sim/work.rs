@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::{self, WriteError};
+use cunlian_governance::capability::{CAPABILITIES, Capabilities, Capability, Spot};
 use cunlian_governance::catalogue::{self, Catalogue};
 use cunlian_governance::generator::{Generator, Records};
 use cunlian_governance::ticket::{self, Action, Assignee, Channel, Kind, NewTicket, Verb};
@@ -21,15 +22,46 @@ use super::world::{Happening, World};
 /// Records a village may register in one run.
 const RECORDS: usize = 400;
 
+/// Samples of a capability from outside that a village may write in one run.
+const SAMPLES: usize = 100;
+/// Writes of one sample that are made together.
+const SAMPLES_TOGETHER: usize = 3;
+
 /// What is left to be done.
 pub(super) struct Work {
+    seed: u64,
     generator: Generator,
     records: BTreeMap<usize, Records>,
+    pub(super) capabilities: Capabilities,
+    /// How much of the samples of a capability, by its place, a village has written.
+    played: BTreeMap<(usize, usize), usize>,
 }
 
 impl Work {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { generator: Generator::new(seed), records: BTreeMap::new() }
+    pub(super) fn new(seed: u64, capabilities: &Capabilities) -> Self {
+        Self {
+            seed,
+            generator: Generator::new(seed),
+            records: BTreeMap::new(),
+            capabilities: capabilities.clone(),
+            played: BTreeMap::new(),
+        }
+    }
+
+    /// The capabilities that are not those of the program. Its own have work that is made for them.
+    fn extensions(&self) -> Vec<&'static dyn Capability> {
+        self.capabilities.iter().skip(CAPABILITIES.len()).collect()
+    }
+
+    /// The next writes of a capability's sample at a village, as of a time.
+    fn sample(&mut self, capability: usize, at: usize, spot: &Spot) -> Vec<Write> {
+        let all = self.extensions();
+        let Some(found) = all.get(capability) else { return Vec::new() };
+        let played = self.played.entry((capability, at)).or_default();
+        let scenes = found.sample(self.seed, spot).into_iter().skip(*played);
+        let writes: Vec<Write> = scenes.take(SAMPLES_TOGETHER).map(|scene| scene.write).collect();
+        *played += writes.len();
+        writes
     }
 
     /// The next records of a village.
@@ -47,6 +79,30 @@ impl World {
         for _ in 0..count {
             let at_ms = self.plan.ms(START_MS + 100, until_ms);
             self.at(at_ms, Happening::Work);
+        }
+    }
+
+    /// Plans that samples of capabilities from outside are written, each some times a minute. In a
+    /// county without such nothing is planned, and its runs are what they were.
+    pub(super) fn plan_samples(&mut self, minutes: u32, until_ms: i64) {
+        let count = self.work.extensions().len() * minutes as usize * 15;
+        for _ in 0..count {
+            let at_ms = self.plan.ms(START_MS + 100, until_ms);
+            self.at(at_ms, Happening::Sample);
+        }
+    }
+
+    pub(super) fn play_sample(&mut self) {
+        let at = self.plan.place(self.machines.len());
+        let capability = self.plan.place(self.work.extensions().len());
+        let Some(machine) = self.machines.get(at) else { return };
+        let body = machine.disk.member.identity.certificate.body();
+        let region = body.grants.first().map(|grant| grant.region.prefix);
+        let Some(village) = region.filter(|_| body.tier == Tier::Village) else { return };
+        if machine.process.is_some() {
+            let spot = Spot { village, count: SAMPLES, now_ms: START_MS };
+            let writes = self.work.sample(capability, at, &spot);
+            self.write(at, writes);
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cunlian_governance::capability::Capabilities;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::dialect::Dialect;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, TargetId};
@@ -60,6 +61,8 @@ pub(super) enum Happening {
     Start { at: usize },
     /// Somebody works.
     Work,
+    /// Somebody writes what a capability from outside gives as a sample.
+    Sample,
     /// A fault begins or ends.
     Mischief(Mischief),
     /// The thief connects.
@@ -108,13 +111,19 @@ pub(super) struct World {
 
 impl World {
     /// A county that has just been switched on, with its files below a directory.
-    pub(super) fn new(seed: u64, dir: &Path, trace: &Arc<Mutex<Trace>>) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        dir: &Path,
+        trace: &Arc<Mutex<Trace>>,
+        capabilities: &Capabilities,
+    ) -> Self {
         let mut plan = Chance::new(seed, "plan");
-        let seats = county::seats(plan.one_in(3));
+        let seats = county::seats(plan.one_in(3), capabilities.kinds());
         let town = seats.get(1).map(|seat| seat.member.clone()).expect("the first town");
         let addresses = (0..).zip(&seats).map(|(at, seat)| (seat.member.public_key(), at));
         let addresses = addresses.map(|(key, at): (PublicKey, usize)| (key, at)).collect();
-        let machine = |(at, seat)| Machine::new(seat, dir.join(format!("{at}")));
+        let machine =
+            |(at, seat)| Machine::new(seat, dir.join(format!("{at}")), capabilities.clone());
         let machines: Vec<Machine> = (0..).zip(seats).map(machine).collect::<Vec<_>>();
         let mut world = Self {
             now_ms: START_MS,
@@ -125,7 +134,7 @@ impl World {
             network: Network::default(),
             fired: Fired::default(),
             thief: Thief::new(county::thief(&town), dir.join("thief")),
-            work: Work::new(seed),
+            work: Work::new(seed, capabilities),
             schemes: Schemes::default(),
             photos: Vec::new(),
             plan,
@@ -264,6 +273,7 @@ impl World {
             Happening::Lost { end, reason } => self.lost(end, reason),
             Happening::Start { at } => self.start(at),
             Happening::Work => self.do_work(),
+            Happening::Sample => self.play_sample(),
             Happening::Mischief(mischief) => self.do_mischief(mischief),
             Happening::Thief(attempt) => self.thief_comes(attempt),
             Happening::Carried(stick) => self.take_in(stick),

@@ -212,7 +212,9 @@ impl Node {
             for scene in case.scenes {
                 let author = match scene.role {
                     Role::Secretary if self.is_village() => &self.operator,
-                    Role::Village | Role::Dispatcher | Role::Secretary => &self.author,
+                    Role::Village | Role::Dispatcher | Role::Secretary | Role::County => {
+                        &self.author
+                    }
                 };
                 if may(&scene.write) {
                     self.store.write(author, vec![scene.write], scene.at_ms).unwrap();

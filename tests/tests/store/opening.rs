@@ -144,6 +144,15 @@ fn committed(version: u32, fill: impl FnOnce(&World, &Store)) -> PathBuf {
     path
 }
 
+/// The rows of the projection in a file, as it is.
+fn rows(path: &Path) -> Vec<(String, String, String)> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT address, name, text FROM field ORDER BY category, address, document, name";
+    let mut select = connection.prepare(sql).unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
 /// Shows that a file written by version 2 opens, is sound and says what it said then.
 #[test]
 fn a_store_of_version_2_opens() {
@@ -168,17 +177,8 @@ fn a_store_of_version_2_opens() {
 fn a_store_of_version_3_opens() {
     let world = World::new();
     let dir = tempdir().unwrap();
-    let committed = committed(3, fill_as_version_2);
-    let rows = |path: &Path| -> Vec<(String, String, String)> {
-        let connection = rusqlite::Connection::open(path).unwrap();
-        let sql =
-            "SELECT address, name, text FROM field ORDER BY category, address, document, name";
-        let mut select = connection.prepare(sql).unwrap();
-        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
-    };
     let path = dir.path().join("store.sqlite");
-    fs::copy(committed, &path).unwrap();
+    fs::copy(committed(3, fill_as_version_2), &path).unwrap();
     let then = rows(&path);
     assert!(then.len() > 150, "{}", then.len());
     let store = open(&world, dir.path()).unwrap();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Store, StoreOptions};
-use cunlian_governance::capability::{Attachments, Capability, Kind, Kinds, Sensitivity};
+use cunlian_governance::capability::{Attachments, Capability, Kind, Kinds, Sensitivity, Spot};
+use cunlian_governance::generator::Scene;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
@@ -38,6 +39,10 @@ impl Capability for Later {
             sensitivity: Sensitivity::Open,
             attachments: Attachments::None,
         }]
+    }
+
+    fn sample(&self, _: u64, _: &Spot) -> Vec<Scene> {
+        Vec::new()
     }
 }
 

@@ -21,6 +21,7 @@ use super::folding::Folding;
 use super::queue::{Job, Next, Queue, Ran, Shareable};
 use super::{Batch, Memory};
 use crate::store::health::Fault;
+use crate::store::rollup::Deltas;
 use crate::store::summary::Additions;
 use crate::store::tally::Tally;
 use crate::store::{CommitNotice, Shared};
@@ -201,6 +202,7 @@ impl Thread<'_> {
             authority: Arc::clone(&authority),
             summaries: Additions::default(),
             tally: Tally::default(),
+            deltas: Deltas::default(),
             added: 0,
             most: if self.short_groups > 0 { SHORT_GROUP_CHANGES } else { u64::MAX },
             leaving: Vec::new(),
@@ -209,6 +211,7 @@ impl Thread<'_> {
         };
         match catch_unwind(AssertUnwindSafe(|| (job.work)(&mut batch))) {
             Ok(Ok(ran @ (Ran::Done | Ran::Paused))) => {
+                batch.deltas.save(self.connection, &*self.shared.projector)?;
                 group.added += batch.added;
                 if !Arc::ptr_eq(&authority, &batch.authority) {
                     group.authority = Some(batch.authority);

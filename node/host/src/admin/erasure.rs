@@ -9,9 +9,10 @@
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::WriteError;
+use cunlian_governance::capability::Capabilities;
 use cunlian_governance::catalogue::{Class, Part};
-use cunlian_governance::record::{Origin, Place};
-use cunlian_governance::{erasure, ticket};
+use cunlian_governance::erasure;
+use cunlian_governance::record::Origin;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -144,29 +145,12 @@ fn read_home(desk: &Desk<'_>, wish: &Wish) -> Result<Home, AdminError> {
 
 /// Everything that goes with a document, and the kinds of data of it that are not here.
 fn whole(desk: &Desk<'_>, home: &Home) -> Result<(Vec<Home>, Vec<String>), AdminError> {
-    if home.category == Category::TICKET {
-        let view = desk.store.view(home)?;
-        let ticket = view.map(|view| ticket::fold(&view, &desk.authority));
-        return Ok((ticket.as_ref().map(erasure::of_ticket).unwrap_or_default(), Vec::new()));
-    }
-    let Some((class, part)) = class_of(desk, home.category) else {
-        let name = category_name(home.category, &desk.catalogue);
-        return Err(AdminError::new(format!("{name} is neither a ticket nor part of a record"))
-            .hint("without --person the one document is erased"));
+    let Some(whole) = Capabilities::of_program().whole(desk.store, home)? else {
+        return Err(AdminError::new("what this document is part of is not here")
+            .hint("give its base document, or erase this one without --person"));
     };
-    let Some(record) = base_of(desk, class, part, home)? else {
-        return Err(AdminError::new("the record that this document is part of is not here")
-            .hint("give the document of its base part, or erase this part without --person"));
-    };
-    let place = Place { address: home.address, record };
-    let homes = erasure::of_record(class, place, |home| desk.store.view(home))?;
-    let missing = class.parts().filter(|part| {
-        let home = class.home(*part, home.address, record);
-        !homes.contains(&home)
-    });
-    let missing = missing.map(|part| category_name(class.category(part), &desk.catalogue));
-    let missing = missing.collect();
-    Ok((homes, missing))
+    let missing = whole.missing.into_iter();
+    Ok((whole.homes, missing.map(|kind| category_name(kind, &desk.catalogue)).collect()))
 }
 
 fn class_of<'a>(desk: &'a Desk<'_>, category: Category) -> Option<(&'a Class, Part)> {

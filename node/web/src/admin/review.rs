@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use cunlian_crdt::store::Store;
-use cunlian_governance::query;
+use cunlian_governance::capability::{Capabilities, Subject};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -14,7 +14,7 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::rights::Rights;
 
 use super::super::clock::full;
-use super::super::conflict::{base_of, label_of};
+use super::super::conflict::label_of;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
 use super::super::posted::Posted;
@@ -128,17 +128,16 @@ fn subject(
     l: Text,
     home: &Home,
 ) -> Result<Option<(Home, String, String)>, AdminError> {
-    let document = home.document;
-    if home.category == Category::TICKET {
-        let found = store.read(|connection| query::ticket::one(connection, document))?;
-        return Ok(found.map(|row| {
-            let title =
-                if row.title.is_empty() { l.t("ticket-untitled") } else { row.title.clone() };
-            (row.home, ticket_href(&row.home), title)
-        }));
+    let Some(Subject { home: base, title }) = Capabilities::of_program().subject(store, home)?
+    else {
+        return Ok(None);
+    };
+    if base.category == Category::TICKET {
+        let title = if title.is_empty() { l.t("ticket-untitled") } else { title };
+        return Ok(Some((base, ticket_href(&base), title)));
     }
-    let found = store.read(|connection| base_of(connection, home))?;
-    Ok(found.map(|(base, name)| (base, record_href(&base), name)))
+    let is_record = base.category.class_and_part().is_some();
+    Ok(is_record.then(|| (base, record_href(&base), title)))
 }
 
 /// The step of a case in words, with what was said; the text itself when it is no step known here.

@@ -1,15 +1,115 @@
-//! Rows of tickets, their steps and their contacts.
+//! The table set of tickets: tickets, their steps and their contacts.
 
 use cunlian_crdt::document::DocumentView;
-use cunlian_crdt::projector::Row;
+use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_protocol::authority::Authority;
+use cunlian_protocol::category::Category;
 use rusqlite::types::Value;
 
-use super::{row, text};
+use crate::projection::{row, text};
 use crate::ticket::{self, Body, Channel, Clock, Kind, Receipt, Rules, Ticket, TraceStep};
 
+/// The columns of table `ticket`.
+const COLUMNS: [&str; 25] = [
+    "category",
+    "address",
+    "document",
+    "receipt",
+    "state",
+    "title",
+    "text",
+    "channel",
+    "kind",
+    "assignee",
+    "assignee_address",
+    "reported_ms",
+    "accepted_ms",
+    "replied_ms",
+    "completed_ms",
+    "closed_ms",
+    "yellow_ms",
+    "due_ms",
+    "stopped_ms",
+    "stars",
+    "returns",
+    "words",
+    "updated_ms",
+    "signed",
+    "erased",
+];
+
+/// The place of a column in a row of table `ticket`.
+pub(super) fn column(name: &str) -> Option<usize> {
+    COLUMNS.iter().position(|column| *column == name)
+}
+
+/// Tickets, their steps and their contacts.
+#[derive(Debug)]
+pub(crate) struct Tickets;
+
+impl TableSet for Tickets {
+    fn name(&self) -> &'static str {
+        "ticket"
+    }
+
+    fn version(&self) -> u32 {
+        6
+    }
+
+    fn schema(&self) -> &'static str {
+        "
+CREATE TABLE IF NOT EXISTS ticket (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    receipt TEXT, state TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL,
+    channel TEXT, kind TEXT, assignee TEXT, assignee_address TEXT,
+    reported_ms INTEGER, accepted_ms INTEGER, replied_ms INTEGER, completed_ms INTEGER,
+    closed_ms INTEGER, yellow_ms INTEGER, due_ms INTEGER, stopped_ms INTEGER,
+    stars INTEGER, returns INTEGER NOT NULL, words TEXT NOT NULL, updated_ms INTEGER NOT NULL,
+    signed TEXT NOT NULL, erased TEXT,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ticket_receipt ON ticket (receipt);
+CREATE INDEX IF NOT EXISTS ticket_document ON ticket (document);
+CREATE INDEX IF NOT EXISTS ticket_state ON ticket (state, due_ms);
+CREATE INDEX IF NOT EXISTS ticket_pending ON ticket (due_ms) WHERE stopped_ms IS NULL;
+CREATE INDEX IF NOT EXISTS ticket_reported ON ticket (reported_ms);
+
+CREATE TABLE IF NOT EXISTS ticket_step (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    step INTEGER NOT NULL, at_ms INTEGER NOT NULL, author BLOB NOT NULL, handler TEXT NOT NULL,
+    change BLOB NOT NULL, op TEXT NOT NULL, body TEXT NOT NULL,
+    outcome TEXT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL, tainted INTEGER NOT NULL,
+    PRIMARY KEY (category, address, document, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS ticket_contact (
+    category INTEGER NOT NULL, address TEXT NOT NULL, document BLOB NOT NULL,
+    name TEXT NOT NULL, phone TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (category, address, document)
+) STRICT, WITHOUT ROWID;
+"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["ticket", "ticket_step", "ticket_contact"]
+    }
+
+    fn takes(&self, category: Category) -> bool {
+        matches!(category, Category::TICKET | Category::TICKET_CONTACT)
+    }
+
+    fn rows(&self, view: &DocumentView, authority: &Authority) -> Vec<Row> {
+        match view.home.category {
+            // An erased ticket keeps its place in the queue, without content.
+            Category::TICKET => ticket_rows(view, authority),
+            _ if view.erased.is_some() => Vec::new(),
+            _ => vec![contact_row(view)],
+        }
+    }
+}
+
 /// The ticket row and one row per step.
-pub(super) fn rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
+fn ticket_rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
     let ticket = ticket::fold(view, authority);
     let mut rows = vec![ticket_row(&ticket)];
     rows.extend((0..).zip(&ticket.trace).map(|(number, step)| step_row(&ticket, number, step)));
@@ -17,7 +117,7 @@ pub(super) fn rows(view: &DocumentView, authority: &Authority) -> Vec<Row> {
 }
 
 /// The row of a contact document.
-pub(super) fn contact_row(view: &DocumentView) -> Row {
+fn contact_row(view: &DocumentView) -> Row {
     let field = |name: &str| {
         text(view.fields.get(name).map(|field| field.current.text.as_str()).unwrap_or_default())
     };
@@ -121,4 +221,26 @@ fn optional(value: Option<&str>) -> Value {
 
 fn integer(value: Option<i64>) -> Value {
     value.map_or(Value::Null, Value::Integer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows that the columns are called as the table calls them.
+    #[test]
+    fn columns_are_those_of_the_table() {
+        let connection = rusqlite::Connection::open_in_memory().expect("memory");
+        connection.execute_batch(Tickets.schema()).expect("the schema holds");
+        let select = connection.prepare("SELECT * FROM ticket").expect("the table is there");
+        assert_eq!(select.column_names().collect::<Vec<_>>(), COLUMNS);
+    }
+
+    /// Shows that words are pairs of neighbouring characters, sorted, without those every report
+    /// contains.
+    #[test]
+    fn words_are_sorted_pairs() {
+        assert_eq!(words("翻建老房，翻建"), "建老 翻建 老房");
+        assert_eq!(words("请问需要什么"), "要什 问需");
+    }
 }
