@@ -29,11 +29,11 @@ use cunlian_protocol::address::AddressCode;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-pub use self::import::{ImportError, Written, import, missing_parents};
+pub use self::import::{ImportError, import, missing_parents};
 pub use self::lines::LINE_BYTES_MAX;
 pub use self::list::{
     BATCH_ROWS, Batch, DivisionList, ImportReport, LISTED_MAX, ListError, Placeholder, Progress,
-    Rejected,
+    Rejected, Written,
 };
 pub use self::lookup::{
     LookupError, RESOLVE_CODES_MAX, Resolution, children, family, find, name_path, predecessors,

@@ -28,6 +28,7 @@
 pub mod access;
 pub mod alert;
 pub mod answer;
+pub mod capabilities;
 pub mod capability;
 pub mod catalogue;
 pub mod checks;
@@ -42,4 +43,5 @@ pub mod projection;
 pub mod query;
 pub mod record;
 pub mod signoff;
+pub(crate) mod spelling;
 pub mod ticket;

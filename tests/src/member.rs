@@ -4,7 +4,7 @@
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::StoreIdentity;
 use cunlian_governance::access::preset;
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::CategorySet;

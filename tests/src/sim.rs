@@ -40,7 +40,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cunlian_governance::capability::Capabilities;
+use cunlian_governance::capabilities::Capabilities;
 use cunlian_protocol::category::Category;
 
 mod chance;

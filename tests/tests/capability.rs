@@ -13,8 +13,9 @@ use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_crdt::store::{Fault, Store, StoreIdentity, StoreOptions, WriteError};
 use cunlian_governance::access::preset;
 use cunlian_governance::access::reader::Reader;
+use cunlian_governance::capabilities::{Capabilities, Kinds};
 use cunlian_governance::capability::{
-    Attachments, Capabilities, Capability, Kind, Kinds, Sensitivity, Spot, Subject, Whole, sample,
+    Attachments, Capability, Kind, Sensitivity, Spot, Subject, Whole, sample,
 };
 use cunlian_governance::catalogue::Language;
 use cunlian_governance::generator::{Role, Scene};

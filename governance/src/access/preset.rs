@@ -19,7 +19,8 @@ use cunlian_protocol::certificate::{Grant, Tier};
 use cunlian_protocol::region::{Depth, Region};
 use cunlian_protocol::rights::Rights;
 
-use crate::capability::{Kinds, Sensitivity};
+use crate::capabilities::Kinds;
+use crate::capability::Sensitivity;
 
 /// The grants of a node of `tier` at `region`, for the kinds of data there are.
 pub fn grants(kinds: &Kinds, tier: Tier, region: AddressCode) -> Vec<Grant> {

@@ -27,7 +27,7 @@ use cunlian_protocol::rights::Rights;
 use rusqlite::ToSql;
 use rusqlite::types::Value;
 
-use crate::capability::Kinds;
+use crate::capabilities::Kinds;
 use crate::ticket::kinds::Tickets;
 
 /// What somebody may read.

@@ -16,7 +16,8 @@ use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
-use crate::capability::{Kinds, Sensitivity};
+use crate::capabilities::Kinds;
+use crate::capability::Sensitivity;
 
 /// Sets of kinds by their sensitivity.
 const BY_SENSITIVITY: [(&str, Sensitivity); 3] = [

@@ -7,7 +7,8 @@ use cunlian_protocol::region::Depth;
 use cunlian_protocol::rights::Rights;
 
 use super::{preset, role};
-use crate::capability::{Attachments, Capability, Kind, Kinds, Sensitivity, Spot};
+use crate::capabilities::Kinds;
+use crate::capability::{Attachments, Capability, Kind, Sensitivity, Spot};
 use crate::generator::Scene;
 
 const TIERS: [(Tier, &str); 6] = [

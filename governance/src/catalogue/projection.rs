@@ -5,7 +5,7 @@ use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 
-use crate::projection::{row, text};
+use crate::projection::row::{row, text};
 
 /// Classes that counties have added to the catalogue.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use cunlian_protocol::category::Category;
 use rusqlite::types::Value;
 
 use crate::directory;
-use crate::projection::{row, text};
+use crate::projection::row::{row, text};
 
 /// Whom villagers can call.
 #[derive(Debug)]

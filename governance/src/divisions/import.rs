@@ -13,7 +13,7 @@ use std::io::Read;
 use cunlian_protocol::address::AddressCode;
 use rusqlite::Connection;
 
-use super::list::{Batch, DivisionList, ImportReport, ListError, Progress};
+use super::list::{Batch, DivisionList, ImportReport, ListError, Progress, Written};
 use super::row::Row;
 use super::{Status, schema};
 
@@ -37,17 +37,6 @@ pub enum ImportError {
     /// The register cannot be written.
     #[error("the register of divisions cannot be written: {0}")]
     Register(#[from] rusqlite::Error),
-}
-
-/// What writing a batch did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Codes that are new.
-    pub inserted: u64,
-    /// Entries that changed.
-    pub updated: u64,
-    /// Entries that were there already.
-    pub unchanged: u64,
 }
 
 /// Imports a list, creating the register if there is none.

@@ -5,18 +5,14 @@ use std::io::{self, Read};
 use cunlian_protocol::address::{AddressCode, Kind};
 use serde::{Serialize, Serializer};
 
-use super::import::Written;
 use super::lines::{Line, Lines};
-use super::row::{Fields, Format, Header, HeaderError, Row, RowError};
+use super::row::{Fields, Format, Header, HeaderError, Row, RowError, shortened};
 
 /// Rows per batch, and so per transaction.
 pub const BATCH_ROWS: u64 = 10_000;
 
 /// Rejected rows, and placeholders, that a report lists one by one; beyond it they are counted.
 pub const LISTED_MAX: usize = 100;
-
-/// Characters of an offending text that a report quotes.
-const QUOTED_CHARS: usize = 80;
 
 /// Why a list cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +39,17 @@ pub struct DivisionList<R> {
     lines: Lines<R>,
     header: Header,
     report: ImportReport,
+}
+
+/// What writing a batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Codes that are new.
+    pub inserted: u64,
+    /// Entries that changed.
+    pub updated: u64,
+    /// Entries that were there already.
+    pub unchanged: u64,
 }
 
 /// Good rows of a list, at most [`BATCH_ROWS`].
@@ -197,16 +204,4 @@ impl ImportReport {
             }
         }
     }
-}
-
-/// The beginning of a text for a report; what is not UTF-8 becomes `�`.
-pub(super) fn shortened(text: &[u8]) -> String {
-    // Four bytes is the longest character, so this prefix holds all that is quoted.
-    let prefix = text.get(..QUOTED_CHARS * 4 + 4).unwrap_or(text);
-    let decoded = String::from_utf8_lossy(prefix);
-    let mut quoted: String = decoded.chars().take(QUOTED_CHARS).collect();
-    if decoded.chars().nth(QUOTED_CHARS).is_some() {
-        quoted.push('…');
-    }
-    quoted
 }

@@ -180,7 +180,7 @@ impl Header {
         let fields = Fields::split(line).map_err(|_| HeaderError::Encoding)?;
         let column = |wanted| fields.0.iter().position(|name| name.trim() == wanted);
         let required = |missing| {
-            let found = super::list::shortened(line);
+            let found = shortened(line);
             column(missing).ok_or(HeaderError::Missing { missing, found })
         };
         let (code, name) = (required("code")?, required("name")?);
@@ -236,7 +236,7 @@ impl Header {
         if given == level.as_str() {
             return Ok(());
         }
-        Err(RowError::Level { given: super::list::shortened(given.as_bytes()), level })
+        Err(RowError::Level { given: shortened(given.as_bytes()), level })
     }
 
     fn parent(&self, fields: &Fields, code: AddressCode) -> Result<Option<AddressCode>, RowError> {
@@ -283,6 +283,21 @@ impl Header {
         }
         Ok(Some((status, successors)))
     }
+}
+
+/// Characters of a text that a report quotes.
+const QUOTED_CHARS: usize = 80;
+
+/// The beginning of a text for a report; what is not UTF-8 becomes `�`.
+pub(super) fn shortened(text: &[u8]) -> String {
+    // Four bytes is the longest character, so this prefix holds all that is quoted.
+    let prefix = text.get(..QUOTED_CHARS * 4 + 4).unwrap_or(text);
+    let decoded = String::from_utf8_lossy(prefix);
+    let mut quoted: String = decoded.chars().take(QUOTED_CHARS).collect();
+    if decoded.chars().nth(QUOTED_CHARS).is_some() {
+        quoted.push('…');
+    }
+    quoted
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::projector::{Row, TableSet};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
-use pinyin::ToPinyin as _;
 use rusqlite::types::Value;
 
 use crate::catalogue::Part;
-use crate::projection::{self, json, latest, text};
+use crate::projection::row::{self as rows, conflicted, json, latest, text};
 use crate::record;
+use crate::spelling::spell;
 
 /// Records of the library.
 #[derive(Debug)]
@@ -73,9 +73,9 @@ fn row(view: &DocumentView, class: u8, part: u8) -> Row {
     let name = if is_base { fields.get("name").copied().unwrap_or_default() } else { "" };
     let (pinyin, initials) = spell(name);
     let writer = latest(view);
-    let conflicted = projection::conflicted(view).next().is_some();
+    let is_conflicted = conflicted(view).next().is_some();
     let moved = view.fields.get(record::MOVED_TO);
-    projection::row(
+    rows::row(
         "record",
         &view.home,
         [
@@ -88,43 +88,14 @@ fn row(view: &DocumentView, class: u8, part: u8) -> Row {
             text(search_text(&fields)),
             Value::Integer(writer.map_or(0, |writer| writer.recorded_at_ms)),
             Value::Blob(writer.map(|w| w.author.as_bytes().to_vec()).unwrap_or_default()),
-            Value::Integer(i64::from(conflicted)),
+            Value::Integer(i64::from(is_conflicted)),
             text(moved.map(|field| field.current.text.as_str()).unwrap_or_default()),
         ],
     )
-}
-
-/// Full pinyin and initials of `name` in lower case, without tones: 张三 → `zhangsan`, `zs`.
-/// What has no pinyin stays as it is, without blanks.
-pub(crate) fn spell(name: &str) -> (String, String) {
-    let (mut full, mut initials) = (String::new(), String::new());
-    for found in name.chars().filter(|found| !found.is_whitespace()) {
-        if let Some(pinyin) = found.to_pinyin() {
-            full.push_str(pinyin.plain());
-            initials.push_str(pinyin.first_letter());
-        } else {
-            full.extend(found.to_lowercase());
-            initials.extend(found.to_lowercase());
-        }
-    }
-    (full, initials)
 }
 
 /// All texts of the document, one per line, in lower case, for search by a part of any field.
 fn search_text(fields: &BTreeMap<&str, &str>) -> String {
     let lower: Vec<String> = fields.values().map(|text| text.to_lowercase()).collect();
     lower.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Shows that names are spelled in full and by initials, and that what has no pinyin stays.
-    #[test]
-    fn names_are_spelled() {
-        assert_eq!(spell("张三"), ("zhangsan".to_owned(), "zs".to_owned()));
-        assert_eq!(spell("3号 A院"), ("3haoayuan".to_owned(), "3hay".to_owned()));
-        assert_eq!(spell(""), (String::new(), String::new()));
-    }
 }

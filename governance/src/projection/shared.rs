@@ -8,9 +8,9 @@ use rusqlite::types::Value;
 
 use cunlian_protocol::category::Category;
 
-use super::{ConflictOption, conflicted, json, row, text};
+use super::row::{ConflictOption, conflicted, json, row, text};
 use crate::capability::{Capability, owner};
-use crate::library::projection::spell;
+use crate::spelling::spell;
 
 /// The sets over documents of every kind.
 pub(crate) fn sets(titles: &Titles) -> [&dyn TableSet; 3] {

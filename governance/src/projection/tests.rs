@@ -11,6 +11,13 @@ use cunlian_protocol::id::{DocumentId, PublicKey, Serial};
 use rusqlite::Connection;
 use rusqlite::params_from_iter;
 
+use cunlian_crdt::document::{DocumentView, FieldView, Writer};
+use cunlian_crdt::projector::Row;
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::ChangeId;
+use rusqlite::types::Value;
+
+use super::row::*;
 use super::*;
 use crate::access::reader::Reader;
 

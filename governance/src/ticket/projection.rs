@@ -6,7 +6,7 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 use rusqlite::types::Value;
 
-use crate::projection::{row, text};
+use crate::projection::row::{row, text};
 use crate::ticket::{self, Body, Channel, Clock, Kind, Receipt, Rules, Ticket, TraceStep};
 
 /// The columns of table `ticket`.

@@ -2,7 +2,7 @@
 //! [`cunlian_governance::access::preset`], which takes the kinds as an argument.
 
 use cunlian_governance::access::preset;
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::{Grant, Tier};
 

@@ -5,7 +5,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::catalogue::Language;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;

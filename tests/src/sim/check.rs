@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::Store;
-use cunlian_governance::capability::Capabilities;
+use cunlian_governance::capabilities::Capabilities;
 use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::hub::ConnectionId;

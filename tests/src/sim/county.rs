@@ -1,7 +1,7 @@
 //! Who there is: a county, two towns, three villages, a person at each, and a thief.
 
 use cunlian_crdt::document::Author;
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_protocol::certificate::{Certificate, Tier};
 use cunlian_protocol::id::PublicKey;
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{Store, StoreOptions, Suspension};
-use cunlian_governance::capability::Capabilities;
+use cunlian_governance::capabilities::Capabilities;
 use cunlian_host::clock::{Clock, Source};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::dialect::Dialect;

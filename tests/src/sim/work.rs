@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::{self, WriteError};
-use cunlian_governance::capability::{CAPABILITIES, Capabilities, Capability, Spot};
+use cunlian_governance::capabilities::{CAPABILITIES, Capabilities};
+use cunlian_governance::capability::{Capability, Spot};
 use cunlian_governance::catalogue::{self, Catalogue};
 use cunlian_governance::generator::{Generator, Records};
 use cunlian_governance::ticket::{self, Action, Assignee, Channel, Kind, NewTicket, Verb};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cunlian_governance::capability::Capabilities;
+use cunlian_governance::capabilities::Capabilities;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::dialect::Dialect;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, TargetId};

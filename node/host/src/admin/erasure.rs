@@ -9,7 +9,7 @@
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::WriteError;
-use cunlian_governance::capability::Capabilities;
+use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::catalogue::{Class, Part};
 use cunlian_governance::erasure;
 use cunlian_governance::record::Origin;

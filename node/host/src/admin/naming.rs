@@ -19,7 +19,8 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use cunlian_governance::capability::{Kind, Kinds};
+use cunlian_governance::capabilities::Kinds;
+use cunlian_governance::capability::Kind;
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::checks;
 use cunlian_protocol::category::{Category, CategorySet};

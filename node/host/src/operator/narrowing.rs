@@ -6,7 +6,7 @@
 //! their work is found out in a village without a line. A certificate that is made again is cut
 //! without asking: the node may have lost what it once passed on.
 
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::catalogue::Language;
 use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::certificate::Grant;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use cunlian_governance::access::role;
 pub use cunlian_governance::access::role::Role;
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_protocol::certificate::Grant;
 use cunlian_protocol::rights::Rights;
 

@@ -5,7 +5,7 @@
 //! put into the reader's language.
 
 use cunlian_crdt::store::Store;
-use cunlian_governance::capability::Kinds;
+use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;

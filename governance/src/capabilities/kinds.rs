@@ -2,7 +2,8 @@
 
 use cunlian_protocol::category::{Category, CategorySet};
 
-use super::{CAPABILITIES, Capability, Kind, Sensitivity};
+use super::CAPABILITIES;
+use crate::capability::{Capability, Kind, Sensitivity};
 use crate::catalogue::Language;
 
 /// The kinds of some capabilities, ordered by number. None overlaps another, each has a name of

@@ -6,6 +6,7 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 
 use super::*;
+use crate::capability::{Attachments, Kind, Sensitivity, Spot};
 use crate::catalogue::Language;
 use crate::generator::Scene;
 
