@@ -49,6 +49,7 @@ mod pace;
 mod postponing;
 mod renewing;
 mod revoking;
+mod strangers;
 mod surface;
 mod versions;
 
@@ -130,6 +131,7 @@ pub struct Session {
     incoming: Incoming,
     blobs: blobs::Blobs,
     custody: custody::Custody,
+    strangers: strangers::Strangers,
     renewing: renewing::Renewing,
     revoking: revoking::Revoking,
     /// Trusted time less the time of the hub.
@@ -173,6 +175,7 @@ impl Session {
             incoming: Incoming::default(),
             blobs: blobs::Blobs::default(),
             custody: custody::Custody::default(),
+            strangers: strangers::Strangers::default(),
             renewing: renewing::Renewing::default(),
             revoking: revoking::Revoking::default(),
             clock_offset_ms,
@@ -253,6 +256,7 @@ impl Session {
         self.authority = authority;
         self.drive(now_ms, |session| {
             session.check_peer_in_force()?;
+            session.meet_strangers();
             session.push_revocations();
             Ok(())
         })
@@ -288,6 +292,7 @@ impl Session {
                 if !session.figures.renewing {
                     // In the middle of a copy everything that is still on its way would be asked
                     // for once more; one that has come to a halt is compared all the same.
+                    session.compare.end_old_disputes(now_ms);
                     let heard = session.figures.bytes_in;
                     if session.is_quiet() || heard == session.heard_before {
                         session.compare_again();

@@ -32,3 +32,5 @@ mod renewing;
 mod set_back;
 #[path = "session/sketches.rs"]
 mod sketches;
+#[path = "session/strangers.rs"]
+mod strangers;

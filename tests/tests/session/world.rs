@@ -22,7 +22,7 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::{Channel, Identity, Report};
-use cunlian_protocol::wire::{FaultCode, LineToken};
+use cunlian_protocol::wire::{self, FaultCode, Frame, LineToken, Message};
 use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) tape: Vec<(usize, Vec<u8>)>,
     /// The line breaks when so many more frames have been sent.
     pub(crate) frames_until_cut: Option<usize>,
+    /// Whether certificates get lost on the way.
+    pub(crate) loses_certificates: bool,
     rng: StdRng,
     queue: VecDeque<(usize, Event)>,
     lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
@@ -92,6 +94,7 @@ impl World {
             nodes: Vec::new(),
             tape: Vec::new(),
             frames_until_cut: None,
+            loses_certificates: false,
             rng: StdRng::seed_from_u64(seed),
             queue: VecDeque::new(),
             lines: BTreeMap::new(),
@@ -300,6 +303,14 @@ impl World {
         let ids = self.nodes[at].store.write(author, writes, now_ms).unwrap();
         self.after_store(at);
         ids
+    }
+
+    /// A node hears that something is durable, and reads it, before it hears of the certificates
+    /// that were added with it.
+    pub(crate) fn commit_before_authority(&mut self, at: usize) {
+        self.nodes[at].committed.store(false, Ordering::SeqCst);
+        self.handle(at, Event::Committed);
+        self.nodes[at].committed.store(true, Ordering::SeqCst);
     }
 
     /// Exports a bundle at a running node for another, and takes it in there.
@@ -523,6 +534,11 @@ impl World {
             *left -= 1;
         }
         let Some((to, other)) = self.lines.get(&(at, connection)).copied() else { return };
+        if self.loses_certificates
+            && let Ok(Frame::Message(Message::Certificates(_))) = wire::decode(&frame[4..])
+        {
+            return;
+        }
         self.queue.push_back((at, Event::Sent { connection, bytes: frame.len() }));
         let bytes = frame[4..].to_vec();
         self.queue.push_back((to, Event::Frame { connection: other, bytes }));
