@@ -98,6 +98,9 @@ impl Authority {
     }
 
     /// Checks a chain, root side first, without adding it. Gives the last certificate.
+    ///
+    /// Each certificate was issued by the one before it, and the first by a root: whoever looks at
+    /// a chain takes those in it for those above the last.
     pub fn verify_chain(&self, chain: &[Vec<u8>]) -> Result<Certificate, CertificateError> {
         if chain.len() > limits::CHAIN_CERTIFICATES {
             return Err(CertificateError::TooLong { name: String::new() });
@@ -109,7 +112,13 @@ impl Authority {
         let mut last = Err(CertificateError::Malformed { got: 0 });
         let mut claims = Vec::new();
         let mut claimed = Vec::new();
+        let mut above = None;
         for bytes in chain {
+            let body = Certificate::peek(bytes)?;
+            if body.issuer != above {
+                return Err(CertificateError::Detached { name: body.name });
+            }
+            above = Some(Serial::of(bytes));
             let certificate = match self.certificates.get(&Serial::of(bytes)) {
                 Some(known) => known.clone(),
                 // The first is signed by a root, of which there may be several to try.

@@ -167,6 +167,12 @@ pub enum CertificateError {
         /// Serial of the missing certificate.
         issuer: Serial,
     },
+    /// It stands in a chain below another certificate than the one that issued it.
+    #[error("{name:?} was not certified by who stands above it in the chain")]
+    Detached {
+        /// Name of the subject.
+        name: String,
+    },
     /// People and devices issue nothing.
     #[error("{issuer:?} is not a node and may not issue the certificate of {name:?}")]
     IssuerKind {

@@ -98,6 +98,9 @@ pub const BLOB_BYTES_OF_PEER: u64 = 16 << 30;
 pub const SESSION_REQUESTS: usize = 16;
 /// Sessions of one node.
 pub const SESSIONS: usize = 2_000;
+/// How long those between must have been silent before a node hands up to one further above,
+/// milliseconds: longer than a restart, shorter than people wait for an alert.
+pub const BETWEEN_SILENT_MS: i64 = 15 * 60_000;
 /// Longest text in a refusal.
 pub const REASON_BYTES: usize = 400;
 

@@ -35,6 +35,7 @@ use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Message, WireError};
 
+mod below;
 mod blobs;
 mod compare;
 mod custody;
@@ -98,6 +99,8 @@ enum Purpose {
     Custody(custody::Purpose),
     /// May the child come in?
     Admit,
+    /// Is it the machine that is known, further below?
+    AdmitBelow,
     /// What waits, to be handed up before a new certificate is asked for.
     Handover,
     /// Certificates that came before a renewal are known.
@@ -133,6 +136,7 @@ pub struct Session {
     custody: custody::Custody,
     strangers: strangers::Strangers,
     renewing: renewing::Renewing,
+    below: below::Below,
     revoking: revoking::Revoking,
     /// Trusted time less the time of the hub.
     clock_offset_ms: i64,
@@ -177,6 +181,7 @@ impl Session {
             custody: custody::Custody::default(),
             strangers: strangers::Strangers::default(),
             renewing: renewing::Renewing::default(),
+            below: below::Below::default(),
             revoking: revoking::Revoking::default(),
             clock_offset_ms,
             unsent_bytes: 0,
@@ -337,6 +342,11 @@ impl Session {
     /// The peer's certificate, once it has said hello.
     pub fn peer(&self) -> Option<&Certificate> {
         self.peer.as_ref().filter(|_| self.phase != Phase::Admitting).map(|peer| &peer.certificate)
+    }
+
+    /// When the peer was last heard, by trusted time.
+    pub fn heard_at_ms(&self) -> Option<i64> {
+        self.figures.heard_at_ms
     }
 
     /// Whether this side opened the connection.

@@ -22,6 +22,8 @@ mod custody;
 mod dialling;
 #[path = "session/greeting.rs"]
 mod greeting;
+#[path = "session/lineage.rs"]
+mod lineage;
 #[path = "session/quotas.rs"]
 mod quotas;
 #[path = "session/ranges.rs"]

@@ -62,6 +62,12 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
                 .writer
                 .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))
         }
+        StoreRequest::AdmitBelow { serial, line, given, fresh } => {
+            inner.writer.submit(move |batch| {
+                let verdict = line::admit_below(batch.connection, &serial, line, given, fresh)?;
+                Ok(StoreReply::Admit(verdict))
+            })
+        }
         StoreRequest::Revocations { revocations } => {
             let refused = permission::add_revocations(inner, revocations)?;
             Ok(StoreReply::Revocations { refused })

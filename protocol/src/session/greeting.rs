@@ -52,16 +52,22 @@ impl Session {
         if peer.relation != Relation::Ancestor {
             self.check_confirmed()?;
         }
-        let is_child = peer.is_child;
+        let (is_child, relation) = (peer.is_child, peer.relation);
         let subject = peer.certificate.body().subject;
         self.make_line(&subject);
         self.peer = Some(peer);
         self.greeting = Some(hello.clone());
-        if !is_child {
+        if relation != Relation::Descendant {
             self.welcome(false);
             return Ok(());
         }
         self.phase = Phase::Admitting;
+        if !is_child {
+            let chain: Vec<Vec<u8>> = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
+            let above = self.subjects(&chain);
+            self.ask_below(hello, &above);
+            return Ok(());
+        }
         let request = StoreRequest::Admit {
             subject,
             line: hello.line,
@@ -97,7 +103,7 @@ impl Session {
         Ok(())
     }
 
-    fn welcome(&mut self, renewing: bool) {
+    pub(super) fn welcome(&mut self, renewing: bool) {
         let hello = self.greeting.take().expect("a welcome answers a hello");
         self.open(&hello, renewing);
         let welcome = self.own_hello();
@@ -111,6 +117,9 @@ impl Session {
         let Greeted { peer, .. } = self.check_hello(hello)?;
         let above = peer.relation == Relation::Ancestor;
         let (old, new) = (peer.issuer_key, peer.certificate.body().subject);
+        if peer.relation == Relation::Descendant {
+            self.keep_out();
+        }
         self.peer = Some(peer);
         self.open(hello, hello.renewing && above);
         if old != new {

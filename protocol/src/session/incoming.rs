@@ -33,6 +33,16 @@ impl Incoming {
         self.announced = self.came + self.in_store;
     }
 
+    /// A batch with so many changes was put off; the peer does not send the rest that it announced.
+    pub(super) fn postponed(&mut self, changes: u64) {
+        self.came += changes;
+        if self.came >= self.announced {
+            self.came = 0;
+            self.announced = 0;
+        }
+        self.all_delivered();
+    }
+
     /// Whether more of the peer may be read; otherwise the store is behind.
     pub(super) fn has_room(&self) -> bool {
         self.in_store_bytes < limits::UNPROCESSED_BYTES
@@ -60,6 +70,10 @@ impl Session {
             return Err(Fault::new(FaultCode::Flow, text));
         }
         self.incoming.last_batch = batch;
+        if let Some(until) = self.put_off() {
+            self.postpone(batch, changes.len(), until);
+            return Ok(());
+        }
         self.incoming.unacknowledged += 1;
         self.incoming.in_store += changes.len() as u64;
         let bytes = wire::raw_bytes(&changes);
