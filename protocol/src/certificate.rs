@@ -130,6 +130,28 @@ pub struct CertificateBody {
     pub issuer: Option<Serial>,
 }
 
+impl CertificateBody {
+    /// Whether something that this allows, to do or to pass on, is not allowed by `next`.
+    pub fn is_narrowed_by(&self, next: &Self) -> bool {
+        let covered = |grant: &Grant| {
+            let held = |region: &&Grant| {
+                region.region.contains(&grant.region)
+                    && (region.document.is_none() || region.document == grant.document)
+                    && region.rights.contains(grant.rights)
+                    && region.delegable.contains(grant.delegable)
+            };
+            // The categories of one grant may be spread over several of the next certificate.
+            let categories = next
+                .grants
+                .iter()
+                .filter(held)
+                .fold(CategorySet::none(), |all, held| all.union(&held.categories));
+            categories.contains_set(&grant.categories)
+        };
+        !self.grants.iter().all(covered)
+    }
+}
+
 /// Why a certificate is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {

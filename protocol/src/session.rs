@@ -41,6 +41,7 @@ mod compare;
 mod custody;
 mod dispatch;
 mod fault;
+mod following;
 mod greeting;
 mod incoming;
 pub mod line;
@@ -262,6 +263,7 @@ impl Session {
         self.drive(now_ms, |session| {
             session.check_peer_in_force()?;
             session.meet_strangers();
+            session.take_over_waiting();
             session.push_revocations();
             Ok(())
         })

@@ -20,6 +20,8 @@ mod copies;
 mod custody;
 #[path = "session/dialling.rs"]
 mod dialling;
+#[path = "session/following.rs"]
+mod following;
 #[path = "session/greeting.rs"]
 mod greeting;
 #[path = "session/lineage.rs"]

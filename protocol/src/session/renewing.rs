@@ -33,6 +33,8 @@ pub(super) struct Renewing {
     asked_at_ms: Option<i64>,
     /// Whether this node came back from a copy and is not certified anew yet.
     unconfirmed: bool,
+    /// The chain that the issuer gave, until the revocation that belongs to it is known.
+    pub(super) to_take_over: Option<Vec<Vec<u8>>>,
     /// What the dialler is given on this connection, at the listener.
     pub(super) line: LineToken,
 }
@@ -136,7 +138,7 @@ impl Session {
 
     /// Whether the peer is the node that signed this node's certificate, under its old or a newer
     /// certificate.
-    fn is_by_issuer(&self) -> bool {
+    pub(super) fn is_by_issuer(&self) -> bool {
         let above = self.identity.chain.iter().rev().nth(1);
         let issuer = above.and_then(|bytes| Certificate::peek(bytes).ok());
         let peer = self.open_peer();
@@ -174,7 +176,7 @@ impl Session {
         }
     }
 
-    /// The issuer has answered; the runtime checks the chain before it takes it over.
+    /// The issuer has answered.
     pub(super) fn on_issued(&mut self, chain: Vec<CertificateBytes>) {
         if self.renewing.asked_at_ms.is_some() && matches!(self.role, Role::Dialler { .. }) {
             let chain = chain.into_iter().map(|bytes| bytes.0).collect();

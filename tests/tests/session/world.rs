@@ -75,6 +75,8 @@ pub(crate) struct World {
     pub(crate) frames_until_cut: Option<usize>,
     /// Whether certificates get lost on the way.
     pub(crate) loses_certificates: bool,
+    /// A node that answers requests for certificates with this, whatever they are.
+    pub(crate) gives: Option<(usize, Vec<Vec<u8>>)>,
     rng: StdRng,
     queue: VecDeque<(usize, Event)>,
     lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
@@ -95,6 +97,7 @@ impl World {
             tape: Vec::new(),
             frames_until_cut: None,
             loses_certificates: false,
+            gives: None,
             rng: StdRng::seed_from_u64(seed),
             queue: VecDeque::new(),
             lines: BTreeMap::new(),
@@ -313,6 +316,16 @@ impl World {
         self.nodes[at].committed.store(true, Ordering::SeqCst);
     }
 
+    /// A hub hears of what was added to its store by hand.
+    pub(crate) fn announce(&mut self, at: usize) {
+        self.after_store(at);
+    }
+
+    /// Whoever dials this key gets to another node.
+    pub(crate) fn redirect(&mut self, key: PublicKey, to: usize) {
+        self.addresses.insert(key, to);
+    }
+
     /// Exports a bundle at a running node for another, and takes it in there.
     pub(crate) fn carry(&mut self, from: usize, to: usize) {
         let recipient = Some(self.nodes[to].member.identity.certificate.clone());
@@ -438,6 +451,12 @@ impl World {
             Effect::Succeeded { old, new } => {
                 let targets = &mut self.nodes[at].targets;
                 targets.iter_mut().filter(|key| **key == old).for_each(|key| *key = new);
+            }
+            Effect::Renew { connection, .. }
+                if self.gives.as_ref().is_some_and(|(giver, _)| *giver == at) =>
+            {
+                let (_, chain) = self.gives.clone().unwrap();
+                self.queue.push_back((at, Event::Issued { connection, outcome: Ok(chain) }));
             }
             Effect::Renew { connection, child, renewal, restricted } => {
                 let Node { store, member, clock, .. } = &self.nodes[at];
