@@ -12,6 +12,8 @@
 //! share one. The certificates of a chain are checked by [`Certificate::verify`]; which are known
 //! and in force is the business of [`crate::authority`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::category::CategorySet;
@@ -217,6 +219,16 @@ pub enum CertificateError {
         /// Name of the subject.
         name: String,
     },
+    /// Those above have no room for it.
+    #[error("there is no room for {name:?}: {most} certificates are below {above:?}, earlier ones")]
+    Crowded {
+        /// Name of the subject.
+        name: String,
+        /// Name of the one above that has no room.
+        above: String,
+        /// Most that are kept below it.
+        most: usize,
+    },
     /// Too far from the root.
     #[error("the chain of {name:?} is longer than {}", limits::CHAIN_CERTIFICATES)]
     TooLong {
@@ -228,9 +240,9 @@ pub enum CertificateError {
 /// A certificate whose signature and containment have been checked up to the root key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     serial: Serial,
-    body: CertificateBody,
+    body: Arc<CertificateBody>,
     depth: usize,
     root: PublicKey,
 }
@@ -297,9 +309,8 @@ impl Certificate {
         }
         let root = issuer.map_or(*root, |issuer| issuer.root);
         let claim = Claim { key, bytes: signed.into(), signature };
-        let bytes = bytes.to_vec();
-        let serial = Serial::of(&bytes);
-        Ok((Self { bytes, serial, body, depth, root }, claim))
+        let serial = Serial::of(bytes);
+        Ok((Self { bytes: bytes.into(), serial, body: Arc::new(body), depth, root }, claim))
     }
 
     /// The exact bytes.

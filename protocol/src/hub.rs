@@ -133,9 +133,7 @@ impl Hub {
                 self.with(now_ms, connection, effects, |s| s.handle_unframed(now_ms, &error));
             }
             Event::Sent { connection, bytes } => {
-                if let Some(session) = self.sessions.get_mut(&connection) {
-                    session.handle_sent(bytes);
-                }
+                self.with(now_ms, connection, effects, |s| s.handle_sent(now_ms, bytes));
             }
             Event::Stored { connection, number, reply } => {
                 self.on_stored(now_ms, (connection, number), reply, effects);

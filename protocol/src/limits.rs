@@ -11,15 +11,58 @@ pub const CHANGE_BYTES: usize = 256 << 10;
 pub const DOCUMENT_BYTES: usize = 4 << 20;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
-/// Most certificates that a store keeps of one issuing certificate: a hostile node certifies without
-/// end.
-pub const CERTIFICATES_OF_ISSUER: usize = 4_096;
+/// Numbers that depend on a tier: what is right for a village is too little for a county.
+#[derive(Debug, Clone, Copy)]
+pub struct ByTier {
+    /// For a county, and for what is above.
+    pub county: usize,
+    /// For a town.
+    pub town: usize,
+    /// For a village, and for what is below.
+    pub village: usize,
+}
+/// Most certificates kept below one certificate of a node: a hostile node certifies without end, and
+/// lets others certify. A town certifies some fifty villages, each with some twenty people, two or
+/// three times in the life of its own certificate.
+pub const CERTIFICATES_BELOW: ByTier =
+    ByTier { county: 262_144, town: 8_192, village: CERTIFICATES_OF_ISSUER };
+/// Most certificates kept below one certificate of a village: of one hostile issuer.
+pub const CERTIFICATES_OF_ISSUER: usize = 512;
 /// Largest revocation.
 pub const REVOCATION_BYTES: usize = 256 << 10;
-/// Most tags of changes in one revocation.
-pub const REVOCATION_TAGS: usize = 16_384;
-/// Most revocations kept of one certificate.
-pub const REVOCATIONS_OF_ONE: usize = 16;
+/// Most tags of changes in one revocation that is made here.
+pub const REVOCATION_TAGS: usize = 4_096;
+/// How many revocations of one size are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct RevocationRoom {
+    /// The largest of the size.
+    pub bytes: usize,
+    /// Most of one certificate.
+    pub of_one: usize,
+    /// Most of all certificates from one on down.
+    pub below: ByTier,
+}
+/// How many revocations are kept: many that say little, few that say much. A dismissal of a person
+/// with four hundred changes is small, one of a town with two thousand people below is large.
+pub const REVOCATION_ROOM: [RevocationRoom; 3] = [
+    RevocationRoom {
+        bytes: 4 << 10,
+        of_one: 4,
+        below: ByTier { county: 65_536, town: 2_048, village: 256 },
+    },
+    RevocationRoom {
+        bytes: 64 << 10,
+        of_one: 2,
+        below: ByTier { county: 8_192, town: 256, village: 32 },
+    },
+    RevocationRoom {
+        bytes: REVOCATION_BYTES,
+        of_one: 1,
+        below: ByTier { county: 256, town: 16, village: 2 },
+    },
+];
+/// Bytes of revocations given to the runtime for one peer and not yet written.
+pub const REVOCATIONS_UNSENT_BYTES: usize = 2 * REVOCATION_BYTES;
 /// Most versions of the protocol in a list.
 pub const VERSIONS: usize = 16;
 /// Most bytes that a later version adds to a hello.
@@ -112,6 +155,31 @@ const _: () = assert!(UNPROCESSED_BYTES <= NODE_UNPROCESSED_BYTES);
 const _: () = assert!(CHANGE_BYTES <= DOCUMENT_BYTES);
 const _: () = assert!(REVOCATION_BYTES * 2 <= FRAME_BYTES, "two revocations must fit a frame");
 const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);
+const _: () = assert!(
+    CERTIFICATES_BELOW.village * 16 <= CERTIFICATES_BELOW.town
+        && CERTIFICATES_BELOW.town * 32 <= CERTIFICATES_BELOW.county,
+    "no few below one may fill the room of those above"
+);
+const _: () = assert!(
+    CERTIFICATES_BELOW.village * CERTIFICATE_BYTES <= 2 << 20
+        && CERTIFICATES_BELOW.town * CERTIFICATE_BYTES <= 32 << 20,
+    "what one hostile village, and one hostile town, leaves in every store"
+);
+const _: () = {
+    let (mut at, mut village_bytes, mut town_bytes) = (0, 0, 0);
+    while at < REVOCATION_ROOM.len() {
+        let room = &REVOCATION_ROOM[at];
+        assert!(at == 0 || REVOCATION_ROOM[at - 1].bytes < room.bytes, "sizes ascend");
+        assert!(room.of_one <= room.below.village && room.below.village * 8 <= room.below.town);
+        assert!(room.below.town * 16 <= room.below.county);
+        village_bytes += room.below.village * room.bytes;
+        town_bytes += room.below.town * room.bytes;
+        at += 1;
+    }
+    assert!(village_bytes <= 4 << 20 && town_bytes <= 32 << 20);
+    assert!(REVOCATION_ROOM[REVOCATION_ROOM.len() - 1].bytes == REVOCATION_BYTES);
+};
+const _: () = assert!(REVOCATIONS_UNSENT_BYTES <= FRAME_BYTES);
 const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
 const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");

@@ -253,8 +253,13 @@ impl Session {
     }
 
     /// The runtime has written this many frame bytes.
-    pub fn handle_sent(&mut self, bytes: usize) {
+    pub fn handle_sent(&mut self, now_ms: i64, bytes: usize) -> Vec<Effect> {
         self.unsent_bytes = self.unsent_bytes.saturating_sub(bytes);
+        let room = self.unsent_bytes < limits::REVOCATIONS_UNSENT_BYTES;
+        if room && self.has_revocations_to_tell() {
+            return self.drive(now_ms, |_| Ok(()));
+        }
+        Vec::new()
     }
 
     /// The certificates or revocations this node knows have changed.
@@ -264,7 +269,7 @@ impl Session {
             session.check_peer_in_force()?;
             session.meet_strangers();
             session.take_over_waiting();
-            session.push_revocations();
+            session.find_revocations();
             Ok(())
         })
     }
@@ -388,6 +393,7 @@ impl Session {
             return Ok(());
         }
         self.tell_news();
+        self.pump_revocations();
         self.pump_outgoing();
         self.go_on_renewing();
         self.settle();

@@ -32,6 +32,8 @@ mod quotas;
 mod ranges;
 #[path = "session/renewing.rs"]
 mod renewing;
+#[path = "session/revoking.rs"]
+mod revoking;
 #[path = "session/set_back.rs"]
 mod set_back;
 #[path = "session/sketches.rs"]

@@ -49,7 +49,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             Ok(StoreReply::Ingested { fates, set_back })
         }
         StoreRequest::Certificates { certificates } => {
-            let refused = permission::add_certificates(inner, certificates)?;
+            let refused = permission::add_certificates(inner, &certificates)?;
             Ok(StoreReply::Certificates { refused })
         }
         StoreRequest::Successions { successions } => {
@@ -69,7 +69,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             })
         }
         StoreRequest::Revocations { revocations } => {
-            let refused = permission::add_revocations(inner, revocations)?;
+            let refused = permission::add_revocations(inner, &revocations)?;
             Ok(StoreReply::Revocations { refused })
         }
         StoreRequest::Waiting { after } => inner.readers.with_for(Reader::Peer, |connection| {

@@ -250,6 +250,9 @@ impl Session {
         };
         let list: Vec<Succession> =
             hello.successions.0.iter().map(read).collect::<Result<_, _>>()?;
+        if !list.iter().any(|succession| self.authority.is_next(succession)) {
+            return Ok(list);
+        }
         let mut authority = Authority::clone(&self.authority);
         let mut news = Vec::new();
         for succession in &list {

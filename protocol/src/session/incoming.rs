@@ -5,7 +5,7 @@ use super::{
     StoreRequest,
 };
 use crate::custody::News;
-use crate::id::ChangeId;
+use crate::id::{ChangeId, Serial};
 use crate::limits;
 use crate::receipt::Receipt;
 use crate::sync::{Carried, Fate};
@@ -175,7 +175,11 @@ impl Session {
     }
 
     pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) {
-        let certificates = list.into_iter().map(|bytes| bytes.0).collect();
+        let is_new = |bytes: &CertificateBytes| self.authority.get(&Serial::of(&bytes.0)).is_none();
+        let certificates: Vec<_> = list.into_iter().filter(is_new).map(|bytes| bytes.0).collect();
+        if certificates.is_empty() {
+            return;
+        }
         self.store(Purpose::Note, StoreRequest::Certificates { certificates });
     }
 }

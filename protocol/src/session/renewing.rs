@@ -33,6 +33,8 @@ pub(super) struct Renewing {
     asked_at_ms: Option<i64>,
     /// Whether this node came back from a copy and is not certified anew yet.
     unconfirmed: bool,
+    /// What the peer is to be answered.
+    answer: Option<Result<Vec<Vec<u8>>, String>>,
     /// The chain that the issuer gave, until the revocation that belongs to it is known.
     pub(super) to_take_over: Option<Vec<Vec<u8>>>,
     /// What the dialler is given on this connection, at the listener.
@@ -166,7 +168,16 @@ impl Session {
         Ok(())
     }
 
+    /// The answer waits until the peer has been sent all revocations.
     pub(super) fn answer_renewal(&mut self, outcome: Result<Vec<Vec<u8>>, String>) {
+        self.renewing.answer = Some(outcome);
+        if !self.has_revocations_to_tell() {
+            self.give_answer();
+        }
+    }
+
+    pub(super) fn give_answer(&mut self) {
+        let Some(outcome) = self.renewing.answer.take() else { return };
         match outcome {
             Ok(chain) => {
                 let chain = chain.into_iter().map(Bounded).collect();
