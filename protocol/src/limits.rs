@@ -42,6 +42,22 @@ pub struct RevocationRoom {
     /// Most of all certificates from one on down.
     pub below: ByTier,
 }
+impl RevocationRoom {
+    const fn is_nested(&self) -> bool {
+        self.of_one <= self.below.village
+            && self.below.village * 8 <= self.below.town
+            && self.below.town * 16 <= self.below.county
+    }
+
+    const fn village_bytes(&self) -> usize {
+        self.below.village * self.bytes
+    }
+
+    const fn town_bytes(&self) -> usize {
+        self.below.town * self.bytes
+    }
+}
+
 /// How many revocations are kept: many that say little, few that say much. A dismissal of a person
 /// with four hundred changes is small, one of a town with two thousand people below is large.
 pub const REVOCATION_ROOM: [RevocationRoom; 3] = [
@@ -166,18 +182,13 @@ const _: () = assert!(
     "what one hostile village, and one hostile town, leaves in every store"
 );
 const _: () = {
-    let (mut at, mut village_bytes, mut town_bytes) = (0, 0, 0);
-    while at < REVOCATION_ROOM.len() {
-        let room = &REVOCATION_ROOM[at];
-        assert!(at == 0 || REVOCATION_ROOM[at - 1].bytes < room.bytes, "sizes ascend");
-        assert!(room.of_one <= room.below.village && room.below.village * 8 <= room.below.town);
-        assert!(room.below.town * 16 <= room.below.county);
-        village_bytes += room.below.village * room.bytes;
-        town_bytes += room.below.town * room.bytes;
-        at += 1;
-    }
-    assert!(village_bytes <= 4 << 20 && town_bytes <= 32 << 20);
-    assert!(REVOCATION_ROOM[REVOCATION_ROOM.len() - 1].bytes == REVOCATION_BYTES);
+    let [small, middle, large] = REVOCATION_ROOM;
+    assert!(small.bytes < middle.bytes && middle.bytes < large.bytes, "sizes ascend");
+    assert!(large.bytes == REVOCATION_BYTES, "the largest has a size");
+    assert!(small.is_nested() && middle.is_nested() && large.is_nested());
+    let village = small.village_bytes() + middle.village_bytes() + large.village_bytes();
+    let town = small.town_bytes() + middle.town_bytes() + large.town_bytes();
+    assert!(village <= 4 << 20 && town <= 32 << 20, "what one hostile node leaves everywhere");
 };
 const _: () = assert!(REVOCATIONS_UNSENT_BYTES <= FRAME_BYTES);
 const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);

@@ -10,7 +10,7 @@
 //!
 //! A node that is dialled presents no token. One below that this node has dialled only reads.
 
-use super::{Effect, Message, Outcome, Purpose, Session, StoreReply, StoreRequest, wire};
+use super::{Effect, Message, Purpose, Session, StoreReply, StoreRequest, wire};
 use crate::id::PublicKey;
 use crate::limits;
 use crate::sync::Verdict;
@@ -60,7 +60,7 @@ impl Session {
         self.below.is_kept_out = true;
     }
 
-    pub(super) fn on_admitted_below(&mut self, reply: &StoreReply) -> Outcome {
+    pub(super) fn on_admitted_below(&mut self, reply: &StoreReply) {
         let StoreReply::Admit(verdict) = reply else {
             unreachable!("the store answered an admission with {reply:?}");
         };
@@ -73,7 +73,6 @@ impl Session {
             self.effects.push(Effect::Notice(text.to_owned()));
         }
         self.welcome(false);
-        Ok(())
     }
 
     /// Why a batch of the peer is put off; `None` when it is taken.

@@ -86,7 +86,7 @@ impl Session {
             Purpose::Blob(purpose) => self.on_blob_stored(purpose, reply),
             Purpose::Custody(purpose) => self.on_custody(purpose, reply),
             Purpose::Admit => return self.on_admitted(&reply),
-            Purpose::AdmitBelow => return self.on_admitted_below(&reply),
+            Purpose::AdmitBelow => self.on_admitted_below(&reply),
             Purpose::Handover => self.on_handover(reply),
             Purpose::Renewal(renewal) => self.effects.push(Effect::Renew(renewal)),
             Purpose::TakingOver(chain) => self.take_over(chain),

@@ -79,6 +79,7 @@ fn answered_by(
 /// a town that was revoked, or has run out, names nobody.
 #[test]
 fn a_succession_counts_only_under_a_certificate_in_force() {
+    type Case<'a> = (&'a str, Vec<Vec<u8>>, &'a [Vec<u8>], bool);
     let county = Member::county(2);
     let town = county.certify(3, Tier::Town, TOWN, "高城镇");
     let neighbour = county.certify(5, Tier::Town, "370322103", "黑里寨镇");
@@ -86,7 +87,7 @@ fn a_succession_counts_only_under_a_certificate_in_force() {
     let same = certified(&county, &town, |_| {});
     let gone = [revocation(&county, &town, &[village.serial()])];
     let at_town = |change: fn(&mut CertificateBody)| certified(&county, &town, change);
-    let cases: [(&str, Vec<Vec<u8>>, &[Vec<u8>], bool); 7] = [
+    let cases: [Case<'_>; 7] = [
         ("an honest town", same.clone(), &[], true),
         ("a town that was revoked", same, &gone, false),
         ("a village of the town", certified(&town, &village, |_| {}), &[], false),
@@ -163,9 +164,9 @@ fn given(chain: impl Fn(&Member, &CertificateBody) -> Vec<Vec<u8>>, beside: bool
     (world.nodes[at].member.serial() != before, world)
 }
 
-fn chain_of(by: &Member, body: CertificateBody) -> Vec<Vec<u8>> {
+fn chain_of(by: &Member, body: &CertificateBody) -> Vec<Vec<u8>> {
     let mut chain = by.identity.chain.clone();
-    chain.push(Certificate::issue(&body, &by.identity.key));
+    chain.push(Certificate::issue(body, &by.identity.key));
     chain
 }
 
@@ -195,14 +196,14 @@ fn a_chain_is_taken_over_from_the_parent_in_force() {
         ("of another", |body| body.subject = PublicKey([3; 32]), false, false),
     ];
     for (case, change, beside, taken) in cases {
-        let chain = |town: &Member, body: &CertificateBody| chain_of(town, renewed(body, change));
+        let chain = |town: &Member, body: &CertificateBody| chain_of(town, &renewed(body, change));
         assert_eq!(given(chain, beside).0, taken, "{case}");
     }
     let elsewhere = |town: &Member, body: &CertificateBody| {
         let other = Member::county(2).certify(8, Tier::Town, TOWN, "别的镇");
         assert_ne!(other.serial(), town.serial());
         let issuer = Some(other.serial());
-        chain_of(&other, CertificateBody { issuer, ..renewed(body, |_| {}) })
+        chain_of(&other, &CertificateBody { issuer, ..renewed(body, |_| {}) })
     };
     assert!(!given(elsewhere, false).0, "by another");
 }

@@ -124,12 +124,16 @@ fn what_is_kept_follows_from_the_set() {
             for at in (1..list.len()).rev() {
                 list.swap(at, usize::try_from(random.next_u64() % (at as u64 + 1)).unwrap());
             }
-            list.iter().for_each(|bytes| drop(authority.insert(bytes)));
+            for bytes in &list {
+                drop(authority.insert(bytes));
+            }
         }
         for at in (1..revocations.len()).rev() {
             revocations.swap(at, usize::try_from(random.next_u64() % (at as u64 + 1)).unwrap());
         }
-        revocations.iter().for_each(|bytes| drop(authority.revoke(bytes)));
+        for bytes in &revocations {
+            drop(authority.revoke(bytes));
+        }
         let held: BTreeSet<Vec<u8>> =
             authority.revocations().map(|known| known.bytes().to_vec()).collect();
         let found = (kept(&authority), held);
