@@ -249,13 +249,13 @@ impl Store {
 
     /// Adds certificates, issuers first; gives the reasons of those refused.
     pub fn add_certificates(&self, certificates: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
-        permission::add_certificates(&self.inner, certificates.to_vec())
+        permission::add_certificates(&self.inner, certificates)
     }
 
     /// Adds revocations; gives the reasons of those refused. What does not stand any more, and
     /// nothing that stands builds on, leaves the log; the rest of it is tainted.
     pub fn add_revocations(&self, revocations: &[Vec<u8>]) -> Result<Vec<String>, Fault> {
-        permission::add_revocations(&self.inner, revocations.to_vec())
+        permission::add_revocations(&self.inner, revocations)
     }
 
     /// Adds successions of the root; gives the reasons of those refused. What stands no more goes

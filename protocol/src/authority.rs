@@ -7,6 +7,8 @@
 //! ([`Authority::stands`]), which only ever take away: an author must stand by all of them, so the
 //! order in which they are learned does not matter.
 //!
+//! How much is kept of what each node certifies and revokes is the matter of `room`.
+//!
 //! The root is a list of keys: the one the node was founded with, and those that successions lead
 //! to from it. Of two successions of one key the first that is learned holds.
 
@@ -16,11 +18,15 @@ use crate::certificate::{Certificate, CertificateError, Grant};
 use crate::change::{Header, Home};
 use crate::id::{ChangeId, PublicKey, Serial};
 use crate::limits;
-use crate::revocation::{Revocation, RevocationError};
+use crate::revocation::{Rank, Revocation, RevocationError};
 use crate::rights::Rights;
 use crate::scope::Scope;
 use crate::signing::{self, Context};
 use crate::succession::{BadSuccession, Succession};
+
+mod room;
+
+pub use room::Dropped;
 
 /// Why an author may not do what a change does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,8 +76,11 @@ pub enum Refusal {
 pub struct Authority {
     root: PublicKey,
     certificates: BTreeMap<Serial, Certificate>,
-    /// By revoked certificate, ascending by id.
+    /// By revoked certificate, ascending by rank.
     revocations: BTreeMap<Serial, Vec<Revocation>>,
+    /// Rises with each revocation that comes or goes.
+    revocation_changes: u64,
+    room: room::Room,
     /// From the first root key on, in order.
     successions: Vec<Succession>,
 }
@@ -83,21 +92,27 @@ impl Authority {
             root,
             certificates: BTreeMap::new(),
             revocations: BTreeMap::new(),
+            revocation_changes: 0,
+            room: room::Room::default(),
             successions: Vec::new(),
         }
     }
 
-    /// Checks and adds one certificate, whose issuer must be known already.
+    /// Checks and adds one certificate, whose issuer must be known already. Another may have to go
+    /// for it ([`Authority::take_dropped`]).
     pub fn insert(&mut self, bytes: &[u8]) -> Result<Serial, CertificateError> {
         let serial = Serial::of(bytes);
         if !self.certificates.contains_key(&serial) {
-            let certificate = self.verify(bytes, &BTreeMap::new())?;
-            self.certificates.insert(serial, certificate);
+            let certificate = self.examine(bytes, &BTreeMap::new())?;
+            self.settle_in(certificate)?;
         }
         Ok(serial)
     }
 
     /// Checks a chain, root side first, without adding it. Gives the last certificate.
+    ///
+    /// Each certificate was issued by the one before it, and the first by a root: whoever looks at
+    /// a chain takes those in it for those above the last.
     pub fn verify_chain(&self, chain: &[Vec<u8>]) -> Result<Certificate, CertificateError> {
         if chain.len() > limits::CHAIN_CERTIFICATES {
             return Err(CertificateError::TooLong { name: String::new() });
@@ -109,7 +124,13 @@ impl Authority {
         let mut last = Err(CertificateError::Malformed { got: 0 });
         let mut claims = Vec::new();
         let mut claimed = Vec::new();
+        let mut above = None;
         for bytes in chain {
+            let body = Certificate::peek(bytes)?;
+            if body.issuer != above {
+                return Err(CertificateError::Detached { name: body.name });
+            }
+            above = Some(Serial::of(bytes));
             let certificate = match self.certificates.get(&Serial::of(bytes)) {
                 Some(known) => known.clone(),
                 // The first is signed by a root, of which there may be several to try.
@@ -146,42 +167,107 @@ impl Authority {
         above.is_none().then_some(last)
     }
 
-    /// Checks and adds a revocation; `false` when it was known.
-    ///
-    /// Of more than [`limits::REVOCATIONS_OF_ONE`] revocations of one certificate those with the
-    /// smallest ids are kept, so that every node keeps the same.
-    pub fn revoke(&mut self, bytes: &[u8]) -> Result<bool, RevocationError> {
-        let body = Revocation::peek(bytes)?;
-        let serial = body.own.serial;
-        let id = Revocation::id_of(bytes);
-        let known = self.revocations.get(&serial).map(Vec::as_slice).unwrap_or_default();
-        let Err(place) = known.binary_search_by_key(&id, Revocation::id) else {
-            return Ok(false);
-        };
-        if place >= limits::REVOCATIONS_OF_ONE {
+    /// Checks certificates, issuers first, without adding them: those that are new and hold, and why
+    /// the others do not. Nothing is checked by its signature for which there is no room.
+    pub fn check_certificates(
+        &self,
+        list: &[Vec<u8>],
+    ) -> (Vec<Certificate>, Vec<CertificateError>) {
+        let mut checked: BTreeMap<Serial, Certificate> = BTreeMap::new();
+        let (mut sound, mut errors) = (Vec::new(), Vec::new());
+        for bytes in list {
+            let serial = Serial::of(bytes);
+            if self.certificates.contains_key(&serial) || checked.contains_key(&serial) {
+                continue;
+            }
+            match self.examine(bytes, &checked) {
+                Ok(certificate) => {
+                    checked.insert(serial, certificate.clone());
+                    sound.push(certificate);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        (sound, errors)
+    }
+
+    /// Adds a certificate that this authority, or an earlier state of it, has checked; `false` when
+    /// it was known.
+    pub fn admit(&mut self, certificate: Certificate) -> Result<bool, CertificateError> {
+        if self.certificates.contains_key(&certificate.serial()) {
             return Ok(false);
         }
-        let revocation = match body.issuer {
-            None => self.verify_by_root(bytes)?,
-            Some(issuer) => Revocation::verify(bytes, &self.revoker(&serial, &issuer)?)?,
-        };
-        let kept = self.revocations.entry(serial).or_default();
-        kept.insert(place, revocation);
-        kept.truncate(limits::REVOCATIONS_OF_ONE);
+        self.settle_in(certificate)?;
         Ok(true)
+    }
+
+    /// Checks and adds a revocation; `false` when it was known. Another may have to go for it
+    /// ([`Authority::take_dropped`]); one that is less than all others for which there is room does
+    /// not count, and that is an error.
+    pub fn revoke(&mut self, bytes: &[u8]) -> Result<bool, RevocationError> {
+        match self.check_revocation(bytes)? {
+            Some(revocation) => self.admit_revocation(revocation),
+            None => Ok(false),
+        }
+    }
+
+    /// Checks a revocation without adding it; `None` when it is known. Nothing is checked by its
+    /// signature for which there is no room.
+    pub fn check_revocation(&self, bytes: &[u8]) -> Result<Option<Revocation>, RevocationError> {
+        let body = Revocation::peek(bytes)?;
+        let (serial, id) = (body.own.serial, Revocation::id_of(bytes));
+        if self.revocations_of(&serial).iter().any(|known| known.id() == id) {
+            return Ok(None);
+        }
+        if !self.certificates.contains_key(&serial) {
+            return Err(RevocationError::Unknown { serial });
+        }
+        let by = body.issuer.map(|issuer| self.revoker(&serial, &issuer)).transpose()?;
+        let depth = by.map_or(0, |(_, depth)| depth);
+        self.last_revocation(&serial, &Rank::of(&body, depth, id), room::size_of(bytes.len()))?;
+        let revocation = match by {
+            None => self.verify_by_root(bytes)?,
+            Some((key, _)) => Revocation::verify(bytes, &key)?,
+        };
+        Ok(Some(revocation.signed_at(depth)))
+    }
+
+    /// Adds a revocation that this authority, or an earlier state of it, has checked; `false` when
+    /// it was known.
+    pub fn admit_revocation(&mut self, revocation: Revocation) -> Result<bool, RevocationError> {
+        let serial = revocation.body().own.serial;
+        if self.revocations_of(&serial).iter().any(|known| known.id() == revocation.id()) {
+            return Ok(false);
+        }
+        if !self.certificates.contains_key(&serial) {
+            return Err(RevocationError::Unknown { serial });
+        }
+        self.put_revocation(revocation)?;
+        Ok(true)
+    }
+
+    /// Rises with each revocation that comes or goes.
+    pub fn revocation_changes(&self) -> u64 {
+        self.revocation_changes
     }
 
     /// Checks and adds a succession of the root; `false` when it changes nothing, because it is
     /// known, of another key, or not the first of its key.
     pub fn succeed(&mut self, bytes: &[u8]) -> Result<bool, BadSuccession> {
         let succession = Succession::verify(bytes)?;
-        let body = succession.body();
-        let fits = body.old == self.current_root() && !self.roots().any(|key| key == body.new);
-        if fits && self.successions.len() < limits::SUCCESSIONS {
+        let is_next = self.is_next(&succession);
+        if is_next {
             self.successions.push(succession);
-            return Ok(true);
         }
-        Ok(false)
+        Ok(is_next)
+    }
+
+    /// Whether a succession would lead on from the present root key.
+    pub fn is_next(&self, succession: &Succession) -> bool {
+        let body = succession.body();
+        body.old == self.current_root()
+            && !self.roots().any(|key| key == body.new)
+            && self.successions.len() < limits::SUCCESSIONS
     }
 
     /// The root key of the federation.
@@ -267,6 +353,9 @@ impl Authority {
     /// Whether the author's change number `seq` stands in spite of all revocations of the author
     /// and of those above it. Without the id of the change only its number is looked at.
     pub fn stands(&self, author: &Serial, seq: u64, id: Option<&ChangeId>) -> Result<(), Refusal> {
+        if !self.certificates.contains_key(author) {
+            return Err(Refusal::UnknownAuthor { author: *author });
+        }
         if self.revocations.is_empty() && self.successions.is_empty() {
             return Ok(());
         }
@@ -350,6 +439,21 @@ impl Authority {
         known.map_or_else(|| serial.to_string(), |certificate| certificate.body().name.clone())
     }
 
+    /// Checks a certificate for which there is room, or may be: who is not known yet has nobody
+    /// below.
+    fn examine(
+        &self,
+        bytes: &[u8],
+        checked: &BTreeMap<Serial, Certificate>,
+    ) -> Result<Certificate, CertificateError> {
+        let issuer = Certificate::peek_issuer(bytes)?.and_then(|issuer| self.get(&issuer));
+        if let Some(issuer) = issuer {
+            let (certificate, _) = Certificate::check(bytes, Some(issuer), &self.root)?;
+            self.last_place(&certificate)?;
+        }
+        self.verify(bytes, checked)
+    }
+
     fn verify(
         &self,
         bytes: &[u8],
@@ -373,21 +477,19 @@ impl Authority {
                 outcome = Revocation::verify(bytes, &succession.body().new);
             }
         }
-        let serial = Revocation::peek(bytes)?.own.serial;
-        if !self.certificates.contains_key(&serial) {
-            return Err(RevocationError::Unknown { serial });
-        }
         outcome
     }
 
-    /// The key of `issuer`, if it stands above `serial`.
-    fn revoker(&self, serial: &Serial, issuer: &Serial) -> Result<PublicKey, RevocationError> {
-        let chain = self.chain(serial);
-        if chain.is_empty() {
-            return Err(RevocationError::Unknown { serial: *serial });
-        }
-        let above = chain.iter().find(|c| c.serial() == *issuer && c.serial() != *serial);
-        above.map(|c| c.body().subject).ok_or(RevocationError::NotAbove { serial: *serial })
+    /// The key of `issuer` and its depth, if it stands above `serial`.
+    fn revoker(
+        &self,
+        serial: &Serial,
+        issuer: &Serial,
+    ) -> Result<(PublicKey, usize), RevocationError> {
+        let above = self.upward(serial).skip(1).find(|above| above.serial() == *issuer);
+        above
+            .map(|above| (above.body().subject, above.depth()))
+            .ok_or(RevocationError::NotAbove { serial: *serial })
     }
 }
 

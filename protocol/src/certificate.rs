@@ -12,6 +12,8 @@
 //! share one. The certificates of a chain are checked by [`Certificate::verify`]; which are known
 //! and in force is the business of [`crate::authority`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::category::CategorySet;
@@ -130,6 +132,28 @@ pub struct CertificateBody {
     pub issuer: Option<Serial>,
 }
 
+impl CertificateBody {
+    /// Whether something that this allows, to do or to pass on, is not allowed by `next`.
+    pub fn is_narrowed_by(&self, next: &Self) -> bool {
+        let covered = |grant: &Grant| {
+            let held = |region: &&Grant| {
+                region.region.contains(&grant.region)
+                    && (region.document.is_none() || region.document == grant.document)
+                    && region.rights.contains(grant.rights)
+                    && region.delegable.contains(grant.delegable)
+            };
+            // The categories of one grant may be spread over several of the next certificate.
+            let categories = next
+                .grants
+                .iter()
+                .filter(held)
+                .fold(CategorySet::none(), |all, held| all.union(&held.categories));
+            categories.contains_set(&grant.categories)
+        };
+        !self.grants.iter().all(covered)
+    }
+}
+
 /// Why a certificate is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
@@ -167,6 +191,12 @@ pub enum CertificateError {
         /// Serial of the missing certificate.
         issuer: Serial,
     },
+    /// It stands in a chain below another certificate than the one that issued it.
+    #[error("{name:?} was not certified by who stands above it in the chain")]
+    Detached {
+        /// Name of the subject.
+        name: String,
+    },
     /// People and devices issue nothing.
     #[error("{issuer:?} is not a node and may not issue the certificate of {name:?}")]
     IssuerKind {
@@ -189,6 +219,16 @@ pub enum CertificateError {
         /// Name of the subject.
         name: String,
     },
+    /// Those above have no room for it.
+    #[error("there is no room for {name:?}: {most} certificates are below {above:?}, earlier ones")]
+    Crowded {
+        /// Name of the subject.
+        name: String,
+        /// Name of the one above that has no room.
+        above: String,
+        /// Most that are kept below it.
+        most: usize,
+    },
     /// Too far from the root.
     #[error("the chain of {name:?} is longer than {}", limits::CHAIN_CERTIFICATES)]
     TooLong {
@@ -200,9 +240,9 @@ pub enum CertificateError {
 /// A certificate whose signature and containment have been checked up to the root key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     serial: Serial,
-    body: CertificateBody,
+    body: Arc<CertificateBody>,
     depth: usize,
     root: PublicKey,
 }
@@ -269,9 +309,8 @@ impl Certificate {
         }
         let root = issuer.map_or(*root, |issuer| issuer.root);
         let claim = Claim { key, bytes: signed.into(), signature };
-        let bytes = bytes.to_vec();
-        let serial = Serial::of(&bytes);
-        Ok((Self { bytes, serial, body, depth, root }, claim))
+        let serial = Serial::of(bytes);
+        Ok((Self { bytes: bytes.into(), serial, body: Arc::new(body), depth, root }, claim))
     }
 
     /// The exact bytes.

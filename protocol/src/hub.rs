@@ -20,6 +20,7 @@ use crate::sync::StoreRequest;
 use crate::wire::{FaultCode, LineToken};
 
 mod arrivals;
+mod between;
 mod dialling;
 mod report;
 mod stored;
@@ -49,6 +50,8 @@ pub struct Hub {
     renewing: bool,
     clock_offset_ms: i64,
     arrivals: Arrivals,
+    /// When it began, by the time that is given with events.
+    begun_ms: Option<i64>,
     /// Batches to be made durable.
     intake: Turns,
     /// Changes to be read and sent.
@@ -71,6 +74,7 @@ impl Hub {
             renewing: false,
             clock_offset_ms: 0,
             arrivals: Arrivals::default(),
+            begun_ms: None,
             intake: Turns::new(turns::INTAKE),
             reads: Turns::new(turns::READS),
         }
@@ -100,6 +104,7 @@ impl Hub {
         event: Event,
         effects: &mut Vec<Effect>,
     ) {
+        self.begun_ms.get_or_insert(now_ms);
         match event {
             Event::Dialled { target, connection, channel } => {
                 let Some(entry) = self.targets.get_mut(target.0) else { return };
@@ -121,15 +126,14 @@ impl Hub {
                 self.forget(now_ms, rng, connection, reason);
             }
             Event::Frame { connection, bytes } => {
+                self.note_silence(now_ms, connection);
                 self.with(now_ms, connection, effects, |s| s.handle_frame(now_ms, &bytes));
             }
             Event::Unframed { connection, error } => {
                 self.with(now_ms, connection, effects, |s| s.handle_unframed(now_ms, &error));
             }
             Event::Sent { connection, bytes } => {
-                if let Some(session) = self.sessions.get_mut(&connection) {
-                    session.handle_sent(bytes);
-                }
+                self.with(now_ms, connection, effects, |s| s.handle_sent(now_ms, bytes));
             }
             Event::Stored { connection, number, reply } => {
                 self.on_stored(now_ms, (connection, number), reply, effects);

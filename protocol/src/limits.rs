@@ -25,15 +25,74 @@ pub const FIELD_VALUES: usize = 64;
 pub const FIELD_NAME_BYTES: usize = 256;
 /// Largest certificate.
 pub const CERTIFICATE_BYTES: usize = 4 << 10;
-/// Most certificates that a store keeps of one issuing certificate: a hostile node certifies without
-/// end.
-pub const CERTIFICATES_OF_ISSUER: usize = 4_096;
+/// Numbers that depend on a tier: what is right for a village is too little for a county.
+#[derive(Debug, Clone, Copy)]
+pub struct ByTier {
+    /// For a county, and for what is above.
+    pub county: usize,
+    /// For a town.
+    pub town: usize,
+    /// For a village, and for what is below.
+    pub village: usize,
+}
+/// Most certificates kept below one certificate of a node: a hostile node certifies without end, and
+/// lets others certify. A town certifies some fifty villages, each with some twenty people, two or
+/// three times in the life of its own certificate.
+pub const CERTIFICATES_BELOW: ByTier =
+    ByTier { county: 262_144, town: 8_192, village: CERTIFICATES_OF_ISSUER };
+/// Most certificates kept below one certificate of a village: of one hostile issuer.
+pub const CERTIFICATES_OF_ISSUER: usize = 512;
 /// Largest revocation.
 pub const REVOCATION_BYTES: usize = 256 << 10;
-/// Most tags of changes in one revocation.
-pub const REVOCATION_TAGS: usize = 16_384;
-/// Most revocations kept of one certificate.
-pub const REVOCATIONS_OF_ONE: usize = 16;
+/// Most tags of changes in one revocation that is made here.
+pub const REVOCATION_TAGS: usize = 4_096;
+/// How many revocations of one size are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct RevocationRoom {
+    /// The largest of the size.
+    pub bytes: usize,
+    /// Most of one certificate.
+    pub of_one: usize,
+    /// Most of all certificates from one on down.
+    pub below: ByTier,
+}
+impl RevocationRoom {
+    const fn is_nested(&self) -> bool {
+        self.of_one <= self.below.village
+            && self.below.village * 8 <= self.below.town
+            && self.below.town * 16 <= self.below.county
+    }
+
+    const fn village_bytes(&self) -> usize {
+        self.below.village * self.bytes
+    }
+
+    const fn town_bytes(&self) -> usize {
+        self.below.town * self.bytes
+    }
+}
+
+/// How many revocations are kept: many that say little, few that say much. A dismissal of a person
+/// with four hundred changes is small, one of a town with two thousand people below is large.
+pub const REVOCATION_ROOM: [RevocationRoom; 3] = [
+    RevocationRoom {
+        bytes: 4 << 10,
+        of_one: 4,
+        below: ByTier { county: 65_536, town: 2_048, village: 256 },
+    },
+    RevocationRoom {
+        bytes: 64 << 10,
+        of_one: 2,
+        below: ByTier { county: 8_192, town: 256, village: 32 },
+    },
+    RevocationRoom {
+        bytes: REVOCATION_BYTES,
+        of_one: 1,
+        below: ByTier { county: 256, town: 16, village: 2 },
+    },
+];
+/// Bytes of revocations given to the runtime for one peer and not yet written.
+pub const REVOCATIONS_UNSENT_BYTES: usize = 2 * REVOCATION_BYTES;
 /// Most versions of the protocol in a list.
 pub const VERSIONS: usize = 16;
 /// Most bytes that a later version adds to a hello.
@@ -119,6 +178,9 @@ pub const BLOB_BYTES_OF_PEER: u64 = 16 << 30;
 pub const SESSION_REQUESTS: usize = 16;
 /// Sessions of one node.
 pub const SESSIONS: usize = 2_000;
+/// How long those between must have been silent before a node hands up to one further above,
+/// milliseconds: longer than a restart, shorter than people wait for an alert.
+pub const BETWEEN_SILENT_MS: i64 = 15 * 60_000;
 /// Longest text in a refusal.
 pub const REASON_BYTES: usize = 400;
 
@@ -137,6 +199,26 @@ const _: () = assert!(DOCUMENT_OPERATIONS * OPERATION_BYTES <= DOCUMENT_BYTES);
 const _: () = assert!(FIELD_VALUES <= FREE_PREDECESSORS, "a shown conflict must be resolvable");
 const _: () = assert!(REVOCATION_BYTES * 2 <= FRAME_BYTES, "two revocations must fit a frame");
 const _: () = assert!(REVOCATION_TAGS * 8 * 2 <= REVOCATION_BYTES);
+const _: () = assert!(
+    CERTIFICATES_BELOW.village * 16 <= CERTIFICATES_BELOW.town
+        && CERTIFICATES_BELOW.town * 32 <= CERTIFICATES_BELOW.county,
+    "no few below one may fill the room of those above"
+);
+const _: () = assert!(
+    CERTIFICATES_BELOW.village * CERTIFICATE_BYTES <= 2 << 20
+        && CERTIFICATES_BELOW.town * CERTIFICATE_BYTES <= 32 << 20,
+    "what one hostile village, and one hostile town, leaves in every store"
+);
+const _: () = {
+    let [small, middle, large] = REVOCATION_ROOM;
+    assert!(small.bytes < middle.bytes && middle.bytes < large.bytes, "sizes ascend");
+    assert!(large.bytes == REVOCATION_BYTES, "the largest has a size");
+    assert!(small.is_nested() && middle.is_nested() && large.is_nested());
+    let village = small.village_bytes() + middle.village_bytes() + large.village_bytes();
+    let town = small.town_bytes() + middle.town_bytes() + large.town_bytes();
+    assert!(village <= 4 << 20 && town <= 32 << 20, "what one hostile node leaves everywhere");
+};
+const _: () = assert!(REVOCATIONS_UNSENT_BYTES <= FRAME_BYTES);
 const _: () = assert!(SUCCESSIONS * SUCCESSION_BYTES * 2 < FRAME_BYTES);
 const _: () = assert!(LIST_IDS * 32 < FRAME_BYTES, "a list of ids must fit a frame");
 const _: () = assert!(HELD_KEYS * 96 < FRAME_BYTES, "a list of keys must fit a frame");

@@ -21,6 +21,8 @@
 //! stands of everybody below who is not listed. Who revokes cannot always know them all: a node
 //! that was set back to an older state of itself has forgotten whom it certified since.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ChangeId, PublicKey, Serial, Signature};
@@ -101,6 +103,14 @@ pub enum RevocationError {
         /// The certificate that was to be revoked.
         serial: Serial,
     },
+    /// There is no room for it beside others that are more.
+    #[error(
+        "the revocation of {serial} does not count: there is no room beside those that go first"
+    )]
+    Crowded {
+        /// The certificate that was to be revoked.
+        serial: Serial,
+    },
     /// The signature does not hold.
     #[error("the signature on the revocation of {serial} does not hold")]
     Signature {
@@ -117,8 +127,30 @@ pub struct RevocationId(pub [u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     id: RevocationId,
-    body: RevocationBody,
-    bytes: Vec<u8>,
+    body: Arc<RevocationBody>,
+    bytes: Arc<[u8]>,
+    /// Of the certificate of who signed it; 0 of the root.
+    depth: usize,
+}
+
+/// Which of two revocations is kept when there is no room for both: the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// Of who signed it: those further above come first.
+    depth: usize,
+    /// Who is dismissed comes before who was replaced.
+    is_replaced: bool,
+    /// What leaves less comes first.
+    through_seq: u64,
+    id: RevocationId,
+}
+
+impl Rank {
+    /// Of a revocation signed by one with a certificate of this depth.
+    pub(crate) fn of(body: &RevocationBody, depth: usize, id: RevocationId) -> Self {
+        let (is_replaced, through_seq) = (body.successor.is_some(), body.own.through_seq);
+        Self { depth, is_replaced, through_seq, id }
+    }
 }
 
 impl Revocation {
@@ -132,12 +164,24 @@ impl Revocation {
         let (body, signed, signature) = split(bytes)?;
         signing::verify(key, Context::Revocation, signed, &signature)
             .map_err(|_| RevocationError::Signature { serial: body.own.serial })?;
-        Ok(Self { id: Self::id_of(bytes), body, bytes: bytes.to_vec() })
+        Ok(Self { id: Self::id_of(bytes), body: Arc::new(body), bytes: bytes.into(), depth: 0 })
     }
 
     /// The id of these bytes.
     pub fn id_of(bytes: &[u8]) -> RevocationId {
         RevocationId(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The same, signed by one with a certificate of this depth.
+    #[must_use]
+    pub(crate) fn signed_at(mut self, depth: usize) -> Self {
+        self.depth = depth;
+        self
+    }
+
+    /// Its place among others.
+    pub(crate) fn rank(&self) -> Rank {
+        Rank::of(&self.body, self.depth, self.id)
     }
 
     /// Its id.

@@ -35,11 +35,13 @@ use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Message, WireError};
 
+mod below;
 mod blobs;
 mod compare;
 mod custody;
 mod dispatch;
 mod fault;
+mod following;
 mod greeting;
 mod incoming;
 pub mod line;
@@ -49,6 +51,7 @@ mod pace;
 mod postponing;
 mod renewing;
 mod revoking;
+mod strangers;
 mod surface;
 mod versions;
 
@@ -97,6 +100,8 @@ enum Purpose {
     Custody(custody::Purpose),
     /// May the child come in?
     Admit,
+    /// Is it the machine that is known, further below?
+    AdmitBelow,
     /// What waits, to be handed up before a new certificate is asked for.
     Handover,
     /// Certificates that came before a renewal are known.
@@ -130,7 +135,9 @@ pub struct Session {
     incoming: Incoming,
     blobs: blobs::Blobs,
     custody: custody::Custody,
+    strangers: strangers::Strangers,
     renewing: renewing::Renewing,
+    below: below::Below,
     revoking: revoking::Revoking,
     /// Trusted time less the time of the hub.
     clock_offset_ms: i64,
@@ -173,7 +180,9 @@ impl Session {
             incoming: Incoming::default(),
             blobs: blobs::Blobs::default(),
             custody: custody::Custody::default(),
+            strangers: strangers::Strangers::default(),
             renewing: renewing::Renewing::default(),
+            below: below::Below::default(),
             revoking: revoking::Revoking::default(),
             clock_offset_ms,
             unsent_bytes: 0,
@@ -244,8 +253,13 @@ impl Session {
     }
 
     /// The runtime has written this many frame bytes.
-    pub fn handle_sent(&mut self, bytes: usize) {
+    pub fn handle_sent(&mut self, now_ms: i64, bytes: usize) -> Vec<Effect> {
         self.unsent_bytes = self.unsent_bytes.saturating_sub(bytes);
+        let room = self.unsent_bytes < limits::REVOCATIONS_UNSENT_BYTES;
+        if room && self.has_revocations_to_tell() {
+            return self.drive(now_ms, |_| Ok(()));
+        }
+        Vec::new()
     }
 
     /// The certificates or revocations this node knows have changed.
@@ -253,7 +267,9 @@ impl Session {
         self.authority = authority;
         self.drive(now_ms, |session| {
             session.check_peer_in_force()?;
-            session.push_revocations();
+            session.meet_strangers();
+            session.take_over_waiting();
+            session.find_revocations();
             Ok(())
         })
     }
@@ -288,6 +304,7 @@ impl Session {
                 if !session.figures.renewing {
                     // In the middle of a copy everything that is still on its way would be asked
                     // for once more; one that has come to a halt is compared all the same.
+                    session.compare.end_old_disputes(now_ms);
                     let heard = session.figures.bytes_in;
                     if session.is_quiet() || heard == session.heard_before {
                         session.compare_again();
@@ -334,6 +351,11 @@ impl Session {
         self.peer.as_ref().filter(|_| self.phase != Phase::Admitting).map(|peer| &peer.certificate)
     }
 
+    /// When the peer was last heard, by trusted time.
+    pub fn heard_at_ms(&self) -> Option<i64> {
+        self.figures.heard_at_ms
+    }
+
     /// Whether this side opened the connection.
     pub fn is_dialler(&self) -> bool {
         matches!(self.role, Role::Dialler { .. })
@@ -371,6 +393,7 @@ impl Session {
             return Ok(());
         }
         self.tell_news();
+        self.pump_revocations();
         self.pump_outgoing();
         self.go_on_renewing();
         self.settle();

@@ -207,6 +207,17 @@ pub enum StoreRequest {
         /// Whether another machine with this key is in session at this moment.
         elsewhere: bool,
     },
+    /// One further below presents its line token: whether it is the machine that came before.
+    AdmitBelow {
+        /// Its certificate.
+        serial: Serial,
+        /// What it presents.
+        line: LineToken,
+        /// Whether this node gave it that, at whatever time.
+        given: bool,
+        /// What it will be given, made up by this node.
+        fresh: LineToken,
+    },
     /// Adds revocations; bytes are untrusted.
     Revocations {
         /// Exact bytes.
@@ -297,7 +308,7 @@ pub enum StoreReply {
         /// Why some were not added.
         refused: Vec<String>,
     },
-    /// What to do with the child.
+    /// What to do with the child, or with the one further below.
     Admit(Verdict),
     /// Revocations were looked at; those refused with the reason.
     Revocations {

@@ -20,15 +20,23 @@ mod copies;
 mod custody;
 #[path = "session/dialling.rs"]
 mod dialling;
+#[path = "session/following.rs"]
+mod following;
 #[path = "session/greeting.rs"]
 mod greeting;
+#[path = "session/lineage.rs"]
+mod lineage;
 #[path = "session/quotas.rs"]
 mod quotas;
 #[path = "session/ranges.rs"]
 mod ranges;
 #[path = "session/renewing.rs"]
 mod renewing;
+#[path = "session/revoking.rs"]
+mod revoking;
 #[path = "session/set_back.rs"]
 mod set_back;
 #[path = "session/sketches.rs"]
 mod sketches;
+#[path = "session/strangers.rs"]
+mod strangers;

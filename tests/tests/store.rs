@@ -31,6 +31,8 @@ mod reading;
 mod review;
 #[path = "store/revocation.rs"]
 mod revocation;
+#[path = "store/room.rs"]
+mod room;
 #[path = "store/set_back.rs"]
 mod set_back;
 #[path = "store/table_sets.rs"]

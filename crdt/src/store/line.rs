@@ -15,7 +15,7 @@
 //! the other. A machine whose certificate was replaced is not believed even then: the one that it
 //! was replaced by may have got its token later. A person decides.
 
-use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::session::line::GIVEN_AT_BYTES;
 use cunlian_protocol::sync::{Certified, Verdict};
 use cunlian_protocol::wire::LineToken;
@@ -95,6 +95,37 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
     let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute((child.subject.0, confirmed, child.fresh, SINGLE))?;
     Ok(verdict)
+}
+
+/// Whether one further below is the machine that came before with this certificate; if it is,
+/// keeps what it is given. Nobody is marked: its parent decides who it is.
+pub(super) fn admit_below(
+    connection: &Connection,
+    serial: &Serial,
+    presented: LineToken,
+    given: bool,
+    fresh: LineToken,
+) -> rusqlite::Result<Verdict> {
+    // Beside those of children, which are found by their keys.
+    let mut hasher = blake3::Hasher::new_derive_key("cunlian 2026-11 line of one further below");
+    let place = PublicKey(*hasher.update(&serial.0).finalize().as_bytes());
+    let child = Presented {
+        subject: place,
+        line: presented,
+        given,
+        fresh,
+        renewing: false,
+        certified: Certified::Current,
+        elsewhere: false,
+    };
+    let line = line_of(connection, &place)?;
+    if line.as_ref().is_some_and(|line| !presents(line, &child) && !is_outdated(line, &child)) {
+        return Ok(Verdict::Forked);
+    }
+    let confirmed = if line.is_some() { presented } else { LineToken::default() };
+    let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((place.0, confirmed, fresh, SINGLE))?;
+    Ok(Verdict::Open)
 }
 
 /// The first child with a key is believed; so is one that presents what it was given last, or

@@ -90,7 +90,7 @@ pub(super) fn open(
     }
     let transaction = connection.transaction()?;
     let own = identity.own;
-    let authority = authority(&transaction, identity)?;
+    let (authority, fewer) = authority(&transaction, identity)?;
     let ancestors = Ancestors::of(&authority, own);
     outbox::adapt(&transaction, &ancestors)?;
     materialize::adapt(&transaction, &*projector, &authority)?;
@@ -110,7 +110,7 @@ pub(super) fn open(
     });
     let readers = Readers::new(&path, &options, Arc::clone(&shared));
     let writer = Writer::start(connection, Arc::clone(&shared)).map_err(at(dir))?;
-    Ok(Inner {
+    let inner = Inner {
         writer,
         readers,
         shared,
@@ -118,7 +118,11 @@ pub(super) fn open(
         options,
         blobs: blob::Claims::default(),
         _lock: lock,
-    })
+    };
+    if fewer {
+        permission::settle_all(&inner)?;
+    }
+    Ok(inner)
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
@@ -151,11 +155,14 @@ fn connect(path: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> 
 }
 
 /// What the file holds, and the node's own chain, which is kept with it.
-fn authority(connection: &Connection, identity: StoreIdentity) -> Result<Authority, OpenError> {
-    let mut authority = permission::load(connection, identity.root)?;
+fn authority(
+    connection: &Connection,
+    identity: StoreIdentity,
+) -> Result<(Authority, bool), OpenError> {
+    let (mut authority, fewer) = permission::load(connection, identity.root)?;
     for bytes in identity.chain {
-        let serial = authority.insert(&bytes)?;
+        let serial = authority.hold(&bytes)?;
         permission::keep_certificate(connection, &serial, &bytes)?;
     }
-    Ok(authority)
+    Ok((authority, fewer))
 }

@@ -1,14 +1,14 @@
 //! Certificates and revocations: kept in the order learned, checked again at every start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cunlian_protocol::authority::Authority;
-use cunlian_protocol::certificate::Certificate;
+use cunlian_protocol::authority::{Authority, Dropped};
+use cunlian_protocol::certificate::CertificateError;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{PublicKey, Serial};
-use cunlian_protocol::limits;
-use cunlian_protocol::revocation::Revocation;
+use cunlian_protocol::revocation::RevocationError;
+use cunlian_protocol::succession::Succession;
 use rayon::prelude::*;
 use rusqlite::Connection;
 
@@ -21,9 +21,20 @@ use super::{Fault, Inner, quarantine};
 /// Documents worked out together when something stands no more.
 const SETTLED_TOGETHER: usize = 1_000;
 
-/// The authority that the file holds. What no longer verifies is left out and reported: it can
+/// Takes out the work of those for whom there was no room when the file was read.
+pub(super) fn settle_all(inner: &Inner) -> Result<(), Fault> {
+    inner.writer.submit(|batch| {
+        let authority = Authority::clone(&batch.authority);
+        Ok::<_, Fault>(batch.set_authority(authority)?)
+    })
+}
+
+/// The authority that the file holds, and whether that is less than was in it. What no longer verifies is left out and reported: it can
 /// only have been altered on disk.
-pub(super) fn load(connection: &Connection, root: PublicKey) -> rusqlite::Result<Authority> {
+pub(super) fn load(
+    connection: &Connection,
+    root: PublicKey,
+) -> rusqlite::Result<(Authority, bool)> {
     let mut authority = Authority::new(root);
     let mut select = connection.prepare("SELECT bytes FROM succession ORDER BY row")?;
     let mut rows = select.query([])?;
@@ -32,21 +43,34 @@ pub(super) fn load(connection: &Connection, root: PublicKey) -> rusqlite::Result
             tracing::error!(%error, "a kept succession does not verify");
         }
     }
-    let mut select = connection.prepare("SELECT bytes FROM certificate ORDER BY row")?;
+    let mut select = connection.prepare("SELECT serial, bytes FROM certificate ORDER BY row")?;
     let mut rows = select.query([])?;
+    let mut crowded = Dropped::default();
     while let Some(row) = rows.next()? {
-        if let Err(error) = authority.insert(row.get_ref(0)?.as_blob()?) {
-            tracing::error!(%error, "a kept certificate does not verify");
+        match authority.insert(row.get_ref(1)?.as_blob()?) {
+            Ok(_) => {}
+            Err(CertificateError::Crowded { .. }) => {
+                crowded.certificates.push(Serial(row.get(0)?));
+            }
+            Err(error) => tracing::error!(%error, "a kept certificate does not verify"),
         }
     }
     let mut select = connection.prepare("SELECT bytes FROM revocation ORDER BY row")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        if let Err(error) = authority.revoke(row.get_ref(0)?.as_blob()?) {
-            tracing::error!(%error, "a kept revocation does not verify");
+        let bytes = row.get_ref(0)?.as_blob()?;
+        match authority.revoke(bytes) {
+            Ok(_) => {}
+            Err(RevocationError::Crowded { .. }) => crowded.revocations.push(bytes.to_vec()),
+            Err(error) => tracing::error!(%error, "a kept revocation does not verify"),
         }
     }
-    Ok(authority)
+    // An earlier version kept more.
+    let evicted = authority.take_dropped();
+    forget(connection, &crowded)?;
+    forget(connection, &evicted)?;
+    let fewer = !crowded.is_empty() || !evicted.is_empty();
+    Ok((authority, fewer))
 }
 
 /// Adds successions of the root; gives the reasons of those refused.
@@ -54,19 +78,22 @@ pub(super) fn add_successions(
     inner: &Inner,
     successions: Vec<Vec<u8>>,
 ) -> Result<Vec<String>, Fault> {
+    let known = inner.shared.authority();
+    let read = |bytes: &Vec<u8>| Succession::verify(bytes).map_err(|error| error.to_string());
+    let read = successions.iter().map(read);
+    let (sound, refused): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+    let refused: Vec<String> = refused.into_iter().filter_map(Result::err).collect();
+    if !sound.into_iter().flatten().any(|succession| known.is_next(&succession)) {
+        return Ok(refused);
+    }
     inner.writer.submit(move |batch| {
-        let mut refused = Vec::new();
         let mut authority = Authority::clone(&batch.authority);
         let mut insert = batch
             .connection
             .prepare_cached("INSERT OR IGNORE INTO succession (bytes) VALUES (?1)")?;
         for bytes in &successions {
-            match authority.succeed(bytes) {
-                Ok(true) => {
-                    insert.execute([bytes])?;
-                }
-                Ok(false) => {}
-                Err(error) => refused.push(error.to_string()),
+            if authority.succeed(bytes) == Ok(true) {
+                insert.execute([bytes])?;
             }
         }
         batch.set_authority(authority)?;
@@ -85,80 +112,117 @@ pub(super) fn keep_certificate(
     Ok(())
 }
 
+/// Adds certificates, issuers first; gives the reasons of those refused. What does not hold costs
+/// the writer nothing.
 pub(super) fn add_certificates(
     inner: &Inner,
-    mut certificates: Vec<Vec<u8>>,
+    certificates: &[Vec<u8>],
 ) -> Result<Vec<String>, Fault> {
-    let known = inner.shared.authority();
-    certificates.retain(|bytes| known.get(&Serial::of(bytes)).is_none());
-    if certificates.is_empty() {
-        return Ok(Vec::new());
+    let (sound, errors) = inner.shared.authority().check_certificates(certificates);
+    let mut refused: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if sound.is_empty() {
+        return Ok(refused);
     }
-    inner.writer.submit(move |batch| {
-        let mut refused = Vec::new();
+    let late = inner.writer.submit(move |batch| {
+        let mut late = Vec::new();
         let mut authority = Authority::clone(&batch.authority);
-        let mut issued: BTreeMap<Serial, usize> = BTreeMap::new();
-        for issuer in authority.certificates().filter_map(|c| c.body().issuer) {
-            *issued.entry(issuer).or_default() += 1;
-        }
-        for bytes in &certificates {
-            let above = Certificate::peek_issuer(bytes).ok().flatten();
-            let count = above.map(|above| issued.entry(above).or_default());
-            if count.as_ref().is_some_and(|count| **count >= limits::CERTIFICATES_OF_ISSUER) {
-                let most = limits::CERTIFICATES_OF_ISSUER;
-                refused.push(format!("its issuer has issued {most} certificates already"));
-                continue;
-            }
-            match authority.insert(bytes) {
-                Ok(serial) => {
-                    keep_certificate(batch.connection, &serial, bytes)?;
-                    if let Some(count) = count {
-                        *count += 1;
-                    }
+        let mut added = false;
+        for certificate in sound {
+            let (serial, bytes) = (certificate.serial(), certificate.bytes().to_vec());
+            match authority.admit(certificate) {
+                Ok(true) => {
+                    keep_certificate(batch.connection, &serial, &bytes)?;
+                    added = true;
                 }
-                Err(error) => refused.push(error.to_string()),
+                Ok(false) => {}
+                Err(error) => late.push(error.to_string()),
             }
         }
-        if refused.len() < certificates.len() {
-            batch.authority = Arc::new(authority);
+        if added {
+            batch.learn(authority)?;
         }
-        Ok(refused)
-    })
+        Ok::<_, Fault>(late)
+    })?;
+    refused.extend(late);
+    Ok(refused)
 }
 
+/// Adds revocations; gives the reasons of those refused. What does not hold costs the writer
+/// nothing.
 pub(super) fn add_revocations(
     inner: &Inner,
-    mut revocations: Vec<Vec<u8>>,
+    revocations: &[Vec<u8>],
 ) -> Result<Vec<String>, Fault> {
     let known = inner.shared.authority();
-    revocations.retain(|bytes| {
-        let id = Revocation::id_of(bytes);
-        !known.revocations().any(|known| known.id() == id)
-    });
-    if revocations.is_empty() {
-        return Ok(Vec::new());
+    let (mut sound, mut refused) = (Vec::new(), Vec::new());
+    for bytes in revocations {
+        match known.check_revocation(bytes) {
+            Ok(revocation) => sound.extend(revocation),
+            Err(error) => refused.push(error.to_string()),
+        }
     }
-    inner.writer.submit(move |batch| {
-        let mut refused = Vec::new();
+    if sound.is_empty() {
+        return Ok(refused);
+    }
+    let late = inner.writer.submit(move |batch| {
+        let mut late = Vec::new();
         let mut authority = Authority::clone(&batch.authority);
         let mut insert = batch
             .connection
             .prepare_cached("INSERT OR IGNORE INTO revocation (bytes) VALUES (?1)")?;
-        for bytes in &revocations {
-            match authority.revoke(bytes) {
+        let mut added = false;
+        for revocation in sound {
+            let bytes = revocation.bytes().to_vec();
+            match authority.admit_revocation(revocation) {
                 Ok(true) => {
                     insert.execute([bytes])?;
+                    added = true;
                 }
                 Ok(false) => {}
-                Err(error) => refused.push(error.to_string()),
+                Err(error) => late.push(error.to_string()),
             }
         }
-        batch.set_authority(authority)?;
-        Ok(refused)
-    })
+        if added {
+            let dropped = authority.take_dropped();
+            forget(batch.connection, &dropped)?;
+            batch.set_authority(authority)?;
+        }
+        Ok::<_, Fault>(late)
+    })?;
+    refused.extend(late);
+    Ok(refused)
+}
+
+/// What the authority keeps no longer is not kept in the file either.
+fn forget(connection: &Connection, dropped: &Dropped) -> rusqlite::Result<()> {
+    let mut delete = connection.prepare_cached("DELETE FROM certificate WHERE serial = ?1")?;
+    for serial in &dropped.certificates {
+        delete.execute([serial.0])?;
+    }
+    let mut delete = connection.prepare_cached("DELETE FROM revocation WHERE bytes = ?1")?;
+    for bytes in &dropped.revocations {
+        delete.execute([bytes])?;
+    }
+    Ok(())
 }
 
 impl Batch<'_> {
+    /// Takes over an authority that knows more certificates. Work of those for whom there is no room
+    /// any more does not stand.
+    fn learn(&mut self, mut authority: Authority) -> rusqlite::Result<()> {
+        let dropped = authority.take_dropped();
+        if dropped.is_empty() {
+            self.authority = Arc::new(authority);
+            return Ok(());
+        }
+        tracing::warn!(
+            certificates = dropped.certificates.len(),
+            "somebody certifies more than there is room for; later certificates are let go"
+        );
+        forget(self.connection, &dropped)?;
+        self.set_authority(authority)
+    }
+
     /// Takes over what `authority` says, and brings every document into order in which something
     /// stands no more.
     fn set_authority(&mut self, authority: Authority) -> rusqlite::Result<()> {

@@ -3,6 +3,7 @@
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
+use cunlian_protocol::wire::LineToken;
 
 use super::checking::Sender;
 use super::line::{self, Presented};
@@ -49,7 +50,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             Ok(StoreReply::Ingested { fates, set_back })
         }
         StoreRequest::Certificates { certificates } => {
-            let refused = permission::add_certificates(inner, certificates)?;
+            let refused = permission::add_certificates(inner, &certificates)?;
             Ok(StoreReply::Certificates { refused })
         }
         StoreRequest::Successions { successions } => {
@@ -62,14 +63,14 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
                 .writer
                 .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))
         }
-        StoreRequest::Revocations { revocations } => {
-            let refused = permission::add_revocations(inner, revocations)?;
-            Ok(StoreReply::Revocations { refused })
+        StoreRequest::AdmitBelow { serial, line, given, fresh } => {
+            admit_below(inner, serial, (line, given), fresh)
         }
-        StoreRequest::Waiting { after } => inner.readers.with_for(Reader::Peer, |connection| {
-            let (waiting, rest) = outbox::waiting(connection, after)?;
-            Ok(StoreReply::Waiting { waiting, rest })
-        }),
+        StoreRequest::Revocations { revocations } => {
+            permission::add_revocations(inner, &revocations)
+                .map(|refused| StoreReply::Revocations { refused })
+        }
+        StoreRequest::Waiting { after } => waiting(inner, after),
         StoreRequest::Custody(request) => Ok(StoreReply::Custody(custody::serve(inner, request)?)),
         StoreRequest::MarkReached { reached, receipt } => inner.writer.submit(move |batch| {
             let news = outbox::mark_all_reached(batch, &reached, receipt.as_deref())?;
@@ -81,6 +82,25 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             note_postponed(inner, Word { tier, class, reason })
         }
     }
+}
+
+fn waiting(inner: &Inner, after: i64) -> Result<StoreReply, Fault> {
+    inner.readers.with_for(Reader::Peer, |connection| {
+        let (waiting, rest) = outbox::waiting(connection, after)?;
+        Ok(StoreReply::Waiting { waiting, rest })
+    })
+}
+
+fn admit_below(
+    inner: &Inner,
+    serial: Serial,
+    (line, given): (LineToken, bool),
+    fresh: LineToken,
+) -> Result<StoreReply, Fault> {
+    inner.writer.submit(move |batch| {
+        let verdict = line::admit_below(batch.connection, &serial, line, given, fresh)?;
+        Ok(StoreReply::Admit(verdict))
+    })
 }
 
 fn mark_refused(

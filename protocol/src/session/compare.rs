@@ -31,6 +31,9 @@ use asking::{Differing, Questions};
 /// Most own lookups under way at a time: each holds the ids under a prefix.
 const LOOKUPS: usize = 4;
 
+/// How long a change that one side has refused is not moved again in a session, about.
+const DISPUTE_MS: i64 = 50 * super::COMPARE_AGAIN_MS;
+
 /// State of the comparison at the dialler.
 #[derive(Debug, Default)]
 pub(super) struct Compare {
@@ -60,6 +63,8 @@ pub(super) struct Compare {
     moved: bool,
     /// Changes that one side has refused: they stay different and are not sent again.
     disputed: BTreeSet<ChangeId>,
+    /// When these are to be looked at again.
+    dispute_ends_ms: Option<i64>,
     /// When to compare again to see whether both sides agree now.
     check_at_ms: i64,
     /// Pause before the next check; doubles while the sides do not agree.
@@ -114,6 +119,23 @@ impl Compare {
     pub(super) fn dispute(&mut self, id: ChangeId) {
         if self.disputed.len() < limits::LIST_IDS {
             self.disputed.insert(id);
+        }
+    }
+
+    /// What was refused may be taken by now: the next comparison moves it again.
+    pub(super) fn forget_disputes(&mut self) {
+        self.disputed.clear();
+        self.dispute_ends_ms = None;
+    }
+
+    /// The same once in a while: nobody tells what has changed at the peer.
+    pub(super) fn end_old_disputes(&mut self, now_ms: i64) {
+        if self.disputed.is_empty() {
+            return;
+        }
+        let ends_ms = *self.dispute_ends_ms.get_or_insert(now_ms.saturating_add(DISPUTE_MS));
+        if now_ms >= ends_ms {
+            self.forget_disputes();
         }
     }
 

@@ -86,9 +86,10 @@ impl Session {
             Purpose::Blob(purpose) => self.on_blob_stored(purpose, reply),
             Purpose::Custody(purpose) => self.on_custody(purpose, reply),
             Purpose::Admit => return self.on_admitted(&reply),
+            Purpose::AdmitBelow => self.on_admitted_below(&reply),
             Purpose::Handover => self.on_handover(reply),
             Purpose::Renewal(renewal) => self.effects.push(Effect::Renew(renewal)),
-            Purpose::TakingOver(chain) => self.effects.push(Effect::Issued(chain)),
+            Purpose::TakingOver(chain) => self.take_over(chain),
             Purpose::Note => {
                 if let StoreReply::Certificates { refused }
                 | StoreReply::Revocations { refused }

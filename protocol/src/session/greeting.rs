@@ -9,7 +9,7 @@ use crate::certificate::{AuthorKind, CertificateError};
 use crate::id::{PublicKey, Signature};
 use crate::scope::Scope;
 use crate::signing::{self, Context};
-use crate::succession::{self, Succession};
+use crate::succession::Succession;
 use crate::sync::{Certified, Verdict};
 use crate::wire::{Bounded, Hello, LineToken};
 
@@ -52,16 +52,22 @@ impl Session {
         if peer.relation != Relation::Ancestor {
             self.check_confirmed()?;
         }
-        let is_child = peer.is_child;
+        let (is_child, relation) = (peer.is_child, peer.relation);
         let subject = peer.certificate.body().subject;
         self.make_line(&subject);
         self.peer = Some(peer);
         self.greeting = Some(hello.clone());
-        if !is_child {
+        if relation != Relation::Descendant {
             self.welcome(false);
             return Ok(());
         }
         self.phase = Phase::Admitting;
+        if !is_child {
+            let chain: Vec<Vec<u8>> = hello.chain.0.iter().map(|bytes| bytes.0.clone()).collect();
+            let above = self.subjects(&chain);
+            self.ask_below(hello, &above);
+            return Ok(());
+        }
         let request = StoreRequest::Admit {
             subject,
             line: hello.line,
@@ -97,7 +103,7 @@ impl Session {
         Ok(())
     }
 
-    fn welcome(&mut self, renewing: bool) {
+    pub(super) fn welcome(&mut self, renewing: bool) {
         let hello = self.greeting.take().expect("a welcome answers a hello");
         self.open(&hello, renewing);
         let welcome = self.own_hello();
@@ -110,9 +116,17 @@ impl Session {
     pub(super) fn on_welcome(&mut self, hello: &Hello) -> Outcome {
         let Greeted { peer, .. } = self.check_hello(hello)?;
         let above = peer.relation == Relation::Ancestor;
-        let (old, new) = (peer.issuer_key, peer.certificate.body().subject);
+        let new = peer.certificate.body().subject;
+        let old = match self.role {
+            Role::Dialler { expected, .. } => expected,
+            Role::Listener => new,
+        };
+        if peer.relation == Relation::Descendant {
+            self.keep_out();
+        }
         self.peer = Some(peer);
-        self.open(hello, hello.renewing && above);
+        // Nobody else is asked for a certificate.
+        self.open(hello, hello.renewing && self.is_by_issuer());
         if old != new {
             self.effects.push(Effect::Succeeded { old, new });
         }
@@ -172,11 +186,13 @@ impl Session {
             Fault::new(code, error.to_string())
         })?;
         let body = certificate.body();
-        let expected = match self.role {
-            Role::Dialler { expected, .. } => expected,
-            Role::Listener => body.subject,
+        let known_as = self.known_as(&successions, &certificate, &chain);
+        let is_expected = match self.role {
+            Role::Dialler { expected, .. } => {
+                self.is_expected(&expected, &known_as, &successions, &chain)
+            }
+            Role::Listener => true,
         };
-        let is_expected = succession::leads(&successions, &expected, &body.subject);
         if body.subject != self.channel.peer_key || !is_expected {
             let text = format!("{:?} is not who this connection is with", body.name);
             return Err(Fault::new(FaultCode::WrongPeer, text));
@@ -188,8 +204,7 @@ impl Session {
             let text = format!("{:?} is not a node", body.name);
             return Err(Fault::new(FaultCode::Certificate, text));
         }
-        let known_as = self.known_as(&successions, &body.subject, expected);
-        let relation = self.relation(&known_as, &chain);
+        let relation = self.relation(&known_as, &certificate, &chain);
         let is_child = relation == Relation::Descendant && self.is_own_child(&chain);
         // A node does not doubt the clock of those above it: its own may be the one that is wrong.
         let above = relation == Relation::Ancestor && self.is_dialler();
@@ -235,6 +250,9 @@ impl Session {
         };
         let list: Vec<Succession> =
             hello.successions.0.iter().map(read).collect::<Result<_, _>>()?;
+        if !list.iter().any(|succession| self.authority.is_next(succession)) {
+            return Ok(list);
+        }
         let mut authority = Authority::clone(&self.authority);
         let mut news = Vec::new();
         for succession in &list {
@@ -247,19 +265,6 @@ impl Session {
             self.store(Purpose::Note, StoreRequest::Successions { successions: news });
         }
         Ok(list)
-    }
-
-    /// Of the keys that lead to the peer's, the one that stands in this node's own chain, if one
-    /// does: its parent may have a new key.
-    fn known_as(
-        &self,
-        successions: &[Succession],
-        subject: &PublicKey,
-        expected: PublicKey,
-    ) -> PublicKey {
-        let above = self.subjects(&self.identity.chain);
-        let known = above.into_iter().find(|key| succession::leads(successions, key, subject));
-        known.unwrap_or(if self.is_dialler() { expected } else { *subject })
     }
 
     fn check_valid(&self, certificate: &Certificate, at_ms: i64) -> Outcome {
@@ -276,8 +281,13 @@ impl Session {
     }
 
     /// By keys, not by certificates: those above and below may have newer ones by now.
-    fn relation(&self, known_as: &PublicKey, chain: &[Vec<u8>]) -> Relation {
-        if self.subjects(&self.identity.chain).contains(known_as) {
+    fn relation(
+        &self,
+        known_as: &PublicKey,
+        certificate: &Certificate,
+        chain: &[Vec<u8>],
+    ) -> Relation {
+        if self.is_above(known_as, certificate) {
             Relation::Ancestor
         } else if self.subjects(chain).iter().any(|key| self.identity.is_own_key(key)) {
             Relation::Descendant

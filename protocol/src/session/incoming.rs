@@ -5,7 +5,7 @@ use super::{
     StoreRequest,
 };
 use crate::custody::News;
-use crate::id::ChangeId;
+use crate::id::{ChangeId, Serial};
 use crate::limits;
 use crate::receipt::Receipt;
 use crate::sync::{Carried, Fate};
@@ -31,6 +31,16 @@ impl Incoming {
     /// Nothing more is on its way than what the store is working on.
     pub(super) fn all_delivered(&mut self) {
         self.announced = self.came + self.in_store;
+    }
+
+    /// A batch with so many changes was put off; the peer does not send the rest that it announced.
+    pub(super) fn postponed(&mut self, changes: u64) {
+        self.came += changes;
+        if self.came >= self.announced {
+            self.came = 0;
+            self.announced = 0;
+        }
+        self.all_delivered();
     }
 
     /// Whether more of the peer may be read; otherwise the store is behind.
@@ -60,6 +70,10 @@ impl Session {
             return Err(Fault::new(FaultCode::Flow, text));
         }
         self.incoming.last_batch = batch;
+        if let Some(until) = self.put_off() {
+            self.postpone(batch, changes.len(), until);
+            return Ok(());
+        }
         self.incoming.unacknowledged += 1;
         self.incoming.in_store += changes.len() as u64;
         let bytes = wire::raw_bytes(&changes);
@@ -161,7 +175,11 @@ impl Session {
     }
 
     pub(super) fn on_certificates(&mut self, list: Vec<CertificateBytes>) {
-        let certificates = list.into_iter().map(|bytes| bytes.0).collect();
+        let is_new = |bytes: &CertificateBytes| self.authority.get(&Serial::of(&bytes.0)).is_none();
+        let certificates: Vec<_> = list.into_iter().filter(is_new).map(|bytes| bytes.0).collect();
+        if certificates.is_empty() {
+            return;
+        }
         self.store(Purpose::Note, StoreRequest::Certificates { certificates });
     }
 }

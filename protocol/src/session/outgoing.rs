@@ -265,6 +265,7 @@ impl Session {
         };
         self.outgoing.reading = false;
         let count = changes.len() as u64;
+        let changes = self.without_strangers(changes);
         match reading {
             Reading::Live { classes } => {
                 self.outgoing.live.read(classes, rest.as_ref(), through_row);

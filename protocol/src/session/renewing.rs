@@ -33,6 +33,10 @@ pub(super) struct Renewing {
     asked_at_ms: Option<i64>,
     /// Whether this node came back from a copy and is not certified anew yet.
     unconfirmed: bool,
+    /// What the peer is to be answered.
+    answer: Option<Result<Vec<Vec<u8>>, String>>,
+    /// The chain that the issuer gave, until the revocation that belongs to it is known.
+    pub(super) to_take_over: Option<Vec<Vec<u8>>>,
     /// What the dialler is given on this connection, at the listener.
     pub(super) line: LineToken,
 }
@@ -136,7 +140,7 @@ impl Session {
 
     /// Whether the peer is the node that signed this node's certificate, under its old or a newer
     /// certificate.
-    fn is_by_issuer(&self) -> bool {
+    pub(super) fn is_by_issuer(&self) -> bool {
         let above = self.identity.chain.iter().rev().nth(1);
         let issuer = above.and_then(|bytes| Certificate::peek(bytes).ok());
         let peer = self.open_peer();
@@ -164,7 +168,16 @@ impl Session {
         Ok(())
     }
 
+    /// The answer waits until the peer has been sent all revocations.
     pub(super) fn answer_renewal(&mut self, outcome: Result<Vec<Vec<u8>>, String>) {
+        self.renewing.answer = Some(outcome);
+        if !self.has_revocations_to_tell() {
+            self.give_answer();
+        }
+    }
+
+    pub(super) fn give_answer(&mut self) {
+        let Some(outcome) = self.renewing.answer.take() else { return };
         match outcome {
             Ok(chain) => {
                 let chain = chain.into_iter().map(Bounded).collect();
@@ -174,7 +187,7 @@ impl Session {
         }
     }
 
-    /// The issuer has answered; the runtime checks the chain before it takes it over.
+    /// The issuer has answered.
     pub(super) fn on_issued(&mut self, chain: Vec<CertificateBytes>) {
         if self.renewing.asked_at_ms.is_some() && matches!(self.role, Role::Dialler { .. }) {
             let chain = chain.into_iter().map(|bytes| bytes.0).collect();

@@ -1,6 +1,11 @@
 //! Revocations: both sides come to know all of them, at the start and as they are learned.
+//!
+//! They are sent a few at a time, as the peer reads: what is under way of them is bounded by
+//! [`limits::REVOCATIONS_UNSENT_BYTES`], so that on a thin line changes go beside them. Nothing is
+//! looked through as long as no revocation comes or goes. A new certificate is given to a peer when
+//! it has been sent all revocations: it lets others in by it, and must not have forgotten any.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Phase, Purpose, Session, StoreRequest};
 use crate::authority::Authority;
@@ -9,8 +14,8 @@ use crate::limits;
 use crate::revocation::{Revocation, RevocationId};
 use crate::wire::{Bounded, Hello, Message, RevocationBytes};
 
-/// Bytes of revocations in one frame.
-const FRAME_BYTES: usize = limits::FRAME_BYTES / 2;
+/// Bytes of revocations in one frame, unless a single one has more.
+const FRAME_BYTES: usize = limits::REVOCATION_BYTES / 4;
 
 /// What the peer is known to know.
 #[derive(Debug, Default)]
@@ -18,6 +23,10 @@ pub(super) struct Revoking {
     told: BTreeSet<RevocationId>,
     /// Whether the peer has said which it knows, or knows the same.
     begun: bool,
+    /// Up to which change of the authority its revocations were looked through.
+    looked_at: Option<u64>,
+    /// To be told, by the certificates that are revoked.
+    waiting: VecDeque<(Serial, RevocationId)>,
 }
 
 impl Session {
@@ -26,6 +35,7 @@ impl Session {
         if hello.revocations == digest(&self.authority) {
             self.revoking.told = self.authority.revocations().map(Revocation::id).collect();
             self.revoking.begun = true;
+            self.revoking.looked_at = Some(self.authority.revocation_changes());
             return;
         }
         let known = self.authority.revocations().map(|revocation| start(&revocation.id()));
@@ -39,40 +49,70 @@ impl Session {
         let ids = self.authority.revocations().map(Revocation::id);
         self.revoking.told.extend(ids.filter(|id| known.contains(&start(id))));
         self.revoking.begun = true;
-        self.push_revocations();
+        self.find_revocations();
     }
 
-    /// Sends what the peer has not been told, certificates that it takes to check them first.
-    pub(super) fn push_revocations(&mut self) {
-        if self.phase != Phase::Open || !self.revoking.begun {
+    /// Looks for what the peer has not been told, if any came or went since.
+    pub(super) fn find_revocations(&mut self) {
+        let changes = self.authority.revocation_changes();
+        if !self.revoking.begun || self.revoking.looked_at == Some(changes) {
             return;
         }
-        let mut serials: Vec<Serial> = Vec::new();
-        let mut frames: Vec<Vec<RevocationBytes>> = Vec::new();
-        let mut bytes = FRAME_BYTES;
+        self.revoking.looked_at = Some(changes);
         for revocation in self.authority.revocations() {
-            if !self.revoking.told.insert(revocation.id()) {
-                continue;
+            if self.revoking.told.insert(revocation.id()) {
+                let of = revocation.body().own.serial;
+                self.revoking.waiting.push_back((of, revocation.id()));
             }
-            serials.push(revocation.body().own.serial);
-            serials.extend(revocation.body().issuer);
-            // Whoever is asked to certify its holder anew must know what that follows.
-            serials.extend(revocation.body().successor);
-            let length = revocation.bytes().len();
-            let full = frames.last().is_none_or(|frame| frame.len() == limits::FRAME_CERTIFICATES);
-            if full || bytes + length > FRAME_BYTES {
-                frames.push(Vec::new());
-                bytes = 0;
+        }
+    }
+
+    /// Whether the peer has yet to be told of some.
+    pub fn has_revocations_to_tell(&self) -> bool {
+        !self.revoking.waiting.is_empty()
+    }
+
+    /// Sends what there is room for, certificates that the peer takes to check it first.
+    pub(super) fn pump_revocations(&mut self) {
+        while self.phase == Phase::Open
+            && !self.revoking.waiting.is_empty()
+            && self.unsent_bytes < limits::REVOCATIONS_UNSENT_BYTES
+        {
+            let (frame, serials) = self.next_revocations();
+            self.introduce(serials);
+            if !frame.is_empty() {
+                self.send(&Message::Revocations(Bounded(frame)));
             }
-            bytes += length;
-            if let Some(frame) = frames.last_mut() {
+        }
+        if self.revoking.waiting.is_empty() {
+            self.give_answer();
+        }
+    }
+
+    /// One frame of them, and whom they name.
+    fn next_revocations(&mut self) -> (Vec<RevocationBytes>, Vec<Serial>) {
+        let (mut frame, mut serials, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some((of, id)) = self.revoking.waiting.front() {
+            let known = self.authority.revocations_of(of).iter().find(|known| known.id() == *id);
+            // It may have gone meanwhile, for others that go first.
+            if let Some(revocation) = known {
+                let length = revocation.bytes().len();
+                let full =
+                    bytes + length > FRAME_BYTES || frame.len() == limits::FRAME_CERTIFICATES;
+                if full && !frame.is_empty() {
+                    break;
+                }
+                bytes += length;
                 frame.push(Bounded(revocation.bytes().to_vec()));
+                let body = revocation.body();
+                serials.push(body.own.serial);
+                serials.extend(body.issuer);
+                // Whoever is asked to certify its holder anew must know what that follows.
+                serials.extend(body.successor);
             }
+            self.revoking.waiting.pop_front();
         }
-        self.introduce(serials);
-        for frame in frames {
-            self.send(&Message::Revocations(Bounded(frame)));
-        }
+        (frame, serials)
     }
 
     pub(super) fn on_revocations(&mut self, list: Vec<RevocationBytes>) {
@@ -83,11 +123,14 @@ impl Session {
     }
 }
 
-/// BLAKE3 of the ids of all revocations.
+/// BLAKE3 of the ids of all revocations, ascending by revoked certificate and id.
 pub(super) fn digest(authority: &Authority) -> [u8; 32] {
+    let named = |revocation: &Revocation| (revocation.body().own.serial, revocation.id());
+    let mut ids: Vec<(Serial, RevocationId)> = authority.revocations().map(named).collect();
+    ids.sort_unstable();
     let mut hasher = blake3::Hasher::new();
-    for revocation in authority.revocations() {
-        hasher.update(&revocation.id().0);
+    for (_, id) in ids {
+        hasher.update(&id.0);
     }
     *hasher.finalize().as_bytes()
 }

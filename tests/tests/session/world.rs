@@ -22,11 +22,14 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::{Channel, Identity, Report};
-use cunlian_protocol::wire::{FaultCode, LineToken};
+use cunlian_protocol::wire::{self, FaultCode, Frame, LineToken, Message};
 use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
+
+#[path = "world/machines.rs"]
+mod machines;
 
 pub(crate) const START_MS: i64 = 1_795_000_000_000;
 /// More events than any story here needs: a story that does not come to rest fails.
@@ -73,6 +76,10 @@ pub(crate) struct World {
     pub(crate) tape: Vec<(usize, Vec<u8>)>,
     /// The line breaks when so many more frames have been sent.
     pub(crate) frames_until_cut: Option<usize>,
+    /// Whether certificates get lost on the way.
+    pub(crate) loses_certificates: bool,
+    /// A node that answers requests for certificates with this, whatever they are.
+    pub(crate) gives: Option<(usize, Vec<Vec<u8>>)>,
     rng: StdRng,
     queue: VecDeque<(usize, Event)>,
     lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
@@ -92,6 +99,8 @@ impl World {
             nodes: Vec::new(),
             tape: Vec::new(),
             frames_until_cut: None,
+            loses_certificates: false,
+            gives: None,
             rng: StdRng::seed_from_u64(seed),
             queue: VecDeque::new(),
             lines: BTreeMap::new(),
@@ -166,50 +175,6 @@ impl World {
         // The store is closed with its last handle.
         node.store = open(&node.dir.with_extension("none"), nobody(), &Arc::default());
         node.store = open(&node.dir, node.member.store_identity(), &node.committed);
-        self.restart(at);
-    }
-
-    /// A second machine with the identity of a node and an empty store, as after a fire; with the
-    /// line tokens of the first one if it is a copy.
-    pub(crate) fn copy(&mut self, at: usize) -> usize {
-        let (member, targets) = (self.nodes[at].member.clone(), self.nodes[at].targets.clone());
-        let copy = self.add(&member, &targets);
-        self.nodes[copy].lines = self.nodes[at].lines.clone();
-        self.restart(copy);
-        copy
-    }
-
-    /// The machine of a node is lost, and another one with its identity and line tokens and an empty
-    /// store stands in its place.
-    pub(crate) fn replace(&mut self, at: usize) -> usize {
-        let new = self.copy(at);
-        self.addresses.insert(self.nodes[at].member.public_key(), new);
-        new
-    }
-
-    /// What a backup of a node has in it.
-    pub(crate) fn back_up(&self, at: usize) -> Backup {
-        let dir = tempfile::tempdir().unwrap();
-        let node = &self.nodes[at];
-        node.store.copy_to(&dir.path().join(STORE)).unwrap();
-        Backup { member: node.member.clone(), lines: node.lines.clone(), dir }
-    }
-
-    /// The machine of a node has what it had then, and knows so if it is suspended.
-    pub(crate) fn set_back(&mut self, at: usize, to: &Backup, suspended: Option<Suspension>) {
-        let node = &mut self.nodes[at];
-        node.store = open(&node.dir.with_extension("none"), nobody(), &Arc::default());
-        std::fs::remove_dir_all(&node.dir).unwrap();
-        std::fs::create_dir(&node.dir).unwrap();
-        std::fs::copy(to.dir.path().join(STORE), node.dir.join(STORE)).unwrap();
-        node.member = to.member.clone();
-        node.lines = to.lines.clone();
-        node.store = open(&node.dir, node.member.store_identity(), &node.committed);
-        node.suspended = suspended.is_some();
-        if let Some(reason) = suspended {
-            node.store.suspend(reason);
-        }
-        self.addresses.insert(to.member.public_key(), at);
         self.restart(at);
     }
 
@@ -428,6 +393,12 @@ impl World {
                 let targets = &mut self.nodes[at].targets;
                 targets.iter_mut().filter(|key| **key == old).for_each(|key| *key = new);
             }
+            Effect::Renew { connection, .. }
+                if self.gives.as_ref().is_some_and(|(giver, _)| *giver == at) =>
+            {
+                let (_, chain) = self.gives.clone().unwrap();
+                self.queue.push_back((at, Event::Issued { connection, outcome: Ok(chain) }));
+            }
             Effect::Renew { connection, child, renewal, restricted } => {
                 let Node { store, member, clock, .. } = &self.nodes[at];
                 let now_ms = clock.now_ms();
@@ -523,6 +494,11 @@ impl World {
             *left -= 1;
         }
         let Some((to, other)) = self.lines.get(&(at, connection)).copied() else { return };
+        if self.loses_certificates
+            && let Ok(Frame::Message(Message::Certificates(_))) = wire::decode(&frame[4..])
+        {
+            return;
+        }
         self.queue.push_back((at, Event::Sent { connection, bytes: frame.len() }));
         let bytes = frame[4..].to_vec();
         self.queue.push_back((to, Event::Frame { connection: other, bytes }));

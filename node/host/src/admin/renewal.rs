@@ -25,7 +25,6 @@ use std::collections::BTreeSet;
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::{Authority, Refusal};
-use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::limits;
@@ -90,7 +89,7 @@ pub fn renew(
     let replaces = restricted
         || wanted.is_some()
         || next.body().subject != before.body().subject
-        || narrows(before.body(), next.body());
+        || before.body().is_narrowed_by(next.body());
     let mut chain = identity.chain.clone();
     chain.push(bytes);
     refuse_any(store.add_certificates(&chain)?)?;
@@ -267,26 +266,6 @@ fn common(grant: &Grant, held: &Grant) -> Option<Grant> {
     (!empty).then_some(common)
 }
 
-/// Whether something that `before` allows, to do or to pass on, is not allowed by `next`.
-fn narrows(before: &CertificateBody, next: &CertificateBody) -> bool {
-    let covered = |grant: &Grant| {
-        let held = |region: &&Grant| {
-            region.region.contains(&grant.region)
-                && (region.document.is_none() || region.document == grant.document)
-                && region.rights.contains(grant.rights)
-                && region.delegable.contains(grant.delegable)
-        };
-        // The categories of one grant may be spread over several of the next certificate.
-        let categories = next
-            .grants
-            .iter()
-            .filter(held)
-            .fold(CategorySet::none(), |all, held| all.union(&held.categories));
-        categories.contains_set(&grant.categories)
-    };
-    !before.grants.iter().all(covered)
-}
-
 /// Revokes `before` in favour of `next`: its work and that of those below it stands. What anybody
 /// certifies with it later does not, unless `next` goes on where it was; otherwise the certificates
 /// that it followed under the same key are ended too.
@@ -324,7 +303,7 @@ fn replace(
 
 /// Whether who holds `next` may do all that `before` allows, with the same key.
 fn goes_on(before: &CertificateBody, next: &CertificateBody) -> bool {
-    before.subject == next.subject && !narrows(before, next)
+    before.subject == next.subject && !before.is_narrowed_by(next)
 }
 
 /// Revokes `before` in favour of `next` with the key that signed it.

@@ -399,6 +399,7 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Revocations { .. }
         | StoreRequest::Successions { .. }
         | StoreRequest::Admit { .. }
+        | StoreRequest::AdmitBelow { .. }
         | StoreRequest::MarkReached { .. }
         | StoreRequest::Custody(custody::Request::Mark(_) | custody::Request::Lost { .. })
         | StoreRequest::MarkRefused { .. }
