@@ -42,7 +42,9 @@ mod commit;
 mod counts;
 mod custody;
 mod effect;
+mod erased;
 mod erasure;
+mod facts;
 mod follow;
 mod health;
 mod ingest;
@@ -59,8 +61,10 @@ mod quarantine;
 mod quota;
 mod reading;
 mod reconcile;
+mod replay;
 mod review;
 pub(crate) mod rollup;
+mod rows;
 mod schema;
 mod selection;
 mod serving;
@@ -69,15 +73,16 @@ mod summary;
 mod suspension;
 mod tally;
 mod verify;
+mod write_error;
 mod writer;
 
+pub use crate::store::write_error::WriteError;
 pub use backup::{StoreCopy, check_copy};
 pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
 pub use effect::Effect;
 pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};
-pub use local::WriteError;
 pub use opening::OpenError;
 pub use outbox::{Backlog, Reached};
 pub use purge::{Purged, Unsent, UnsentLeft};
@@ -233,7 +238,7 @@ impl Store {
         writes: Vec<Write>,
         now_ms: i64,
     ) -> Result<Vec<ChangeId>, WriteError> {
-        suspension::check(&self.inner.shared)?;
+        local::check_suspension(&self.inner.shared)?;
         local::check(&self.authority(), author, &writes)?;
         if writes.is_empty() {
             return Ok(Vec::new());
@@ -292,8 +297,12 @@ impl Store {
     pub fn common_ancestor(&self, home: &Home, field: &str) -> Result<Option<String>, Fault> {
         let authority = self.authority();
         self.inner.readers.with(|connection| {
-            let changes = reading::changes_of(connection, home)?;
-            let history = materialize::history(&authority, *home, materialize::read(&changes));
+            let changes = crate::store::rows::changes_of(connection, home)?;
+            let history = crate::store::replay::history(
+                &authority,
+                *home,
+                crate::store::replay::read(&changes),
+            );
             Ok(history.common_ancestor(field).map(str::to_owned))
         })
     }
@@ -312,7 +321,7 @@ impl Store {
 
     /// All changes of a document, in key order.
     pub fn changes_of(&self, home: &Home) -> Result<Vec<VerifiedChange>, Fault> {
-        self.inner.readers.with(|connection| Ok(reading::changes_of(connection, home)?))
+        self.inner.readers.with(|connection| Ok(crate::store::rows::changes_of(connection, home)?))
     }
 
     /// Runs queries on one snapshot of the store.
@@ -414,7 +423,7 @@ impl Store {
     pub fn rebuild_projections(&self) -> Result<(), Fault> {
         self.inner.writer.submit(|batch| {
             let projector = &*batch.shared.projector;
-            let note = |home: &Home, names: &[blob::Named]| batch.refer(home, names);
+            let note = |home: &Home, names: &[blob::naming::Named]| batch.refer(home, names);
             materialize::rebuild(batch.connection, projector, &batch.authority, &note)?;
             Ok(blob::sweep(batch.connection)?)
         })

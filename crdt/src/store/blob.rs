@@ -24,23 +24,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::blob::{BlobError, BlobName, BlobReference, Outline, Under};
+use cunlian_protocol::blob::{BlobError, BlobName, Outline, Under};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{BlobId, ChangeId, PublicKey, Serial};
+use cunlian_protocol::id::{BlobId, ChangeId, PublicKey};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use self::naming::Named;
 use super::outbox::Ancestors;
 use super::writer::Batch;
-use super::{Fault, Store, WriteError, local, suspension};
-use crate::document::{Author, DocumentView, Write};
+use super::{Fault, Store, WriteError, local};
+use crate::document::{Author, Write};
 
 mod claims;
 mod exchange;
 mod missing;
+pub(super) mod naming;
+mod outlines;
 mod postponing;
 mod proof;
 mod verify;
@@ -133,15 +136,6 @@ impl NotTaken {
     }
 }
 
-/// A blob that a document names, and when the change that does was recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) name: BlobName,
-    pub(super) recorded_at_ms: i64,
-    /// Who named it.
-    pub(super) author: Serial,
-}
-
 impl Store {
     /// As [`Store::write`], with the content of blobs that the writes name: changes and blobs are
     /// durable together, or nothing is. Content that is here already is not kept twice.
@@ -152,7 +146,7 @@ impl Store {
         contents: Vec<Vec<u8>>,
         now_ms: i64,
     ) -> Result<Vec<ChangeId>, WriteError> {
-        suspension::check(&self.inner.shared)?;
+        local::check_suspension(&self.inner.shared)?;
         local::check(&self.authority(), author, &writes)?;
         let outline = |content: Vec<u8>| Ok((Outline::of(&content)?, content));
         let blobs = contents.into_iter().map(outline).collect::<Result<Vec<_>, BlobError>>()?;
@@ -256,24 +250,6 @@ impl Store {
     pub fn blob_totals(&self) -> Result<BlobTotals, Fault> {
         self.inner.readers.with(|connection| Ok(postponing::totals(&self.inner, connection)?))
     }
-}
-
-/// The blobs that the fields of a document name, concurrent values included, ascending: at most
-/// [`limits::BLOBS_OF_DOCUMENT`], those of the first fields.
-pub(super) fn named(view: &DocumentView) -> Vec<Named> {
-    let values = view
-        .fields
-        .values()
-        .flat_map(|field| core::iter::once(&field.current).chain(&field.others));
-    let named = values.filter_map(|value| {
-        let name = value.text.parse::<BlobReference>().ok()?.name;
-        let (recorded_at_ms, author) = (value.writer.recorded_at_ms, value.writer.author);
-        Some(Named { name, recorded_at_ms, author })
-    });
-    let mut named: Vec<Named> = named.take(limits::BLOBS_OF_DOCUMENT).collect();
-    named.sort_unstable_by_key(|named| (named.name, named.recorded_at_ms));
-    named.dedup_by_key(|named| named.name);
-    named
 }
 
 impl Batch<'_> {

@@ -7,11 +7,12 @@ use cunlian_protocol::id::{ChangeId, Serial};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use rusqlite::OptionalExtension as _;
 
-use super::materialize::{Base, Outcome, insert_sql};
+use super::materialize::{Base, Outcome};
 use super::outbox::{self, Waits};
-use super::reading::Range;
 use super::writer::Batch;
 use crate::projector::Row;
+use crate::store::rows::Range;
+use crate::store::rows::insert_sql;
 
 /// One new change and the tiers above (bits) known to hold it.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::key::KeyPrefix;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::reading::Range;
 use super::summary;
+use crate::store::rows::Range;
 
 /// Documents and changes of one category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -16,12 +16,13 @@ use cunlian_protocol::change::{self, ChangeKind, Header, Home, SignedChange};
 use cunlian_protocol::id::ChangeId;
 
 use super::checking::is_reason;
-use super::local::{self, WriteError};
+use super::local;
 use super::materialize::{Panicked, base, project};
 use super::standing::{Entry, Source, settle};
 use super::writer::Batch;
-use super::{Fault, Inner, Store, purge, suspension};
+use super::{Fault, Inner, Store, purge};
 use crate::document::Author;
+use crate::store::write_error::WriteError;
 
 impl Store {
     /// Erases documents, each with one change by `author`, who needs the right to erase; all are
@@ -36,7 +37,7 @@ impl Store {
         reason: &str,
         now_ms: i64,
     ) -> Result<Vec<ChangeId>, WriteError> {
-        suspension::check(&self.inner.shared)?;
+        local::check_suspension(&self.inner.shared)?;
         local::check_key(&self.authority(), author)?;
         for home in homes {
             self.authority().may(&author.serial, ChangeKind::ERASE.needs(), home)?;

@@ -3,20 +3,22 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::change::{Home, VERSION, VerifiedChange};
+use cunlian_protocol::change::{Home, VERSION};
 use cunlian_protocol::id::ChangeId;
-use cunlian_protocol::key::{KeyPrefix, SetKey};
+use cunlian_protocol::key::KeyPrefix;
 use rayon::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::reading::{Range, changes_of, damaged};
-use super::standing::erasure;
-use super::{blob, follow, rollup};
+use super::blob::naming::{Named, named};
+use super::facts::{meta, set_meta};
+use super::replay::{history, read};
+use super::rows::{home_of, insert_sql};
+use super::{follow, rollup};
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
-use crate::history::payload::{Payload, Reading};
 use crate::projector::{Projector, Row, TableSet, rows_of};
+use crate::store::rows::{Range, changes_of};
 
 /// Documents projected together when everything is made anew, and their bytes.
 const REBUILD_DOCUMENTS: usize = 2_000;
@@ -33,7 +35,7 @@ pub(super) struct Outcome {
     /// Tainted changes, and whether a person has looked at each.
     pub(super) tainted: Vec<(ChangeId, bool)>,
     /// Blobs that it names, ascending.
-    pub(super) blobs: Vec<blob::Named>,
+    pub(super) blobs: Vec<Named>,
 }
 
 impl Outcome {
@@ -56,38 +58,6 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the document could not be worked out (panic)")]
 pub(super) struct Panicked;
-
-/// A change with its payload, if this node can read it.
-pub(super) type Readable<'a> = (&'a VerifiedChange, Option<Payload>);
-
-/// Changes of the log with their payloads.
-pub(super) fn read(changes: &[VerifiedChange]) -> Vec<Readable<'_>> {
-    let mut reading = Reading::default();
-    changes.iter().map(|change| (change, reading.read(change))).collect()
-}
-
-/// The history that changes of the log make. A change this node cannot read counts as waiting.
-pub(super) fn history(authority: &Authority, home: Home, changes: Vec<Readable<'_>>) -> History {
-    if let Some(erasure) = erasure(authority, changes.iter().map(|(change, _)| *change)) {
-        return History::erased(home, u32::try_from(changes.len()).unwrap_or(u32::MAX), erasure);
-    }
-    let all = changes.len();
-    let unread = changes.iter().filter(|(_, payload)| payload.is_none());
-    let too_far = unread.filter(|(change, _)| Payload::unfolds_too_far(change)).count();
-    let payloads = changes.into_iter().filter_map(|(change, payload)| {
-        let header = change.header();
-        let stands = authority.stands(&header.author, header.seq, Some(&change.id()));
-        payload.map(|mut payload| {
-            payload.writer.tainted = stands.is_err();
-            payload
-        })
-    });
-    let payloads: Vec<Payload> = payloads.collect();
-    let opaque = u32::try_from(all - payloads.len()).unwrap_or(u32::MAX);
-    let mut history = History::new(home, payloads, opaque);
-    history.note_beyond(u32::try_from(too_far).unwrap_or(u32::MAX));
-    history
-}
 
 /// Projects a document into all sets.
 pub(super) fn project(
@@ -115,7 +85,7 @@ fn project_into(
             beyond: history.beyond(),
             rows: rows_of(sets, &view, authority),
             tainted: tainted.collect(),
-            blobs: blob::named(&view),
+            blobs: named(&view),
         }
     };
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
@@ -131,33 +101,8 @@ pub(super) fn view(
     Ok((!changes.is_empty()).then(|| history(authority, *home, read(&changes)).view()))
 }
 
-/// The statement that inserts a row of `columns` values.
-pub(super) fn insert_sql(table: &str, columns: usize) -> String {
-    let places = vec!["?"; columns].join(", ");
-    format!("INSERT INTO {table} VALUES ({places})")
-}
-
-/// Takes away the rows of one document.
-pub(super) fn delete_rows(
-    connection: &Connection,
-    projector: &dyn Projector,
-    home: &Home,
-) -> rusqlite::Result<()> {
-    let taking = projector.sets().into_iter().filter(|set| set.takes(home.category));
-    for table in taking.flat_map(|set| set.tables().iter()) {
-        let sql =
-            format!("DELETE FROM {table} WHERE category = ?1 AND address = ?2 AND document = ?3");
-        connection.prepare_cached(&sql)?.execute((
-            home.category.0,
-            home.address.as_str(),
-            home.document.0,
-        ))?;
-    }
-    Ok(())
-}
-
 /// Told of the blobs that a document names.
-pub(super) type Refer<'a> = dyn Fn(&Home, &[blob::Named]) -> rusqlite::Result<()> + 'a;
+pub(super) type Refer<'a> = dyn Fn(&Home, &[Named]) -> rusqlite::Result<()> + 'a;
 
 /// The fact that says which changes the program understood that made the tables.
 const UNDERSTOOD: &str = "understood";
@@ -346,12 +291,6 @@ pub(super) fn insert_rows(connection: &Connection, rows: Vec<Row>) -> rusqlite::
     Ok(())
 }
 
-/// The home in the bytes of [`KeyPrefix::document`].
-pub(super) fn home_of(prefix: &[u8]) -> rusqlite::Result<Home> {
-    let key = [prefix, [0; 32].as_slice()].concat();
-    SetKey::from_bytes(&key).map(|key| key.home).map_err(|error| damaged(Box::new(error)))
-}
-
 /// What table `document` says of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Base {
@@ -396,17 +335,4 @@ pub(super) fn in_conflict(
     )?;
     let homes = select.query_map((start, end, limit), |row| home_of(row.get_ref(0)?.as_blob()?))?;
     homes.collect()
-}
-
-/// A fact about this store.
-pub(super) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    let mut select = connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
-    select.query_row([name], |row| row.get(0)).optional()
-}
-
-/// Sets a fact about this store.
-pub(super) fn set_meta(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
-    insert.execute((name, Value::Blob(value.to_vec())))?;
-    Ok(())
 }

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use super::health::{Condition, Fault};
 use super::outbox::{self, Ancestors};
-use super::reading::{self, Readers};
+use super::reading::Readers;
 use super::writer::Writer;
 use super::{
     Inner, Shared, StoreIdentity, StoreOptions, blob, bounds, follow, materialize, permission,
@@ -92,11 +92,13 @@ pub(super) fn open(
     let own = identity.own;
     let (authority, fewer) = authority(&transaction, identity)?;
     let ancestors = Ancestors::of(&authority, own);
-    outbox::adapt(&transaction, &ancestors)?;
+    if outbox::adapt(&transaction, &ancestors)? {
+        blob::adapt(&transaction, &ancestors)?;
+    }
     materialize::adapt(&transaction, &*projector, &authority)?;
     bounds::adapt(&transaction, &*projector, &authority, &ancestors)?;
     follow::adapt(&transaction)?;
-    let latest = follow::Latest::new(reading::last_row(&transaction)?);
+    let latest = follow::Latest::new(crate::store::rows::last_row(&transaction)?);
     transaction.commit()?;
     let shared = Arc::new(Shared {
         projector,

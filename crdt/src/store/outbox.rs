@@ -16,9 +16,9 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::tiers;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::reading::{Range, damaged, key_of, row_of};
 use super::writer::Batch;
 use super::{postponement, tally};
+use crate::store::rows::{Range, damaged, key_of, row_of};
 
 /// Name in `meta` of the note that what waits has been counted.
 const COUNTED: &str = "awaiting counted";
@@ -318,21 +318,22 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<BTreeMap<Tier,
 }
 
 /// Fits the outbox to the ancestors of this run of the node: what a new ancestor may read waits
-/// for it, and nothing waits for one that is gone.
-pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite::Result<()> {
-    let known = super::materialize::meta(connection, "ancestors")?;
+/// for it, and nothing waits for one that is gone. Tells whether they are others than before.
+pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite::Result<bool> {
+    let known = crate::store::facts::meta(connection, "ancestors")?;
     let known = known.as_deref().map(Ancestors::from_bytes).unwrap_or_default();
-    let counted = super::materialize::meta(connection, COUNTED)?.is_some();
+    let counted = crate::store::facts::meta(connection, COUNTED)?.is_some();
     if known == *ancestors && counted {
-        return Ok(());
+        return Ok(false);
     }
-    if known != *ancestors {
+    let others = known != *ancestors;
+    if others {
         adapt_rows(connection, &known, ancestors)?;
-        super::blob::adapt(connection, ancestors)?;
     }
     tally::rebuild(connection)?;
-    super::materialize::set_meta(connection, COUNTED, &[])?;
-    super::materialize::set_meta(connection, "ancestors", &ancestors.to_bytes())
+    crate::store::facts::set_meta(connection, COUNTED, &[])?;
+    crate::store::facts::set_meta(connection, "ancestors", &ancestors.to_bytes())?;
+    Ok(others)
 }
 
 fn adapt_rows(

@@ -10,11 +10,12 @@ use rusqlite::Connection;
 
 use super::materialize::{Outcome, base};
 use super::outbox::{self, Waits};
-use super::reading::{Range, damaged, remember_last_row};
-use super::standing::{Entry, Settled, Source, erases};
+use super::standing::{Entry, Settled, Source};
 use super::writer::{Batch, remember_seq};
 use super::{purge, quarantine};
 use crate::history::payload::Reading;
+use crate::store::erased::erases;
+use crate::store::rows::{Range, damaged, remember_last_row};
 
 /// All there is of a document, in the log and withheld.
 pub(super) fn entries(

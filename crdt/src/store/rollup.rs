@@ -8,85 +8,22 @@
 //! |---|---|
 //! | `rollup.TABLE` | version of the rollup that was folded (4 bytes, big-endian) |
 
-use std::collections::BTreeMap;
+pub(super) mod deltas;
 
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
-use super::materialize::{delete_rows, meta, set_meta};
+pub(super) use self::deltas::Deltas;
+use self::deltas::add;
 use super::writer::Batch;
-use crate::projector::{KeyPart, Projector, Rollup, Row, Share, TableSet};
+use crate::projector::{Projector, Rollup, Row, TableSet};
+use crate::store::facts::{meta, set_meta};
+use crate::store::rows::delete_rows;
 
 /// What the names of the facts about rollups begin with.
 const FACT: &str = "rollup.";
-
-/// What is to be added to rollups, by table and key.
-#[derive(Debug, Default)]
-pub(super) struct Deltas(BTreeMap<(&'static str, Vec<KeyPart>), Vec<i64>>);
-
-impl Deltas {
-    fn note(&mut self, rollup: &dyn Rollup, row: &[Value], sign: i64) {
-        let Some(Share { key, sums }) = rollup.share(row) else { return };
-        debug_assert_eq!((key.len(), sums.len()), (rollup.keys().len(), rollup.sums().len()));
-        let delta = self.0.entry((rollup.table(), key)).or_default();
-        delta.resize(sums.len(), 0);
-        for (total, sum) in delta.iter_mut().zip(sums) {
-            *total += sign * sum;
-        }
-    }
-
-    /// Writes what was noted; nothing is left afterwards.
-    pub(super) fn save(
-        &mut self,
-        connection: &Connection,
-        projector: &dyn Projector,
-    ) -> rusqlite::Result<()> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        let rollups = projector.rollups();
-        for ((table, key), sums) in std::mem::take(&mut self.0) {
-            let rollup = rollups.iter().find(|rollup| rollup.table() == table);
-            if let Some(rollup) = rollup.filter(|_| sums.iter().any(|sum| *sum != 0)) {
-                add(connection, *rollup, key, &sums)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds to one key.
-fn add(
-    connection: &Connection,
-    rollup: &dyn Rollup,
-    key: Vec<KeyPart>,
-    sums: &[i64],
-) -> rusqlite::Result<()> {
-    let (table, keys) = (rollup.table(), rollup.keys());
-    let places = vec!["?"; keys.len() + sums.len()].join(", ");
-    let added = rollup.sums().iter().map(|sum| format!("{sum} = {sum} + excluded.{sum}"));
-    let sql = format!(
-        "INSERT INTO {table} VALUES ({places}) ON CONFLICT ({}) DO UPDATE SET {}",
-        keys.join(", "),
-        added.collect::<Vec<_>>().join(", ")
-    );
-    let key: Vec<Value> = key.into_iter().map(Value::from).collect();
-    let values = key.iter().cloned().chain(sums.iter().map(|sum| Value::Integer(*sum)));
-    connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
-    if sums.iter().all(|sum| *sum >= 0) {
-        return Ok(());
-    }
-    let same = keys.iter().map(|key| format!("{key} = ?"));
-    let empty = rollup.sums().iter().map(|sum| format!("{sum} = 0"));
-    let sql = format!(
-        "DELETE FROM {table} WHERE {}",
-        same.chain(empty).collect::<Vec<_>>().join(" AND ")
-    );
-    connection.prepare_cached(&sql)?.execute(params_from_iter(key))?;
-    Ok(())
-}
 
 /// The values of a row, all of them.
 fn values(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Vec<Value>> {

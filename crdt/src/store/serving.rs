@@ -10,14 +10,14 @@ use super::line::{self, Presented};
 use super::postponement::{self, Word};
 use super::reading::Reader;
 use super::{
-    Fault, Inner, blob, custody, ingest, outbox, permission, reading, reconcile, selection, summary,
+    Fault, Inner, blob, custody, ingest, outbox, permission, reconcile, selection, summary,
 };
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
     let ancestors = &inner.shared.ancestors;
     match request {
         StoreRequest::Overview { scope } => inner.readers.with_for(Reader::Peer, |connection| {
-            let last_row = reading::last_row(connection)?;
+            let last_row = crate::store::rows::last_row(connection)?;
             let tops = summary::overview(connection, &scope)?;
             Ok(StoreReply::Overview { tops, last_row })
         }),

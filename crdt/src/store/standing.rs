@@ -17,14 +17,14 @@
 
 use std::collections::HashMap;
 
+use super::erased::erases;
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::change::{ChangeKind, Home, VerifiedChange};
+use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::ChangeId;
 
-use super::materialize::history;
-use crate::document::Erasure;
 use crate::history::History;
 use crate::history::payload::Payload;
+use crate::store::replay::history;
 
 /// What the kept set depends on of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,29 +158,6 @@ pub(super) fn settle(authority: &Authority, home: Home, mut entries: Vec<Entry>)
 
 /// Why a stub does not come in.
 const NOT_ERASED: &str = "the payload is missing, and no erasure of the document is known here";
-
-/// Whether this change, if it stands, erases its document. Without its reason it does not.
-pub(super) fn erases(change: &VerifiedChange) -> bool {
-    change.header().kind == ChangeKind::ERASE && !change.is_stub()
-}
-
-/// What erased a document: of the erasures that stand the one recorded first.
-pub(super) fn erasure<'a>(
-    authority: &Authority,
-    changes: impl Iterator<Item = &'a VerifiedChange>,
-) -> Option<Erasure> {
-    let stands = |change: &&VerifiedChange| {
-        let header = change.header();
-        erases(change) && authority.stands(&header.author, header.seq, Some(&change.id())).is_ok()
-    };
-    let first = changes.filter(stands).min_by_key(|c| (c.header().recorded_at_ms, c.id()))?;
-    Some(Erasure {
-        reason: first.erasure().unwrap_or_default().into_owned(),
-        by: first.header().author,
-        at_ms: first.header().recorded_at_ms,
-        change: first.id(),
-    })
-}
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::summary::Summary;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::reading::{Range, damaged};
+use crate::store::rows::{Range, damaged};
 use trie::{Delta, Table, counted_children};
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
-use super::local::WriteError;
 use super::writer::Batch;
 use super::{Fault, Shared, Store, writer};
 use cunlian_protocol::id::Serial;
@@ -67,10 +66,6 @@ impl Store {
     }
 }
 
-pub(super) fn check(shared: &Shared) -> Result<(), WriteError> {
-    of(shared).map_or(Ok(()), |reason| Err(WriteError::Suspended(reason)))
-}
-
 impl Batch<'_> {
     /// Whether it is known that this store may be one of two.
     pub(super) fn is_suspended(&self) -> bool {
@@ -78,6 +73,6 @@ impl Batch<'_> {
     }
 }
 
-fn of(shared: &Shared) -> Option<Suspension> {
+pub(super) fn of(shared: &Shared) -> Option<Suspension> {
     *shared.suspension.read().unwrap_or_else(PoisonError::into_inner)
 }

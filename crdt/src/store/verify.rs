@@ -13,10 +13,11 @@ use rusqlite::types::Value;
 
 use super::materialize::fill;
 use super::placing::entries;
-use super::reading::{damaged, key_of};
-use super::standing::{Entry, Source, erases, settle};
+use super::standing::{Entry, Source, settle};
 use super::{Fault, Inner, blob, bounds, counts, rollup, summary, tally};
 use crate::projector::Rollup;
+use crate::store::erased::erases;
+use crate::store::rows::{damaged, key_of};
 
 /// Changes whose signatures are checked together, and their bytes.
 const TOGETHER: usize = 4_096;
@@ -241,7 +242,7 @@ fn projections(
     expected.execute_batch(&projector.schema())?;
     report.documents =
         connection.query_row("SELECT count(*) FROM document", [], |row| row.get(0))?;
-    let expect = |home: &Home, names: &[blob::Named]| blob::expect(&expected, home, names);
+    let expect = |home: &Home, names: &[blob::naming::Named]| blob::expect(&expected, home, names);
     let authority = inner.shared.authority();
     fill(connection, &expected, &projector.sets(), &authority, Some(&expect))?;
     report.bad_blobs = blob::verify(connection, &expected)?;

@@ -18,11 +18,11 @@ use cunlian_protocol::id::Serial;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::health::Fault;
-use super::reading::last_row;
-use super::rollup::Deltas;
 use super::summary::Additions;
 use super::tally::Tally;
 use super::{Shared, quarantine};
+use crate::store::rollup::deltas::Deltas;
+use crate::store::rows::last_row;
 use queue::{Job, Queue, Ran, Shareable};
 
 mod folding;

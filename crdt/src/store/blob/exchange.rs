@@ -10,9 +10,10 @@ use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::missing::{Look, missing};
+use super::outlines::outline;
 use super::{Entry, entry, name_of, postponing, proof};
 use crate::store::outbox::Ancestors;
-use crate::store::reading::{Range, damaged};
+use crate::store::rows::{Range, damaged};
 use crate::store::writer::Batch;
 use crate::store::{Fault, Inner, quota, summary};
 
@@ -86,16 +87,6 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
             Ok(BlobReply::MarkPostponed)
         }
     }
-}
-
-/// The outline in a row of table `blob`; that of a blob of one chunk is always known.
-pub(super) fn outline(name: BlobName, bytes: Option<&[u8]>) -> Option<Outline> {
-    let values = match bytes {
-        Some(bytes) => bytes.as_chunks().0.to_vec(),
-        None if name.chunks() == 1 => Vec::new(),
-        None => return None,
-    };
-    Outline::check(name, values).ok()
 }
 
 /// The tiers that hold a blob, if the document has all of it.

@@ -11,10 +11,11 @@ use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, Row};
 
-use super::exchange::outline;
+use super::postponing::why_none;
 use super::{name_of, proof};
-use crate::store::reading::{Range, damaged};
-use crate::store::{Fault, Health, Inner, quota, summary};
+use crate::store::blob::outlines::outline;
+use crate::store::rows::{Range, damaged};
+use crate::store::{Fault, Inner, quota, summary};
 
 /// References looked at in one look.
 const REFERENCES_LOOKED_AT: usize = 10_000;
@@ -47,20 +48,6 @@ struct Looking<'a> {
     found: Vec<MissingBlob>,
     passed_over: Vec<i64>,
     looked_at: usize,
-}
-
-/// Why no blobs are asked for at all, if that is so: photos must not take the room that changes
-/// need.
-pub(super) fn why_none(inner: &Inner) -> Option<&'static str> {
-    match inner.shared.condition.health(&inner.dir, inner.options.low_space_bytes) {
-        Health::Ok => None,
-        Health::LowSpace { .. } | Health::DiskFull => Some(
-            "little space is left on the disk here; photos and files are taken when there is more",
-        ),
-        Health::ReadOnly | Health::Corrupt { .. } | Health::Failing { .. } => {
-            Some("the store here takes nothing at present; its administrator knows why")
-        }
-    }
 }
 
 /// A part of what is to be asked of a peer.

@@ -11,9 +11,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::PublicKey;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::missing::why_none;
 use super::{BlobBacklog, BlobTotals, NotTaken};
-use crate::store::{Fault, Inner};
+use crate::store::{Fault, Health, Inner};
 
 /// Notes what a tier above does not ask for.
 pub(super) fn mark(
@@ -162,4 +161,18 @@ fn missing_here(
         }
     }
     Ok((missing, not_taken))
+}
+
+/// Why no blobs are asked for at all, if that is so: photos must not take the room that changes
+/// need.
+pub(super) fn why_none(inner: &Inner) -> Option<&'static str> {
+    match inner.shared.condition.health(&inner.dir, inner.options.low_space_bytes) {
+        Health::Ok => None,
+        Health::LowSpace { .. } | Health::DiskFull => Some(
+            "little space is left on the disk here; photos and files are taken when there is more",
+        ),
+        Health::ReadOnly | Health::Corrupt { .. } | Health::Failing { .. } => {
+            Some("the store here takes nothing at present; its administrator knows why")
+        }
+    }
 }

@@ -25,8 +25,8 @@ use cunlian_protocol::rights::Rights;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Entry;
-use crate::store::materialize::home_of;
 use crate::store::outbox::Ancestors;
+use crate::store::rows::home_of;
 
 /// Documents looked at for one that lets another have its blob: a photo is shown in few.
 const DOCUMENTS_LOOKED_AT: usize = 64;

@@ -5,7 +5,9 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::key::KeyPrefix;
 use rusqlite::Connection;
 
-use super::{Named, documents_of, exchange::outline, name_of};
+use super::naming::Named;
+use super::outlines::outline;
+use super::{documents_of, name_of};
 
 /// A table for what the documents of the log name, in the database that a verification fills.
 const EXPECTED: &str = "CREATE TABLE IF NOT EXISTS named_blob (

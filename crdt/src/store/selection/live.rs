@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::{COLUMNS, Gathered, ROWS_LOOKED_AT, Receiver, Selected};
 use crate::store::outbox::Ancestors;
-use crate::store::reading::last_row;
+use crate::store::rows::last_row;
 use crate::store::writer::known_author;
 
 /// By class, the index of its rows with its condition; the last class is what is left when reading

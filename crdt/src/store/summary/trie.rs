@@ -21,7 +21,7 @@ use cunlian_protocol::summary::Summary;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::{CATEGORY_BYTES, each_key_while, summary_of};
-use crate::store::reading::damaged;
+use crate::store::rows::damaged;
 
 /// Children are kept of a prefix with more changes than this.
 pub(in crate::store) const SPLIT: u64 = 256;

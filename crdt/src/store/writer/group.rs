@@ -21,7 +21,7 @@ use super::folding::Folding;
 use super::queue::{Job, Next, Queue, Ran, Shareable};
 use super::{Batch, Memory};
 use crate::store::health::Fault;
-use crate::store::rollup::Deltas;
+use crate::store::rollup::deltas::Deltas;
 use crate::store::summary::Additions;
 use crate::store::tally::Tally;
 use crate::store::{CommitNotice, Shared};
