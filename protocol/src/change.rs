@@ -31,10 +31,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use crate::address::AddressCode;
 use crate::category::Category;
+pub use crate::home::Home;
 use crate::id::{ChangeId, DocumentId, Serial, Signature};
 use crate::key::SetKey;
 use crate::limits;
@@ -63,17 +62,6 @@ impl ChangeKind {
     pub const fn needs(self) -> Rights {
         if self.0 == Self::ERASE.0 { Rights::ERASE } else { Rights::WRITE }
     }
-}
-
-/// The one place where a document lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Home {
-    /// What kind of data it is.
-    pub category: Category,
-    /// Which address it belongs to.
-    pub address: AddressCode,
-    /// Which document. The same id in another category or at another address is another document.
-    pub document: DocumentId,
 }
 
 /// What is said about a change beside its payload.

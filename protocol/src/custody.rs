@@ -19,6 +19,10 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod request;
+
+pub use request::{Reply, Request};
+
 use crate::id::{ChangeId, PublicKey, Serial, Signature};
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
@@ -26,7 +30,7 @@ use crate::scope::Scope;
 use crate::signing::{self, Context, SigningKey};
 use crate::summary::Summary;
 use crate::sync::{Fate, StoreReply};
-use crate::wire::Bounded;
+use crate::wire::bounded::Bounded;
 
 /// One thing asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,58 +249,4 @@ pub struct Mark {
     pub after: Vec<u8>,
     /// The signed word for it, kept when something is marked.
     pub receipt: Option<Vec<u8>>,
-}
-
-/// What a session asks of the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
-    /// What to ask about what waits for these tiers (bits).
-    Unsettled {
-        /// Where.
-        within: Within,
-        /// For whom.
-        tiers: u8,
-    },
-    /// The answers to questions.
-    Answer {
-        /// The questions.
-        questions: Questions,
-        /// Tier bit of this node.
-        own: u8,
-    },
-    /// Notes that tiers hold a range; as much of it as is done quickly.
-    Mark(Mark),
-    /// Notes that a tier does not hold changes, although it said so before: it came back from an
-    /// older state.
-    Lost {
-        /// The changes.
-        keys: Vec<SetKey>,
-        /// The tier (bit).
-        tier: u8,
-    },
-}
-
-/// What the store answers; each variant to the request of the same name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// What to ask.
-    Unsettled {
-        /// Ranges ascend and lie outside of each other.
-        asks: Vec<Ask>,
-        /// The row up to which the summaries count.
-        through_row: i64,
-    },
-    /// In the order of the questions.
-    Answer(Vec<Answer>),
-    /// Noted.
-    Mark {
-        /// How many changes were.
-        marked: u64,
-        /// Which.
-        news: News,
-        /// Key after which to go on; `None` at the end.
-        rest: Option<Vec<u8>>,
-    },
-    /// Noted.
-    Lost,
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{AddressCode, Level, MAX_DIGITS};
 use crate::category::Category;
-use crate::change::Home;
+use crate::home::Home;
 use crate::id::{ChangeId, DocumentId};
 use crate::region::{Depth, Region};
 

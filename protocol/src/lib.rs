@@ -22,6 +22,7 @@ pub mod custody;
 pub mod dialect;
 pub mod enrolment;
 mod hexadecimal;
+pub mod home;
 pub mod hub;
 pub mod id;
 pub mod key;

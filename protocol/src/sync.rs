@@ -7,12 +7,11 @@
 use crate::blob::{BlobReply, BlobRequest};
 use crate::category::URGENCY;
 use crate::certificate::Tier;
-use crate::id::{ChangeId, PublicKey, Serial};
+use crate::id::{ChangeId, LineToken, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
 use crate::scope::Scope;
 use crate::sketch::ShortKey;
 use crate::summary::Summary;
-use crate::wire::LineToken;
 
 /// Which changes to read, in key order unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,7 +229,7 @@ pub enum StoreRequest {
         after: i64,
     },
     /// Which tiers hold what.
-    Custody(crate::custody::Request),
+    Custody(crate::custody::request::Request),
     /// Notes that tiers hold changes durably.
     MarkReached {
         /// Changes and the tiers (bits) that hold them.
@@ -323,7 +322,7 @@ pub enum StoreReply {
         rest: Option<i64>,
     },
     /// Which tiers hold what.
-    Custody(crate::custody::Reply),
+    Custody(crate::custody::request::Reply),
     /// Marked; those which were news.
     MarkReached {
         /// Changes and the tiers that were not known before to hold them.

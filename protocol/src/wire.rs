@@ -20,8 +20,7 @@
 //! The raw bytes hold for each change one byte of tiers ([`crate::sync::Carried::reached`]), its
 //! length as four bytes big-endian, and its exact bytes.
 
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobMessage;
 use crate::id::Signature;
@@ -31,8 +30,11 @@ use crate::sketch::Symbol;
 use crate::summary::{Fingerprint, Summary};
 use crate::sync::Carried;
 
+pub(crate) mod bounded;
 mod prefixed;
 
+pub use crate::id::LineToken;
+pub use bounded::Bounded;
 pub use prefixed::Prefixed;
 
 /// Name of the protocol in the TLS handshake.
@@ -45,50 +47,12 @@ const LENGTH_BYTES: usize = 4;
 const BATCH_HEADER_BYTES: usize = 17;
 const CARRIED_HEADER_BYTES: usize = 5;
 
-/// A list that refuses to be decoded when it has more than `N` items, before allocating them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Bounded<T, const N: usize>(pub Vec<T>);
-
-impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Bounded<T, N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items<T, const N: usize>(core::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Items<T, N> {
-            type Value = Vec<T>;
-
-            fn expecting(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                write!(out, "at most {N} items")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-                let hint = seq.size_hint().unwrap_or(0);
-                if hint > N {
-                    return Err(A::Error::invalid_length(hint, &self));
-                }
-                let mut items = Vec::with_capacity(hint.min(1024));
-                while let Some(item) = seq.next_element()? {
-                    if items.len() == N {
-                        return Err(A::Error::invalid_length(N + 1, &self));
-                    }
-                    items.push(item);
-                }
-                Ok(items)
-            }
-        }
-        deserializer.deserialize_seq(Items::<T, N>(core::marker::PhantomData)).map(Self)
-    }
-}
-
 /// Exact bytes of one certificate.
 pub type CertificateBytes = Bounded<u8, { limits::CERTIFICATE_BYTES }>;
 /// Exact bytes of one revocation.
 pub type RevocationBytes = Bounded<u8, { limits::REVOCATION_BYTES }>;
 /// Exact bytes of one succession.
 pub type SuccessionBytes = Bounded<u8, { limits::SUCCESSION_BYTES }>;
-
-/// A number that a parent gives its child at each welcome and the child presents at the next: two
-/// machines with one identity cannot both present the last one. All zero when there is none.
-pub type LineToken = [u8; 16];
 
 /// What each side says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

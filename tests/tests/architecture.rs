@@ -33,7 +33,8 @@ const CRATES: [&str; 7] = ["protocol", "crdt", "governance", "host", "web", "nod
 const DIRECTORIES: [&str; 5] = ["protocol", "crdt", "governance", "node", "tests"];
 
 /// Where their sources stand.
-const SOURCES: [&str; 4] = ["governance/src", "node/host/src", "node/web/src", "node/src"];
+const SOURCES: [&str; 6] =
+    ["protocol/src", "crdt/src", "governance/src", "node/host/src", "node/web/src", "node/src"];
 
 /// Fails with one finding per line.
 fn assert_none(findings: &[String]) {

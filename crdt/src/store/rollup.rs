@@ -12,8 +12,8 @@ pub(super) mod deltas;
 
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use rusqlite::types::Value;
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 pub(super) use self::deltas::Deltas;
 use self::deltas::add;

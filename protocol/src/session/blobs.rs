@@ -38,6 +38,7 @@ use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 
 mod postponing;
+mod purpose;
 mod serving;
 mod window;
 
@@ -153,7 +154,7 @@ pub(super) enum Purpose {
     /// A chunk is to be kept.
     Keep { transfer: u64, name: BlobName },
     /// For a question of the peer.
-    Answer(serving::Purpose),
+    Answer(purpose::Purpose),
 }
 
 impl Blobs {

@@ -69,7 +69,8 @@ impl Side {
         for effect in effects {
             match effect {
                 Effect::Send(frame) => {
-                    self.session.handle_sent(frame.len());
+                    let more = self.session.handle_sent(1, frame.len());
+                    self.take(more);
                     if let wire::Frame::Message(message) = wire::decode(&frame[4..]).unwrap() {
                         self.said.push(message);
                     }

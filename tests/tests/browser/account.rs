@@ -74,24 +74,30 @@ async fn a_changed_password_ends_the_other_sessions() {
     });
 }
 
-/// Shows that guessing locks a name with words and for a time, whether the name exists or not;
-/// that the browser the person uses is not locked out by it; and that an administrator unlocks.
+/// Shows that guessing locks a name for a network with words and for a time, whether the name exists
+/// or not; that neither the browser the person uses, nor the machine itself, nor another network is
+/// locked out by it; and that an administrator unlocks.
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_locks_strangers_out_and_not_the_person() {
     let node = Node::village().await;
     tokio::task::block_in_place(|| {
-        let (terminal, stranger) = (Plain::new(&node.url), Plain::new(&node.url));
+        let at = |address| Plain::elsewhere(&node.url, address);
+        let (terminal, stranger) = (at("192.0.2.1"), at("192.0.2.1"));
         terminal.log_in("wang");
         let told = guess(&stranger, "wang").text.replace("wang", "…");
         assert!(told.contains("已暂时锁定") && told.contains("15 分钟"), "{told}");
         let token =
             |text: &str| text.split("name=\"token\" value=\"").nth(1).unwrap()[..64].to_owned();
-        let other = guess(&Plain::new(&node.url), "nobody").text.replace("nobody", "…");
+        let other = guess(&at("192.0.2.1"), "nobody").text.replace("nobody", "…");
         let same = other.replace(&token(&other), &token(&told));
         assert_eq!(same, told, "a name that does not exist is treated like one that does");
 
         assert_eq!(log_in(&stranger, "wang", PASSWORD).status, 429, "even with the password");
-        assert_eq!(log_in(&Plain::new(&node.url), "wang", PASSWORD).status, 429);
+        assert_eq!(log_in(&at("192.0.2.1"), "wang", PASSWORD).status, 429);
+        // What stands first anybody may have written; the proxy adds whom it saw.
+        assert_eq!(log_in(&at("192.0.2.7, 192.0.2.1"), "wang", PASSWORD).status, 429);
+        at("192.0.2.2").log_in("wang");
+        Plain::new(&node.url).log_in("wang");
         assert_eq!(terminal.get("/today").path, "/today");
         let form = |plain: &Plain| plain.submit("/today", "/logout", &[]);
         assert_eq!(form(&terminal).path, "/login");
@@ -109,7 +115,7 @@ async fn guessing_locks_strangers_out_and_not_the_person() {
 async fn a_lock_ends_by_itself() {
     let node = Node::village().await;
     tokio::task::block_in_place(|| {
-        let plain = Plain::new(&node.url);
+        let plain = Plain::elsewhere(&node.url, "192.0.2.1");
         guess(&plain, "wang");
         node.ahead_ms.store(14 * MINUTE_MS, Ordering::Relaxed);
         assert_eq!(log_in(&plain, "wang", PASSWORD).status, 429);

@@ -176,7 +176,7 @@ impl Node {
             metrics: Metrics::new(directory.path()),
             now_ms: clock,
             public_url: url.clone(),
-            proxies: Vec::new(),
+            proxies: vec![std::net::Ipv4Addr::LOCALHOST.into()],
             style_page: true,
         });
         tokio::spawn(serve(listener, web));

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ureq::Agent;
-use ureq::http::StatusCode;
+use ureq::http::{HeaderValue, Request, StatusCode};
+use ureq::middleware::MiddlewareNext;
+use ureq::{Agent, SendBody};
 
 use super::fixture::PASSWORD;
 
@@ -28,6 +29,17 @@ impl Plain {
         let config = Agent::config_builder().http_status_as_error(false).max_idle_connections(0);
         let config = config.build();
         Self { agent: config.into(), base: base.to_owned() }
+    }
+
+    /// Somebody at another address, behind the proxy that the nodes of these tests trust.
+    pub fn elsewhere(base: &str, address: &'static str) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).max_idle_connections(0);
+        let say = move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+            let address = HeaderValue::from_static(address);
+            request.headers_mut().insert("x-forwarded-for", address);
+            next.handle(request)
+        };
+        Self { agent: config.middleware(say).build().into(), base: base.to_owned() }
     }
 
     pub fn get(&self, path: &str) -> Answer {

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeSet;
 
-use super::serving::Purpose as ForAnswer;
+use super::purpose::Purpose as ForAnswer;
 use super::{Purpose as Because, Session};
 use crate::blob::{BlobMessage, BlobName, BlobRequest, Postponed};
 use crate::limits;

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::postponing::Awaiting;
+use super::purpose::Purpose;
 use super::{FEW_CHANGES, PAUSE_MS, Purpose as Because};
 use crate::blob::{BlobMessage, BlobName, BlobReply, BlobRequest};
 use crate::key::KeyPrefix;
@@ -106,21 +107,6 @@ struct Question {
     blob: BlobName,
     /// First byte and length; `None` for the outline.
     part: Option<(u32, u32)>,
-}
-
-/// Why the store was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::session) enum Purpose {
-    /// For a question, about this document and blob.
-    Bytes(KeyPrefix, BlobName),
-    /// For the question which of these are held.
-    Held(Vec<(KeyPrefix, BlobName)>),
-    /// How far these, which are owed, have got.
-    Owed(Vec<(KeyPrefix, BlobName)>),
-    /// What is to be asked of an ancestor, for these tiers.
-    Unreached(u8),
-    /// Nothing waits for it.
-    Mark,
 }
 
 impl Serving {
