@@ -27,13 +27,14 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, PublicKey, Serial};
-use cunlian_protocol::key::KeyPrefix;
+use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use rusqlite::Connection;
 
 use crate::document::{Author, DocumentView, Write};
 use crate::projector::Projector;
 
+mod alarms;
 mod backup;
 mod blob;
 mod bounds;
@@ -77,6 +78,7 @@ mod write_error;
 mod writer;
 
 pub use crate::store::write_error::WriteError;
+pub use alarms::{Alarms, Equivocation};
 pub use backup::{StoreCopy, check_copy};
 pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
@@ -322,6 +324,33 @@ impl Store {
     /// All changes of a document, in key order.
     pub fn changes_of(&self, home: &Home) -> Result<Vec<VerifiedChange>, Fault> {
         self.inner.readers.with(|connection| Ok(crate::store::rows::changes_of(connection, home)?))
+    }
+
+    /// How many refused changes are kept, and how many numbers were given twice. Quick, however
+    /// large the store is.
+    pub fn alarms(&self) -> Result<Alarms, Fault> {
+        self.inner.readers.with(|connection| Ok(alarms::count(connection)?))
+    }
+
+    /// The pairs of changes to which one author gave one number.
+    pub fn equivocations(&self) -> Result<Vec<Equivocation>, Fault> {
+        self.inner.readers.with(|connection| Ok(alarms::equivocations(connection)?))
+    }
+
+    /// How many changes here each author made.
+    pub fn changes_by_author(&self) -> Result<BTreeMap<Serial, u64>, Fault> {
+        self.inner.readers.with(|connection| Ok(counts::by_author(connection)?))
+    }
+
+    /// The keys of all changes, ascending. For who compares whole stores.
+    pub fn keys(&self) -> Result<Vec<SetKey>, Fault> {
+        self.inner.readers.with(|connection| Ok(rows::keys(connection)?))
+    }
+
+    /// Tries whether so many bytes could be stored, and stores none; the outcome is noted as that
+    /// of any write.
+    pub fn try_room(&self, bytes: usize) -> Result<(), Fault> {
+        self.write_reference(move |connection| facts::try_room(connection, bytes))
     }
 
     /// Runs queries on one snapshot of the store.

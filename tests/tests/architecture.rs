@@ -19,6 +19,8 @@ mod packages;
 mod page;
 #[path = "architecture/purity.rs"]
 mod purity;
+#[path = "architecture/rooms.rs"]
+mod rooms;
 #[path = "architecture/shape.rs"]
 mod shape;
 #[path = "architecture/suites.rs"]
@@ -113,6 +115,26 @@ fn no_files_import_each_other_in_a_loop() {
         let files: Vec<_> = tree::rust_files(&[sources]).into_iter().filter_map(below).collect();
         assert!(files.len() > 5, "no sources in {sources}");
         assert_none(&imports::loops(&files));
+    }
+}
+
+#[test]
+fn pages_judge_no_rights_and_ask_no_tables() {
+    let files = tree::rust_files(&["node/web/src"]);
+    assert!(files.len() > 40, "the pages were not found");
+    for (path, text) in files {
+        assert_none(&rooms::judging_or_asking(&path, &text));
+    }
+}
+
+#[test]
+fn tables_of_the_store_are_asked_by_the_store() {
+    // Makes up millions of rows that no author ever signed.
+    const FILLS: &str = "node/src/bench/reconcile/fill.rs";
+    for (path, text) in tree::rust_files(&["governance/src", "node"]) {
+        if path != FILLS {
+            assert_none(&rooms::own_tables(&path, &text));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_protocol::category::Category;
+use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::KeyPrefix;
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -102,4 +103,15 @@ pub(super) fn rebuild(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute("INSERT INTO tally VALUES (?1, ?2)", (category.0, documents))?;
     }
     Ok(())
+}
+
+/// Changes by their author, answered from the index over authors alone.
+pub(super) fn by_author(connection: &Connection) -> rusqlite::Result<BTreeMap<Serial, u64>> {
+    let mut select = connection.prepare_cached(
+        "SELECT author.serial, counted.changes FROM author JOIN
+             (SELECT author, count(*) AS changes FROM change GROUP BY author) AS counted
+         ON counted.author = author.id",
+    )?;
+    let rows = select.query_map([], |row| Ok((Serial(row.get(0)?), row.get(1)?)))?;
+    rows.collect()
 }

@@ -15,3 +15,11 @@ pub(super) fn set_meta(connection: &Connection, name: &str, value: &[u8]) -> rus
     insert.execute((name, Value::Blob(value.to_vec())))?;
     Ok(())
 }
+
+/// Writes so many bytes and takes them away again.
+pub(super) fn try_room(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    let write = "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', zeroblob(?1))";
+    connection.execute(write, [bytes])?;
+    connection.execute("DELETE FROM meta WHERE name = 'probe'", [])?;
+    Ok(())
+}

@@ -104,3 +104,10 @@ pub(super) fn delete_rows(
     }
     Ok(())
 }
+
+/// The keys of all changes, ascending.
+pub(super) fn keys(connection: &Connection) -> rusqlite::Result<Vec<SetKey>> {
+    let mut select = connection.prepare_cached("SELECT key FROM change ORDER BY key")?;
+    let keys = select.query_map([], |row| key_of(row.get_ref(0)?.as_blob()?))?;
+    keys.collect()
+}

@@ -22,13 +22,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_crdt::store::{Fault, Purged, Store};
+use cunlian_crdt::store::{Equivocation, Fault, Purged, Store};
 use cunlian_protocol::authority::{Authority, read_scope};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey, Serial};
-use cunlian_protocol::key::{KeyPrefix, SetKey};
+use cunlian_protocol::id::{DocumentId, PublicKey, Serial};
+use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::revocation::{Revocation, RevocationId};
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::session::Identity;
@@ -273,9 +273,7 @@ impl Keeper {
         let authority = self.store.authority();
         let forked: BTreeSet<PublicKey> = self.store.forked()?.into_iter().collect();
         // Asked after every transaction: counting all documents for it would slow a copy down.
-        let equivocations = self.store.read(|connection| {
-            connection.query_row("SELECT count(*) FROM equivocation", [], |row| row.get(0))
-        })?;
+        let equivocations = self.store.alarms()?.equivocations;
         let alarms = (equivocations, forked);
         let same = self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &authority));
         if (same && alarms == self.alarms) || !self.may_write() {
@@ -336,26 +334,13 @@ fn fork(authority: &Authority, child: &PublicKey) -> Option<Entry> {
     Some(Entry::Forked { child: latest.serial().to_string(), name: latest.body().name.clone() })
 }
 
-/// Serial of an author, a number, and the keys of two changes that have it.
-type Evidence = (Vec<u8>, u64, Vec<u8>, Vec<u8>);
-
 /// The evidence that the store has.
 fn equivocations_of(store: &Store) -> Result<Vec<Entry>, Fault> {
-    let rows: Vec<Evidence> = store.read(|connection| {
-        let sql = "SELECT author.serial, seq, first, second FROM equivocation \
-                   JOIN author ON author.id = equivocation.author";
-        let mut select = connection.prepare_cached(sql)?;
-        let row = |row: &rusqlite::Row<'_>| {
-            let seq: i64 = row.get(1)?;
-            Ok((row.get(0)?, seq.unsigned_abs(), row.get(2)?, row.get(3)?))
-        };
-        select.query_map([], row)?.collect()
-    })?;
-    let change = |key: &[u8]| SetKey::from_bytes(key).ok().map(|key| key.change);
-    let shown = |id: Option<ChangeId>| id.map(|id| id.to_string()).unwrap_or_default();
-    let entry = |(author, seq, first, second): Evidence| {
-        let (first, second) = (shown(change(&first)), shown(change(&second)));
-        Entry::Equivocation { author: hex(&author), seq, first, second }
+    let entry = |found: Equivocation| Entry::Equivocation {
+        author: hex(&found.author.0),
+        seq: found.seq,
+        first: found.first.to_string(),
+        second: found.second.to_string(),
     };
-    Ok(rows.into_iter().map(entry).collect())
+    Ok(store.equivocations()?.into_iter().map(entry).collect())
 }

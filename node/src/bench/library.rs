@@ -182,21 +182,17 @@ pub(super) struct Contents {
 
 /// Reads the keys of a store that lie in `scope`, from the log itself.
 pub(super) fn contents(store: &Store, scope: &Scope) -> Result<Contents, Failure> {
-    let (changes, digest) = store.read(|connection| {
-        let mut hasher = blake3::Hasher::new();
-        let mut changes = 0;
-        let mut select = connection.prepare("SELECT key FROM change ORDER BY key")?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            let key = row.get_ref(0)?.as_blob()?;
-            if scope.allows(key) {
-                changes += 1;
-                hasher.update(&(key.len() as u64).to_be_bytes());
-                hasher.update(key);
-            }
+    let mut hasher = blake3::Hasher::new();
+    let mut changes = 0;
+    for key in store.keys()? {
+        let key = key.to_bytes();
+        if scope.allows(&key) {
+            changes += 1;
+            hasher.update(&(key.len() as u64).to_be_bytes());
+            hasher.update(&key);
         }
-        Ok((changes, *hasher.finalize().as_bytes()))
-    })?;
+    }
+    let digest = *hasher.finalize().as_bytes();
     let total = store.counts()?.total;
     Ok(Contents { changes, documents: total.documents, conflicted: total.conflicted, digest })
 }

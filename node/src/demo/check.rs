@@ -98,10 +98,7 @@ pub fn check(layout: &Layout, expected: &Expected) -> Result<Found, Failure> {
 fn open(node: &Node) -> Result<Opened<'_>, Failure> {
     let (store, identity) = open_store(&node.dir)?;
     let scope = store.authority().read_scope(&identity.certificate.serial());
-    let keys = store.read(|connection| {
-        let mut statement = connection.prepare("SELECT key FROM change")?;
-        statement.query_map([], |row| row.get(0))?.collect()
-    })?;
+    let keys = store.keys()?.iter().map(SetKey::to_bytes).collect();
     Ok(Opened { node, store, scope, keys })
 }
 

@@ -276,11 +276,7 @@ impl Watcher {
     /// Tries whether a large change could be stored again; the store notes the outcome. Nobody has to
     /// lose a form to find out that there is space again.
     fn probe(&self) {
-        let tried = self.store.write_reference(|connection| {
-            let write = "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', zeroblob(?1))";
-            connection.execute(write, [PROBE_BYTES])?;
-            connection.execute("DELETE FROM meta WHERE name = 'probe'", [])
-        });
+        let tried = self.store.try_room(PROBE_BYTES);
         if let Err(fault) = tried {
             tracing::debug!(%fault, "the store still cannot be written");
         }

@@ -2,10 +2,10 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use cunlian_governance::access::actor::Actor;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
-use cunlian_protocol::rights::Rights;
 
 use crate::failure::Failure;
 use crate::session::Person;
@@ -31,7 +31,7 @@ impl FromRequestParts<WebState> for Admin {
 /// Whether the person may administer this node.
 pub(crate) fn administers(state: &WebState, person: &Person) -> bool {
     let home = journal_of_people(state);
-    state.store().authority().may(&person.author.serial, Rights::WRITE, &home).is_ok()
+    Actor::new(state.store().authority(), person.author.serial).writes(&home)
 }
 
 /// Where acts of administrators are written down: beside the node's own journal.

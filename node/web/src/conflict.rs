@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::capability::Subject;
 use cunlian_governance::catalogue::{Catalogue, Part};
@@ -18,7 +19,6 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
-use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
 use super::admin::act;
@@ -91,7 +91,7 @@ pub(crate) fn boxes(
     token: &str,
     back: &str,
 ) -> Result<Vec<ConflictBox>, Failure> {
-    let authority = store.authority();
+    let actor = Actor::new(store.authority(), *actor);
     let mut boxes = Vec::new();
     for conflict in conflicts {
         let home = conflict.home;
@@ -127,7 +127,7 @@ pub(crate) fn boxes(
             before: store.common_ancestor(&home, &conflict.field)?.unwrap_or_default(),
             field: conflict.field,
             values: conflict.options.into_iter().map(value).collect(),
-            may_resolve: authority.may(actor, Rights::WRITE, &home).is_ok(),
+            may_resolve: actor.writes(&home),
         });
     }
     Ok(boxes)

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use cunlian_crdt::store::Store;
+use cunlian_crdt::store::{Alarms, Store};
 
 use super::failure::Failure;
 use super::visit::Visit;
@@ -43,14 +43,11 @@ fn has_token(metrics: &Metrics, headers: &HeaderMap) -> bool {
     token.is_some_and(|token| metrics.opens(token))
 }
 
-/// Counts of small tables. A store that cannot be read is seen by its health; it does not take
-/// the other figures away.
+/// What an administrator should know of. A store that cannot be read is seen by its health; it does
+/// not take the other figures away.
 fn store_figures(store: &Store) -> StoreFigures {
-    let count = |table: &str| {
-        let sql = format!("SELECT count(*) FROM {table}");
-        store.read(|connection| connection.query_row(&sql, [], |row| row.get(0))).unwrap_or(0)
-    };
-    StoreFigures { quarantined: count("quarantine"), equivocations: count("equivocation") }
+    let Alarms { quarantined, equivocations } = store.alarms().unwrap_or_default();
+    StoreFigures { quarantined, equivocations }
 }
 
 #[cfg(test)]

@@ -14,16 +14,15 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
 use cunlian_governance::divisions::{self, Resolution};
 use cunlian_governance::query;
 use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
 use cunlian_protocol::address::{AddressCode, Level};
-use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
-use cunlian_protocol::rights::Rights;
 
 use super::component::{FieldInput, Problems};
 use super::failure::Failure;
@@ -175,11 +174,10 @@ async fn register_page(
     let catalogue = catalogue(state).await?;
     let class = catalogue.class(class).ok_or(Failure::NotFound)?;
     let own = state.place().0;
-    let authority = state.store().authority();
-    let writer = staff.person.author.serial;
+    let writer = Actor::new(state.store().authority(), staff.person.author.serial);
     let may = |part: Part| {
         let address = if own.level() < Level::Village { None } else { Some(own) };
-        may_write_somewhere(&authority, &writer, class.category(part), own, address, document)
+        may_write_somewhere(&writer, class.category(part), own, address, document)
     };
     let focus = filled.problems.is_empty();
     let mut parts = parts_of(l, class, &filled.values, &filled.problems, &may, focus);
@@ -205,8 +203,7 @@ async fn register_page(
 
 /// Whether a new document of `category` may be written at `address`, or anywhere in `own`.
 fn may_write_somewhere(
-    authority: &Authority,
-    writer: &Serial,
+    writer: &Actor,
     category: Category,
     own: AddressCode,
     address: Option<AddressCode>,
@@ -214,16 +211,10 @@ fn may_write_somewhere(
 ) -> bool {
     if let Some(address) = address {
         let home = Home { category, address, document };
-        return authority.may(writer, Rights::WRITE, &home).is_ok();
+        return writer.writes(&home);
     }
-    let grants = authority.get(writer).map(|certificate| &certificate.body().grants);
-    grants.is_some_and(|grants| {
-        grants.iter().any(|grant| {
-            grant.rights.contains(Rights::WRITE)
-                && grant.categories.contains(category)
-                && (own.contains(&grant.region.prefix) || grant.region.prefix.contains(&own))
-        })
-    })
+    let overlaps = |prefix: &AddressCode| own.contains(prefix) || prefix.contains(&own);
+    writer.writing(category).any(|grant| overlaps(&grant.region.prefix))
 }
 
 async fn address_field(
@@ -388,11 +379,11 @@ pub(crate) fn part_names(l: Text, parts: &[Part]) -> String {
 }
 
 fn load(store: &Store, reader: &Serial, class: Class, place: Place) -> Result<Loaded, Failure> {
-    let authority = store.authority();
+    let actor = Actor::new(store.authority(), *reader);
     let (mut views, mut hidden) = (Vec::new(), Vec::new());
     for part in class.parts() {
         let home = class.home(part, place.address, place.record);
-        if authority.may(reader, Rights::READ, &home).is_err() {
+        if !actor.reads(&home) {
             hidden.push(part);
             continue;
         }

@@ -1,5 +1,7 @@
 //! One ticket: report, trace, and what this person may do with it now.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -8,6 +10,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::spoken_name;
 use cunlian_governance::ticket::{
@@ -119,11 +122,11 @@ pub(crate) fn load_any(store: &Store, home: &Home) -> Result<Ticket, Failure> {
 }
 
 /// What `actor` may do with the ticket now, by state and by right.
-fn possible(authority: &Authority, actor: &Serial, ticket: &Ticket) -> Vec<Verb> {
+fn possible(actor: &Actor, ticket: &Ticket) -> Vec<Verb> {
     ticket
         .actions()
         .filter(|verb| !matches!(verb, Verb::Report | Verb::Rate))
-        .filter(|verb| authority.may(actor, domain::right(*verb), &ticket.home).is_ok())
+        .filter(|verb| actor.has(domain::right(*verb), &ticket.home))
         .collect()
 }
 
@@ -142,7 +145,7 @@ fn load(
         Some(_) if reader.may_read(&contact_home) => store.view(&contact_home)?,
         _ => None,
     };
-    let may = possible(&authority, actor, &ticket);
+    let may = possible(&Actor::new(Arc::clone(&authority), *actor), &ticket);
     let assignees =
         if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
     let similar = similar_tickets(store, reader, home, l, now_ms)?;

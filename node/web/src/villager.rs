@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::directory::Contact;
 use cunlian_governance::divisions::{self, Resolution};
 use cunlian_governance::ticket::{self as domain, Channel, NewTicket, Receipt};
@@ -21,7 +22,6 @@ use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
-use cunlian_protocol::rights::Rights;
 
 use super::clock::span;
 use super::component::{FieldInput, Problems};
@@ -72,8 +72,8 @@ async fn scanned(state: &WebState, text: &str) -> Result<Scanned, Failure> {
     // What is reported here is signed by this node, so it must be this node's village.
     let document = new_document();
     let home = Home { category: Category::TICKET, address: found.village, document };
-    let may = state.store().authority().may(&state.0.config.node.serial, Rights::WRITE, &home);
-    may.map(|()| found).map_err(|_| Failure::NotFound)
+    let node = Actor::new(state.store().authority(), state.0.config.node.serial);
+    if node.writes(&home) { Ok(found) } else { Err(Failure::NotFound) }
 }
 
 fn resolve(connection: &rusqlite::Connection, code: AddressCode) -> Option<Scanned> {

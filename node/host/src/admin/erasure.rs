@@ -180,15 +180,6 @@ fn documents_at(
     address: AddressCode,
 ) -> Result<Vec<DocumentId>, AdminError> {
     let prefix = KeyPrefix::region(category, &Region::exact(address));
-    let start = prefix.as_bytes().to_vec();
-    let end = prefix.end().unwrap_or_else(|| vec![u8::MAX; 64]);
-    let found = desk.store.read(|connection| {
-        let mut select = connection
-            .prepare_cached("SELECT prefix FROM document WHERE prefix >= ?1 AND prefix < ?2")?;
-        let rows = select.query_map((start, end), |row| {
-            Ok(row.get_ref(0)?.as_blob()?.last_chunk().copied().map(DocumentId))
-        })?;
-        rows.collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(found.into_iter().flatten().collect())
+    let homes = desk.store.documents(&prefix, usize::MAX)?;
+    Ok(homes.into_iter().map(|home| home.document).collect())
 }

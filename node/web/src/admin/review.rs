@@ -1,18 +1,20 @@
 //! What revoked authors left in documents that others went on with: to be kept, or taken back.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::capability::Subject;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
-use cunlian_protocol::rights::Rights;
 
 use super::super::clock::full;
 use super::super::conflict::label_of;
@@ -91,9 +93,9 @@ async fn show(
 
 fn row(desk: &Desk<'_>, l: Text, reader: &Serial, entry: Entry) -> Result<Row, AdminError> {
     let home = home_of(desk, &entry)?;
-    let may = |rights, home: &Home| desk.authority.may(reader, rights, home).is_ok();
+    let actor = Actor::new(Arc::clone(&desk.authority), *reader);
     let (href, title) = match subject(desk.store, l, &home)? {
-        Some((base, href, title)) if may(Rights::READ, &base) => (Some(href), title),
+        Some((base, href, title)) if actor.reads(&base) => (Some(href), title),
         Some(_) | None => (None, words::category(l, &desk.catalogue, &entry.category)),
     };
     let label = |field: &str| label_of(&desk.catalogue, &home, field, l);
@@ -111,7 +113,7 @@ fn row(desk: &Desk<'_>, l: Text, reader: &Serial, entry: Entry) -> Result<Row, A
         href,
         about: format!("{category} · {place}"),
         by: l.t2("review-by", ("name", &entry.by.name), ("time", full(entry.at_ms))),
-        may_decide: may(Rights::WRITE, &home),
+        may_decide: actor.writes(&home),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Records and conflicts as JSON.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -7,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
 use cunlian_governance::query;
 use cunlian_governance::query::record::Search;
@@ -15,7 +18,6 @@ use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
-use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -97,8 +99,8 @@ fn find(
     limit: u32,
     l: Text,
 ) -> Result<Found, Failure> {
-    let authority = store.authority();
-    let may = |home: &Home| authority.may(reader, Rights::READ, home).is_ok();
+    let actor = Actor::new(store.authority(), *reader);
+    let may = |home: &Home| actor.reads(home);
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
     let catalogue = store.read(|connection| query::catalogue(connection, region))?;
     let class = match &wanted.class {
@@ -290,11 +292,12 @@ impl Seen {
 
 fn texts(store: &Store, reader: &Serial, class: &Class, place: Place) -> Result<Seen, Failure> {
     let authority = store.authority();
+    let actor = Actor::new(Arc::clone(&authority), *reader);
     let (mut fields, mut conflicts, mut is_there) = (Fields::new(), Vec::new(), false);
     let (mut hidden, mut erased) = (Vec::new(), Vec::new());
     for part in class.parts() {
         let home = class.home(part, place.address, place.record);
-        if authority.may(reader, Rights::READ, &home).is_err() {
+        if !actor.reads(&home) {
             hidden.push(part);
             continue;
         }

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::Part;
 use cunlian_governance::record::{self as domain, Fields, Origin, RecordError};
-use cunlian_protocol::rights::Rights;
 
 use super::form::{not_in_form, parts_of};
 use super::{
@@ -63,12 +63,11 @@ fn edit_page(
 ) -> Result<FormPage, Failure> {
     let l = staff.visit.l;
     let (class, place) = (&loaded.class, loaded.place);
-    let authority = state.store().authority();
-    let writer = staff.person.author.serial;
+    let actor = Actor::new(state.store().authority(), staff.person.author.serial);
     // A part that may be written but not read would be overwritten blindly.
     let may = |part: Part| {
         let home = class.home(part, place.address, place.record);
-        authority.may(&writer, Rights::WRITE.with(Rights::READ), &home).is_ok()
+        actor.edits(&home)
     };
     let mut parts = parts_of(l, class, &filled.values, &filled.problems, &may, false);
     if parts.is_empty() {

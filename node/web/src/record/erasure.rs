@@ -4,10 +4,8 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use cunlian_protocol::authority::Authority;
+use cunlian_governance::access::actor::Actor;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::Serial;
-use cunlian_protocol::rights::Rights;
 
 use super::{RecordPath, base_of, load, record_href};
 use crate::admin::{act, problem};
@@ -34,11 +32,6 @@ struct ErasePage {
     reason: String,
 }
 
-/// Whether `author` may erase the record with this base.
-pub(super) fn may_erase(authority: &Authority, author: &Serial, base: &Home) -> bool {
-    authority.may(author, Rights::ERASE, base).is_ok()
-}
-
 pub(super) async fn choose_erase(
     State(state): State<WebState>,
     staff: Staff,
@@ -61,7 +54,7 @@ async fn show(
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &author, class, place)?;
         let home = loaded.home();
-        if !may_erase(&store.authority(), &author, &home) {
+        if !Actor::new(store.authority(), author).erases(&home) {
             return Err(Failure::Forbidden(l.t("erase-forbidden")));
         }
         let place = place_name(store, &home.address)?;

@@ -1,20 +1,21 @@
 //! One record: every field with its source, author and time, its conflicts, and where it has moved.
 //! What the reader may not see is named, and shown as its mask where it has one.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use cunlian_crdt::document::{DocumentView, FieldView};
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::{Language, Part};
 use cunlian_governance::query;
 use cunlian_governance::record::{self as domain, Place};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
-use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
-use super::erasure::may_erase;
 use super::relocation::may_move;
 use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
 use crate::clock::full;
@@ -114,6 +115,7 @@ fn record_page(
     l: Text,
 ) -> Result<RecordPage, Failure> {
     let authority = store.authority();
+    let actor = Actor::new(Arc::clone(&authority), *reader);
     let language = domain_language(l);
     let (place, class) = (loaded.place, &loaded.class);
     let home = loaded.home();
@@ -147,7 +149,7 @@ fn record_page(
     let may_edit = is_here
         && class.parts().any(|part| {
             let home = class.home(part, place.address, place.record);
-            authority.may(reader, Rights::WRITE.with(Rights::READ), &home).is_ok()
+            actor.edits(&home)
         });
     Ok(RecordPage {
         l,
@@ -165,8 +167,8 @@ fn record_page(
         hidden: (!loaded.hidden.is_empty())
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
-        may_move: is_here && may_move(&authority, reader, &home),
-        erase_href: (!loaded.is_erased() && may_erase(&authority, reader, &home))
+        may_move: is_here && may_move(&actor, &home),
+        erase_href: (!loaded.is_erased() && actor.erases(&home))
             .then(|| format!("{}/erase", record_href(&home))),
         moved_to,
         moved_from: moved(store, loaded, "record-moved-from", from, l)?,

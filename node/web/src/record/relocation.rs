@@ -8,15 +8,14 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_crdt::document::{DocumentView, Write};
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::{Class, Part};
 use cunlian_governance::divisions::{self, Resolution, Status};
 use cunlian_governance::record::{self as domain, Origin, Place, RelocationError};
 use cunlian_protocol::address::{AddressCode, Level};
-use cunlian_protocol::authority::Authority;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
-use cunlian_protocol::region::Depth;
-use cunlian_protocol::rights::Rights;
+use cunlian_protocol::region::{Depth, Region};
 use serde::Deserialize;
 
 use super::{Loaded, RecordPath, base_of, load, part_names, record_href};
@@ -30,9 +29,6 @@ use crate::state::WebState;
 use crate::text::{Text, domain_language};
 use crate::visit::Staff;
 use crate::writing::save;
-
-/// What a move takes at both ends.
-const NEEDED: Rights = Rights::READ.with(Rights::WRITE);
 
 #[derive(Template)]
 #[template(path = "record_move.html")]
@@ -58,21 +54,13 @@ pub(super) struct Asked {
 }
 
 /// Whether `author` may move the record with this base to some other village.
-pub(super) fn may_move(authority: &Authority, author: &Serial, base: &Home) -> bool {
-    if authority.may(author, NEEDED, base).is_err() {
-        return false;
-    }
+pub(super) fn may_move(author: &Actor, base: &Home) -> bool {
     let village = base.address.truncate(Level::Village);
-    let grants = authority.get(author).map(|certificate| &certificate.body().grants);
-    grants.is_some_and(|grants| {
-        grants.iter().any(|grant| {
-            grant.rights.contains(NEEDED)
-                && grant.document.is_none()
-                && grant.categories.contains(base.category)
-                && grant.region.depth == Depth::Subtree
-                && !village.is_some_and(|village| village.contains(&grant.region.prefix))
-        })
-    })
+    let leads_out = |region: &Region| {
+        region.depth == Depth::Subtree
+            && !village.is_some_and(|village| village.contains(&region.prefix))
+    };
+    author.edits(base) && author.editing(base.category).any(|grant| leads_out(&grant.region))
 }
 
 /// A move as it would be made.
@@ -104,11 +92,11 @@ pub(crate) fn plan(
             field: Some("village".to_owned()),
         });
     }
-    let authority = store.authority();
+    let actor = Actor::new(store.authority(), *author);
     let place = domain::destination(from, to);
     let may = |part: &Part| {
         let home = |place: Place| class.home(*part, place.address, place.record);
-        [from, place].into_iter().all(|place| authority.may(author, NEEDED, &home(place)).is_ok())
+        [from, place].into_iter().all(|place| actor.edits(&home(place)))
     };
     let (taken, left): (Vec<Part>, Vec<Part>) = class.parts().partition(may);
     if !taken.contains(&Part::Base) {
@@ -142,16 +130,14 @@ fn villages(
     loaded: &Loaded,
     regions: &[AddressCode],
 ) -> Result<Vec<Choice>, Failure> {
-    let authority = store.authority();
+    let actor = Actor::new(store.authority(), *author);
     let own = loaded.place.address.truncate(Level::Village);
     Ok(store.read(|connection| {
         let listed = regions.iter().flat_map(|region| villages_of(connection, region));
         let open = listed.filter(|village| {
             let there = domain::destination(loaded.place, village.code);
             let home = loaded.class.home(Part::Base, there.address, there.record);
-            village.status == Status::Active
-                && Some(village.code) != own
-                && authority.may(author, NEEDED, &home).is_ok()
+            village.status == Status::Active && Some(village.code) != own && actor.edits(&home)
         });
         let choice = |code: AddressCode| Choice {
             value: code.to_string(),
@@ -174,7 +160,8 @@ pub(super) async fn choose_move(
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &author, class, place)?;
         loaded.still_here(l)?;
-        if !may_move(&store.authority(), &author, &loaded.home()) {
+        let actor = Actor::new(store.authority(), author);
+        if !may_move(&actor, &loaded.home()) {
             return Err(Failure::Forbidden(l.t("move-no-right")));
         }
         move_page(store, &author, &loaded, &regions, &asked.village, frame, l)

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};
 use cunlian_governance::divisions;
 use cunlian_governance::query;
@@ -11,7 +12,6 @@ use cunlian_governance::query::record::{Hits, Search};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
-use cunlian_protocol::rights::Rights;
 use serde::Deserialize;
 
 use super::{catalogue, joined_note, record_href};
@@ -140,8 +140,8 @@ fn find(
     asked: &Asked,
     l: Text,
 ) -> Result<(Vec<ResultRow>, bool), Failure> {
-    let authority = store.authority();
-    let may = |home: &Home| authority.may(reader, Rights::READ, home).is_ok();
+    let actor = Actor::new(store.authority(), *reader);
+    let may = |home: &Home| actor.reads(home);
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
     let typed = code_of(&asked.q).map(|code| code.to_string());
     let text = typed.as_deref().unwrap_or(&asked.q);

@@ -82,14 +82,6 @@ impl Desk<'_> {
 
     /// Answered from the index over authors alone.
     fn changes_by_author(&self) -> Result<BTreeMap<Serial, u64>, AdminError> {
-        Ok(self.store.read(|connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT author.serial, counted.changes FROM author JOIN
-                     (SELECT author, count(*) AS changes FROM change GROUP BY author) AS counted
-                 ON counted.author = author.id",
-            )?;
-            let rows = select.query_map([], |row| Ok((Serial(row.get(0)?), row.get(1)?)))?;
-            rows.collect()
-        })?)
+        Ok(self.store.changes_by_author()?)
     }
 }
