@@ -47,9 +47,10 @@ pub fn open_store(data_dir: &Path) -> Result<(Store, Identity), OpeningError> {
 
 /// The same by a clock that is open already.
 pub fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity), OpeningError> {
-    private::tighten(data_dir);
     let keystore = Keystore::new(data_dir);
+    // A key that others could read is refused; it may be theirs by now. The rest is closed.
     let identity = keystore.identity()?;
+    private::tighten(data_dir);
     let store_identity = StoreIdentity {
         root: keystore.root()?,
         own: Some(identity.certificate.serial()),

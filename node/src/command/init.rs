@@ -69,12 +69,12 @@ impl Init {
             .mode(0o700)
             .create(directory)
             .map_err(|error| Failure::new(format!("{}: {error}", directory.display())))?;
-        cunlian_host::private::tighten(directory);
         let keystore = Keystore::new(directory);
         let key = keystore.create_key(NODE_KEY, &mut rand::rng()).map_err(|error| {
             Failure::new(error)
                 .hint("this data directory is in use; choose another with --data-dir")
         })?;
+        cunlian_host::private::tighten(directory);
         let config = Config {
             listen: self.listen,
             http: self.http,
