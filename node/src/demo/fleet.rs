@@ -93,7 +93,7 @@ fn found(node: &Node) -> Result<(), Failure> {
 
 fn join(parent: &Node, node: &Node) -> Result<(), Failure> {
     let request = RequestFile::new(&node.dir, node.tier, node.region, node.name.clone())?;
-    let issued = IssuedFile::new(&parent.dir, &request, VALID_DAYS, Some(parent.listen))?;
+    let issued = IssuedFile::new(&parent.dir, &request, VALID_DAYS, Some(parent.listen.into()))?;
     Ok(issued.accept(&node.dir)?)
 }
 

@@ -92,7 +92,12 @@ pub(crate) fn problem(l: Text, said: &str) -> String {
         "timed out" | "no answer" => "problem-no-answer",
         "reset by peer" => "problem-restarted",
         "closed" => "problem-closed",
-        _ => return said.to_owned(),
+        _ => {
+            let name = said.strip_prefix("the name ");
+            let name = name.and_then(|rest| rest.strip_suffix(" was not found"));
+            return name
+                .map_or_else(|| said.to_owned(), |name| l.t1("problem-no-name", "name", name));
+        }
     };
     l.t(key)
 }
