@@ -9,7 +9,7 @@ use axum::routing::get;
 
 use super::clock::{ago, full, span};
 use super::component::{Fact, Notice, PeerBadge, last_success};
-use super::county::grouped;
+use super::figure::grouped;
 use super::layout::{Page, health_notice, html, link_badge};
 use super::link::{self, bytes};
 use super::visit::Visit;

@@ -3,7 +3,7 @@
 //! Everything is from the [`PeerStatus`] that the command and the figures show too.
 
 use super::clock::{ago, span};
-use super::county::grouped;
+use super::figure::grouped;
 use crate::text::Text;
 use cunlian_host::status::{PeerRole, PeerStatus};
 
