@@ -5,7 +5,7 @@
 //! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make,
 //! [`relay`] a line that somebody meddles with; [`traces`] looks for what it left;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
-//! [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
+//! [`visitor`] is a browser with an address of its own; [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
 //!
 //! Nothing here is part of the product. Start reading at the suites themselves, in
 //! `tests/tests/`; each is named for what it shows.
@@ -21,3 +21,4 @@ pub mod purging;
 pub mod relay;
 pub mod sim;
 pub mod traces;
+pub mod visitor;
