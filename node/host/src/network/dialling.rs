@@ -12,6 +12,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use cunlian_protocol::id::PublicKey;
 use quinn::{Connection, Endpoint, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -70,6 +71,15 @@ pub(super) async fn reach(endpoints: &Endpoints, peer: &Peer) -> Result<Connecti
     let not_in_time = || format!("the name {} was not found", peer.address.host());
     let addresses = timeout(LOOKUP, peer.address.resolve()).await;
     let addresses = addresses.unwrap_or_else(|_| Err(not_in_time()))?;
+    first_of(endpoints, addresses, peer.key).await
+}
+
+/// A connection to whoever has this key at one of the addresses, or to somebody else there.
+async fn first_of(
+    endpoints: &Endpoints,
+    addresses: Vec<SocketAddr>,
+    wanted: PublicKey,
+) -> Result<Connection, String> {
     let mut tries = JoinSet::new();
     let mut wait = Duration::ZERO;
     for address in addresses {
@@ -86,7 +96,7 @@ pub(super) async fn reach(endpoints: &Endpoints, peer: &Peer) -> Result<Connecti
         match outcome {
             Ok((_, Ok(connection))) => {
                 let key = tls::channel(&connection).map(|channel| channel.peer_key);
-                if key == Some(peer.key) {
+                if key == Some(wanted) {
                     if let Some(another) = another {
                         another.close(NOT_NEEDED, b"");
                     }
@@ -120,5 +130,63 @@ fn words(missed: &[(SocketAddr, String)]) -> String {
             let each = missed.iter().map(|(address, reason)| format!("{address}: {reason}"));
             each.collect::<Vec<_>>().join("; ")
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use cunlian_protocol::signing::{SigningKey, public_key};
+    use cunlian_protocol::wire::ALPN;
+
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    /// A node with this key that lets everybody in.
+    fn node(seed: u8, address: SocketAddr) -> SocketAddr {
+        let server = tls::server(&key(seed), &[ALPN]).unwrap();
+        let node = Endpoint::server(server, address).unwrap();
+        let address = node.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Some(incoming) = node.accept().await {
+                open.push(incoming.await);
+            }
+        });
+        address
+    }
+
+    /// Shows that of the addresses of a name, IPv6 and IPv4, the one with the right key is taken,
+    /// though nobody answers at the first and somebody else at the second; that somebody else is
+    /// taken where there is no other; and what is said where there is nobody.
+    #[tokio::test]
+    async fn the_node_is_found_among_its_addresses() {
+        let (client, _) = tls::configure(&key(1)).unwrap();
+        let dialler = |address: SocketAddr| {
+            let mut endpoint = Endpoint::client(address).unwrap();
+            endpoint.set_default_client_config(client.clone());
+            endpoint
+        };
+        let four: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let six: SocketAddr = (Ipv6Addr::LOCALHOST, 0).into();
+        let own = dialler(four);
+        let other = Endpoints::other_family(four).map(dialler);
+        let endpoints = Endpoints { own, other };
+        let silent = std::net::UdpSocket::bind(four).unwrap();
+        let nobody = silent.local_addr().unwrap();
+        let (stranger, wanted) = (node(8, four), node(9, six));
+        let key_of = |connection: &Connection| tls::channel(connection).unwrap().peer_key;
+        let [theirs, its] = [8, 9].map(|seed| public_key(&key(seed)));
+
+        let found = first_of(&endpoints, vec![nobody, stranger, wanted], its).await.unwrap();
+        assert_eq!(key_of(&found), its);
+        let found = first_of(&endpoints, vec![stranger], its).await.unwrap();
+        assert_eq!(key_of(&found), theirs, "it may be the node with its next key");
+        let without = Endpoints { own: dialler(four), other: None };
+        let words = first_of(&without, vec![wanted], its).await.unwrap_err();
+        assert_eq!(words, "this machine has no address of that kind");
     }
 }
