@@ -11,12 +11,15 @@ use tempfile::tempdir;
 
 /// The process that runs a node of the demo.
 fn process_of(demo: u32, data_dir: &Path) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{demo}/task/{demo}/children")).ok()?;
+    let parent = format!("PPid:\t{demo}\n");
     let runs = |id: &u32| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
         let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(data_dir.to_str().unwrap())
+        let is_here = String::from_utf8_lossy(&line).contains(data_dir.to_str().unwrap());
+        status.contains(&parent) && is_here
     };
-    children.split_whitespace().filter_map(|id| id.parse().ok()).find(runs)
+    let all = fs::read_dir("/proc").unwrap();
+    all.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok()).find(runs)
 }
 
 fn answers(data_dir: &Path) -> bool {
