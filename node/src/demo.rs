@@ -21,3 +21,4 @@ pub mod load;
 pub mod scenario;
 pub mod show;
 pub mod story;
+mod supervision;

@@ -24,6 +24,7 @@ use cunlian_host::config::Config;
 use cunlian_host::control::path as control_path;
 use cunlian_host::journal;
 use cunlian_host::metrics::Metrics;
+use cunlian_host::network::dialling::Endpoints;
 use cunlian_host::network::enrol::Enrolment;
 use cunlian_host::network::gate::Gate;
 use cunlian_host::network::reset;
@@ -108,15 +109,15 @@ impl Service {
         }
         let (store, identity) = open_store_at(data_dir, &clock)?;
         let gate = Gate::open(data_dir);
-        let endpoint = endpoint(&config, &identity, &gate)?;
-        let listen = endpoint.local_addr().unwrap_or(config.listen);
+        let endpoints = endpoints(&config, &identity, &gate)?;
+        let listen = endpoints.own.local_addr().unwrap_or(config.listen);
         let listener = TcpListener::bind(config.http)
             .await
             .map_err(|source| port_error("the HTTP port", config.http, source))?;
         let http = listener.local_addr().unwrap_or(config.http);
         let restart = Restart::new();
         let administration = administration(data_dir, &store, &identity, &clock, &restart);
-        let (network, mut tasks) = connect(endpoint, &config, &administration, &metrics);
+        let (network, mut tasks) = connect(endpoints, &config, &administration, &metrics);
         let (watch, watching) = watching::start(
             store.clone(),
             &identity,
@@ -180,7 +181,7 @@ impl Service {
 
 /// Starts the network, with the tasks that do what it and the store leave to the node.
 fn connect(
-    endpoint: Endpoint,
+    endpoints: Endpoints,
     config: &Config,
     administration: &Administration,
     metrics: &Metrics,
@@ -191,14 +192,14 @@ fn connect(
     let keys = config.peers.iter().map(|peer| peer.key).collect();
     let hub = Hub::new(Identity::clone(identity), store.authority(), keys)
         .with_lines(lines.tokens().clone(), store.suspension().is_some());
-    let targets = config.peers.iter().map(|peer| peer.address).collect();
+    let targets = config.peers.clone();
     let ties = Ties {
         clock: clock.clone(),
         duties,
         metrics: metrics.clone(),
         enrolment: Enrolment::new(administration.clone()),
     };
-    let network = Network::start(endpoint, hub, targets, store, ties);
+    let network = Network::start(endpoints, hub, targets, store, ties);
     let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
     let upkeep = tokio::spawn(upkeep.run(left, network.events()));
     let (committed, learned) = (network.committed(), network.learned());
@@ -239,21 +240,23 @@ fn administration(
     }
 }
 
-fn endpoint(config: &Config, identity: &Identity, gate: &Gate) -> Result<Endpoint, StartError> {
+fn endpoints(config: &Config, identity: &Identity, gate: &Gate) -> Result<Endpoints, StartError> {
     let (client, server) = tls::configure(&identity.key)?;
     let error = |source| port_error("the node port (UDP)", config.listen, source);
-    let runtime = Arc::new(TokioRuntime);
-    let socket = UdpSocket::bind(config.listen).map_err(error)?;
-    let socket: Arc<dyn AsyncUdpSocket> = runtime.wrap_udp_socket(socket).map_err(error)?;
-    let mut endpoint = Endpoint::new_with_abstract_socket(
-        reset::configure(&identity.key),
-        Some(server),
-        gate.guard(socket),
-        runtime,
-    )
-    .map_err(error)?;
-    endpoint.set_default_client_config(client);
-    Ok(endpoint)
+    let open = |address: SocketAddr, server| {
+        let runtime = Arc::new(TokioRuntime);
+        let socket = UdpSocket::bind(address)?;
+        let socket: Arc<dyn AsyncUdpSocket> = runtime.wrap_udp_socket(socket)?;
+        let reset = reset::configure(&identity.key);
+        let mut endpoint =
+            Endpoint::new_with_abstract_socket(reset, server, gate.guard(socket), runtime)?;
+        endpoint.set_default_client_config(client.clone());
+        Ok(endpoint)
+    };
+    let own = open(config.listen, Some(server)).map_err(error)?;
+    // A machine without the other family does without.
+    let other = Endpoints::other_family(config.listen).and_then(|any| open(any, None).ok());
+    Ok(Endpoints { own, other })
 }
 
 fn port_error(what: &'static str, address: SocketAddr, source: io::Error) -> StartError {

@@ -6,7 +6,7 @@
 //! [`unfolding`] changes that are larger than their bytes, [`relay`] a line that somebody meddles
 //! with; [`traces`] looks for what it left, [`measured`] at the memory it took;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
-//! [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
+//! [`visitor`] is a browser with an address of its own; [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
 //!
 //! [`fuzz`] gives bytes that nobody wrote to every decoder.
 //!
@@ -27,3 +27,4 @@ pub mod relay;
 pub mod sim;
 pub mod traces;
 pub mod unfolding;
+pub mod visitor;

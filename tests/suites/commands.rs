@@ -2,6 +2,8 @@
 
 #[path = "../tests/cert_command.rs"]
 mod cert_command;
+#[path = "../tests/demo_command.rs"]
+mod demo_command;
 #[path = "../tests/operator_command.rs"]
 mod operator_command;
 #[path = "../tests/revoke_command.rs"]

@@ -8,12 +8,18 @@ mod bench;
 mod clock;
 #[path = "../tests/clone.rs"]
 mod clone;
+#[path = "../tests/directories.rs"]
+mod directories;
 #[path = "../tests/enrolment.rs"]
 mod enrolment;
 #[path = "../tests/federation.rs"]
 mod federation;
+#[path = "../tests/floods.rs"]
+mod floods;
 #[path = "../tests/membership.rs"]
 mod membership;
+#[path = "../tests/named_parent.rs"]
+mod named_parent;
 #[path = "../tests/observability.rs"]
 mod observability;
 #[path = "../tests/photo_status.rs"]

@@ -175,7 +175,9 @@ fn equal_documents_give_equal_tables() {
     village.send(&sent, &town);
     let counts = village
         .store
-        .read(|connection| query::region::counts_by_class(connection, code("370322102")))
+        .read(|connection| {
+            query::region::counts_by_class(connection, &Reader::everything(), code("370322102"))
+        })
         .unwrap();
     assert_eq!(counts.iter().map(|class| class.documents).sum::<u64>(), 600);
     let queue = village

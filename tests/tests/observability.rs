@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use cunlian_node::demo::client::{Client, random_document};
+use cunlian_node::demo::fleet::PASSWORD;
 use cunlian_node::demo::layout::Node;
 use cunlian_protocol::change::Home;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{run_well, wait_for};
+use cunlian_tests::visitor::Person;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -54,8 +56,8 @@ struct Said {
 }
 
 impl Said {
-    fn of(node: &Node, peer: &str) -> Self {
-        let (text, page) = (command(node, false), get(node, "/status?lang=en"));
+    fn of(node: &Node, peer: &str, person: &Person) -> Self {
+        let (text, page) = (command(node, false), person.get("/status?lang=en"));
         Self { figures: figures(node, peer), text, page }
     }
 
@@ -94,13 +96,14 @@ fn page_command_and_figures_say_the_same() {
     for _ in 0..7 {
         well(secretary.report(VILLAGE, "walk_in", "路灯坏了"));
     }
+    let person = Person::log_in(village.http, "secretary", PASSWORD);
     let waits = || link(village, &town.name)["pending_changes"].as_u64().unwrap();
     wait_for("what waits", || waits() >= 7);
     assert!(link(village, &town.name)["activity"].is_null(), "nothing is said to be under way");
     // The numbers are compared at one state: again, if something moved meanwhile.
     wait_for("a quiet moment", || {
         let before = link(village, &town.name);
-        let said = Said::of(village, &town.name);
+        let said = Said::of(village, &town.name, &person);
         let quiet = before["pending_bytes"] == link(village, &town.name)["pending_bytes"];
         if quiet {
             said.assert_says(&before);
@@ -114,7 +117,7 @@ fn page_command_and_figures_say_the_same() {
     let changes = 7;
     assert!(told["traffic"]["sent"].as_u64().unwrap() >= changes, "{told:#}");
     assert!(figures(village, &town.name)["link_changes_sent_total"] >= changes);
-    wait_for("the page", || get(village, "/status?lang=en").contains("in step ("));
+    wait_for("the page", || person.get("/status?lang=en").contains("in step ("));
     drop(fleet);
 }
 
@@ -155,10 +158,11 @@ fn what_a_town_has_no_room_for_says_why_it_waits() {
         assert!(why.as_str().is_some_and(|why| why.contains("1 changes in all")), "{why}");
     }
     assert_eq!(reached(&first), "town");
+    let person = Person::log_in(village.http, "secretary", PASSWORD);
     let said = || {
         let told = link(village, &town.name)["postponed"].is_string();
         let text = command(village, false).contains("postponed by the peer");
-        [told, text, get(village, "/status?lang=en").contains("postponed by the other side")]
+        [told, text, person.get("/status?lang=en").contains("postponed by the other side")]
     };
     wait_for("command and page", || said() == [true; 3]);
 

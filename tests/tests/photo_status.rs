@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use cunlian_node::demo::client::Client;
+use cunlian_node::demo::fleet::PASSWORD;
 use cunlian_node::demo::layout::Node;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{run_well, wait_for};
+use cunlian_tests::visitor::Person;
 use serde_json::Value;
 use tempfile::tempdir;
 use ureq::Agent;
@@ -120,7 +122,7 @@ fn a_postponed_photo_is_said_everywhere() {
         format!("photos not taken by the peer: 1, {bytes} bytes: {why}"),
     ];
     assert!(lines.iter().all(|line| text.contains(line)), "{text}");
-    let page = get(village, "/status?lang=en");
+    let page = Person::log_in(village.http, "secretary", PASSWORD).get("/status?lang=en");
     let size = format!("{} KiB", bytes >> 10);
     let above = format!("1 photos ({size}) postponed by the level above: ");
     assert!(page.contains(&above) && page.contains("MiB of photos and files"), "{page}");
@@ -132,7 +134,7 @@ fn a_postponed_photo_is_said_everywhere() {
     assert_eq!(figure(town, "link_photos_not_taken_bytes", Some(&village.name)), Some(bytes));
     assert_eq!(figure(town, "photos_missing", None), Some(1));
     assert!(command(town, &["status"]).contains("photos not taken here: 1, "));
-    let page = get(town, "/status?lang=en");
+    let page = Person::log_in(town.http, "dispatcher", PASSWORD).get("/status?lang=en");
     assert!(page.contains(&format!("1 photos ({size}) of the other side postponed here: ")));
     assert!(page.contains(&format!("1 ({size}) have not come here yet")), "{page}");
     let list = command(town, &["node", "list"]);

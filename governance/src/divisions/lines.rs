@@ -1,7 +1,8 @@
 //! Physical lines of a list, with bounded memory whatever the file holds.
 //!
 //! Lists are split into lines before they are parsed as CSV: a division's name has no line break,
-//! and a stray quotation mark then spoils one row instead of swallowing the rest of the file.
+//! and a stray quotation mark then spoils one row instead of swallowing the rest of the file. A line
+//! ends with LF, with CR LF, or, as some programs still write, with CR alone.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -42,17 +43,12 @@ impl<R: Read> Lines<R> {
             return Ok(None);
         }
         self.line += 1;
-        let complete = self.buffer.ends_with(b"\n");
-        let cut = !complete && self.buffer.len() == LINE_BYTES_MAX;
-        if cut {
-            self.skip_rest()?;
-        }
+        let cut = self.buffer.len() > LINE_BYTES_MAX;
+        self.buffer.truncate(LINE_BYTES_MAX);
         let mut bytes = self.buffer.as_slice();
         if self.line == 1 {
             bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         }
-        bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         Ok(Some(Line { number: self.line, bytes, cut }))
     }
 
@@ -66,29 +62,42 @@ impl<R: Read> Lines<R> {
         self.line
     }
 
-    /// Reads up to a line break or the bound; false at the end of the input.
+    /// Reads a line and its end; of a line that is too long one byte more than the bound is kept.
+    /// False at the end of the input.
     fn fill(&mut self) -> io::Result<bool> {
         self.buffer.clear();
-        let mut bounded = self.input.by_ref().take(LINE_BYTES_MAX as u64);
-        let read = bounded.read_until(b'\n', &mut self.buffer)?;
-        self.bytes += read as u64;
-        Ok(read > 0)
-    }
-
-    fn skip_rest(&mut self) -> io::Result<()> {
+        let before = self.bytes;
         loop {
             let available = self.input.fill_buf()?;
             if available.is_empty() {
-                return Ok(());
+                return Ok(self.bytes > before);
             }
-            let end = available.iter().position(|&byte| byte == b'\n');
-            let used = end.map_or(available.len(), |end| end + 1);
-            self.input.consume(used);
-            self.bytes += used as u64;
-            if end.is_some() {
-                return Ok(());
+            let end = available.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let line = available.get(..end.unwrap_or(available.len())).unwrap_or(available);
+            let room = (LINE_BYTES_MAX + 1).saturating_sub(self.buffer.len());
+            self.buffer.extend(line.iter().take(room));
+            let ended_by = end.and_then(|end| available.get(end)).copied();
+            let used = line.len() + usize::from(ended_by.is_some());
+            self.consume(used);
+            match ended_by {
+                None => {}
+                Some(b'\r') => return self.skip_line_feed().map(|()| true),
+                Some(_) => return Ok(true),
             }
         }
+    }
+
+    /// The second half of a line break of Windows.
+    fn skip_line_feed(&mut self) -> io::Result<()> {
+        if self.input.fill_buf()?.first() == Some(&b'\n') {
+            self.consume(1);
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.input.consume(bytes);
+        self.bytes += bytes as u64;
     }
 }
 
@@ -109,11 +118,21 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_mark_and_both_line_breaks() {
-        let found = read("\u{feff}a\r\nb\n\nc".as_bytes());
-        let expected = [(1, "a"), (2, "b"), (3, ""), (4, "c")];
+    fn byte_order_mark_and_all_line_breaks() {
+        let found = read("\u{feff}a\r\nb\n\nc\rd\r\re\r".as_bytes());
+        let expected = [(1, "a"), (2, "b"), (3, ""), (4, "c"), (5, "d"), (6, ""), (7, "e")];
         let expected = expected.map(|(number, text)| (number, text.as_bytes().to_vec(), false));
         assert_eq!(found, expected);
+    }
+
+    /// Shows that the two halves of a line break are one, even where a read ends between them.
+    #[test]
+    fn a_line_break_may_come_in_two_reads() {
+        let mut lines = Lines::new(b"a\r".chain(b"\nb".as_slice()));
+        assert_eq!(lines.next().unwrap().unwrap().bytes, b"a");
+        let second = lines.next().unwrap().unwrap();
+        assert_eq!((second.number, second.bytes), (2, b"b".as_slice()));
+        assert_eq!(lines.next().unwrap(), None);
     }
 
     #[test]

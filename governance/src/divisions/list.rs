@@ -174,12 +174,23 @@ impl<R: Read> DivisionList<R> {
     }
 
     /// The report on all of it; `missing_parents` as counted by [`super::missing_parents`].
+    ///
+    /// # Panics
+    /// When a row is not accounted for: a batch was not tallied, or the program is wrong.
     pub fn report(self, missing_parents: u64) -> ImportReport {
-        ImportReport { missing_parents, ..self.report }
+        let report = ImportReport { missing_parents, ..self.report };
+        assert_eq!(report.rows, report.accounted(), "every row has come to something");
+        report
     }
 }
 
 impl ImportReport {
+    /// What became of rows, added up.
+    fn accounted(&self) -> u64 {
+        let taken = self.inserted + self.updated + self.unchanged;
+        taken + self.rejected_count + self.placeholder_count
+    }
+
     /// Counts one line and gives its row if it is to be entered.
     fn sort(&mut self, header: &Header, line: &Line<'_>) -> Option<Row> {
         self.rows += 1;

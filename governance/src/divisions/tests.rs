@@ -77,6 +77,38 @@ fn byte_order_mark_line_breaks_and_blank_lines_make_no_difference() {
     }
 }
 
+/// Shows that every row of a list is new, changed, known or refused with its line, whatever ends
+/// its lines and whatever stands in them: none is swallowed by the one before.
+#[test]
+fn every_row_comes_to_something() {
+    let rows = [
+        "37,province,山东省,",
+        "3703,city,淄博市,37",
+        "370322,county,\"高青\"\"县\",3703",
+        "370322102,town,\"高城",
+        "镇\",370322",
+        ",,,",
+        "370322103,town,黑里寨镇,370322,too,many",
+        "3703,city,淄博市,37",
+        "\u{feff}370322104,town,唐坊镇,370322",
+    ];
+    let expected = [9, 4, 0, 1, 4];
+    for end in ["\n", "\r\n", "\r", "\r\n\r\n", "\n \t\n", "\r\r"] {
+        for (mark, last) in [("", ""), ("\u{feff}", ""), ("", end), ("\u{feff}", end)] {
+            let head = format!("{mark}code,level,name,parent{end}");
+            let list = head + &rows.join(end) + last;
+            let report = load(&register(), &list);
+            assert_eq!(counts(&report), expected, "{list:?}: {report:#?}");
+            let first = if end.len() > 2 || end == "\r\r" { 9 } else { 5 };
+            let refused: Vec<u64> = report.rejected.iter().map(|row| row.line).collect();
+            assert_eq!(refused[0], first, "{refused:?}");
+        }
+    }
+    // Line breaks of two machines in one file, where somebody has put lists together.
+    let mixed = "code,name\r\n37,山东省\r13,河北省\n\n14,山西省";
+    assert_eq!(counts(&load(&register(), mixed)), [3, 3, 0, 0, 0]);
+}
+
 #[test]
 fn malformed_rows_are_reported_by_line_and_the_rest_is_imported() {
     let connection = register();

@@ -140,7 +140,12 @@ fn erased_documents_leave_a_trace() {
     assert!(
         crate::query::ticket::list(&connection, &Reader::everything(), &open).unwrap().is_empty()
     );
-    let villages = crate::query::region::villages(&connection, region).unwrap();
+    let villages = crate::query::region::villages(
+        &connection,
+        &crate::access::reader::Reader::everything(),
+        region,
+    )
+    .unwrap();
     assert!(villages.iter().all(|village| village.tickets == 0), "{villages:?}");
 }
 

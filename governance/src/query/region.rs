@@ -8,6 +8,7 @@ use cunlian_protocol::category::Category;
 use rusqlite::{Connection, named_params};
 
 use super::{address, count, range};
+use crate::access::reader::Reader;
 use crate::divisions;
 
 /// How many records of one class there are.
@@ -62,18 +63,22 @@ pub struct VillageStatus {
     pub updated_ms: i64,
 }
 
-/// The library at and below `region`, by class.
+/// The library at and below `region`, by class, as far as `reader` may read it.
 pub fn counts_by_class(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
 ) -> rusqlite::Result<Vec<ClassCount>> {
     let (from, to) = range(region);
-    let mut statement = connection.prepare_cached(
+    let readable = reader.condition_of_all();
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT class, sum(part = 0), count(*), max(updated_ms) FROM record
-         WHERE address >= :from AND address < :to AND moved_to = ''
+         WHERE address >= :from AND address < :to AND moved_to = '' AND {}
          GROUP BY class ORDER BY class",
-    )?;
-    let rows = statement.query_map(named_params! {":from": from, ":to": to}, |row| {
+        readable.sql()
+    ))?;
+    let named = readable.with(named_params! {":from": from, ":to": to});
+    let rows = statement.query_map(&*named, |row| {
         Ok(ClassCount {
             class: row.get(0)?,
             records: count(row, 1)?,
@@ -85,23 +90,27 @@ pub fn counts_by_class(
 }
 
 /// The library below `region`, by regions of `level` such as towns of a county, ordered by
-/// address. Regions without documents are not in the list.
+/// address, as far as `reader` may read it. Regions without documents are not in the list.
 pub fn counts_by_child(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
     level: Level,
 ) -> rusqlite::Result<Vec<RegionCount>> {
     let (from, to) = range(region);
-    let mut statement = connection.prepare_cached(
+    let readable = reader.condition_of_all();
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT substr(address, 1, :digits) AS child, class, sum(part = 0), count(*),
                 max(updated_ms)
          FROM record
          WHERE address >= :from AND address < :to AND length(address) >= :digits
-             AND moved_to = ''
+             AND moved_to = '' AND {}
          GROUP BY child, class ORDER BY child, class",
-    )?;
-    let named = named_params! {":from": from, ":to": to, ":digits": digits(level)};
-    let rows = statement.query_map(named, |row| {
+        readable.sql()
+    ))?;
+    let digits = digits(level);
+    let named = readable.with(named_params! {":from": from, ":to": to, ":digits": digits});
+    let rows = statement.query_map(&*named, |row| {
         let of_class = ClassCount {
             class: row.get(1)?,
             records: count(row, 2)?,
@@ -121,15 +130,18 @@ pub fn counts_by_child(
 
 /// The villages at and below `region` of which something is here, ordered by address: the k of
 /// "k of n villages in", n being what the register of divisions lists. What is at the old code of
-/// a village that was joined to another counts for the other.
+/// a village that was joined to another counts for the other. That a village is in is told to all
+/// who work here; its records are counted as far as `reader` may read them.
 pub fn villages(
     connection: &Connection,
+    reader: &Reader,
     region: AddressCode,
 ) -> rusqlite::Result<Vec<VillageStatus>> {
     let (from, to) = range(region);
-    let mut statement = connection.prepare_cached(
+    let readable = reader.condition_of_all();
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT village, sum(records), sum(tickets), max(updated_ms) FROM (
-             SELECT substr(address, 1, :digits) AS village, sum(part = 0 AND moved_to = '') AS records,
+             SELECT substr(address, 1, :digits) AS village, sum(part = 0 AND moved_to = '' AND {}) AS records,
                     0 AS tickets, max(updated_ms) AS updated_ms
              FROM record
              WHERE address >= :from AND address < :to AND length(address) >= :digits
@@ -141,12 +153,13 @@ pub fn villages(
                  AND length(address) >= :digits AND erased IS NULL
              GROUP BY 1
          ) GROUP BY village ORDER BY village",
-    )?;
-    let named = named_params! {
-        ":category": Category::TICKET.0, ":from": from, ":to": to,
-        ":digits": digits(Level::Village),
-    };
-    let rows = statement.query_map(named, |row| {
+        readable.sql()
+    ))?;
+    let digits = digits(Level::Village);
+    let named = readable.with(named_params! {
+        ":category": Category::TICKET.0, ":from": from, ":to": to, ":digits": digits,
+    });
+    let rows = statement.query_map(&*named, |row| {
         Ok(VillageStatus {
             address: address(row, 0)?,
             records: count(row, 1)?,

@@ -272,11 +272,14 @@ fn a_moved_record_is_found_and_not_counted() {
     desk.write(writes, MORNING_MS + HOUR_MS);
     assert_eq!(desk.names("370322102310"), ["苑建国"]);
     assert_eq!(desk.names("370322102312"), ["苑丽"]);
-    let villages = region::villages(&desk.connection, code("370322102")).unwrap();
+    let villages =
+        region::villages(&desk.connection, &Reader::everything(), code("370322102")).unwrap();
     let counts: Vec<_> = villages.iter().map(|v| (v.address.as_str(), v.records)).collect();
     let expected = [("370322102310", 1), ("370322102311", 1), ("370322102312", 1)];
     assert_eq!(counts, expected);
-    let classes = region::counts_by_class(&desk.connection, code("370322102")).unwrap();
+    let classes =
+        region::counts_by_class(&desk.connection, &Reader::everything(), code("370322102"))
+            .unwrap();
     assert_eq!(classes.iter().map(|c| (c.records, c.documents)).collect::<Vec<_>>(), [(3, 5)]);
     let search = record::Search {
         text: "苑丽",
@@ -309,7 +312,8 @@ fn joined_villages_are_one() {
     let both = ["苑丽", "苑建国", "旧小满"];
     assert_eq!(desk.names("370322102310"), both);
     assert_eq!(desk.names("370322102299"), both);
-    let villages = region::villages(&desk.connection, code("370322102")).unwrap();
+    let villages =
+        region::villages(&desk.connection, &Reader::everything(), code("370322102")).unwrap();
     let counts: Vec<_> =
         villages.iter().map(|v| (v.address.as_str(), v.records, v.tickets)).collect();
     assert_eq!(counts, [("370322102310", 3, 2), ("370322102311", 1, 0)]);
@@ -337,12 +341,15 @@ fn figures_are_counted_by_region() {
     let mut desk = people();
     desk.report(20, "370322102312", "路灯不亮");
     let connection = &desk.connection;
-    let classes = region::counts_by_class(connection, code("370322")).unwrap();
+    let classes =
+        region::counts_by_class(connection, &Reader::everything(), code("370322")).unwrap();
     assert_eq!(classes.iter().map(|c| (c.records, c.documents)).collect::<Vec<_>>(), [(3, 5)]);
-    let villages = region::counts_by_child(connection, code("370322"), Level::Village).unwrap();
+    let villages =
+        region::counts_by_child(connection, &Reader::everything(), code("370322"), Level::Village)
+            .unwrap();
     let counts: Vec<_> = villages.iter().map(|v| (v.address.as_str(), v.records())).collect();
     assert_eq!(counts, [("370322102310", 2), ("370322102311", 1)]);
-    let status = region::villages(connection, code("370322102")).unwrap();
+    let status = region::villages(connection, &Reader::everything(), code("370322102")).unwrap();
     let status: Vec<_> =
         status.iter().map(|v| (v.address.as_str(), v.records, v.tickets)).collect();
     let expected = [("370322102310", 2, 0), ("370322102311", 1, 0), ("370322102312", 0, 1)];

@@ -13,7 +13,7 @@
 //! # shows each part of the pages under `/style`, for who writes them; the demo does
 //! style_page = false
 //!
-//! # the node this one reports to; further peers are dialled as well
+//! # the node this one reports to, by address or by name; further peers are dialled as well
 //! [[peer]]
 //! address = "192.0.2.1:7320"
 //! key = "…64 hexadecimal digits…"
@@ -38,6 +38,8 @@ use std::path::{Path, PathBuf};
 use cunlian_crdt::store::Quota;
 use cunlian_protocol::id::PublicKey;
 use serde::{Deserialize, Serialize};
+
+use crate::address::NodeAddress;
 
 /// File name in the data directory.
 pub const FILE: &str = "cunlian.toml";
@@ -73,8 +75,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
-    /// UDP address.
-    pub address: SocketAddr,
+    /// Its UDP address, or its name and port, which is looked up at each dial.
+    pub address: NodeAddress,
     /// Its key; no other node is accepted in its place.
     pub key: PublicKey,
 }

@@ -11,6 +11,7 @@
 //!
 //! Start reading at [`opening`], which opens the store of a data directory, and at [`admin`].
 
+pub mod address;
 pub mod admin;
 pub mod clock;
 pub mod config;

@@ -24,8 +24,10 @@ use crate::demo::layout::Node;
 use crate::failure::Failure;
 use cunlian_host::admin::Administration;
 use cunlian_host::clock::{Clock, now_ms};
+use cunlian_host::config::Peer;
 use cunlian_host::keystore::Keystore;
 use cunlian_host::metrics::Metrics;
+use cunlian_host::network::dialling::Endpoints;
 use cunlian_host::network::enrol::Enrolment;
 use cunlian_host::network::runtime::{Duty, Network, Ties};
 use cunlian_host::network::tls;
@@ -149,7 +151,9 @@ impl Child {
         let (duties, left) = mpsc::unbounded_channel();
         let enrolment = Enrolment::new(administration);
         let ties = Ties { clock, duties, metrics: Metrics::new(&dir), enrolment };
-        let network = Network::start(endpoint, hub, vec![parent.at], &store, ties);
+        let endpoints = Endpoints { own: endpoint, other: None };
+        let parent = Peer { address: parent.at.into(), key: parent_key };
+        let network = Network::start(endpoints, hub, vec![parent], &store, ties);
         store.on_commit({
             let committed = network.committed();
             move |_| committed()

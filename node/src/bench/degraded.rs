@@ -120,7 +120,7 @@ pub fn run(
     let relay = Relay::start(town.listen, line, seed)?;
     let mut config = Config::load(&village.dir)?;
     for peer in &mut config.peers {
-        peer.address = relay.address();
+        peer.address = relay.address().into();
     }
     config.save(&village.dir)?;
     let program = options.program.clone().map_or_else(std::env::current_exe, Ok)?;

@@ -190,8 +190,14 @@ fn print(report: &ImportReport, json: bool, out: &mut impl Write) -> io::Result<
         return writeln!(out);
     }
     let ImportReport { rows, inserted, updated, unchanged, .. } = report;
+    let ImportReport { rejected_count, placeholder_count, .. } = report;
     let list = title(report.format);
-    writeln!(out, "{list}: {rows} rows, {inserted} new, {updated} changed, {unchanged} known")?;
+    // The parts add up to the rows; who imports a list can see that none is missing.
+    writeln!(
+        out,
+        "{list}: {rows} rows: {inserted} new, {updated} changed, {unchanged} known, \
+         {placeholder_count} placeholders, {rejected_count} rejected"
+    )?;
     let shown = report.placeholders.len() as u64;
     for row in &report.placeholders {
         let (line, code, name) = (row.line, row.code, &row.name);

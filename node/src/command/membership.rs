@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use super::init::{parse_region, parse_tier};
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
+use cunlian_host::address::NodeAddress;
 use cunlian_host::admin::issuing::{IssuedFile, IssuedRequest, RequestFile};
 use cunlian_host::admin::{self, AdminError};
 use cunlian_host::clock::now_ms;
@@ -61,9 +61,9 @@ pub(super) struct Issue {
     /// How many days the certificate is valid
     #[arg(long, default_value_t = 730)]
     valid_days: i64,
-    /// UDP address under which the new node reaches this one
+    /// UDP address under which the new node reaches this one, HOST:PORT; a name stays a name
     #[arg(long)]
-    address: Option<SocketAddr>,
+    address: Option<NodeAddress>,
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -119,7 +119,11 @@ impl Issue {
             .map_err(failure)?;
         let asked = asked(
             data_dir,
-            &admin::Request::IssueRequest { request: text, lifetime_ms, address: self.address },
+            &admin::Request::IssueRequest {
+                request: text,
+                lifetime_ms,
+                address: self.address.clone(),
+            },
         )?;
         let issued: IssuedRequest = serde_json::from_value(asked)?;
         write(&self.out, &issued.issued)?;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -11,6 +12,9 @@ use crate::failure::{Failure, Outcome};
 use crate::service::{Places, StartError, live};
 use cunlian_host::keystore::KeystoreError;
 use cunlian_host::opening::OpeningError;
+
+/// Open files of a node: connections of browsers several times over.
+const OPEN_FILES: u64 = 16_384;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -37,6 +41,7 @@ impl Run {
             }
             let _ = ended.send(true);
         });
+        raise_open_files();
         let ready = |places: Places| {
             // A node whose output nobody reads any more goes on.
             let mut out = std::io::stdout();
@@ -44,6 +49,19 @@ impl Run {
             let _ = writeln!(out, "nodes: {} (UDP)", places.listen);
         };
         live(&self.data.data_dir, end, ready).map_err(start_failure)
+    }
+}
+
+/// Allows as many open files as the system lets this user have: shells give 1,024, which browsers
+/// alone may take, and then the store could not open its own.
+fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    if current.is_some_and(|current| current < wanted) {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        if let Err(error) = raised {
+            tracing::warn!(%error, "this process may open few files");
+        }
     }
 }
 

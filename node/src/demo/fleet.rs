@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
@@ -93,7 +93,7 @@ fn found(node: &Node) -> Result<(), Failure> {
 
 fn join(parent: &Node, node: &Node) -> Result<(), Failure> {
     let request = RequestFile::new(&node.dir, node.tier, node.region, node.name.clone())?;
-    let issued = IssuedFile::new(&parent.dir, &request, VALID_DAYS, Some(parent.listen))?;
+    let issued = IssuedFile::new(&parent.dir, &request, VALID_DAYS, Some(parent.listen.into()))?;
     Ok(issued.accept(&node.dir)?)
 }
 
@@ -206,6 +206,19 @@ impl Fleet {
     pub fn is_running(&mut self, index: usize) -> bool {
         let child = self.children.get_mut(index).and_then(Option::as_mut);
         child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// How the process of a node has ended, if it has; asked once for each end.
+    pub fn ended(&mut self, index: usize) -> Option<ExitStatus> {
+        let slot = self.children.get_mut(index)?;
+        let how = slot.as_mut()?.try_wait().ok()??;
+        *slot = None;
+        Some(how)
+    }
+
+    /// Starts one node, and does not wait until it answers.
+    pub fn restart(&mut self, index: usize) -> Result<(), Failure> {
+        self.spawn(index)
     }
 
     /// Process id of a node.

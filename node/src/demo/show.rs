@@ -1,5 +1,5 @@
-//! The demo for a person: loads once, starts all nodes, says where to look and what to try, and
-//! stops them with Ctrl-C. A second start goes on with the data of the first.
+//! The demo for a person: loads once, starts all nodes and keeps them running, says where to look
+//! and what to try, and stops them with Ctrl-C. A second start goes on with the data of the first.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision, staff};
 use super::layout::{Layout, Node};
-use super::{load, story};
+use super::{load, story, supervision};
 use crate::failure::Failure;
 use cunlian_host::network::gate::cut_file;
 
@@ -50,10 +50,7 @@ pub fn run(layout: Layout, dir: &Path, records: usize, seed: u64) -> Result<(), 
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            name = first_to_end(&mut fleet) => {
-                let text = format!("{name} has stopped by itself; see node.log in its directory");
-                return Err(Failure::new(text));
-            }
+            failure = supervision::keep(&mut fleet) => return Err(failure),
         }
         eprintln!("stopping …");
         fleet.stop_all();
@@ -111,19 +108,6 @@ fn bar(length: u64, what: &'static str) -> ProgressBar {
     let template = "{bar:30} {pos}/{len} {msg}  {elapsed} (about {eta} left)";
     let style = ProgressStyle::with_template(template).expect("the template is valid");
     ProgressBar::new(length).with_style(style).with_message(what)
-}
-
-/// Waits until a process ends that nobody stopped.
-async fn first_to_end(fleet: &mut Fleet) -> String {
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        for index in 0..fleet.layout().nodes.len() {
-            if !fleet.is_running(index) {
-                let node = fleet.layout().nodes.get(index);
-                return node.map(|node| node.name.clone()).unwrap_or_default();
-            }
-        }
-    }
 }
 
 fn print_guide(layout: &Layout, dir: &Path) {

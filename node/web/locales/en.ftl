@@ -45,6 +45,7 @@ link-syncing = Syncing with { $name }
 link-connecting = Connecting to { $name }
 link-down = Offline from { $name }
 link-refused = { $name } refused the connection
+problem-no-name = nobody knows the name { $name }; it is looked up again by itself
 problem-no-answer = no answer; it is tried again by itself
 problem-restarted = the other side was started again; reconnecting by itself
 problem-closed = the connection was closed; reconnecting by itself

@@ -45,6 +45,7 @@ link-syncing = 正在与{ $name }同步
 link-connecting = 正在连接{ $name }
 link-down = 未连接{ $name }（可照常办理）
 link-refused = { $name }拒绝了连接
+problem-no-name = 找不到名为 { $name } 的地址，会自动再试
 problem-no-answer = 对方没有应答，会自动再试
 problem-restarted = 对方重新启动过，会自动再连
 problem-closed = 连接已断开，会自动再连

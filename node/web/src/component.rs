@@ -8,7 +8,7 @@ use cunlian_governance::ticket::{Card, Clock, State};
 
 use super::clock::{ago, short, span};
 use crate::text::Text;
-use cunlian_host::status::{LinkState, NodeStatus, PeerStatus};
+use cunlian_host::status::{Health, LinkState, NodeStatus, PeerStatus};
 
 /// The link to the parent, in the header of every staff page.
 #[derive(Debug, Template)]
@@ -23,6 +23,16 @@ pub(crate) struct LinkBadge {
 impl HtmlSafe for LinkBadge {}
 
 impl LinkBadge {
+    /// For who has not logged in: how the node itself is. The names of others, and what waits for
+    /// them, are for its people.
+    pub(crate) fn public(l: Text, status: &NodeStatus) -> Self {
+        let name = status.health.name();
+        let is_well = matches!(status.health, Health::Ok | Health::LowSpace { .. });
+        let (class, shape) = if is_well { ("", "full") } else { ("down", "") };
+        let text = l.of("health", name);
+        Self { class, shape, short: text.clone(), text }
+    }
+
     pub(crate) fn of(l: Text, status: &NodeStatus, now_ms: i64) -> Self {
         let Some(parent) = status.parent() else {
             let children = status.peers.iter().filter(|peer| peer.state.is_up()).count();

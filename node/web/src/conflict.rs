@@ -32,6 +32,7 @@ use super::visit::Staff;
 use super::writing::save;
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
+use crate::url::local;
 
 /// Most conflicts on the page.
 const SHOWN: u32 = 100;
@@ -198,7 +199,8 @@ async fn settle(
     let mut writes = vec![write(home, edit)];
     writes.extend(masked.map(|(base, edit)| write(base, edit)));
     save(&state, staff.person.author.clone(), writes, state.now_ms()).await?;
-    let back = match posted.text("back") {
+    // A line break in it would be no header, and more than a path is for nobody.
+    let back = match local(posted.text("back")) {
         back if back.starts_with("/records/") => back,
         _ => "/conflicts",
     };

@@ -25,6 +25,7 @@ use serde::Deserialize;
 
 use super::component::{Fact, Notice, TicketItem};
 use super::failure::Failure;
+use super::figure::{figure, grouped, total_beside, total_of};
 use super::layout::{Page, html};
 use super::reading::{Coverage, ask, coverage, name_of, ticket_items};
 use super::town::level_below;
@@ -148,14 +149,18 @@ fn figures(
         above,
         coverage: coverage(connection, region)?,
         catalogue: query::catalogue(connection, own)?,
-        classes: counts_by_class(connection, region)?,
+        classes: counts_by_class(connection, reader, region)?,
         all: statistics(connection, reader, region, period)?,
         children: if is_village {
             Vec::new()
         } else {
             listed.into_iter().filter(|child| child.status == Status::Active).collect()
         },
-        counts: if is_village { Vec::new() } else { counts_by_child(connection, region, below)? },
+        counts: if is_village {
+            Vec::new()
+        } else {
+            counts_by_child(connection, reader, region, below)?
+        },
         rates: if is_village {
             BTreeMap::new()
         } else {
@@ -185,9 +190,6 @@ async fn show(
     .await?;
     let language = domain_language(l);
     let classes: Vec<_> = figures.catalogue.classes().iter().collect();
-    let total = |counts: &[ClassCount], number: u8| {
-        counts.iter().find(|count| count.class == number).map_or(0, |count| count.records)
-    };
     let row = |child: &Division| {
         let empty = Vec::new();
         let counts = figures
@@ -195,17 +197,17 @@ async fn show(
             .iter()
             .find(|count| count.address == child.code)
             .map_or(&empty, |count| &count.classes);
-        let counts: Vec<u64> = classes.iter().map(|class| total(counts, class.number)).collect();
+        let counts: Vec<u64> =
+            classes.iter().map(|class| records_of(counts, class.number)).collect();
         CountRow {
             href: format!("/overview/{}", child.code),
             name: child.name.clone(),
-            total: grouped(counts.iter().sum()),
-            counts: counts.into_iter().map(grouped).collect(),
+            total: total_of(&counts),
+            counts: counts.into_iter().map(figure).collect(),
         }
     };
-    let mut totals: Vec<u64> =
-        classes.iter().map(|class| total(&figures.classes, class.number)).collect();
-    totals.push(totals.iter().sum());
+    let numbers: Vec<u8> = classes.iter().map(|class| class.number).collect();
+    let totals = totals(&figures, &numbers);
     let title = l.t1("overview-title", "place", &figures.name);
     let crumb = |(code, label): &(AddressCode, String)| Crumb {
         href: format!("/overview/{code}"),
@@ -229,7 +231,7 @@ async fn show(
         tiles: tiles(l, &figures),
         classes: classes.iter().map(|class| class.name(language).to_owned()).collect(),
         rows: figures.children.iter().map(row).collect(),
-        totals: totals.into_iter().map(grouped).collect(),
+        totals,
         rates: rates.collect(),
         definitions: Measure::ALL.into_iter().map(definition).collect(),
         tickets,
@@ -237,13 +239,36 @@ async fn show(
     }))
 }
 
+fn records_of(counts: &[ClassCount], number: u8) -> u64 {
+    counts.iter().find(|count| count.class == number).map_or(0, |count| count.records)
+}
+
+/// The totals of the columns of these classes, and of all of them.
+fn totals(figures: &Figures, numbers: &[u8]) -> Vec<String> {
+    let of_class = |number: &u8| {
+        let cells = figures.counts.iter().map(|count| records_of(&count.classes, *number));
+        let total = records_of(&figures.classes, *number);
+        total_beside(total, &cells.collect::<Vec<_>>())
+    };
+    let cells: Vec<u64> = figures.counts.iter().flat_map(of_each).collect();
+    let all = numbers.iter().map(|number| records_of(&figures.classes, *number)).sum();
+    numbers.iter().map(of_class).chain([total_beside(all, &cells)]).collect()
+}
+
+/// The cells of a region, by class.
+fn of_each(count: &RegionCount) -> impl Iterator<Item = u64> {
+    count.classes.iter().map(|class| class.records)
+}
+
 fn tiles(l: Text, figures: &Figures) -> Vec<Tile> {
+    let cells: Vec<u64> = figures.counts.iter().flat_map(of_each).collect();
     let records = figures.classes.iter().map(|class| class.records).sum();
+    let records = total_beside(records, &cells);
     let tile = |class, figure: String, label: String| Tile { class, figure, label };
     let all = &figures.all;
     let overdue = if all.overdue > 0 { "bad" } else { "" };
     let mut tiles = vec![
-        tile("", grouped(records), l.t("tile-records")),
+        tile("", records, l.t("tile-records")),
         tile("", grouped(all.reported), l.t("tile-tickets")),
         tile("", grouped(all.open), l.t("tile-open")),
         tile(overdue, grouped(all.overdue), l.t("tile-overdue")),
@@ -276,27 +301,13 @@ fn rate(rate: Rate) -> String {
         .map_or_else(|| "—".to_owned(), |points| format!("{}.{}%", points / 100, points % 100 / 10))
 }
 
-/// Digits in groups of three.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Shows that figures are grouped and rates cut, never rounded up to 100 %.
+    /// Shows that rates are cut, never rounded up to 100 %.
     #[test]
-    fn figures_are_readable_and_not_flattering() {
-        assert_eq!([grouped(7), grouped(1_000), grouped(106_000)], ["7", "1,000", "106,000"]);
+    fn rates_are_not_flattering() {
         assert_eq!(rate(Rate { numerator: 9_999, denominator: 10_000 }), "99.9%");
         assert_eq!(rate(Rate::default()), "—");
     }

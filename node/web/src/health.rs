@@ -8,9 +8,9 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::clock::{ago, full, span};
-use super::component::{Fact, LinkBadge, Notice, PeerBadge, last_success};
-use super::county::grouped;
-use super::layout::{Page, health_notice, html};
+use super::component::{Fact, Notice, PeerBadge, last_success};
+use super::figure::grouped;
+use super::layout::{Page, health_notice, html, link_badge};
 use super::link::{self, bytes};
 use super::visit::Visit;
 use crate::state::WebState;
@@ -72,7 +72,7 @@ async fn status_fragment(State(state): State<WebState>, visit: Visit) -> Respons
 }
 
 async fn link_fragment(State(state): State<WebState>, visit: Visit) -> Response {
-    html(&LinkBadge::of(visit.l, &state.status(), state.now_ms()))
+    html(&link_badge(&state, &visit))
 }
 
 fn list(state: &WebState, visit: &Visit) -> StatusList {

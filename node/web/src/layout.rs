@@ -79,7 +79,7 @@ impl Page {
             place: status.name.clone(),
             tier_name: l.of("tier", status.tier.name()),
             home_href: "/".to_owned(),
-            link: LinkBadge::of(l, &status, state.now_ms()),
+            link: link_badge(state, visit),
             banner: banner(l, &status),
             nav,
             user: visit.person.as_ref().map(|person| user(l, person)),
@@ -129,6 +129,15 @@ impl Page {
             (false, false, true) => "elder",
             (false, false, false) => "",
         }
+    }
+}
+
+/// How the links are, for people of the node; how it is itself, for everybody else.
+pub(crate) fn link_badge(state: &WebState, visit: &Visit) -> LinkBadge {
+    let (l, status) = (visit.l, state.status());
+    match visit.person {
+        Some(_) => LinkBadge::of(l, &status, state.now_ms()),
+        None => LinkBadge::public(l, &status),
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `conflict` | the conflict inbox |
 //! | `ticket` | one ticket: trace and what may be done |
 //! | `town` | queue of all channels, list of villages |
-//! | `county` | figures with definitions, coverage, drill-down |
+//! | `county`, `figure` | figures with definitions, coverage, drill-down; how they are written |
 //! | `plate` | door plates to print |
 //! | `health` | the status page, `/healthz`, `/readyz` |
 //! | `admin` | administrators: invitations, people, nodes, review |
@@ -47,6 +47,7 @@ mod conflict;
 mod county;
 mod entry;
 mod failure;
+mod figure;
 mod form;
 mod health;
 mod kept;

@@ -5,13 +5,14 @@
 //! | connections in all | [`CONNECTIONS`] | the oldest of the network that has most |
 //! | connections of one network | [`CONNECTIONS_PER_NETWORK`] | the newcomer |
 //! | time for the head of a request | [`HEAD`] | the connection |
+//! | bytes of the head of a request | [`HEAD_BYTES`] | the connection |
 //! | rate of a body after [`BODY_GRACE`] | [`BODY_BYTES_PER_SECOND`] | the request |
 //! | bytes of all bodies under way | [`UPLOADS_BYTES`] | the largest of the network that has most |
 //! | photos made smaller at a time | [`PHOTOS_AT_ONCE`] | the next waits |
 //! | pixels of a photo | [`PHOTO_PIXELS`] | the photo |
 //!
-//! Together they bound the memory of the pages: [`UPLOADS_BYTES`] for bodies and, for the one photo
-//! that is decoded, [`PHOTO_DECODED_BYTES`] and what a decoder of progressive pictures keeps
+//! Together they bound the memory of the pages: [`HEAD_BYTES`] for each of [`CONNECTIONS`],
+//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`] and what a decoder of progressive pictures keeps
 //! beside it, about as much again.
 
 use std::time::Duration;
@@ -24,6 +25,9 @@ pub(crate) const CONNECTIONS: usize = 1_024;
 pub(crate) const CONNECTIONS_PER_NETWORK: usize = 128;
 /// How long the head of a request may take, the silence before it counted.
 pub(crate) const HEAD: Duration = Duration::from_secs(30);
+
+/// Most bytes of a head, and of what is read ahead of a body.
+pub(crate) const HEAD_BYTES: usize = 32 << 10;
 
 /// How long a body may take before its rate is looked at.
 pub(crate) const BODY_GRACE: Duration = Duration::from_secs(20);
@@ -49,8 +53,11 @@ pub(crate) const PHOTO_DECODED_BYTES: u64 = 4 * PHOTO_PIXELS;
 /// Longest side of a photo as it is kept, in pixels.
 pub(crate) const PHOTO_SIDE: u32 = 1_600;
 
-/// Logins under way at a time: each takes 32 MiB and a core for a tenth of a second.
-pub(crate) const LOGINS_AT_ONCE: usize = 2;
+/// Logins under way at a time, of people the node knows the browser of, and of all others: each takes
+/// 32 MiB and a core for a tenth of a second. One does not wait for the other.
+pub(crate) const LOGINS_AT_ONCE: usize = 1;
+/// How long a login may wait for its turn.
+pub(crate) const LOGIN_PATIENCE: Duration = Duration::from_secs(10);
 /// Tries of one login name from one network, or from one browser that has logged in before.
 pub(crate) const LOGIN_PER_NAME: Rate = Rate { burst: 6, refill_ms: 60_000 };
 /// Tries of one login name by all who have never logged in to it, from whatever network.
@@ -71,6 +78,8 @@ pub(crate) const FIRST_REPORTS_PER_VILLAGE: Rate = Rate { burst: 200, refill_ms:
 pub(crate) const LOOKUP_PER_NETWORK: Rate = Rate { burst: 60, refill_ms: 2_000 };
 
 const _: () = assert!(CONNECTIONS_PER_NETWORK < CONNECTIONS);
+// Heads and read-ahead of all connections are half of what bodies may take.
+const _: () = assert!(2 * CONNECTIONS * HEAD_BYTES <= UPLOADS_BYTES);
 const _: () = assert!(FORM_BYTES < PHOTO_BYTES && PHOTO_BYTES < REPORT_BYTES);
 // One network cannot fill the budget with one photo, and several people have room beside it.
 const _: () = assert!(UPLOADS_BYTES >= 4 * PHOTO_BYTES);

@@ -3,7 +3,7 @@
 //! Everything is from the [`PeerStatus`] that the command and the figures show too.
 
 use super::clock::{ago, span};
-use super::county::grouped;
+use super::figure::grouped;
 use crate::text::Text;
 use cunlian_host::status::{PeerRole, PeerStatus};
 
@@ -92,7 +92,12 @@ pub(crate) fn problem(l: Text, said: &str) -> String {
         "timed out" | "no answer" => "problem-no-answer",
         "reset by peer" => "problem-restarted",
         "closed" => "problem-closed",
-        _ => return said.to_owned(),
+        _ => {
+            let name = said.strip_prefix("the name ");
+            let name = name.and_then(|rest| rest.strip_suffix(" was not found"));
+            return name
+                .map_or_else(|| said.to_owned(), |name| l.t1("problem-no-name", "name", name));
+        }
     };
     l.t(key)
 }

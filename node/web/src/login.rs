@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_protocol::certificate::Tier;
 use serde::Deserialize;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -16,6 +17,7 @@ use super::layout::{Page, form_again, html};
 use super::posted::Posted;
 use super::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
 use super::visit::{Staff, Visit, add_cookie};
+use crate::limits::LOGIN_PATIENCE;
 use crate::state::WebState;
 use crate::text::{Language, Text};
 use crate::url::local;
@@ -25,6 +27,7 @@ use cunlian_host::operator::{Unlocked, login_name};
 pub(super) use self::attempt::Attempt;
 
 mod attempt;
+pub(crate) mod turns;
 
 /// The cookie outlives the session in the table, which is what ends it.
 const SESSION_S: u32 = 12 * 3_600;
@@ -207,7 +210,8 @@ pub(crate) async fn authenticate(
         now_ms,
     };
     // Who has logged in from here before waits for no stranger at the same address.
-    if !attempt.is_known() {
+    let is_known = attempt.is_known();
+    if !is_known {
         let turn = state.0.login_per_network.take(visit.client, now_ms);
         turn.map_err(|wait_ms| {
             metrics.login_failed(LoginFailure::Throttled);
@@ -215,7 +219,20 @@ pub(crate) async fn authenticate(
         })?;
     }
     let failed = |reason: String| Refused::Failed(Failure::Internal(reason));
-    let _turn = state.0.logins.acquire().await.map_err(|error| failed(error.to_string()))?;
+    let turn = async {
+        if is_known {
+            state.0.logins.acquire().await.map(|turn| (turn, None))
+        } else {
+            let turn = state.0.logins_of_strangers.take(visit.client).await;
+            turn.map(|(turn, own)| (turn, Some(own)))
+        }
+    };
+    let Ok(turn) = timeout(LOGIN_PATIENCE, turn).await else {
+        metrics.login_failed(LoginFailure::Throttled);
+        let wait_ms = i64::try_from(LOGIN_PATIENCE.as_millis()).unwrap_or(i64::MAX);
+        return Err(Refused::Failed(Failure::TooMany { wait_ms }));
+    };
+    let _turn = turn.map_err(|error| failed(error.to_string()))?;
     let work = move || attempt.log_in(&Zeroizing::new(password));
     tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.to_string()))?
 }

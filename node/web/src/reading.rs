@@ -249,7 +249,7 @@ impl Coverage {
 
 /// The coverage of `region`.
 pub(crate) fn coverage(connection: &Connection, region: AddressCode) -> rusqlite::Result<Coverage> {
-    let here = query::region::villages(connection, region)?;
+    let here = query::region::villages(connection, &Reader::everything(), region)?;
     let listed = villages_of(connection, &region);
     let known: BTreeSet<AddressCode> = here.iter().map(|village| village.address).collect();
     let villages_in = if listed.is_empty() {

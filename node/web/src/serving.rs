@@ -28,7 +28,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service as _;
 
-use crate::limits::{CONNECTIONS, CONNECTIONS_PER_NETWORK, HEAD};
+use crate::limits::{CONNECTIONS, CONNECTIONS_PER_NETWORK, HEAD, HEAD_BYTES};
 use crate::router;
 use crate::state::WebState;
 
@@ -74,6 +74,7 @@ async fn connection(stream: TcpStream, address: SocketAddr, pages: Router, place
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), answer)
         .await;
     if let Err(error) = served {

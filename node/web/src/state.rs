@@ -22,6 +22,7 @@ use crate::limits::{
     LOGINS_AT_ONCE, LOOKUP_PER_NETWORK, PHOTOS_AT_ONCE, REPORT_PER_NETWORK, REPORT_PER_PLATE,
     REPORT_PER_VILLAGE,
 };
+use crate::login::turns::Turns;
 use crate::session::{FormTokens, SESSION_COOKIE, Sessions};
 use crate::uploads::Uploads;
 
@@ -62,7 +63,9 @@ pub(crate) struct Inner {
     pub(crate) uploads: Arc<Uploads>,
     /// Photos that are made smaller at the same time.
     pub(crate) photos: Semaphore,
+    /// Logins under way of browsers that are known, and of others.
     pub(crate) logins: Semaphore,
+    pub(crate) logins_of_strangers: Turns,
     /// By name, and by the network or the browser that tries it.
     pub(crate) login_per_name: Throttle<(String, String)>,
     pub(crate) login_of_strangers: Throttle<String>,
@@ -93,6 +96,7 @@ impl WebState {
             uploads: Arc::default(),
             photos: Semaphore::new(PHOTOS_AT_ONCE),
             logins: Semaphore::new(LOGINS_AT_ONCE),
+            logins_of_strangers: Turns::new(LOGINS_AT_ONCE),
             login_per_name: Throttle::new(LOGIN_PER_NAME),
             login_of_strangers: Throttle::new(LOGIN_OF_STRANGERS),
             login_per_network: Throttle::new(LOGIN_PER_NETWORK),

@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use super::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
 use super::failure::Failure;
+use super::figure::figure;
 use super::layout::{Page, html};
 use super::reading::{ask, coverage_within, ticket_items, villages_of};
 use super::village::village_choices;
@@ -275,7 +276,7 @@ struct VillageView {
     link: PeerBadge,
     last: String,
     pending: String,
-    records: u64,
+    records: String,
     open: u64,
 }
 
@@ -288,7 +289,7 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
             let divisions: Vec<_> = listed.collect();
             let mut here = Vec::new();
             for region in &regions {
-                here.extend(query::region::villages(connection, *region)?);
+                here.extend(query::region::villages(connection, &reader, *region)?);
             }
             let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
             for region in &regions {
@@ -322,7 +323,7 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
                 },
                 last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
                 pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
-                records: here.map_or(0, |village| village.records),
+                records: figure(here.map_or(0, |village| village.records)),
                 open: open.get(&division.code).copied().unwrap_or(0),
                 code: division.code.as_str().to_owned(),
                 name: division.name,

@@ -24,8 +24,12 @@ pub(crate) fn local(path: &str) -> &str {
     const MARKS: &str = "/._-~%?&=+:,;@!$'()*#";
     let plain = |c: char| c.is_alphanumeric() || MARKS.contains(c);
     let is_path = path.starts_with('/') && !path.starts_with("//") && path.len() <= 500;
+    // No page has an empty segment, or one that leads up; a slash that is written otherwise may
+    // become one on the way.
+    let bare = path.split(['?', '#']).next().unwrap_or_default();
+    let leads_astray = bare.contains("//") || bare.contains("/.");
     let names_a_host = path.to_ascii_lowercase().starts_with("/%2f");
-    if is_path && !names_a_host && path.chars().all(plain) { path } else { "" }
+    if is_path && !leads_astray && !names_a_host && path.chars().all(plain) { path } else { "" }
 }
 
 #[cfg(test)]
@@ -50,6 +54,8 @@ mod tests {
             "/ /example.org",
             "/%2f/example.org",
             "/%2Fexample.org",
+            "/..//example.org",
+            "/.//example.org",
             "",
         ];
         for elsewhere in elsewhere {

@@ -77,11 +77,11 @@ async fn scanned(state: &WebState, text: &str) -> Result<Scanned, Failure> {
 }
 
 fn resolve(connection: &rusqlite::Connection, code: AddressCode) -> Option<Scanned> {
-    // A damaged register must not take the page down: the code itself still says where it is.
-    let (code, merged) = match divisions::resolve(connection, &code).ok()? {
-        Resolution::Succeeded { from, to } => (to.first()?.code, Some(from.name)),
-        Resolution::Ended(_) => return None,
-        Resolution::Active(_) | Resolution::Unknown => (code, None),
+    // A register that is damaged or not there yet must not take the page down: the code itself still says where it is.
+    let (code, merged) = match divisions::resolve(connection, &code) {
+        Ok(Resolution::Succeeded { from, to }) => (to.first()?.code, Some(from.name)),
+        Ok(Resolution::Ended(_)) => return None,
+        Ok(Resolution::Active(_) | Resolution::Unknown) | Err(_) => (code, None),
     };
     let village = code.truncate(Level::Village)?;
     // Where the villages of the town are registered, there is no other.

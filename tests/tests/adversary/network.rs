@@ -17,7 +17,7 @@ fn what_passes_is_unreadable_and_what_is_altered_is_dropped() {
     let relay = Relay::to(stage.town().listen);
     let village = stage.own().clone();
     let mut config = Config::load(&village.dir).unwrap();
-    config.peers[0].address = relay.address();
+    config.peers[0].address = relay.address().into();
     config.save(&village.dir).unwrap();
     well(stage.fleet.start_all());
     stage.settle();

@@ -1,5 +1,6 @@
 //! What is left on the pages of a document that was erased.
 
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::query;
 use cunlian_governance::record::{self, Fields, Origin, Place};
@@ -95,7 +96,9 @@ async fn an_erased_record_says_why() {
     let (records, erased) = node
         .store
         .read(|c| {
-            Ok((query::region::counts_by_class(c, region)?, query::erasure::count(c, region)?))
+            let all = Reader::everything();
+            let counts = query::region::counts_by_class(c, &all, region)?;
+            Ok((counts, query::erasure::count(c, region)?))
         })
         .unwrap();
     assert_eq!((records, erased), (Vec::new(), 2));

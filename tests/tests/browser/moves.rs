@@ -1,5 +1,6 @@
 //! People who move to another village, villages that are joined, and what a reader may not see.
 
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::query;
 use cunlian_governance::record::{self, Fields, Origin, Place};
@@ -71,7 +72,10 @@ async fn a_person_is_moved_to_another_village() {
     let list = browser.text("#record-list").await;
     assert!(list.contains("共 2 条") && list.contains("已迁往良友村"), "{list}");
     browser.end().await;
-    let counts = node.store.read(|c| query::region::villages(c, code("370322102"))).unwrap();
+    let counts = node
+        .store
+        .read(|c| query::region::villages(c, &Reader::everything(), code("370322102")))
+        .unwrap();
     let counts: Vec<_> = counts.iter().map(|v| (v.address.as_str(), v.records)).collect();
     assert_eq!(counts, [("370322102203", 1), ("370322102310", 0)]);
 }

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Dials its parent by way of a relay.
 fn reroute(node: &Node, by: SocketAddr) {
     let mut config = Config::load(&node.dir).unwrap();
-    config.peers[0].address = by;
+    config.peers[0].address = by.into();
     config.save(&node.dir).unwrap();
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_host::opening::{node_author, open_store};
 use cunlian_node::demo::client::{Client, random_document};
+use cunlian_node::demo::fleet::PASSWORD;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
@@ -12,6 +13,7 @@ use cunlian_protocol::wire::{Bounded, FaultCode, Hello, Message};
 use cunlian_tests::federation::{TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::hostile::Hostile;
 use cunlian_tests::program::{run_well, wait_for};
+use cunlian_tests::visitor::Person;
 use serde_json::json;
 use tempfile::tempdir;
 use tokio::runtime::Runtime;
@@ -111,10 +113,9 @@ fn the_administrator_is_told_what_to_update() {
     assert_eq!(peer["skew"], json!({"own": [1], "peer": [9, 8], "update": "this"}), "{peer}");
     let said = run_well(["status", "--data-dir", town.dir.to_str().unwrap()]);
     assert!(said.contains("update the program of this node"), "{said}");
+    let person = Person::log_in(town.http, "dispatcher", PASSWORD);
     for (language, words) in [("zh-CN", "请更新本机程序"), ("en", "update this node")] {
-        let page = format!("http://{}/status?lang={language}", town.http);
-        let page = ureq::get(page).call().unwrap();
-        let page = page.into_body().read_to_string().unwrap();
+        let page = person.get(&format!("/status?lang={language}"));
         assert!(page.contains(words), "{words} in {page}");
     }
 }

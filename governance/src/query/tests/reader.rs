@@ -189,3 +189,37 @@ fn officers_read_what_is_assigned_to_them() {
     let listed = conflict::list(&desk.connection, &unit("高城镇水利站"), AddressCode::COUNTRY, 9);
     assert_eq!(listed.unwrap().into_iter().map(|it| it.home).collect::<Vec<_>>(), [person]);
 }
+
+/// Shows that figures of the library count what their reader may read, and nothing of what is not
+/// for them: by region and by category.
+#[test]
+fn figures_count_what_the_reader_may_read() {
+    let mut desk = people();
+    let (county, [one, other]) = (code("370322"), ["370322102310", "370322102311"].map(code));
+    let grant = |region, categories| Grant {
+        region: Region::subtree(region),
+        document: None,
+        categories,
+        rights: Rights::READ,
+        delegable: Rights::NONE,
+    };
+    let own = desk.holder(vec![grant(other, CategorySet::all())], 10);
+    let tickets = desk.holder(vec![grant(county, CategorySet::of([Category::TICKET]))], 11);
+    let connection = &desk.connection;
+    let counted = |reader: &Reader| {
+        let classes = region::counts_by_class(connection, reader, county).unwrap();
+        let by_class: Vec<_> = classes.iter().map(|c| (c.records, c.documents)).collect();
+        let by_child = region::counts_by_child(connection, reader, county, Level::Village).unwrap();
+        let by_child: Vec<_> = by_child.iter().map(|c| (c.address, c.records())).collect();
+        let villages = region::villages(connection, reader, county).unwrap();
+        let in_villages: u64 = villages.iter().map(|village| village.records).sum();
+        assert_eq!(villages.len(), 2, "that something is there is told");
+        (by_class, by_child, in_villages)
+    };
+    let whole = (vec![(3, 5)], vec![(one, 2), (other, 1)], 3);
+    assert_eq!(counted(&Reader::everything()), whole);
+    assert_eq!(counted(&Reader::of(&desk.authority, &Serial([99; 16]))), (vec![], vec![], 0));
+    let (classes, children, villages) = counted(&Reader::of(&desk.authority, &own));
+    assert_eq!((classes.len(), children, villages), (1, vec![(other, 1)], 1));
+    assert_eq!(counted(&Reader::of(&desk.authority, &tickets)), (vec![], vec![], 0));
+}

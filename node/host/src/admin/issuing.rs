@@ -12,7 +12,6 @@
 //! What a node gets is the preset of its tier and region ([`crate::preset`]), and never more than
 //! the issuer may pass on, nor for longer than the issuer has it.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use cunlian_protocol::address::AddressCode;
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::naming::one_line;
 use super::{AdminError, Administration};
+use crate::address::NodeAddress;
 use crate::config::{Config, Peer};
 use crate::keystore::{Keystore, NODE_KEY, hex, unhex};
 use crate::preset;
@@ -164,7 +164,7 @@ impl IssuedFile {
         data_dir: &Path,
         request: &RequestFile,
         valid_days: i64,
-        address: Option<SocketAddr>,
+        address: Option<NodeAddress>,
     ) -> Result<Self, AdminError> {
         let identity = Keystore::new(data_dir).identity().map_err(AdminError::new)?;
         let lifetime_ms = valid_days.saturating_mul(DAY_MS);
@@ -180,7 +180,7 @@ impl IssuedFile {
         data_dir: &Path,
         identity: &Identity,
         certificate: &Certificate,
-        address: Option<SocketAddr>,
+        address: Option<NodeAddress>,
     ) -> Result<Self, AdminError> {
         let root = Keystore::new(data_dir).root().map_err(AdminError::new)?;
         let own = identity.chain.iter().map(Vec::as_slice);
@@ -247,7 +247,7 @@ impl Administration {
         &self,
         request: &str,
         lifetime_ms: i64,
-        address: Option<SocketAddr>,
+        address: Option<NodeAddress>,
     ) -> Result<IssuedRequest, AdminError> {
         self.may_issue()?;
         let request = RequestFile::parse(request)?;

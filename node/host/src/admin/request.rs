@@ -53,7 +53,7 @@ pub enum Request {
         /// How long it is valid, milliseconds.
         lifetime_ms: i64,
         /// Where the new node reaches this one.
-        address: Option<std::net::SocketAddr>,
+        address: Option<crate::address::NodeAddress>,
     },
     /// Takes a certificate back; answered with a [`super::revocation::Revoked`].
     Revoke(super::revocation::Wish),
@@ -87,7 +87,7 @@ impl Administration {
             Request::InviteList => json(self.invitations()?),
             Request::InviteCancel { id } => json(self.cancel_invitation(id)?),
             Request::IssueRequest { request, lifetime_ms, address } => {
-                json(self.issue_request(request, *lifetime_ms, *address)?)
+                json(self.issue_request(request, *lifetime_ms, address.clone())?)
             }
             Request::Revoke(wish) => json(self.revoke(wish)?),
             Request::RevokeList => json(self.revocations()?),

@@ -1,6 +1,5 @@
 //! One connection from its first event to its last: streams on one side, the hub on the other.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,14 +10,16 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::session::Channel;
 use cunlian_protocol::sync::StoreRequest;
 use cunlian_protocol::wire::FaultCode;
-use quinn::{Connection, Endpoint, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::dialling::{Endpoints, reach};
 use super::enrol::Enrolment;
 use super::reader::{self, Allowance, Flow};
 use super::refusals::Refusals;
 use super::{lane, tls};
+use crate::config::Peer;
 
 /// How long a peer may take for the handshake and its first stream.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub(super) enum Outgoing {
 /// What every connection of the node has in common.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoints: Endpoints,
     pub(super) refusals: Refusals,
     pub(super) enrolment: Arc<Enrolment>,
     pub(super) store: Store,
@@ -57,23 +58,21 @@ pub(super) struct Shared {
 }
 
 /// Connects to a target and runs the connection; says so when it cannot.
-pub(super) async fn dial(shared: Shared, target: TargetId, address: SocketAddr) {
-    let established = timeout(HANDSHAKE, async {
-        let connecting = shared.endpoint.connect(address, tls::SERVER_NAME);
-        let connection = connecting.map_err(|error| error.to_string())?.await;
-        let connection = connection.map_err(|error| error.to_string())?;
-        let streams = connection.open_bi().await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((connection, streams))
-    });
+pub(super) async fn dial(shared: Shared, target: TargetId, peer: Peer) {
+    let established = async {
+        let connection = reach(&shared.endpoints, &peer).await?;
+        let streams = timeout(HANDSHAKE, connection.open_bi()).await;
+        let streams = streams.map_err(|_| "no answer".to_owned())?;
+        Ok::<_, String>((connection, streams.map_err(|error| error.to_string())?))
+    };
     let reason = match established.await {
-        Ok(Ok((connection, streams))) => {
+        Ok((connection, streams)) => {
             return serve(shared, connection, streams, None, |connection, channel| {
                 Event::Dialled { target, connection, channel }
             })
             .await;
         }
-        Ok(Err(reason)) => reason,
-        Err(_) => "no answer".to_owned(),
+        Err(reason) => reason,
     };
     let _ = shared.events.send(Event::DialFailed { target, reason }).await;
 }

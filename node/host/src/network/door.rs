@@ -61,7 +61,7 @@ impl Lost {
 /// Lets connections in until the endpoint closes.
 pub(super) async fn accept(shared: Shared) {
     let door = Arc::new(Crowd::new(WAITING));
-    while let Some(incoming) = shared.endpoint.accept().await {
+    while let Some(incoming) = shared.endpoints.own.accept().await {
         let from = network(incoming.remote_address().ip());
         if door.count() >= CROWDED && !incoming.remote_address_validated() && incoming.may_retry() {
             // An error is only that it may not be asked, which was looked at.

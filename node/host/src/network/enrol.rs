@@ -9,7 +9,7 @@
 //! |---|---|
 //! | whole exchange, handshake apart | 10 s |
 //! | bytes of a frame | 64 KiB |
-//! | exchanges at a time | 32 |
+//! | requests that are decided at a time | 32 |
 //! | requests of one source (an IPv4 address, 64 bits of IPv6) | 60 at once, then one a second |
 //! | requests of all | 600 at once, then twenty a second |
 //! | wrong secrets of one invitation | 10 |
@@ -43,7 +43,7 @@ pub mod joining;
 const EXCHANGE: Duration = Duration::from_secs(10);
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Exchanges at a time.
+/// Requests that are decided at a time.
 const CONCURRENT: usize = 32;
 const BY_SOURCE: Rate = Rate { burst: 60, refill_ms: 1_000 };
 const BY_ALL: Rate = Rate { burst: 600, refill_ms: 50 };
@@ -111,7 +111,6 @@ impl Enrolment {
     /// What is answered; an error when the connection ended before there was a question.
     async fn answer(&self, connection: &Connection, receive: RecvStream) -> Result<Answer, String> {
         let refused = |code| Ok(Err((None, Refusal::new(code))));
-        let Ok(_place) = self.places.try_acquire() else { return refused(RefusalCode::Busy) };
         let source = network(connection.remote_address().ip());
         // Steady time: a clock that is set back must not keep everybody out.
         let at_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -122,6 +121,8 @@ impl Enrolment {
             Ok(request) => request,
             Err(refusal) => return Ok(Err((None, refusal))),
         };
+        // Who is slow to ask takes nobody's place: strangers are bounded at the door meanwhile.
+        let Ok(_place) = self.places.try_acquire() else { return refused(RefusalCode::Busy) };
         let channel = tls::channel(connection);
         if channel.is_none_or(|channel| request.verify(&channel).is_err()) {
             return Ok(Err((Some(request), Refusal::new(RefusalCode::Malformed))));

@@ -14,7 +14,6 @@
 //! only reads it in the other.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -27,17 +26,19 @@ use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::sync::StoreRequest;
 use cunlian_protocol::wire::{FaultCode, LineToken};
-use quinn::{Endpoint, VarInt};
+use quinn::VarInt;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connection::{FAREWELL, Link, Outgoing, Shared, close_late, dial};
+use super::dialling::Endpoints;
 use super::door;
 use super::enrol::Enrolment;
 use super::hub_clock::HubClock;
 use super::reader::Allowance;
 use super::refusals::Refusals;
 use crate::clock::Clock;
+use crate::config::Peer;
 use crate::metrics::Metrics;
 
 /// Events waiting for the hub; more make the readers wait.
@@ -108,7 +109,7 @@ pub struct Network {
     reports: watch::Receiver<Vec<PeerReport>>,
     events: mpsc::Sender<Event>,
     task: tokio::task::JoinHandle<()>,
-    endpoint: Endpoint,
+    endpoints: Endpoints,
 }
 
 struct Driver {
@@ -119,7 +120,7 @@ struct Driver {
     offset_ms: i64,
     duties: mpsc::UnboundedSender<Duty>,
     shared: Shared,
-    targets: Vec<SocketAddr>,
+    targets: Vec<Peer>,
     links: BTreeMap<ConnectionId, Link>,
     authority: Arc<Authority>,
     crowded: watch::Sender<bool>,
@@ -130,11 +131,11 @@ struct Driver {
 }
 
 impl Network {
-    /// Starts listening on `endpoint` and dialling `targets`, which the hub knows by position.
+    /// Starts listening on its own endpoint and dialling `targets`, which the hub knows by position.
     pub fn start(
-        endpoint: Endpoint,
+        endpoints: Endpoints,
         hub: Hub,
-        targets: Vec<SocketAddr>,
+        targets: Vec<Peer>,
         store: &Store,
         ties: Ties,
     ) -> Self {
@@ -144,7 +145,7 @@ impl Network {
         let (publish, reports) = watch::channel(Vec::new());
         let (crowded, allowance) = Allowance::new();
         let shared = Shared {
-            endpoint: endpoint.clone(),
+            endpoints: endpoints.clone(),
             refusals: Refusals::new(ties.metrics, clock),
             enrolment: ties.enrolment,
             store: store.clone(),
@@ -173,7 +174,7 @@ impl Network {
         let (committed, learned) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let told = (Arc::clone(&committed), Arc::clone(&learned));
         let task = tokio::spawn(driver.run(inbox, new_links, told));
-        Self { committed, learned, reports, events, task, endpoint }
+        Self { committed, learned, reports, events, task, endpoints }
     }
 
     /// Where to say that the store has new changes; cheap, and never waits.
@@ -202,9 +203,9 @@ impl Network {
     /// Closes all connections, telling the peers.
     pub async fn stop(self) {
         self.task.abort();
-        self.endpoint.close(VarInt::from_u32(FaultCode::Stopping as u32), b"stopping");
+        let code = VarInt::from_u32(FaultCode::Stopping as u32);
         // What remains unsaid after a second is left to the peers' idle timers.
-        let _ = timeout(FAREWELL, self.endpoint.wait_idle()).await;
+        let _ = timeout(FAREWELL, self.endpoints.close(code, b"stopping")).await;
     }
 }
 
@@ -312,8 +313,8 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Dial(target) => {
-                if let Some(address) = self.targets.get(target.0) {
-                    tokio::spawn(dial(self.shared.clone(), target, *address));
+                if let Some(peer) = self.targets.get(target.0) {
+                    tokio::spawn(dial(self.shared.clone(), target, peer.clone()));
                 }
             }
             Effect::Send { connection, frame } => {

@@ -53,7 +53,7 @@ fn good_rows_are_kept_and_the_others_named() {
     assert_eq!(
         printed.lines().collect::<Vec<_>>(),
         [
-            "divisions: 4 rows, 2 new, 0 changed, 0 known",
+            "divisions: 4 rows: 2 new, 0 changed, 0 known, 1 placeholders, 1 rejected",
             "line 5: placeholder 370322102000 高城镇: no such place, not entered",
             "line 4: rejected: code: an address code has 2, 4, 6, 9, 12, 15, 20, 22 or 26 digits, \
              not 8: 37032210,village,坏行,370322102",

@@ -4,8 +4,6 @@
 //! What a request asks for is shown before it is granted: who it is for is all that an
 //! administrator has to judge, and what keeps a stranger's request out.
 
-use std::net::SocketAddr;
-
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -24,6 +22,7 @@ use super::super::posted::{Posted, PostedPhoto};
 use super::{Admin, act, note, problem, words};
 use crate::state::WebState;
 use crate::text::Text;
+use cunlian_host::address::{AddressError, NodeAddress};
 use cunlian_host::admin::invitation::reachable_addresses;
 use cunlian_host::admin::issuing::{IssuedFile, LIFETIME_MS, RequestFile};
 use cunlian_host::config::Config;
@@ -167,7 +166,7 @@ fn groups(key: &str) -> String {
 }
 
 /// `None` for no address at all.
-fn address_of(text: &str) -> Result<Option<SocketAddr>, std::net::AddrParseError> {
+fn address_of(text: &str) -> Result<Option<NodeAddress>, AddressError> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 

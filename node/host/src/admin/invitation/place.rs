@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
+use crate::address::NodeAddress;
 use crate::admin::AdminError;
 use crate::config::Config;
 
@@ -51,12 +52,5 @@ pub(super) fn check(address: &str) -> Result<(), AdminError> {
         AdminError::new(format!("{address:?} is not an address"))
             .hint("--address HOST:PORT, such as 192.0.2.1:7320 or town.example:7320")
     };
-    if address.parse::<SocketAddr>().is_ok() {
-        return Ok(());
-    }
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    let named = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let sound = !host.is_empty() && host.chars().all(named);
-    let port = port.parse::<u16>().is_ok_and(|port| port != 0);
-    if sound && port { Ok(()) } else { Err(wrong()) }
+    address.parse::<NodeAddress>().map(drop).map_err(|_| wrong())
 }

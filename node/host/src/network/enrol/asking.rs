@@ -14,6 +14,7 @@ use rand::Rng as _;
 use tokio::time::{sleep, timeout};
 
 use super::DONE;
+use crate::address::NodeAddress;
 use crate::network::tls::{self, TlsError};
 
 /// How long an address may take to answer the handshake.
@@ -40,8 +41,8 @@ pub struct Granted {
     pub certificate: Certificate,
     /// Name of the parent, from its certificate.
     pub parent_name: String,
-    /// Where the parent answered.
-    pub address: SocketAddr,
+    /// Where the parent answered, as the token says it.
+    pub address: NodeAddress,
     /// The parent's time, milliseconds since 1970-01-01 UTC.
     pub clock_ms: i64,
 }
@@ -118,7 +119,11 @@ pub async fn ask(key: &SigningKey, token: &Token, clock_ms: i64) -> Result<Grant
         }
         for address in addresses {
             match ask_patiently(&client, key, token, address, clock_ms).await {
-                Ok(granted) => return Ok(granted),
+                Ok(granted) => {
+                    // A name stays a name: the parent may have another address tomorrow.
+                    let address = text.parse().unwrap_or(granted.address);
+                    return Ok(Granted { address, ..granted });
+                }
                 // The parent has spoken: other ways to it would not change its mind.
                 Err(Missed::Final(
                     error @ (AskError::Refused { .. } | AskError::Unsound { .. }),
@@ -269,6 +274,7 @@ fn check(
         return Err("it is not valid at the time of the node that issued it".to_owned());
     }
     let parent_name = parent.body().name.clone();
+    let address = address.into();
     Ok(Granted { chain, successions, certificate, parent_name, address, clock_ms })
 }
 

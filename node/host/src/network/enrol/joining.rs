@@ -190,7 +190,7 @@ fn finish(
 fn settle(data_dir: &Path, token: &Token, granted: &Granted) -> Result<(), JoinError> {
     let mut config = Config::load(data_dir)?;
     config.peers.retain(|peer| peer.key != token.parent);
-    config.peers.insert(0, Peer { address: granted.address, key: token.parent });
+    config.peers.insert(0, Peer { address: granted.address.clone(), key: token.parent });
     config.save(data_dir)?;
     let path = data_dir.join(crate::config::FILE);
     let synced = fs::File::open(&path).and_then(|file| file.sync_all());
