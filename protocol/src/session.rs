@@ -268,7 +268,7 @@ impl Session {
         self.drive(now_ms, |session| {
             session.check_peer_in_force()?;
             session.meet_strangers();
-            session.take_over_waiting();
+            session.take_over_waiting()?;
             session.find_revocations();
             Ok(())
         })

@@ -89,7 +89,7 @@ impl Session {
             Purpose::AdmitBelow => self.on_admitted_below(&reply),
             Purpose::Handover => self.on_handover(reply),
             Purpose::Renewal(renewal) => self.effects.push(Effect::Renew(renewal)),
-            Purpose::TakingOver(chain) => self.take_over(chain),
+            Purpose::TakingOver(chain) => return self.take_over(chain),
             Purpose::Note => {
                 if let StoreReply::Certificates { refused }
                 | StoreReply::Revocations { refused }

@@ -10,7 +10,7 @@
 //! than before comes beside the revocation that says so; it waits for that, for a node purges what
 //! it may not hold any more.
 
-use super::{Effect, Relation, Session};
+use super::{Effect, Fault, FaultCode, Outcome, Relation, Session};
 use crate::authority::Refusal;
 use crate::certificate::{AuthorKind, Certificate, CertificateBody};
 use crate::id::{PublicKey, Serial};
@@ -153,48 +153,57 @@ impl Session {
     }
 
     /// The chain that the issuer gave is taken over, refused, or waits for a revocation.
-    pub(super) fn take_over(&mut self, chain: Vec<Vec<u8>>) {
+    pub(super) fn take_over(&mut self, chain: Vec<Vec<u8>>) -> Outcome {
         match self.judge_issued(&chain) {
             Ok(true) => self.effects.push(Effect::Issued(chain)),
             Ok(false) => self.renewing.to_take_over = Some(chain),
-            Err(reason) => {
+            Err(Fault { code, reason }) => {
                 let text =
                     format!("the certificate that the peer gave is not taken over: {reason}");
+                // Nobody gives out what has ended: its clock was set since its hello, and this node
+                // goes by what it said then. The hello of the next connection says it anew.
+                if code == FaultCode::Expired {
+                    return Err(Fault::new(FaultCode::Unexpected, text));
+                }
                 self.effects.push(Effect::Notice(text));
             }
         }
+        Ok(())
     }
 
     /// More revocations are known: a chain that waits may be taken over now.
-    pub(super) fn take_over_waiting(&mut self) {
-        if let Some(chain) = self.renewing.to_take_over.take() {
-            self.take_over(chain);
+    pub(super) fn take_over_waiting(&mut self) -> Outcome {
+        match self.renewing.to_take_over.take() {
+            Some(chain) => self.take_over(chain),
+            None => Ok(()),
         }
     }
 
     /// Whether a chain may be taken over; `false` while it lacks the revocation that belongs to it.
-    fn judge_issued(&self, chain: &[Vec<u8>]) -> Result<bool, String> {
+    /// That it has ended is [`FaultCode::Expired`].
+    fn judge_issued(&self, chain: &[Vec<u8>]) -> Result<bool, Fault> {
+        let refuse = |reason: String| Fault::new(FaultCode::Certificate, reason);
         let peer = self.open_peer();
         if peer.relation != Relation::Ancestor || !self.is_by_issuer() {
-            return Err("this node was certified by another".to_owned());
+            return Err(refuse("this node was certified by another".to_owned()));
         }
-        // The clock of this node may not have followed that of its parent yet.
-        let at_ms = self.wall_ms().saturating_add(self.figures.clock_offset_ms);
-        let new = self.authority.verify_chain(chain).map_err(|error| error.to_string())?;
-        for certificate in [&peer.certificate, &new] {
-            self.authority.valid_at(certificate, at_ms).map_err(|refusal| refusal.to_string())?;
-        }
+        // By the time of the peer: this node's clock may follow it only later, or have been ahead.
+        let at_ms = self.now_ms.saturating_add(peer.clock_ahead_ms);
+        let new = self.authority.verify_chain(chain).map_err(|error| refuse(error.to_string()))?;
+        self.check_valid(&peer.certificate, at_ms).map_err(|fault| refuse(fault.reason))?;
         let (own, body) = (self.identity.certificate.body(), new.body());
         let next = self.identity.next_key.as_ref().map(public_key);
         let is_for_this = [Some(own.subject), next].contains(&Some(body.subject))
             && body.kind == own.kind
             && body.tier == own.tier;
         if body.issuer != Some(peer.certificate.serial()) {
-            return Err("it was not issued under the certificate of the peer".to_owned());
+            let text = "it was not issued under the certificate of the peer";
+            return Err(refuse(text.to_owned()));
         }
         if !is_for_this {
-            return Err("it is for another".to_owned());
+            return Err(refuse("it is for another".to_owned()));
         }
+        self.check_valid(&new, at_ms)?;
         Ok(!own.is_narrowed_by(body) || self.is_own_replaced())
     }
 

@@ -223,7 +223,15 @@ impl Session {
         let own = authority::read_scope(&self.identity.certificate);
         let scope = own.intersection(&authority::read_scope(&certificate));
         let accepts = scope.clone();
-        let peer = Peer { certificate, relation, scope, accepts, issuer_key: known_as, is_child };
+        let peer = Peer {
+            certificate,
+            relation,
+            scope,
+            accepts,
+            issuer_key: known_as,
+            is_child,
+            clock_ahead_ms: hello.clock_ms.saturating_sub(self.now_ms),
+        };
         Ok(Greeted { peer, certified })
     }
 
@@ -267,7 +275,7 @@ impl Session {
         Ok(list)
     }
 
-    fn check_valid(&self, certificate: &Certificate, at_ms: i64) -> Outcome {
+    pub(super) fn check_valid(&self, certificate: &Certificate, at_ms: i64) -> Outcome {
         self.authority.valid_at(certificate, at_ms).map_err(|refusal| {
             let code = match refusal {
                 Refusal::Expired { .. } => FaultCode::Expired,

@@ -143,6 +143,8 @@ pub(crate) struct Peer {
     pub(super) issuer_key: PublicKey,
     /// Whether this node signed its certificate.
     pub(super) is_child: bool,
+    /// How far its clock is ahead of the time of the hub, which this node's clock never moves.
+    pub(super) clock_ahead_ms: i64,
 }
 
 /// What a session is doing.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cunlian_crdt::store::Store;
-use cunlian_protocol::authority::Authority;
+use cunlian_protocol::authority::{Authority, Refusal};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::{ChangeKind, Header, Home};
 use cunlian_protocol::id::{ChangeId, Serial};
@@ -212,11 +212,20 @@ impl Model {
     }
 
     /// Whether who has taken in a change must still have it, by what is known there: unless its
-    /// author was revoked for it, or it was a stub, whose erasure was.
+    /// author was revoked for it, or it was a stub, whose erasure was. An author that is unknown
+    /// there is no excuse: who took in the change knew its author, and who did not has none of it.
     fn must_be_there(&self, id: &ChangeId, authority: &Authority) -> bool {
         let stands = |id: &ChangeId| {
             let header = self.made.get(id);
-            header.is_some_and(|h| authority.stands(&h.author, h.seq, Some(id)).is_ok())
+            header.is_some_and(|h| match authority.stands(&h.author, h.seq, Some(id)) {
+                Ok(()) | Err(Refusal::UnknownAuthor { .. }) => true,
+                Err(
+                    Refusal::Revoked { .. }
+                    | Refusal::Replaced { .. }
+                    | Refusal::Expired { .. }
+                    | Refusal::NoGrant { .. },
+                ) => false,
+            })
         };
         let home = self.made.get(id).map(|header| header.home);
         let erasures = home.and_then(|home| self.erasures.get(&home));

@@ -193,6 +193,12 @@ impl World {
         self.nodes[at].clock.now_ms()
     }
 
+    /// A person says that the machine's clock of a node is right.
+    pub(crate) fn believe_clock(&mut self, at: usize) {
+        self.nodes[at].clock.believe_system();
+        self.follow_clock(at);
+    }
+
     /// What a node says about its machine's clock.
     pub(crate) fn judgement(&self, at: usize) -> Judgement {
         self.nodes[at].clock.check()
