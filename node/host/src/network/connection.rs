@@ -14,15 +14,13 @@ use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::dialling::{Endpoints, reach};
+use super::dialling::{Endpoints, HANDSHAKE, reach};
 use super::enrol::Enrolment;
 use super::reader::{self, Allowance, Flow};
 use super::refusals::Refusals;
 use super::{lane, tls};
 use crate::config::Peer;
 
-/// How long a peer may take for the handshake and its first stream.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the last words of a connection may take.
 pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 /// How long what was sent before may take; a peer that does not read is not waited for.

@@ -17,10 +17,11 @@ use quinn::{Connection, Endpoint, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::connection::HANDSHAKE;
 use super::tls;
 use crate::config::Peer;
 
+/// How long a peer may take for the handshake and its first stream.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long looking up a name may take.
 const LOOKUP: Duration = Duration::from_secs(10);
 /// How long the next address waits for the one before.

@@ -18,7 +18,8 @@ use cunlian_protocol::wire::{self, FaultCode};
 use quinn::{Connection, ConnectionError, Incoming, RecvStream, SendStream, VarInt};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{HANDSHAKE, Shared, serve};
+use super::connection::{Shared, serve};
+use super::dialling::HANDSHAKE;
 use super::origin::network;
 use super::tls;
 use crate::crowd::{Crowd, Place};
