@@ -2,7 +2,7 @@
 //!
 //! What it is: what puts a running node together ([`service`]) from the machine (`cunlian-host`) and
 //! the pages (`cunlian-web`), the command line ([`command`]), the demo ([`demo`]), which uses both
-//! as a person would, and the benchmarks ([`bench`]).
+//! as a person would, and the benchmarks ([`mod@bench`]).
 //!
 //! What it is not: nothing here is used by a page.
 //!

@@ -23,7 +23,7 @@
 //! 1970-01-01 UTC; written at every beacon and every hour, beside and renamed.
 //!
 //! What it is not: the time of deadlines and pauses, which is steady time alone
-//! ([`crate::network::runtime::HubClock`]).
+//! (`network::hub_clock`).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@
 //! | `review` | `/admin/review`: for all who may read what is listed |
 //! | `words` | names that people know |
 //!
-//! For whoever may write the node's journal ([`Category::JOURNAL`] at the node's address): an act
+//! For whoever may write the node's journal (`Category::JOURNAL` at the node's address): an act
 //! here is done by the node with its key, and the journal names the person who had it done. The
 //! acts themselves are `cunlian_host::admin`, as for the command line.
 

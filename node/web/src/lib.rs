@@ -23,7 +23,7 @@
 //! | `login`, `account`, `session`, `visit` | who asks, in which language, with which token |
 //!
 //! What it is not: it opens no socket and knows no peer. The runtime calls [`serve`] and publishes
-//! a [`NodeStatus`].
+//! a [`NodeStatus`](cunlian_host::status::NodeStatus).
 //!
 //! Guarded here for every request: a strict content security policy, a bound on bodies, a token
 //! in every form (`posted`), and limits on connections, bodies, logins and reports (`limits`).

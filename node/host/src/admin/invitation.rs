@@ -10,7 +10,7 @@
 //! neither log nor projection and never replicated.
 //!
 //! What it is not: the network side is [`crate::network::enrol`], the printed page
-//! [`super::sheet`].
+//! `cunlian_web::sheet`.
 
 use cunlian_governance::divisions;
 use cunlian_protocol::address::{AddressCode, Level};
