@@ -31,6 +31,7 @@ use super::world::World;
 /// A photo that somebody added to a document.
 pub(super) struct Photo {
     id: ChangeId,
+    home: Home,
     pub(super) document: KeyPrefix,
     reference: BlobReference,
     content: Vec<u8>,
@@ -77,7 +78,7 @@ impl World {
             let document = KeyPrefix::document(&home);
             let BlobId(bytes) = reference.name.id;
             self.model.name(bytes.to_vec(), document.as_bytes().to_vec());
-            self.photos.push(Photo { id, document, reference, content });
+            self.photos.push(Photo { id, home, document, reference, content });
         }
         self.finish(at, outcome, &[home]);
     }
@@ -97,7 +98,7 @@ impl World {
         for (at, machine) in self.machines.iter().enumerate() {
             let Some(process) = &machine.process else { continue };
             for photo in self.photos.iter().filter(|photo| self.model.has(at, &photo.id)) {
-                let content = process.store.blob(&photo.reference.name);
+                let content = process.store.blob_of(&photo.home, &photo.reference.name);
                 match content.expect("a store can be read") {
                     Some(BlobContent::Whole(content)) if content == photo.content => {}
                     Some(BlobContent::Whole(_)) => panic!("{} has another photo", machine.name),
@@ -109,11 +110,12 @@ impl World {
         None
     }
 
-    /// Whether no machine has all of a photo.
+    /// Whether no machine has all of a photo under its document: what one has of the same content
+    /// for another document, it neither gives nor says.
     fn is_nowhere(&self, photo: &Photo) -> bool {
         let mut stores = self.machines.iter().filter_map(|machine| machine.process.as_ref());
         !stores.any(|process| {
-            let content = process.store.blob(&photo.reference.name);
+            let content = process.store.blob_of(&photo.home, &photo.reference.name);
             matches!(content.expect("a store can be read"), Some(BlobContent::Whole(_)))
         })
     }
