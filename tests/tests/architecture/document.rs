@@ -9,14 +9,13 @@ pub(crate) struct Guard {
     is_test: bool,
 }
 
-/// All guards of the table below the heading `Invariants`. Fails when a row names none.
+/// All guards of the tables below the heading `Invariants`. Fails when a row names none.
 pub(crate) fn guards(text: &str) -> Result<Vec<Guard>, String> {
     let section = text.split("\n## ").find(|section| section.starts_with("Invariants"));
     let rows = section
         .ok_or("there is no section Invariants")?
         .lines()
-        .filter(|line| line.starts_with('|'))
-        .skip(2);
+        .filter(|line| line.starts_with('|') && !is_head(line));
     let mut guards = Vec::new();
     for row in rows {
         let last = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
@@ -27,6 +26,12 @@ pub(crate) fn guards(text: &str) -> Result<Vec<Guard>, String> {
         }
     }
     Ok(guards)
+}
+
+/// Whether a line of a table is its heading, or the line under it.
+fn is_head(line: &str) -> bool {
+    let last = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+    last.trim() == "guard" || line.starts_with("|---")
 }
 
 fn guard(text: &str) -> Option<Guard> {
