@@ -56,7 +56,7 @@ pub(crate) fn password_first(state: &WebState, visit: &Visit) -> Option<Response
 }
 
 #[derive(Template)]
-#[template(path = "account.html")]
+#[template(path = "frame/account.html")]
 struct AccountPage {
     l: Text,
     page: Page,

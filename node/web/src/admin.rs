@@ -132,7 +132,7 @@ pub(crate) fn problem(l: Text, error: &AdminError) -> String {
 }
 
 #[derive(Template)]
-#[template(path = "admin.html")]
+#[template(path = "admin/home.html")]
 struct AdminPage {
     l: Text,
     page: Page,

@@ -1,4 +1,4 @@
-//! Elements that repeat on many pages, one template each in `templates/component/`.
+//! Elements that repeat on many pages, one template each in `templates/frame/component/`.
 //!
 //! Every badge says its state in words; colour and shape only repeat it.
 
@@ -12,7 +12,7 @@ use cunlian_host::status::{Health, LinkState, NodeStatus, PeerStatus};
 
 /// The link to the parent, in the header of every staff page.
 #[derive(Debug, Template)]
-#[template(path = "component/link_state.html")]
+#[template(path = "frame/component/link_state.html")]
 pub(crate) struct LinkBadge {
     class: &'static str,
     shape: &'static str,
@@ -67,7 +67,7 @@ impl LinkBadge {
 
 /// The state of one peer, in tables.
 #[derive(Debug, Template)]
-#[template(path = "component/clock.html")]
+#[template(path = "frame/component/clock.html")]
 pub(crate) struct PeerBadge {
     class: &'static str,
     shape: &'static str,
@@ -102,7 +102,7 @@ pub(crate) fn last_success(l: Text, peer: &PeerStatus, now_ms: i64) -> String {
 
 /// How far up a document is known to be durable: 仅本机 / 已到镇 / 已到县.
 #[derive(Debug, Template)]
-#[template(path = "component/sync_state.html")]
+#[template(path = "frame/component/sync_state.html")]
 pub(crate) struct SyncBadge {
     l: Text,
     class: &'static str,
@@ -171,7 +171,7 @@ impl SyncBadge {
 
 /// State of a ticket.
 #[derive(Debug, Template)]
-#[template(path = "component/ticket_state.html")]
+#[template(path = "frame/component/ticket_state.html")]
 pub(crate) struct TicketStateBadge {
     l: Text,
     class: &'static str,
@@ -197,7 +197,7 @@ impl TicketStateBadge {
 
 /// The clock of a ticket: in time, soon due, overdue; running or stopped.
 #[derive(Debug, Template)]
-#[template(path = "component/clock.html")]
+#[template(path = "frame/component/clock.html")]
 pub(crate) struct ClockBadge {
     class: &'static str,
     shape: &'static str,
@@ -240,7 +240,7 @@ pub(crate) fn card_class(clock: Option<&Clock>, now_ms: i64) -> &'static str {
 
 /// One ticket in a list.
 #[derive(Debug, Template)]
-#[template(path = "component/ticket_item.html")]
+#[template(path = "frame/component/ticket_item.html")]
 pub(crate) struct TicketItem {
     /// Whether the next step is the reader's.
     pub(crate) turn: bool,
@@ -256,7 +256,7 @@ impl HtmlSafe for TicketItem {}
 
 /// One field of a form.
 #[derive(Debug, Template)]
-#[template(path = "component/field.html")]
+#[template(path = "frame/component/field.html")]
 pub(crate) struct FieldInput {
     pub(crate) l: Text,
     pub(crate) id: String,
@@ -277,7 +277,7 @@ impl HtmlSafe for FieldInput {}
 
 /// What is wrong with a form that was sent, above it: each line leads to its field.
 #[derive(Debug, Template)]
-#[template(path = "component/problems.html")]
+#[template(path = "frame/component/problems.html")]
 pub(crate) struct Problems {
     text: String,
     lines: Vec<ProblemLine>,
@@ -414,7 +414,7 @@ pub(crate) struct ConflictValue {
 
 /// A field with concurrent values, and the choice between them.
 #[derive(Debug, Template)]
-#[template(path = "component/conflict.html")]
+#[template(path = "frame/component/conflict.html")]
 pub(crate) struct ConflictBox {
     pub(crate) l: Text,
     pub(crate) token: String,
@@ -445,7 +445,7 @@ pub(crate) struct TraceRow {
 
 /// The trace of a ticket.
 #[derive(Debug, Template)]
-#[template(path = "component/trace.html")]
+#[template(path = "frame/component/trace.html")]
 pub(crate) struct Trace {
     pub(crate) l: Text,
     pub(crate) steps: Vec<TraceRow>,
@@ -465,7 +465,7 @@ pub(crate) struct Photo {
 
 /// Photos side by side.
 #[derive(Debug, Template)]
-#[template(path = "component/photos.html")]
+#[template(path = "frame/component/photos.html")]
 pub(crate) struct Photos {
     pub(crate) photos: Vec<Photo>,
 }
@@ -480,7 +480,7 @@ pub(crate) struct Fact {
 
 /// A coloured line.
 #[derive(Debug, Template)]
-#[template(path = "component/coverage.html")]
+#[template(path = "frame/component/coverage.html")]
 pub(crate) struct Notice {
     pub(crate) class: &'static str,
     pub(crate) text: String,

@@ -44,7 +44,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "conflicts.html")]
+#[template(path = "conflict/conflicts.html")]
 struct ConflictsPage {
     l: Text,
     page: Page,

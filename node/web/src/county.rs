@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "overview.html")]
+#[template(path = "region/overview.html")]
 struct OverviewPage {
     l: Text,
     page: Page,

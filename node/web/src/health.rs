@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "status.html")]
+#[template(path = "status/status.html")]
 struct StatusPage {
     l: Text,
     page: Page,
@@ -36,7 +36,7 @@ struct StatusPage {
 }
 
 #[derive(Template)]
-#[template(path = "status_list.html")]
+#[template(path = "status/status_list.html")]
 struct StatusList {
     l: Text,
     notices: Vec<Notice>,

@@ -52,7 +52,7 @@ pub(crate) struct Field {
 }
 
 #[derive(Template)]
-#[template(path = "kept.html")]
+#[template(path = "frame/kept.html")]
 struct KeptPage {
     l: Text,
     page: Page,

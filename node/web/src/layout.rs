@@ -231,7 +231,7 @@ pub(crate) fn health_notice(l: Text, status: &NodeStatus, is_detailed: bool) -> 
 
 /// A page that says one thing.
 #[derive(Template)]
-#[template(path = "message.html")]
+#[template(path = "frame/message.html")]
 pub(crate) struct MessagePage {
     pub(crate) l: Text,
     pub(crate) page: Page,

@@ -42,7 +42,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "frame/login.html")]
 struct LoginPage {
     l: Text,
     page: Page,

@@ -32,7 +32,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "plates.html")]
+#[template(path = "plate/plates.html")]
 struct PlatesPage {
     l: Text,
     page: Page,
@@ -47,7 +47,7 @@ struct PlateView {
 }
 
 #[derive(Template)]
-#[template(path = "plate.svg", escape = "html")]
+#[template(path = "plate/plate.svg", escape = "html")]
 struct PlateSvg {
     name: String,
     name_size: u32,

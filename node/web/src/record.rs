@@ -86,7 +86,7 @@ async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
 }
 
 #[derive(Template)]
-#[template(path = "record_classes.html")]
+#[template(path = "library/record_classes.html")]
 struct ClassesPage {
     l: Text,
     page: Page,
@@ -130,7 +130,7 @@ struct Before {
 }
 
 #[derive(Template)]
-#[template(path = "record_form.html")]
+#[template(path = "library/record_form.html")]
 struct FormPage {
     l: Text,
     page: Page,

@@ -26,7 +26,7 @@ const LINE_GROUPS: usize = 5;
 const GROUP: usize = 8;
 
 #[derive(Template)]
-#[template(path = "sheet.svg", escape = "html")]
+#[template(path = "admin/sheet.svg", escape = "html")]
 struct Sheet {
     name: String,
     name_size: u32,

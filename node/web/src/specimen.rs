@@ -31,7 +31,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "style.html")]
+#[template(path = "frame/style.html")]
 struct StylePage {
     l: Text,
     page: Page,
@@ -40,7 +40,7 @@ struct StylePage {
 
 /// All parts in one language and one look.
 #[derive(Template)]
-#[template(path = "specimens.html")]
+#[template(path = "frame/specimens.html")]
 struct Specimens {
     l: Text,
     /// The class whose tokens are shown.

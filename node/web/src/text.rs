@@ -1,6 +1,6 @@
 //! Texts of the pages, in the reader's language.
 //!
-//! What it is: lookup in the two Fluent files of `locales/`, embedded in the binary. Chinese is
+//! What it is: lookup in the Fluent files of `locales/`, embedded in the binary. Chinese is
 //! the default and English is complete; a test holds both to the same keys and every template to
 //! keys that exist.
 //!
@@ -15,8 +15,15 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
-const CHINESE: &str = include_str!("../locales/zh-CN.ftl");
-const ENGLISH: &str = include_str!("../locales/en.ftl");
+/// The texts of one language, one file for each room of the pages.
+macro_rules! texts {
+    ($language:literal: $($room:literal)*) => {
+        concat!($(include_str!(concat!("../locales/", $language, "/", $room, ".ftl")), "\n",)*)
+    };
+}
+
+const CHINESE: &str = texts!("zh-CN": "admin" "conflict" "frame" "library" "plate" "region" "status" "style" "ticket" "villager");
+const ENGLISH: &str = texts!("en": "admin" "conflict" "frame" "library" "plate" "region" "status" "style" "ticket" "villager");
 
 static CHINESE_BUNDLE: LazyLock<FluentBundle<FluentResource>> =
     LazyLock::new(|| bundle("zh-CN", CHINESE));

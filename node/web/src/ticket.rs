@@ -58,7 +58,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "ticket.html")]
+#[template(path = "ticket/ticket.html")]
 struct TicketPage {
     l: Text,
     page: Page,
@@ -402,7 +402,7 @@ async fn act(
 }
 
 #[derive(Template)]
-#[template(path = "ticket_handed_on.html")]
+#[template(path = "ticket/ticket_handed_on.html")]
 struct HandedOnPage {
     l: Text,
     page: Page,

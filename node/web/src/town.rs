@@ -113,7 +113,7 @@ struct Group {
 }
 
 #[derive(Template)]
-#[template(path = "queue.html")]
+#[template(path = "ticket/queue.html")]
 struct QueuePage {
     l: Text,
     page: Page,
@@ -131,7 +131,7 @@ struct QueuePage {
 }
 
 #[derive(Template)]
-#[template(path = "queue_list.html")]
+#[template(path = "ticket/queue_list.html")]
 struct QueueList {
     l: Text,
     refresh: String,
@@ -262,7 +262,7 @@ fn groups(
 }
 
 #[derive(Template)]
-#[template(path = "villages.html")]
+#[template(path = "region/villages.html")]
 struct VillagesPage {
     l: Text,
     page: Page,

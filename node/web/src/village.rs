@@ -40,7 +40,7 @@ pub(crate) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "today.html")]
+#[template(path = "ticket/today.html")]
 struct TodayPage {
     l: Text,
     page: Page,
@@ -51,7 +51,7 @@ struct TodayPage {
 }
 
 #[derive(Template)]
-#[template(path = "today_list.html")]
+#[template(path = "ticket/today_list.html")]
 struct TodayList {
     l: Text,
     open: Vec<TicketItem>,
@@ -104,7 +104,7 @@ async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<R
 }
 
 #[derive(Template)]
-#[template(path = "ticket_form.html")]
+#[template(path = "ticket/ticket_form.html")]
 struct IntakePage {
     l: Text,
     page: Page,

@@ -96,7 +96,7 @@ fn resolve(connection: &rusqlite::Connection, code: AddressCode) -> Option<Scann
 }
 
 #[derive(Template)]
-#[template(path = "village.html")]
+#[template(path = "villager/village.html")]
 struct VillagePage {
     l: Text,
     page: Page,
@@ -133,7 +133,7 @@ fn frame(state: &WebState, visit: &Visit, scanned: &Scanned, title: String) -> P
 }
 
 #[derive(Template)]
-#[template(path = "report.html")]
+#[template(path = "villager/report.html")]
 struct ReportPage {
     l: Text,
     page: Page,

@@ -32,7 +32,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "admin_invitations.html")]
+#[template(path = "admin/invitations.html")]
 struct InvitationsPage {
     l: Text,
     page: Page,
@@ -60,7 +60,7 @@ struct Row {
 
 /// A sheet to print and carry to the new machine.
 #[derive(Template)]
-#[template(path = "admin_invitation.html")]
+#[template(path = "admin/invitation.html")]
 struct InvitationPage {
     l: Text,
     page: Page,

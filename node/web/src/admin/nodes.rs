@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "admin_nodes.html")]
+#[template(path = "admin/nodes.html")]
 struct NodesPage {
     l: Text,
     page: Page,

@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "admin_issue.html")]
+#[template(path = "admin/issue.html")]
 struct IssuePage {
     l: Text,
     page: Page,
@@ -57,7 +57,7 @@ struct Draft {
 }
 
 #[derive(Template)]
-#[template(path = "admin_issued.html")]
+#[template(path = "admin/issued.html")]
 struct IssuedPage {
     l: Text,
     page: Page,

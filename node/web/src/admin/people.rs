@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "admin_people.html")]
+#[template(path = "admin/people.html")]
 struct PeoplePage {
     l: Text,
     page: Page,

@@ -42,7 +42,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "admin_review.html")]
+#[template(path = "admin/review.html")]
 struct ReviewPage {
     l: Text,
     page: Page,

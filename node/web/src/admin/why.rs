@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "admin_why.html")]
+#[template(path = "admin/why.html")]
 struct WhyPage {
     l: Text,
     page: Page,

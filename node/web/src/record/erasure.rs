@@ -20,7 +20,7 @@ use cunlian_host::admin::erasure::Wish;
 use cunlian_host::admin::people::Password;
 
 #[derive(Template)]
-#[template(path = "record_erase.html")]
+#[template(path = "library/record_erase.html")]
 struct ErasePage {
     l: Text,
     page: Page,

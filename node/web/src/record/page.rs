@@ -48,7 +48,7 @@ struct ShownPart {
 }
 
 #[derive(Template)]
-#[template(path = "record.html")]
+#[template(path = "library/record.html")]
 struct RecordPage {
     l: Text,
     page: Page,

@@ -31,7 +31,7 @@ use crate::visit::Staff;
 use crate::writing::save;
 
 #[derive(Template)]
-#[template(path = "record_move.html")]
+#[template(path = "library/record_move.html")]
 struct MovePage {
     l: Text,
     page: Page,

@@ -48,7 +48,7 @@ struct ResultRow {
 }
 
 #[derive(Template)]
-#[template(path = "records.html")]
+#[template(path = "library/records.html")]
 struct RecordsPage {
     l: Text,
     page: Page,
@@ -62,7 +62,7 @@ struct RecordsPage {
 }
 
 #[derive(Template)]
-#[template(path = "records_list.html")]
+#[template(path = "library/records_list.html")]
 struct RecordsList {
     l: Text,
     rows: Vec<ResultRow>,

@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<WebState> {
 }
 
 #[derive(Template)]
-#[template(path = "progress_form.html")]
+#[template(path = "villager/progress_form.html")]
 struct FindPage {
     l: Text,
     page: Page,
@@ -84,7 +84,7 @@ struct Star {
 }
 
 #[derive(Template)]
-#[template(path = "progress.html")]
+#[template(path = "villager/progress.html")]
 struct ProgressPage {
     l: Text,
     page: Page,

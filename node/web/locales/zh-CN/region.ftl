@@ -1,0 +1,32 @@
+# villages
+villages-title = 各村
+villages-name = 村
+villages-link = 连接
+villages-last = 上次核对一致
+villages-pending = 待下发
+villages-records = 档案
+villages-open = 未办结
+villages-plate = 门牌
+villages-print = 打印门牌
+coverage = 已收到 { $k }/{ $n } 个村的数据，其中最旧的是 { $as } 的。
+
+# county
+overview-title = { $place } 总览
+overview-records = 档案（条）
+overview-tickets = 工单
+overview-cases = 工单明细
+overview-place = 地区
+overview-total = 合计
+wall-show = 大屏显示
+wall-leave = 退出大屏
+tile-records = 档案
+tile-tickets = 工单
+tile-open = 未办结
+tile-overdue = 已超时
+rate-total = 上报
+rate-open = 未办结
+rate-overdue = 超时
+rate-reply = 回复率
+rate-completion = 办结率
+rate-satisfaction = 满意率
+definitions-title = 指标口径
