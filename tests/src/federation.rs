@@ -27,11 +27,7 @@ pub struct Ports {
 impl Ports {
     /// A free UDP port and a free TCP port.
     pub fn free() -> Self {
-        let here = (Ipv4Addr::LOCALHOST, 0);
-        Self {
-            udp: UdpSocket::bind(here).expect("a free UDP port"),
-            tcp: TcpListener::bind(here).expect("a free TCP port"),
-        }
+        Self { udp: somewhere(UdpSocket::bind), tcp: somewhere(TcpListener::bind) }
     }
 
     /// The UDP address.
@@ -73,10 +69,19 @@ pub fn fleet(layout: Layout) -> Fleet {
     Fleet::new(layout, &program())
 }
 
+/// Binds a port below those that the system gives to whoever asks for any: another test would be
+/// given it between the moment it is let go and the moment the node takes it.
+fn somewhere<T>(bind: impl Fn(SocketAddr) -> std::io::Result<T>) -> T {
+    let ports =
+        (0..1_000).map(|_| 10_000 + u16::try_from(rand::rng().next_u32() % 5_000).unwrap_or(0));
+    let mut bound = ports.filter_map(|port| bind((Ipv4Addr::LOCALHOST, port).into()).ok());
+    bound.next().expect("a free port")
+}
+
 /// First UDP and TCP port of a free row, as the demo takes them.
 pub fn free_bases(dir: &Path) -> (u16, u16) {
     for _ in 0..200 {
-        let random = u16::try_from(rand::rng().next_u32() % 30_000).unwrap_or(0);
+        let random = u16::try_from(rand::rng().next_u32() % 16_000).unwrap_or(0);
         let bases = (15_000 + random, 15_100 + random);
         let layout = Layout::new(dir, bases.0, bases.1).expect("the demo's codes are sound");
         if check_ports(&layout).is_ok() {
