@@ -77,7 +77,6 @@ mod verify;
 mod write_error;
 mod writer;
 
-pub use crate::store::write_error::WriteError;
 pub use alarms::{Alarms, Equivocation};
 pub use backup::{StoreCopy, check_copy};
 pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
@@ -94,6 +93,7 @@ pub use review::ToReview;
 pub use schema::VERSION;
 pub use suspension::Suspension;
 pub use verify::Verification;
+pub use write_error::WriteError;
 
 use health::Condition;
 use outbox::Ancestors;
@@ -299,12 +299,8 @@ impl Store {
     pub fn common_ancestor(&self, home: &Home, field: &str) -> Result<Option<String>, Fault> {
         let authority = self.authority();
         self.inner.readers.with(|connection| {
-            let changes = crate::store::rows::changes_of(connection, home)?;
-            let history = crate::store::replay::history(
-                &authority,
-                *home,
-                crate::store::replay::read(&changes),
-            );
+            let changes = rows::changes_of(connection, home)?;
+            let history = replay::history(&authority, *home, replay::read(&changes));
             Ok(history.common_ancestor(field).map(str::to_owned))
         })
     }
@@ -323,7 +319,7 @@ impl Store {
 
     /// All changes of a document, in key order.
     pub fn changes_of(&self, home: &Home) -> Result<Vec<VerifiedChange>, Fault> {
-        self.inner.readers.with(|connection| Ok(crate::store::rows::changes_of(connection, home)?))
+        self.inner.readers.with(|connection| Ok(rows::changes_of(connection, home)?))
     }
 
     /// How many refused changes are kept, and how many numbers were given twice. Quick, however

@@ -13,10 +13,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cunlian_host::clock;
 use cunlian_host::keystore::Keystore;
 use cunlian_host::network::tls;
-use cunlian_host::preset;
+use cunlian_host::{clock, preset};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};

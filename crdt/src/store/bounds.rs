@@ -11,14 +11,13 @@ use cunlian_protocol::limits;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::blob;
+use super::facts::{meta, set_meta};
 use super::materialize::{insert_rows, project};
 use super::outbox::Ancestors;
+use super::replay::{history, read};
+use super::rows::{changes_of, damaged, delete_rows, home_of, key_of};
 use crate::history::payload::Payload;
 use crate::projector::Projector;
-use crate::store::facts::{meta, set_meta};
-use crate::store::replay::{history, read};
-use crate::store::rows::{changes_of, damaged, key_of};
-use crate::store::rows::{delete_rows, home_of};
 
 /// The fact that says by which bounds the documents of this store were read.
 const BOUNDS: &str = "bounds";

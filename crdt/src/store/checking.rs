@@ -15,8 +15,8 @@ use rusqlite::Connection;
 
 use super::health::Fault;
 use super::materialize::base;
+use super::rows::row_of;
 use crate::history::payload::Payload;
-use crate::store::rows::row_of;
 
 /// Signatures checked in one batch equation.
 const SIGNATURES_TOGETHER: usize = 128;

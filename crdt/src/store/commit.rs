@@ -9,10 +9,9 @@ use rusqlite::OptionalExtension as _;
 
 use super::materialize::{Base, Outcome};
 use super::outbox::{self, Waits};
+use super::rows::{Range, insert_sql};
 use super::writer::Batch;
 use crate::projector::Row;
-use crate::store::rows::Range;
-use crate::store::rows::insert_sql;
 
 /// One new change and the tiers above (bits) known to hold it.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::KeyPrefix;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::rows::Range;
 use super::summary;
-use crate::store::rows::Range;
 
 /// Documents and changes of one category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -18,9 +18,9 @@ use cunlian_protocol::wire::Bounded;
 use rusqlite::Connection;
 
 use super::outbox::{Ancestors, awaited, keep_receipt, lose, mark_reached};
+use super::rows::{Range, key_of, last_row, row_of};
 use super::tally::{waiting, waiting_under};
 use super::{Fault, Inner, summary};
-use crate::store::rows::{Range, key_of, last_row, row_of};
 
 /// Of so few changes each is asked for by its name.
 const ASKED_BY_NAME: u64 = 48;

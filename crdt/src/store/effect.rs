@@ -11,10 +11,10 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::placing::entries;
+use super::rows::key_of;
 use super::standing::{Source, settle};
 use super::writer::known_author;
 use super::{Fault, Store};
-use crate::store::rows::key_of;
 
 /// What revocations do to the work of those they are about, as far as it is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

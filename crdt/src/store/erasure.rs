@@ -16,13 +16,12 @@ use cunlian_protocol::change::{self, ChangeKind, Header, Home, SignedChange};
 use cunlian_protocol::id::ChangeId;
 
 use super::checking::is_reason;
-use super::local;
 use super::materialize::{Panicked, base, project};
 use super::standing::{Entry, Source, settle};
+use super::write_error::WriteError;
 use super::writer::Batch;
-use super::{Fault, Inner, Store, purge};
+use super::{Fault, Inner, Store, local, purge};
 use crate::document::Author;
-use crate::store::write_error::WriteError;
 
 impl Store {
     /// Erases documents, each with one change by `author`, who needs the right to erase; all are

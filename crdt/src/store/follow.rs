@@ -37,12 +37,11 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::facts::{meta, set_meta};
 use super::reading::Reader;
+use super::rows::{home_of, key_of, last_row};
 use super::writer::Batch;
 use super::{Fault, Inner, Store};
-use crate::store::facts::{meta, set_meta};
-use crate::store::rows::home_of;
-use crate::store::rows::{key_of, last_row};
 
 /// Documents handed out together.
 const DOCUMENTS_TOGETHER: usize = 256;
@@ -380,7 +379,7 @@ fn tell_again(connection: &Connection, row: i64) -> rusqlite::Result<()> {
 pub(super) fn forget_outside(inner: &Inner, keep: &Scope) -> Result<(), Fault> {
     let keep = keep.clone();
     inner.writer.submit(move |batch| {
-        crate::store::rows::remember_last_row(batch.connection)?;
+        super::rows::remember_last_row(batch.connection)?;
         let mut select = batch.connection.prepare("SELECT row, document FROM touched")?;
         let notes = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let notes = notes.collect::<rusqlite::Result<Vec<(i64, Vec<u8>)>>>()?;

@@ -28,13 +28,13 @@ use super::commit::{Addition, New};
 use super::health::Fault;
 use super::materialize::{Base, Outcome, base, project};
 use super::reading::Reader;
+use super::replay::{history, read};
+use super::rows::{changes_of, row_of};
 use super::standing::{Entry, Source, settle};
 use super::writer::{Batch, Part};
 use super::{Inner, erasure, outbox, quarantine, quota};
 use crate::history::payload::Reading;
 use crate::projector::Projector;
-use crate::store::replay::{history, read};
-use crate::store::rows::{changes_of, row_of};
 
 /// Bytes of documents, what is new of them included, that are worked out side by side. Each takes
 /// many times the memory while it is.

@@ -12,14 +12,15 @@ use cunlian_protocol::change::{
     self, ChangeError, ChangeKind, Header, Home, SignedChange, VerifiedChange,
 };
 use cunlian_protocol::id::ChangeId;
-use cunlian_protocol::limits;
 use cunlian_protocol::rights::Rights;
-use cunlian_protocol::signing;
+use cunlian_protocol::{limits, signing};
 use rayon::prelude::*;
 
 use super::commit::{Addition, New};
 use super::health::Fault;
 use super::materialize::{Base, Panicked, base, project};
+use super::replay::{history, read};
+use super::rows::changes_of;
 use super::write_error::WriteError;
 use super::writer::{Batch, Interrupts};
 use super::{Shared, suspension};
@@ -27,8 +28,6 @@ use crate::document::{Author, Write};
 use crate::history::payload::{Payload, PayloadError};
 use crate::history::{EditError, History};
 use crate::projector::Projector;
-use crate::store::replay::{history, read};
-use crate::store::rows::changes_of;
 
 /// Documents from which on the work is spread over the cores. A few are sooner done here than the
 /// cores are free when they check the batches of peers.

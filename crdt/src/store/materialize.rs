@@ -13,12 +13,11 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::blob::naming::{Named, named};
 use super::facts::{meta, set_meta};
 use super::replay::{history, read};
-use super::rows::{home_of, insert_sql};
+use super::rows::{Range, changes_of, home_of, insert_sql};
 use super::{follow, rollup};
 use crate::document::{DocumentView, Tainted};
 use crate::history::History;
 use crate::projector::{Projector, Row, TableSet, rows_of};
-use crate::store::rows::{Range, changes_of};
 
 /// Documents projected together when everything is made anew, and their bytes.
 const REBUILD_DOCUMENTS: usize = 2_000;

@@ -98,7 +98,7 @@ pub(super) fn open(
     materialize::adapt(&transaction, &*projector, &authority)?;
     bounds::adapt(&transaction, &*projector, &authority, &ancestors)?;
     follow::adapt(&transaction)?;
-    let latest = follow::Latest::new(crate::store::rows::last_row(&transaction)?);
+    let latest = follow::Latest::new(super::rows::last_row(&transaction)?);
     transaction.commit()?;
     let shared = Arc::new(Shared {
         projector,

@@ -16,9 +16,9 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::tiers;
 use rusqlite::{Connection, OptionalExtension as _};
 
+use super::rows::{Range, damaged, key_of, row_of};
 use super::writer::Batch;
 use super::{postponement, tally};
-use crate::store::rows::{Range, damaged, key_of, row_of};
 
 /// Name in `meta` of the note that what waits has been counted.
 const COUNTED: &str = "awaiting counted";
@@ -320,9 +320,9 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<BTreeMap<Tier,
 /// Fits the outbox to the ancestors of this run of the node: what a new ancestor may read waits
 /// for it, and nothing waits for one that is gone. Tells whether they are others than before.
 pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite::Result<bool> {
-    let known = crate::store::facts::meta(connection, "ancestors")?;
+    let known = super::facts::meta(connection, "ancestors")?;
     let known = known.as_deref().map(Ancestors::from_bytes).unwrap_or_default();
-    let counted = crate::store::facts::meta(connection, COUNTED)?.is_some();
+    let counted = super::facts::meta(connection, COUNTED)?.is_some();
     if known == *ancestors && counted {
         return Ok(false);
     }
@@ -331,8 +331,8 @@ pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite:
         adapt_rows(connection, &known, ancestors)?;
     }
     tally::rebuild(connection)?;
-    crate::store::facts::set_meta(connection, COUNTED, &[])?;
-    crate::store::facts::set_meta(connection, "ancestors", &ancestors.to_bytes())?;
+    super::facts::set_meta(connection, COUNTED, &[])?;
+    super::facts::set_meta(connection, "ancestors", &ancestors.to_bytes())?;
     Ok(others)
 }
 

@@ -13,10 +13,10 @@ use rayon::prelude::*;
 use rusqlite::Connection;
 
 use super::materialize::{Outcome, project};
+use super::rows::key_of;
 use super::standing::settle;
 use super::writer::Batch;
 use super::{Fault, Inner, quarantine};
-use crate::store::rows::key_of;
 
 /// Documents worked out together when something stands no more.
 const SETTLED_TOGETHER: usize = 1_000;

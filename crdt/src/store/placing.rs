@@ -8,14 +8,14 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::signing::{self, Context};
 use rusqlite::Connection;
 
+use super::erased::erases;
 use super::materialize::{Outcome, base};
 use super::outbox::{self, Waits};
+use super::rows::{Range, damaged, remember_last_row};
 use super::standing::{Entry, Settled, Source};
 use super::writer::{Batch, remember_seq};
 use super::{purge, quarantine};
 use crate::history::payload::Reading;
-use crate::store::erased::erases;
-use crate::store::rows::{Range, damaged, remember_last_row};
 
 /// All there is of a document, in the log and withheld.
 pub(super) fn entries(

@@ -16,7 +16,7 @@ use cunlian_protocol::sync::tiers;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use crate::store::facts::{meta, set_meta};
+use super::facts::{meta, set_meta};
 
 /// Name in `meta`.
 const NAME: &str = "postponed";

@@ -37,11 +37,10 @@ use cunlian_protocol::{address::Level, key::SetKey};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+use super::facts::{meta, set_meta};
+use super::rows::{Range, home_of, key_of, remember_last_row};
 use super::writer::{Batch, remember_seq};
 use super::{Fault, Inner, Store, follow, outbox, summary};
-use crate::store::facts::{meta, set_meta};
-use crate::store::rows::home_of;
-use crate::store::rows::{Range, key_of, remember_last_row};
 
 /// Changes removed in one transaction, which then takes some 10 ms.
 const CHANGES_TOGETHER: u64 = 256;

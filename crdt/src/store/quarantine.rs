@@ -14,7 +14,7 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::sync::Carried;
 use rusqlite::Connection;
 
-use crate::store::rows::damaged;
+use super::rows::damaged;
 
 /// Most changes kept that were refused.
 const REFUSED_KEPT: i64 = 1_000;

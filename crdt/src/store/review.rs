@@ -10,9 +10,9 @@ use cunlian_protocol::key::KeyPrefix;
 use rusqlite::Connection;
 
 use super::materialize::view;
+use super::rows::{Range, key_of};
 use super::{Fault, Store};
 use crate::document::Tainted;
-use crate::store::rows::{Range, key_of};
 
 /// A change to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,19 +8,20 @@
 //! |---|---|
 //! | `rollup.TABLE` | version of the rollup that was folded (4 bytes, big-endian) |
 
-pub(super) mod deltas;
-
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-pub(super) use self::deltas::Deltas;
 use self::deltas::add;
+use super::facts::{meta, set_meta};
+use super::rows::delete_rows;
 use super::writer::Batch;
 use crate::projector::{Projector, Rollup, Row, TableSet};
-use crate::store::facts::{meta, set_meta};
-use crate::store::rows::delete_rows;
+
+pub(super) use self::deltas::Deltas;
+
+pub(super) mod deltas;
 
 /// What the names of the facts about rollups begin with.
 const FACT: &str = "rollup.";

@@ -71,7 +71,7 @@ pub(super) fn last_row(connection: &Connection) -> rusqlite::Result<i64> {
 /// Notes the greatest row before rows are removed.
 pub(super) fn remember_last_row(connection: &Connection) -> rusqlite::Result<()> {
     let last_row = last_row(connection)?.to_string();
-    crate::store::facts::set_meta(connection, "last row", last_row.as_bytes())
+    super::facts::set_meta(connection, "last row", last_row.as_bytes())
 }
 
 /// The home in the bytes of [`KeyPrefix::document`].

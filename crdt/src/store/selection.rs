@@ -11,9 +11,9 @@ use cunlian_protocol::sync::{Carried, Selection, Stored};
 use rusqlite::{Connection, Row};
 
 use super::outbox::Ancestors;
+use super::rows::{Range, key_of};
 use super::summary::{each_key_while, id_of};
 use super::writer::known_author;
-use crate::store::rows::{Range, key_of};
 
 mod live;
 

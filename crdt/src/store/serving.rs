@@ -17,7 +17,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
     let ancestors = &inner.shared.ancestors;
     match request {
         StoreRequest::Overview { scope } => inner.readers.with_for(Reader::Peer, |connection| {
-            let last_row = crate::store::rows::last_row(connection)?;
+            let last_row = super::rows::last_row(connection)?;
             let tops = summary::overview(connection, &scope)?;
             Ok(StoreReply::Overview { tops, last_row })
         }),

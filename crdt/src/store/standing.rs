@@ -17,14 +17,14 @@
 
 use std::collections::HashMap;
 
-use super::erased::erases;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::ChangeId;
 
+use super::erased::erases;
+use super::replay::history;
 use crate::history::History;
 use crate::history::payload::Payload;
-use crate::store::replay::history;
 
 /// What the kept set depends on of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]

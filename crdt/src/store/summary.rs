@@ -17,9 +17,9 @@ use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::summary::Summary;
 use rusqlite::{Connection, OptionalExtension as _};
-
-use crate::store::rows::{Range, damaged};
 use trie::{Delta, Table, counted_children};
+
+use super::rows::{Range, damaged};
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]

@@ -6,11 +6,11 @@
 
 use std::sync::PoisonError;
 
+use cunlian_protocol::id::Serial;
 use serde::{Deserialize, Serialize};
 
 use super::writer::Batch;
 use super::{Fault, Shared, Store, writer};
-use cunlian_protocol::id::Serial;
 
 /// Why a store must not author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use cunlian_protocol::key::KeyPrefix;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::store::rows::Range;
+use super::rows::Range;
 
 const CATEGORY_BYTES: usize = 2;
 /// Digits of the prefixes that are counted, deepest first.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cunlian_protocol::change::{ChangeKind, Home, SignedChange};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
+
 #[cfg(doc)]
 use cunlian_protocol::limits;
 use cunlian_protocol::signing::{self, Claim, Context};
@@ -11,13 +12,13 @@ use rayon::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::erased::erases;
 use super::materialize::fill;
 use super::placing::entries;
+use super::rows::{damaged, key_of};
 use super::standing::{Entry, Source, settle};
 use super::{Fault, Inner, blob, bounds, counts, rollup, summary, tally};
 use crate::projector::Rollup;
-use crate::store::erased::erases;
-use crate::store::rows::{damaged, key_of};
 
 /// Changes whose signatures are checked together, and their bytes.
 const TOGETHER: usize = 4_096;

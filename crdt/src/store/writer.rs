@@ -8,8 +8,7 @@
 //! What people at this node write goes before what comes from peers ([`group`]).
 
 use std::collections::HashMap;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use cunlian_protocol::authority::Authority;
@@ -18,16 +17,17 @@ use cunlian_protocol::id::Serial;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::health::Fault;
+use super::rollup::deltas::Deltas;
+use super::rows::last_row;
 use super::summary::Additions;
 use super::tally::Tally;
 use super::{Shared, quarantine};
-use crate::store::rollup::deltas::Deltas;
-use crate::store::rows::last_row;
 use queue::{Job, Queue, Ran, Shareable};
 
 mod folding;
 mod group;
 mod queue;
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 pub(super) mod tests;

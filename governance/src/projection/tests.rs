@@ -3,19 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cunlian_crdt::document::{Erasure, FieldValue};
+use cunlian_crdt::document::{DocumentView, Erasure, FieldValue, FieldView, Writer};
+use cunlian_crdt::projector::Row;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::id::{DocumentId, PublicKey, Serial};
-use rusqlite::Connection;
-use rusqlite::params_from_iter;
-
-use cunlian_crdt::document::{DocumentView, FieldView, Writer};
-use cunlian_crdt::projector::Row;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::ChangeId;
+use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey, Serial};
 use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 
 use super::row::*;
 use super::*;

@@ -7,8 +7,7 @@ use cunlian_protocol::change::Home;
 
 use super::whole;
 use crate::capability::sample::Spot;
-use crate::capability::{Attachments, Capability, Kind, Sensitivity};
-use crate::capability::{Subject, Whole};
+use crate::capability::{Attachments, Capability, Kind, Sensitivity, Subject, Whole};
 use crate::generator::{Generator, Scene};
 
 /// Tickets, with who reported them and their photos.

@@ -7,10 +7,9 @@
 //! A name is kept as it was given and looked up at each dial: addresses change, and a machine that
 //! starts before its line is there finds nobody at first.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 

@@ -30,10 +30,9 @@
 //! blob_bytes = 17179869184
 //! ```
 
-use std::fs;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use cunlian_crdt::store::Quota;
 use cunlian_protocol::id::PublicKey;

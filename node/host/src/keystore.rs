@@ -16,12 +16,11 @@
 //! new key is taken over in the order `successions`, `node.chain`, `node.key`: a chain for the
 //! key in `node.key.next` says that the last step is left to do.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{Certificate, CertificateError};

@@ -30,9 +30,8 @@
 //!
 //! Associated data of the seal: `cunlian operator 1` ‖ 0x00 ‖ name ‖ 0x00 ‖ certificate bytes.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use cunlian_crdt::document::Author;
 use cunlian_protocol::authority::Authority;
@@ -43,13 +42,14 @@ use rand::CryptoRng;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-pub use self::attempts::{Attempts, LOCK_AFTER, Origin};
 use self::certification::{by_role, certify, grants_now, replaced};
+use self::seal::{Broken, Open, Placing, Sealed};
+use crate::keystore::hex;
+
+pub use self::attempts::{Attempts, LOCK_AFTER, Origin};
 pub use self::narrowing::{Narrowing, NarrowingError};
 pub use self::role::is_by_assignment;
 pub use self::role::{Role, RoleError, roles};
-use self::seal::{Broken, Open, Placing, Sealed};
-use crate::keystore::hex;
 
 mod attempts;
 mod certification;

@@ -11,17 +11,6 @@ use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_governance::generator::Generator;
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
-use cunlian_protocol::hub::{Hub, PeerReport};
-use cunlian_protocol::id::PublicKey;
-use cunlian_protocol::session::Identity;
-use cunlian_protocol::signing::{SigningKey, public_key};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime};
-use tokio::sync::{mpsc, watch};
-
-use crate::demo::layout::Node;
-use crate::failure::Failure;
 use cunlian_host::admin::Administration;
 use cunlian_host::clock::{Clock, now_ms};
 use cunlian_host::config::Peer;
@@ -34,6 +23,17 @@ use cunlian_host::network::tls;
 use cunlian_host::operator::Operators;
 use cunlian_host::preset;
 use cunlian_host::restart::Restart;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
+use cunlian_protocol::hub::{Hub, PeerReport};
+use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::session::Identity;
+use cunlian_protocol::signing::{SigningKey, public_key};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use tokio::sync::{mpsc, watch};
+
+use crate::demo::layout::Node;
+use crate::failure::Failure;
 
 /// First village code below the town, as digits.
 const FIRST_VILLAGE: usize = 201;

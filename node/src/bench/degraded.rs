@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use cunlian_host::config::Config;
 use serde::Serialize;
 
 use super::federation::{DESTINATION, Federation};
@@ -24,7 +25,6 @@ use super::relay::{Line, Passed, Relay};
 use super::sync::{process, start};
 use crate::demo::fleet::Fleet;
 use crate::failure::Failure;
-use cunlian_host::config::Config;
 
 /// Datagrams of QUIC before it knows what the path takes.
 const DATAGRAM_BYTES: usize = 1_200;

@@ -7,12 +7,12 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use cunlian_governance::generator::STORY_VILLAGE;
+use cunlian_host::config::Config;
 use rand::Rng as _;
 
 use crate::demo::fleet::provision;
 use crate::demo::layout::{Layout, Node};
 use crate::failure::Failure;
-use cunlian_host::config::Config;
 
 /// Index of the town in the layout.
 pub(super) const SOURCE: usize = 1;

@@ -21,6 +21,8 @@ use std::time::Instant;
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::Store;
 use cunlian_governance::generator::Generator;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::open_store;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::{Home, VerifiedChange};
@@ -37,8 +39,6 @@ use super::machine::{Machine, own_peak_rss_mib};
 use super::rate::rate;
 use super::sample::spread;
 use crate::failure::Failure;
-use cunlian_host::clock::now_ms;
-use cunlian_host::opening::open_store;
 
 /// Changes by one login, from which the next one takes over.
 const BY_ONE_LOGIN: usize = 12;

@@ -5,6 +5,8 @@ use std::path::Path;
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::Store;
 use cunlian_governance::generator::Generator;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::{node_author, open_store};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::Serial;
@@ -13,8 +15,6 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
 
 use crate::failure::Failure;
-use cunlian_host::clock::now_ms;
-use cunlian_host::opening::{node_author, open_store};
 
 /// Writes given to a store at a time: large enough to share a transaction, small in memory.
 const WRITES_AT_ONCE: usize = 1_000;

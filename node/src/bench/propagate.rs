@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use cunlian_crdt::store::Store;
 use cunlian_governance::generator::Generator;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::node_author;
 use cunlian_protocol::rights::Rights;
 use serde::Serialize;
 
@@ -24,8 +26,6 @@ use super::machine::{Machine, own_peak_rss_mib};
 use super::sample::{Spread, spread};
 use crate::failure::Failure;
 use crate::service::Service;
-use cunlian_host::clock::now_ms;
-use cunlian_host::opening::node_author;
 
 /// Durable transactions on the way.
 const FSYNCS: usize = 3;

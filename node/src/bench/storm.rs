@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use cunlian_host::opening::open_store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -23,7 +24,6 @@ use super::sample::{Spread, spread};
 use super::sync::Process;
 use crate::demo::fleet::Fleet;
 use crate::failure::Failure;
-use cunlian_host::opening::open_store;
 
 /// Files that a terminal holds open: its store with readers, and a socket.
 const FILES_OF_CHILD: u64 = 16;

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cunlian_host::opening::open_store;
 use serde::Serialize;
 
 use super::federation::{DESTINATION, Federation, SOURCE};
@@ -21,7 +22,6 @@ use super::rate::{as_float, rate};
 use crate::demo::fleet::Fleet;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
-use cunlian_host::opening::open_store;
 
 /// Fields edited on both sides.
 const CONCURRENT: usize = 50;

@@ -1,21 +1,20 @@
 //! `cunlian backup`: a copy of a node, running or not, to go on from; and checking one.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use clap::{Args, Subcommand};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::backup::{self, BackupAction};
+use cunlian_host::control::ask;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::membership::failure;
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::Request;
-use cunlian_host::admin::backup::{self, BackupAction};
-use cunlian_host::control::ask;
 
 /// Exit code when the backup is not sound.
 const UNSOUND: u8 = 3;

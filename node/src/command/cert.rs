@@ -1,6 +1,13 @@
 //! `cunlian cert`: certificates in words, and changes of their grants.
 
 use clap::{Args, Subcommand, ValueEnum};
+use cunlian_host::admin::certificate::card::{Card, Obstacle, State};
+use cunlian_host::admin::certificate::change::{Changed, Wanted};
+use cunlian_host::admin::certificate::tree::{Branch, Tree};
+use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
+use cunlian_host::admin::certificate::{Action, time_words};
+use cunlian_host::admin::{AdminError, Request};
+use cunlian_host::control::ask;
 use cunlian_protocol::certificate::AuthorKind;
 use cunlian_protocol::id::DocumentId;
 use jiff::Timestamp;
@@ -11,13 +18,6 @@ use serde_json::Value;
 
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::certificate::card::{Card, Obstacle, State};
-use cunlian_host::admin::certificate::change::{Changed, Wanted};
-use cunlian_host::admin::certificate::tree::{Branch, Tree};
-use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
-use cunlian_host::admin::certificate::{Action, time_words};
-use cunlian_host::admin::{AdminError, Request};
-use cunlian_host::control::ask;
 
 /// Exit code of `why` when the answer is no.
 const NOT_ALLOWED: u8 = 3;

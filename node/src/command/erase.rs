@@ -3,13 +3,13 @@
 //! The password is read from standard input: without echo at a terminal, one line otherwise.
 
 use clap::Args;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::erasure::{Erased, Wish};
 
 use super::membership::asked;
 use super::operator::secret;
 use super::{DataDir, print_json};
 use crate::failure::Outcome;
-use cunlian_host::admin::Request;
-use cunlian_host::admin::erasure::{Erased, Wish};
 
 /// Arguments of `erase`.
 #[derive(Debug, Args)]

@@ -13,13 +13,12 @@ use cunlian_crdt::store::{Fault, OpenError, Store};
 use cunlian_governance::divisions::{
     DivisionList, Format, ImportReport, ListError, missing_parents, schema,
 };
+use cunlian_host::opening::{OpeningError, open_store_for_reference};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DataDir;
 use super::run::opening_failure;
 use crate::failure::{Failure, Outcome};
-use cunlian_host::opening::OpeningError;
-use cunlian_host::opening::open_store_for_reference;
 
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 
 use clap::Args;
+use cunlian_host::clock::now_ms;
+use cunlian_host::config::Config;
+use cunlian_host::keystore::{Keystore, NODE_KEY, ROOT_KEY};
+use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::signing::public_key;
 
 use super::DataDir;
 use crate::failure::{Failure, Outcome};
-use cunlian_host::clock::now_ms;
-use cunlian_host::config::Config;
-use cunlian_host::keystore::{Keystore, NODE_KEY, ROOT_KEY};
-use cunlian_host::preset;
 
 /// A day in milliseconds.
 pub(super) const DAY_MS: i64 = 86_400_000;

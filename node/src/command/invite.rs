@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Invited, Listed, Wish};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
+use cunlian_web::text::Text;
+use cunlian_web::{clock, sheet};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -13,11 +17,6 @@ use super::init::{parse_region, parse_tier};
 use super::membership::{asked, parse_span_ms};
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::Request;
-use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Invited, Listed, Wish};
-use cunlian_web::clock;
-use cunlian_web::sheet;
-use cunlian_web::text::Text;
 
 /// Arguments of `invite`.
 #[derive(Debug, Args)]

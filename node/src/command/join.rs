@@ -9,7 +9,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask_status;
+use cunlian_host::network::enrol::asking::AskError;
+use cunlian_host::network::enrol::joining::{JoinError, Joined, Places, join, join_anew};
+use cunlian_host::status::{LinkState, NodeStatus, PeerRole, PeerStatus};
 use cunlian_protocol::enrolment::{RefusalCode, Token};
+use cunlian_web::clock;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch;
@@ -18,12 +24,6 @@ use super::run::start_failure;
 use super::{DataDir, print_json, runtime};
 use crate::failure::{Failure, Outcome};
 use crate::service::Service;
-use cunlian_host::clock::now_ms;
-use cunlian_host::control::ask_status;
-use cunlian_host::network::enrol::asking::AskError;
-use cunlian_host::network::enrol::joining::{JoinError, Joined, Places, join, join_anew};
-use cunlian_host::status::{LinkState, NodeStatus, PeerRole, PeerStatus};
-use cunlian_web::clock;
 
 /// Longest token read from standard input.
 const TOKEN_BYTES: u64 = 4 << 10;

@@ -8,20 +8,20 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::certificate::Tier;
-use serde_json::{Value, json};
-
-use super::init::{parse_region, parse_tier};
-use super::{DataDir, print_json};
-use crate::failure::{Failure, Outcome};
 use cunlian_host::address::NodeAddress;
 use cunlian_host::admin::issuing::{IssuedFile, IssuedRequest, RequestFile};
 use cunlian_host::admin::{self, AdminError};
 use cunlian_host::clock::now_ms;
 use cunlian_host::control;
 use cunlian_host::keystore::Keystore;
+use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::certificate::Tier;
 use cunlian_web::sheet;
+use serde_json::{Value, json};
+
+use super::init::{parse_region, parse_tier};
+use super::{DataDir, print_json};
+use crate::failure::{Failure, Outcome};
 
 /// Largest file that is read.
 const FILE_BYTES: u64 = 256 << 10;

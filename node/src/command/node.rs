@@ -1,16 +1,15 @@
 //! `cunlian node`: the nodes below this one, and this machine's clock.
 
 use clap::{Args, Subcommand};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::nodes::{Bounds, Child, NodesAction};
+use cunlian_host::control::{ask, ask_status};
+use cunlian_web::clock::full;
 use serde_json::{Value, json};
 
 use super::membership::failure;
 use super::{DataDir, print_json};
 use crate::failure::Outcome;
-use cunlian_host::admin::Request;
-use cunlian_host::admin::nodes::{Bounds, Child, NodesAction};
-use cunlian_host::control::ask;
-use cunlian_host::control::ask_status;
-use cunlian_web::clock::full;
 
 const MIB: u64 = 1 << 20;
 

@@ -7,16 +7,16 @@ use std::io::{BufRead as _, IsTerminal as _, stdin};
 
 use clap::{Args, Subcommand};
 use console::Term;
+use cunlian_host::admin::people::{NewPerson, Password, PeopleAction};
+use cunlian_host::admin::{AdminError, Request};
+use cunlian_host::control::ask;
+use cunlian_host::operator::roles;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::people::{NewPerson, Password, PeopleAction};
-use cunlian_host::admin::{AdminError, Request};
-use cunlian_host::control::ask;
-use cunlian_host::operator::roles;
 
 /// Arguments of `operator`.
 #[derive(Debug, Args)]

@@ -4,16 +4,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::backup::{self, BackupAction};
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask;
 use serde_json::json;
 
 use super::backup::bar;
 use super::membership::failure;
 use super::{DataDir, print_json};
 use crate::failure::Outcome;
-use cunlian_host::admin::Request;
-use cunlian_host::admin::backup::{self, BackupAction};
-use cunlian_host::clock::now_ms;
-use cunlian_host::control::ask;
 
 /// Arguments of `restore`.
 #[derive(Debug, Args)]

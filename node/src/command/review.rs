@@ -3,15 +3,15 @@
 //! The password is read from standard input: without echo at a terminal, one line otherwise.
 
 use clap::{Args, Subcommand};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::admin::review::{Decided, Done, Entry, ReviewAction};
 use serde_json::json;
 
 use super::membership::asked;
 use super::operator::secret;
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::Request;
-use cunlian_host::admin::certificate::time_words;
-use cunlian_host::admin::review::{Decided, Done, Entry, ReviewAction};
 
 /// Arguments of `review`.
 #[derive(Debug, Args)]

@@ -1,13 +1,13 @@
 //! `cunlian revoke`: taking a certificate back, and which nodes know of it.
 
 use clap::{Args, Subcommand};
+use cunlian_host::admin::Request;
+use cunlian_host::admin::certificate::Named;
+use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
 
 use super::membership::asked;
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::Request;
-use cunlian_host::admin::certificate::Named;
-use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
 
 /// Arguments of `revoke`.
 #[derive(Debug, Args)]

@@ -1,13 +1,13 @@
 //! `cunlian rotate`, `cunlian renew`: new keys, and the founder's next certificate.
 
 use clap::Args;
+use cunlian_host::admin::Request;
+use cunlian_host::admin::rotation::RotationAction;
+use cunlian_host::control::ask;
 
 use super::membership::failure;
 use super::{DataDir, print_json};
 use crate::failure::Outcome;
-use cunlian_host::admin::Request;
-use cunlian_host::admin::rotation::RotationAction;
-use cunlian_host::control::ask;
 
 /// Arguments of `rotate`.
 #[derive(Debug, Args)]

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 
 use clap::Args;
+use cunlian_host::keystore::KeystoreError;
+use cunlian_host::opening::OpeningError;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -10,8 +12,6 @@ use tokio::sync::watch;
 use super::{DataDir, runtime};
 use crate::failure::{Failure, Outcome};
 use crate::service::{Places, StartError, live};
-use cunlian_host::keystore::KeystoreError;
-use cunlian_host::opening::OpeningError;
 
 /// Open files of a node: connections of browsers several times over.
 const OPEN_FILES: u64 = 16_384;

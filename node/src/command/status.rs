@@ -1,11 +1,11 @@
 //! `cunlian status`: how the node is, as it says itself.
 
 use clap::Args;
+use cunlian_host::control::ask_status;
 use serde_json::Value;
 
 use super::DataDir;
 use crate::failure::{Failure, Outcome};
-use cunlian_host::control::ask_status;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]

@@ -1,12 +1,12 @@
 //! `cunlian verify`: the whole store against its log.
 
 use clap::Args;
+use cunlian_host::opening::open_store;
 use serde_json::json;
 
 use super::run::opening_failure;
 use super::{DataDir, print_json};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::opening::open_store;
 
 /// Exit code when the store is not sound.
 const UNSOUND: u8 = 3;

@@ -9,6 +9,7 @@ use std::path::Path;
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::Store;
 use cunlian_governance::projection::GovernanceProjector;
+use cunlian_host::opening::open_store;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::{Home, SignedChange, VerifiedChange};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
@@ -20,7 +21,6 @@ use rusqlite::types::Value;
 use super::client::Acknowledged;
 use super::layout::{Layout, Node};
 use crate::failure::Failure;
-use cunlian_host::opening::open_store;
 
 /// Identity numbers and phones of each keeper that are looked for where they must not be.
 const CANARIES: usize = 200;

@@ -1,19 +1,12 @@
 //! The processes of the demo: provisioned as an administrator would, started, killed, asked.
 
-use std::fs;
-use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
-use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
-use cunlian_protocol::signing::public_key;
-use serde_json::Value;
-
-use super::layout::{Layout, Node};
-use crate::failure::Failure;
 use cunlian_host::admin::issuing::{IssuedFile, RequestFile};
 use cunlian_host::clock::now_ms;
 use cunlian_host::config::Config;
@@ -22,6 +15,12 @@ use cunlian_host::keystore::{Keystore, NODE_KEY, ROOT_KEY};
 use cunlian_host::network::gate::cut_file;
 use cunlian_host::operator::{Issuer, NewOperator, Operators};
 use cunlian_host::preset;
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
+use cunlian_protocol::signing::public_key;
+use serde_json::Value;
+
+use super::layout::{Layout, Node};
+use crate::failure::Failure;
 
 /// Password of every operator of the demo.
 pub const PASSWORD: &str = "cunlian-demo";

@@ -11,6 +11,9 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::catalogue::Catalogue;
 use cunlian_governance::divisions;
 use cunlian_governance::generator::{Case, Generator, Role};
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::{node_author, open_store};
+use cunlian_host::operator::Operators;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
@@ -25,9 +28,6 @@ use rand::Rng as _;
 use super::fleet::PASSWORD;
 use super::layout::{DIVISIONS, Layout, Node};
 use crate::failure::Failure;
-use cunlian_host::clock::now_ms;
-use cunlian_host::opening::{node_author, open_store};
-use cunlian_host::operator::Operators;
 
 /// Writes given to a store at a time: large enough to share a transaction, small in memory.
 const WRITES_AT_ONCE: usize = 1_000;

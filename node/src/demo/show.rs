@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use cunlian_host::network::gate::cut_file;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +13,6 @@ use super::fleet::{Fleet, PASSWORD, check_ports, heal_link, provision, staff};
 use super::layout::{Layout, Node};
 use super::{load, story, supervision};
 use crate::failure::Failure;
-use cunlian_host::network::gate::cut_file;
 
 /// How long the first copy may take.
 const PATIENCE: Duration = Duration::from_mins(30);

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cunlian_host::admin::{AdminError, Administration};
+use cunlian_host::control::{Asked, PATIENCE, Reply, short_path};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
 use super::watching::Watch;
-use cunlian_host::admin::{AdminError, Administration};
-use cunlian_host::control::{Asked, PATIENCE, Reply, short_path};
 
 /// Longest request.
 const LINE_BYTES: u64 = 1 << 20;

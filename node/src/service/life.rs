@@ -11,12 +11,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cunlian_crdt::store::OpenError;
-use tokio::sync::watch;
-
-use super::{Service, StartError};
 use cunlian_host::clock::Clock;
 use cunlian_host::metrics::Metrics;
 use cunlian_host::opening::OpeningError;
+use tokio::sync::watch;
+
+use super::{Service, StartError};
 
 /// How long threads of a generation may take to end.
 const LAST_WORK: Duration = Duration::from_secs(5);

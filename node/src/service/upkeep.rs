@@ -6,17 +6,16 @@
 use std::path::PathBuf;
 
 use cunlian_crdt::store::Suspension;
+use cunlian_host::admin::{Administration, renewal};
+use cunlian_host::clock::Clock;
+use cunlian_host::keystore::{self, Keystore};
+use cunlian_host::network::runtime::Duty;
+use cunlian_host::{config, standing};
 use cunlian_protocol::hub::Event;
 use cunlian_protocol::id::PublicKey;
 use tokio::sync::mpsc;
 
 use super::lines::Lines;
-use cunlian_host::admin::{Administration, renewal};
-use cunlian_host::clock::Clock;
-use cunlian_host::config;
-use cunlian_host::keystore::{self, Keystore};
-use cunlian_host::network::runtime::Duty;
-use cunlian_host::standing;
 
 /// Why a duty was not done.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -10,20 +10,20 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use cunlian_host::operator::{OperatorError, PASSWORD_CHARACTERS_MIN};
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::clock;
-use super::failure::Failure;
-use super::layout::{Page, form_again, html};
-use super::login::{Attempt, Refused, session_cookie};
-use super::posted::Posted;
-use super::session::{Ended, Person};
-use super::visit::{Staff, Visit, add_cookie};
+use crate::clock;
+use crate::failure::Failure;
+use crate::layout::{Page, form_again, html};
+use crate::login::{Attempt, Refused, session_cookie};
+use crate::posted::Posted;
+use crate::session::{Ended, Person};
 use crate::state::WebState;
 use crate::text::Text;
-use cunlian_host::operator::{OperatorError, PASSWORD_CHARACTERS_MIN};
+use crate::visit::{Staff, Visit, add_cookie};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/account", get(show)).route("/account/password", post(change))

@@ -22,18 +22,19 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_crdt::document::Edit;
+use cunlian_host::admin::certificate::read_address;
+use cunlian_host::admin::{AdminError, Administration};
 use cunlian_protocol::address::AddressCode;
 use serde_json::json;
 
-use super::failure::Failure;
-use super::layout::{Page, html};
-use super::writing::save;
-pub(crate) use crate::administrator::Admin;
 use crate::administrator::journal_of_people;
+use crate::failure::Failure;
+use crate::layout::{Page, html};
 use crate::state::WebState;
 use crate::text::Text;
-use cunlian_host::admin::certificate::read_address;
-use cunlian_host::admin::{AdminError, Administration};
+use crate::writing::save;
+
+pub(crate) use crate::administrator::Admin;
 
 /// Most people and nodes offered when a name fits several.
 const CANDIDATES: usize = 20;

@@ -27,18 +27,18 @@ use axum::Router;
 use axum::extract::{Json, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use cunlian_host::operator::login_name;
+use cunlian_host::status::NodeStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use self::extract::{Asked, Nothing, Object};
 use self::refusal::{Always, Refusal};
-use super::failure::Failure;
-use super::login::{authenticate, start_session};
-use super::session::{VISIT_COOKIE, set_cookie};
-use super::visit::{Visit, add_cookie};
+use crate::failure::Failure;
+use crate::login::{authenticate, start_session};
+use crate::session::{VISIT_COOKIE, set_cookie};
 use crate::state::WebState;
-use cunlian_host::operator::login_name;
-use cunlian_host::status::NodeStatus;
+use crate::visit::{Visit, add_cookie};
 
 mod extract;
 mod names;

@@ -5,10 +5,10 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use cunlian_governance::ticket::{Card, Clock, State};
-
-use super::clock::{ago, short, span};
-use crate::text::Text;
 use cunlian_host::status::{Health, LinkState, NodeStatus, PeerStatus};
+
+use crate::clock::{ago, short, span};
+use crate::text::Text;
 
 /// The link to the parent, in the header of every staff page.
 #[derive(Debug, Template)]

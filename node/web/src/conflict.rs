@@ -21,18 +21,18 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 
-use super::admin::act;
-use super::clock::full;
-use super::component::{ConflictBox, ConflictValue};
-use super::failure::Failure;
-use super::layout::{Page, html};
-use super::posted::Posted;
-use super::reading::{ask, name_of};
-use super::visit::Staff;
-use super::writing::save;
+use crate::admin::act;
+use crate::clock::full;
+use crate::component::{ConflictBox, ConflictValue};
+use crate::failure::Failure;
+use crate::layout::{Page, html};
+use crate::posted::Posted;
+use crate::reading::{ask, name_of};
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
 use crate::url::local;
+use crate::visit::Staff;
+use crate::writing::save;
 
 /// Most conflicts on the page.
 const SHOWN: u32 = 100;

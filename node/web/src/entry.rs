@@ -7,15 +7,14 @@ use axum::http::header::ALLOW;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::account;
 use crate::failure::{Failed, Failure};
 use crate::kept::Kept;
-use crate::login;
 use crate::session::{VISIT_COOKIE, set_cookie};
 use crate::state::WebState;
 use crate::uploads::{Account, Cut};
 use crate::visit::{VISIT_S, Visit, add_cookie};
 use crate::waiting::Waiting;
+use crate::{account, login};
 
 /// When a request that had to give way to others may be sent again.
 const BUSY_MS: i64 = 30_000;

@@ -7,12 +7,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::catalogue::Language;
+use cunlian_host::admin::naming::rights_names;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;
 
 mod answer;
-
-use cunlian_host::admin::naming::rights_names;
 
 /// Why a request is not done.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -14,12 +14,12 @@ use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_crdt::store::Store;
 use cunlian_protocol::id::DocumentId;
 
-pub(crate) mod register;
-
-use super::failure::Failure;
-use super::posted::Posted;
+use crate::failure::Failure;
+use crate::posted::Posted;
 use crate::state::WebState;
 use crate::text::Text;
+
+pub(crate) mod register;
 
 const CONTEXT: &str = "cunlian 2026 form content";
 

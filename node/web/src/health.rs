@@ -6,16 +6,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use cunlian_host::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
 
-use super::clock::{ago, full, span};
-use super::component::{Fact, Notice, PeerBadge, last_success};
-use super::figure::grouped;
-use super::layout::{Page, health_notice, html, link_badge};
-use super::link::{self, bytes};
-use super::visit::Visit;
+use crate::clock::{ago, full, span};
+use crate::component::{Fact, Notice, PeerBadge, last_success};
+use crate::figure::grouped;
+use crate::layout::{Page, health_notice, html, link_badge};
+use crate::link::{self, bytes};
 use crate::state::WebState;
 use crate::text::Text;
-use cunlian_host::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
+use crate::visit::Visit;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -20,13 +20,13 @@ use axum::extract::{Form, FromRequest as _, Request};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 
-use super::failure::Failure;
-use super::layout::{Page, html};
-use super::posted::Posted;
-use super::visit::Visit;
+use crate::failure::Failure;
+use crate::layout::{Page, html};
 use crate::limits::FORM_BYTES;
+use crate::posted::Posted;
 use crate::state::WebState;
 use crate::text::Text;
+use crate::visit::Visit;
 
 /// What the fields of the login begin with that carry a form.
 const PREFIX: &str = "kept.";

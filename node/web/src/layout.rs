@@ -4,17 +4,17 @@ use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use cunlian_governance::checks::{is_hidden, one_line_break};
-use cunlian_protocol::certificate::Tier;
-
-use super::appearance::TypeSize;
-use super::component::{LinkBadge, Notice};
-use super::session::Person;
-use super::visit::{Staff, Visit};
-use crate::administrator::administers;
-use crate::state::WebState;
-use crate::text::{Language, Text};
 use cunlian_host::operator::roles;
 use cunlian_host::status::{Clock, Health, NodeStatus};
+use cunlian_protocol::certificate::Tier;
+
+use crate::administrator::administers;
+use crate::appearance::TypeSize;
+use crate::component::{LinkBadge, Notice};
+use crate::session::Person;
+use crate::state::WebState;
+use crate::text::{Language, Text};
+use crate::visit::{Staff, Visit};
 
 /// An entry of the navigation.
 #[derive(Debug)]

@@ -2,10 +2,11 @@
 //!
 //! Everything is from the [`PeerStatus`] that the command and the figures show too.
 
-use super::clock::{ago, span};
-use super::figure::grouped;
-use crate::text::Text;
 use cunlian_host::status::{PeerRole, PeerStatus};
+
+use crate::clock::{ago, span};
+use crate::figure::grouped;
+use crate::text::Text;
 
 /// What the link is doing, as of when, and when it is tried again.
 pub(crate) fn doing(l: Text, peer: &PeerStatus, now_ms: i64) -> String {

@@ -6,23 +6,23 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
+use cunlian_host::metrics::LoginFailure;
+use cunlian_host::operator::{Unlocked, login_name};
 use cunlian_protocol::certificate::Tier;
 use serde::Deserialize;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
-use super::kept::{Field, Kept};
-use super::layout::{Page, form_again, html};
-use super::posted::Posted;
-use super::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
-use super::visit::{Staff, Visit, add_cookie};
+use crate::failure::Failure;
+use crate::kept::{Field, Kept};
+use crate::layout::{Page, form_again, html};
 use crate::limits::LOGIN_PATIENCE;
+use crate::posted::Posted;
+use crate::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
 use crate::state::WebState;
 use crate::text::{Language, Text};
 use crate::url::local;
-use cunlian_host::metrics::LoginFailure;
-use cunlian_host::operator::{Unlocked, login_name};
+use crate::visit::{Staff, Visit, add_cookie};
 
 pub(super) use self::attempt::Attempt;
 

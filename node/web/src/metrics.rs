@@ -11,12 +11,11 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use cunlian_crdt::store::{Alarms, Store};
-
-use super::failure::Failure;
-use super::visit::Visit;
-use crate::state::WebState;
-use crate::visit::is_from_here;
 use cunlian_host::metrics::{self, Metrics, StoreFigures};
+
+use crate::failure::Failure;
+use crate::state::WebState;
+use crate::visit::{Visit, is_from_here};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/metrics", get(figures))

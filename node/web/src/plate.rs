@@ -15,14 +15,14 @@ use qrcode::types::Color;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use super::failure::Failure;
-use super::layout::{Page, html};
-use super::reading::ask;
-use super::record::joined_note;
-use super::visit::Staff;
 use crate::code::code_of;
+use crate::failure::Failure;
+use crate::layout::{Page, html};
+use crate::reading::ask;
+use crate::record::joined_note;
 use crate::state::WebState;
 use crate::text::Text;
+use crate::visit::Staff;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

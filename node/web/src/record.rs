@@ -24,18 +24,23 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 
-use super::component::{FieldInput, Problems};
-use super::failure::Failure;
-use super::form::Submission;
-use super::layout::{Page, form_again, html};
-use super::posted::Posted;
-use super::reading::ask;
-use super::village::village_choices;
-use super::visit::Staff;
-use super::writing::{new_document, save};
+use self::erasure::{choose_erase, do_erase};
+use self::form::{FormPart, not_in_form, parts_of};
+use self::page::show;
+use self::relocation::{choose_move, do_move};
+use self::search::{search, search_fragment};
 use crate::code::code_of;
+use crate::component::{FieldInput, Problems};
+use crate::failure::Failure;
+use crate::form::Submission;
+use crate::layout::{Page, form_again, html};
+use crate::posted::Posted;
+use crate::reading::ask;
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
+use crate::village::village_choices;
+use crate::visit::Staff;
+use crate::writing::{new_document, save};
 
 mod edit;
 mod erasure;
@@ -43,12 +48,6 @@ mod form;
 mod page;
 pub(crate) mod relocation;
 mod search;
-
-use self::erasure::{choose_erase, do_erase};
-use self::form::{FormPart, not_in_form, parts_of};
-use self::page::show;
-use self::relocation::{choose_move, do_move};
-use self::search::{search, search_fragment};
 
 /// Where values typed at a terminal come from.
 const SOURCE: &str = "terminal";

@@ -15,10 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use cunlian_crdt::document::Author;
+use cunlian_host::keystore::hex;
 use cunlian_protocol::id::DocumentId;
 use rand::Rng as _;
-
-use cunlian_host::keystore::hex;
 
 /// A session ends this long after the last request, milliseconds.
 const IDLE_MS: i64 = 2 * 3_600_000;

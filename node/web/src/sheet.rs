@@ -12,14 +12,14 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use askama::Template;
+use cunlian_host::admin::invitation::Invited;
 
 use crate::clock;
 use crate::text::Text;
-use cunlian_host::admin::invitation::Invited;
-
-mod picture;
 
 pub use picture::{PictureError, png, svg, terminal};
+
+mod picture;
 
 /// Characters of the token on one line of a sheet, in groups of eight.
 const LINE_GROUPS: usize = 5;

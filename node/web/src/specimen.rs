@@ -11,18 +11,18 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_governance::ticket::{Clock, State as TicketState};
+use cunlian_host::status::LinkState;
 
-use super::clock::{full, machine};
-use super::component::{
+use crate::clock::{full, machine};
+use crate::component::{
     Choice, ClockBadge, ConflictBox, ConflictValue, Fact, FieldInput, Height, Notice, PeerBadge,
     Problems, SyncBadge, TicketItem, TicketStateBadge, Trace, TraceRow, card_class,
 };
-use super::failure::Failure;
-use super::layout::{Page, html};
-use super::visit::Visit;
+use crate::failure::Failure;
+use crate::layout::{Page, html};
 use crate::state::WebState;
 use crate::text::{Language, Text};
-use cunlian_host::status::LinkState;
+use crate::visit::Visit;
 
 const HOUR_MS: i64 = 3_600_000;
 

@@ -22,32 +22,31 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 
+use self::form::{ActionForm, Again, forms};
 use self::path::{ticket_home, ticket_href};
-use self::signing::signed_name;
-use super::clock::{full, machine};
-use super::component::{
+use self::signing::{notice_of, signed_name, voided_words};
+use crate::clock::{full, machine};
+use crate::component::{
     Choice, ClockBadge, Fact, Notice, Photos, SyncBadge, TicketItem, TicketStateBadge, Trace,
     TraceRow,
 };
-use super::failure::Failure;
-use super::form::saved_words;
-use super::layout::{Page, form_again, html};
-use super::photo::stored::{self, Audience};
-use super::posted::Posted;
-use super::reading::{ask, place_name, similar_tickets, sync_badge};
-use super::visit::Staff;
-use super::waiting::Turn;
-use super::writing::save;
+use crate::failure::Failure;
+use crate::form::saved_words;
+use crate::layout::{Page, form_again, html};
+use crate::photo::stored::{self, Audience};
+use crate::posted::Posted;
+use crate::reading::{ask, place_name, similar_tickets, sync_badge};
 use crate::state::WebState;
 use crate::text::Text;
+use crate::visit::Staff;
+use crate::waiting::Turn;
+use crate::writing::save;
+
+pub(crate) use self::form::{action_of, action_on};
 
 mod form;
 pub(crate) mod path;
 pub(crate) mod signing;
-
-use self::form::{ActionForm, Again, forms};
-pub(crate) use self::form::{action_of, action_on};
-use self::signing::{notice_of, voided_words};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -12,25 +12,25 @@ use cunlian_governance::divisions;
 use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
 use cunlian_governance::query::{self};
 use cunlian_governance::ticket::{Channel, State as TicketState};
+use cunlian_host::status::{LinkState, PeerStatus};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::region::Depth;
 use serde::Deserialize;
 
-use super::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
-use super::failure::Failure;
-use super::figure::figure;
-use super::layout::{Page, html};
-use super::reading::{ask, coverage_within, ticket_items, villages_of};
-use super::village::village_choices;
-use super::visit::Staff;
-use super::waiting::Turn;
 use crate::code::code_of;
+use crate::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
+use crate::failure::Failure;
+use crate::figure::figure;
+use crate::layout::{Page, html};
+use crate::reading::{ask, coverage_within, ticket_items, villages_of};
 use crate::state::WebState;
 use crate::text::Text;
 use crate::url::percent_encoded;
-use cunlian_host::status::{LinkState, PeerStatus};
+use crate::village::village_choices;
+use crate::visit::Staff;
+use crate::waiting::Turn;
 
 /// Most tickets on one page of the queue.
 const QUEUE_ROWS: u32 = 50;

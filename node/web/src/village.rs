@@ -16,21 +16,21 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use super::clock::full;
-use super::component::{Choice, FieldInput, Problems, TicketItem};
-use super::failure::Failure;
-use super::form::Submission;
-use super::layout::{Page, form_again, html};
-use super::posted::Posted;
-use super::reading::{ask, ticket_items, villages_of};
-use super::ticket::clerk_channels;
-use super::visit::Staff;
-use super::waiting::Turn;
-use super::writing::{new_document, save};
+use crate::clock::full;
 use crate::code::code_of;
+use crate::component::{Choice, FieldInput, Problems, TicketItem};
+use crate::failure::Failure;
+use crate::form::Submission;
+use crate::layout::{Page, form_again, html};
+use crate::posted::Posted;
+use crate::reading::{ask, ticket_items, villages_of};
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
+use crate::ticket::clerk_channels;
 use crate::ticket::path::ticket_href;
+use crate::visit::Staff;
+use crate::waiting::Turn;
+use crate::writing::{new_document, save};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

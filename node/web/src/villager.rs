@@ -23,21 +23,21 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use super::clock::span;
-use super::component::{FieldInput, Problems};
-use super::failure::Failure;
-use super::form::Submission;
-use super::layout::{Page, form_again, html};
-use super::photo::{self, PhotoError};
-use super::posted::{Posted, Uploaded};
-use super::reading::{ask, contacts, name_of, villages_of};
-use super::village::field_of;
-use super::visit::Visit;
-use super::writing::{new_document, save_with_blobs};
+use crate::clock::span;
 use crate::code::code_of;
+use crate::component::{FieldInput, Problems};
+use crate::failure::Failure;
+use crate::form::Submission;
+use crate::layout::{Page, form_again, html};
 use crate::limits::{FORM_BYTES, REPORT_BYTES};
+use crate::photo::{self, PhotoError};
+use crate::posted::{Posted, Uploaded};
+use crate::reading::{ask, contacts, name_of, villages_of};
 use crate::state::WebState;
 use crate::text::{Text, domain_language};
+use crate::village::field_of;
+use crate::visit::Visit;
+use crate::writing::{new_document, save_with_blobs};
 
 mod progress;
 

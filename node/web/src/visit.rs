@@ -10,16 +10,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 use cunlian_governance::access::reader::Reader;
-
-use super::appearance::TypeSize;
-use super::failure::Failure;
-use super::known;
-use super::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
-use super::waiting::Waiting;
-use crate::state::WebState;
-use crate::text::{Language, Text};
 use cunlian_host::network::origin::{is_this_machine, network};
 use cunlian_host::operator::is_by_assignment;
+
+use crate::appearance::TypeSize;
+use crate::failure::Failure;
+use crate::known;
+use crate::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
+use crate::state::WebState;
+use crate::text::{Language, Text};
+use crate::waiting::Waiting;
 
 /// What proxies say of who asks.
 const FORWARDED_FOR: &str = "x-forwarded-for";

@@ -6,8 +6,8 @@ use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 use rand::Rng as _;
 
-use super::failure::Failure;
-use super::reading::ask;
+use crate::failure::Failure;
+use crate::reading::ask;
 use crate::state::WebState;
 
 /// Writes as `author`; the changes are on disk when this returns.

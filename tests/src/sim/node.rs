@@ -1,11 +1,10 @@
 //! One machine: what is on its disk, and the process when one runs.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::{fs, io};
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{Store, StoreOptions, Suspension};

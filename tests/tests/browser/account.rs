@@ -2,9 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use cunlian_host::admin::Request;
-use cunlian_host::admin::pending;
 use cunlian_host::admin::people::{NewPerson, Password, PeopleAction};
+use cunlian_host::admin::{Request, pending};
 use cunlian_host::clock::now_ms;
 use cunlian_host::operator::{Issuer, Narrowing, NewOperator};
 use cunlian_protocol::certificate::Certificate;

@@ -25,10 +25,9 @@
 //! readable file counting begins anew: a damaged counter must not close the node to its people.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 

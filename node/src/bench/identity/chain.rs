@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::Instant;
 
+use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
@@ -29,7 +30,6 @@ use cunlian_protocol::signing::{self, Claim, Context, SigningKey, public_key};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use cunlian_host::preset;
 
 /// Samples of each figure; the middle one is told, so that other work of the machine does not.
 const SAMPLES: usize = 41;

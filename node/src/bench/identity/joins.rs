@@ -23,6 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use cunlian_host::admin::Request;
+use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Listed, State, VALID_MS};
+use cunlian_host::admin::issuing::LIFETIME_MS;
+use cunlian_host::clock::now_ms;
+use cunlian_host::control::ask;
+use cunlian_host::keystore::{Keystore, NODE_KEY};
+use cunlian_host::network::enrol::joining::{Places, join};
 use cunlian_protocol::enrolment::Token;
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::signing::{self, Context, SigningKey, public_key};
@@ -37,13 +44,6 @@ use super::DIFFERS;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
 use crate::service::Service;
-use cunlian_host::admin::Request;
-use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Listed, State, VALID_MS};
-use cunlian_host::admin::issuing::LIFETIME_MS;
-use cunlian_host::clock::now_ms;
-use cunlian_host::control::ask;
-use cunlian_host::keystore::{Keystore, NODE_KEY};
-use cunlian_host::network::enrol::joining::{Places, join};
 
 /// Machines that join at the same time: half of what a parent serves at a time.
 const AT_ONCE: usize = 16;

@@ -23,6 +23,9 @@ use cunlian_crdt::measure::document_work;
 use cunlian_crdt::store::{Effect, Store};
 use cunlian_governance::generator::Generator;
 use cunlian_governance::projection::GovernanceProjector;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::open_store;
+use cunlian_host::preset;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::change::{Home, VerifiedChange};
 use cunlian_protocol::id::{ChangeId, Serial};
@@ -36,9 +39,6 @@ use super::super::limit::raw_table;
 use super::DIFFERS;
 use crate::demo::layout::Node;
 use crate::failure::Failure;
-use cunlian_host::clock::now_ms;
-use cunlian_host::opening::open_store;
-use cunlian_host::preset;
 
 /// Of so many changes by the person, one is the second in its document.
 const SECOND_OF: usize = 5;

@@ -7,6 +7,8 @@ use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_governance::generator::Generator;
 use cunlian_governance::projection::GovernanceProjector;
+use cunlian_host::clock::now_ms;
+use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
@@ -18,8 +20,6 @@ use super::fill::{self, VILLAGES, village};
 use super::world::Node;
 use super::{Differences, Options};
 use crate::failure::Failure;
-use cunlian_host::clock::now_ms;
-use cunlian_host::preset;
 
 const ROOT: [u8; 32] = [1; 32];
 const CITY: [u8; 32] = [2; 32];

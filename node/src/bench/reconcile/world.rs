@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cunlian_crdt::store::Store;
+use cunlian_host::clock::now_ms;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub};
 use cunlian_protocol::id::PublicKey;
@@ -20,7 +21,6 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::{Done, seconds};
 use crate::failure::Failure;
-use cunlian_host::clock::now_ms;
 
 /// The dialler's place among the nodes.
 const DIALLER: usize = 1;

@@ -8,6 +8,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cunlian_host::admin::bundle::line::{Line, Record};
+use cunlian_host::admin::bundle::{self, Since, Wish};
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::control;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
@@ -17,10 +21,6 @@ use super::super::membership::{failure, parse_span_ms};
 use super::super::{DataDir, print_json};
 use super::bar;
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::bundle::line::{Line, Record};
-use cunlian_host::admin::bundle::{self, Since, Wish};
-use cunlian_host::admin::certificate::time_words;
-use cunlian_host::control;
 
 /// Exit code of a wrong command line.
 const USAGE: u8 = 2;

@@ -6,6 +6,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cunlian_host::admin::bundle::Wish;
+use cunlian_host::admin::bundle::line::{Line, Record};
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::control;
 use serde_json::{Value, json};
 
 use super::super::membership::failure;
@@ -13,10 +17,6 @@ use super::super::{DataDir, print_json};
 use super::exporting::{lost, said_failure};
 use super::{UNSOUND, bar};
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::bundle::Wish;
-use cunlian_host::admin::bundle::line::{Line, Record};
-use cunlian_host::admin::certificate::time_words;
-use cunlian_host::control;
 
 /// Bytes of a file that are sent at a time.
 const PIECE_BYTES: usize = 256 << 10;

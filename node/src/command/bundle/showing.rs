@@ -9,15 +9,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use cunlian_crdt::bundle::{Reader, Unreadable};
+use cunlian_host::admin::bundle::{described, follows_word};
+use cunlian_host::admin::certificate::time_words;
+use cunlian_host::keystore::{Keystore, NODE_KEY};
 use cunlian_protocol::signing::SigningKey;
 use serde_json::{Value, json};
 
 use super::super::{DataDir, print_json};
 use super::UNSOUND;
 use crate::failure::{Failure, Outcome};
-use cunlian_host::admin::bundle::{described, follows_word};
-use cunlian_host::admin::certificate::time_words;
-use cunlian_host::keystore::{Keystore, NODE_KEY};
 
 /// Arguments of `bundle show`.
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_governance::divisions::{self, Status};
+use cunlian_host::admin::invitation::{Invited, Listed, State as Became, Wish, tier_of};
 use cunlian_protocol::address::AddressCode;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -19,7 +20,6 @@ use super::super::reading::ask;
 use super::{Admin, Pick, act, code_of, note, problem};
 use crate::state::WebState;
 use crate::text::Text;
-use cunlian_host::admin::invitation::{Invited, Listed, State as Became, Wish, tier_of};
 
 const HOUR_MS: i64 = 3_600_000;
 /// Hours an invitation may be chosen to be valid.

@@ -5,6 +5,12 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use cunlian_host::admin::certificate::Desk;
+use cunlian_host::admin::nodes::{Child, NodesAction};
+use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
+use cunlian_host::admin::{AdminError, Administration};
+use cunlian_host::journal::Entry;
+use cunlian_host::status::PeerStatus;
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
@@ -16,12 +22,6 @@ use super::super::posted::Posted;
 use super::{Admin, Candidate, act, candidates, note, problem, words};
 use crate::state::WebState;
 use crate::text::Text;
-use cunlian_host::admin::certificate::Desk;
-use cunlian_host::admin::nodes::{Child, NodesAction};
-use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
-use cunlian_host::admin::{AdminError, Administration};
-use cunlian_host::journal::Entry;
-use cunlian_host::status::PeerStatus;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()

@@ -10,6 +10,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use cunlian_host::address::{AddressError, NodeAddress};
+use cunlian_host::admin::invitation::reachable_addresses;
+use cunlian_host::admin::issuing::{IssuedFile, LIFETIME_MS, RequestFile};
+use cunlian_host::config::Config;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::PublicKey;
@@ -22,10 +26,6 @@ use super::super::posted::{Posted, PostedPhoto};
 use super::{Admin, act, note, problem, words};
 use crate::state::WebState;
 use crate::text::Text;
-use cunlian_host::address::{AddressError, NodeAddress};
-use cunlian_host::admin::invitation::reachable_addresses;
-use cunlian_host::admin::issuing::{IssuedFile, LIFETIME_MS, RequestFile};
-use cunlian_host::config::Config;
 
 /// Groups of digits of a key that two people read to each other on the telephone.
 const KEY_GROUPS: usize = 4;

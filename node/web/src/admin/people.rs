@@ -6,6 +6,10 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use cunlian_governance::query;
+use cunlian_host::admin::AdminError;
+use cunlian_host::admin::certificate::Desk;
+use cunlian_host::admin::people::NewPerson;
+use cunlian_host::operator::{is_by_assignment, roles};
 use cunlian_protocol::id::Serial;
 use serde_json::Value;
 
@@ -17,10 +21,6 @@ use super::super::reading::ask;
 use super::{Admin, Pick, act, code_of, note, problem, words};
 use crate::state::WebState;
 use crate::text::{Language, Text};
-use cunlian_host::admin::AdminError;
-use cunlian_host::admin::certificate::Desk;
-use cunlian_host::admin::people::NewPerson;
-use cunlian_host::operator::{is_by_assignment, roles};
 
 /// Most units to choose from.
 const UNITS: u32 = 200;

@@ -11,6 +11,10 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::capability::Subject;
+use cunlian_host::admin::certificate::Desk;
+use cunlian_host::admin::naming::parse_category;
+use cunlian_host::admin::review::{Done, Entry};
+use cunlian_host::admin::{AdminError, Administration};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -27,10 +31,6 @@ use super::{problem, words};
 use crate::state::WebState;
 use crate::text::Text;
 use crate::ticket::path::ticket_href;
-use cunlian_host::admin::certificate::Desk;
-use cunlian_host::admin::naming::parse_category;
-use cunlian_host::admin::review::{Done, Entry};
-use cunlian_host::admin::{AdminError, Administration};
 
 /// Most changes on the page.
 const SHOWN: usize = 200;

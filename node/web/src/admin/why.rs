@@ -10,19 +10,18 @@ use axum::response::Response;
 use axum::routing::get;
 use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::catalogue::Catalogue;
+use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
+use cunlian_host::admin::certificate::{Action, Desk};
+use cunlian_host::admin::naming::part_name;
+use cunlian_host::admin::{AdminError, Administration};
 use serde::Deserialize;
 
 use super::super::clock::full;
 use super::super::failure::Failure;
 use super::super::layout::{Page, html};
-use crate::state::WebState;
-
 use super::{Admin, Pick, act, code_of, problem, words};
+use crate::state::WebState;
 use crate::text::{Text, domain_language};
-use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
-use cunlian_host::admin::certificate::{Action, Desk};
-use cunlian_host::admin::naming::part_name;
-use cunlian_host::admin::{AdminError, Administration};
 
 const VERBS: [Verb; 6] =
     [Verb::Read, Verb::Write, Verb::Assign, Verb::SignOff, Verb::Erase, Verb::Issue];

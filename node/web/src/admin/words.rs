@@ -7,6 +7,11 @@
 use cunlian_crdt::store::Store;
 use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_host::admin::certificate::card::Obstacle;
+use cunlian_host::admin::certificate::grant::{GrantWords, Lack};
+use cunlian_host::admin::certificate::{Desk, Named};
+use cunlian_host::admin::naming::part_name;
+use cunlian_host::regions::own_region;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
@@ -15,11 +20,6 @@ use cunlian_protocol::id::Serial;
 use super::super::clock::full;
 use super::super::reading::name_of;
 use crate::text::{Text, domain_language};
-use cunlian_host::admin::certificate::card::Obstacle;
-use cunlian_host::admin::certificate::grant::{GrantWords, Lack};
-use cunlian_host::admin::certificate::{Desk, Named};
-use cunlian_host::admin::naming::part_name;
-use cunlian_host::regions::own_region;
 
 /// Names on the way to an address that tell it apart from its neighbours.
 const NAMES: usize = 3;

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::{Catalogue, Class, Part};

@@ -1,18 +1,16 @@
 //! Tickets as JSON.
 
-use axum::Json;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use cunlian_governance::checks::one_line_break;
-use cunlian_governance::divisions;
-use cunlian_governance::query;
 use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket::{
     self as domain, Channel, Kind, NewTicket, Receipt, State as TicketState, TicketError, Verb,
 };
+use cunlian_governance::{divisions, query};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

@@ -4,6 +4,9 @@
 
 use std::net::IpAddr;
 
+use cunlian_host::admin::pending;
+use cunlian_host::metrics::LoginFailure;
+use cunlian_host::operator::{Issuer, OperatorError, Origin, Unlocked};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
@@ -14,9 +17,6 @@ use super::Refused;
 use crate::failure::Failure;
 use crate::known::validity;
 use crate::state::WebState;
-use cunlian_host::admin::pending;
-use cunlian_host::metrics::LoginFailure;
-use cunlian_host::operator::{Issuer, OperatorError, Origin, Unlocked};
 
 /// What one browser tries about one name.
 pub(crate) struct Attempt {

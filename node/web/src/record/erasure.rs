@@ -5,6 +5,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
+use cunlian_host::admin::erasure::Wish;
+use cunlian_host::admin::people::Password;
 use cunlian_protocol::change::Home;
 
 use super::{RecordPath, base_of, load, record_href};
@@ -16,8 +18,6 @@ use crate::reading::{ask, place_name};
 use crate::state::WebState;
 use crate::text::Text;
 use crate::visit::Staff;
-use cunlian_host::admin::erasure::Wish;
-use cunlian_host::admin::people::Password;
 
 #[derive(Template)]
 #[template(path = "library/record_erase.html")]
