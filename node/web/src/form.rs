@@ -5,6 +5,9 @@
 //! | form | 16 random bytes, hidden in the form when it is shown |
 //! | document | the first 16 bytes of BLAKE3 over form, page, every field by name, and the photo |
 //!
+//! The document of a villager's report follows from that one by a key of the node: its receipt is what
+//! the report is asked for by, so nobody can choose it.
+//!
 //! The same content sent again, by a nervous thumb or a slow line, finds its document. Other
 //! content under the same form comes from the browser's Back: it is a document of its own, and
 //! harmless when sent twice for the same reason. Nothing that was typed is taken for a replay.

@@ -224,16 +224,20 @@ pub(crate) fn random_hex() -> String {
     hex(&bytes)
 }
 
-/// Makes and checks the tokens of forms.
+/// Makes and checks the tokens of forms, and ids that nobody else can choose.
 #[derive(Debug)]
 pub(crate) struct FormTokens {
     secret: [u8; 32],
+    ids: [u8; 32],
 }
 
 impl FormTokens {
     /// Tokens of the node with this secret key.
     pub(crate) fn new(node_key: &[u8; 32]) -> Self {
-        Self { secret: blake3::derive_key("cunlian 2026-11 form token", node_key) }
+        Self {
+            secret: blake3::derive_key("cunlian 2026-11 form token", node_key),
+            ids: blake3::derive_key("cunlian 2026-11 id of a form", node_key),
+        }
     }
 
     /// The token for a visit and, once logged in, a session.
@@ -246,8 +250,8 @@ impl FormTokens {
     /// An id that follows from another one for this node alone, so that nobody can choose it.
     pub(crate) fn own_id(&self, id: &DocumentId) -> DocumentId {
         let mut own = [0; DocumentId::LENGTH];
-        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher.update(b"id").update(id.as_bytes()).finalize_xof().fill(&mut own);
+        let mut hasher = blake3::Hasher::new_keyed(&self.ids);
+        hasher.update(id.as_bytes()).finalize_xof().fill(&mut own);
         DocumentId(own)
     }
 
