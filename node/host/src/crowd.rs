@@ -92,11 +92,6 @@ impl Crowd {
         self.lock().by_network.get(&from).copied().unwrap_or_default()
     }
 
-    /// Whether who took a place is still there.
-    pub fn holds(&self, number: u64) -> bool {
-        self.lock().by_number.contains_key(&number)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +145,7 @@ mod tests {
             flood.push(Crowd::enter(&place, many));
             assert_eq!(place.count(), ROOM);
         }
-        assert!(place.holds(honest.number()));
+        assert!(place.lock().by_number.contains_key(&honest.number));
         assert_eq!((place.count_of(one), place.count_of(many)), (1, ROOM - 1));
         drop((honest, flood));
         assert_eq!((place.count(), place.count_of(many)), (0, 0), "places are given back");

@@ -217,15 +217,17 @@ fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
     Some(Banner { class, title: l.of("health", name), text: l.of("health-text", name) })
 }
 
-/// The frame's notice about the store, for pages of their own about it.
-/// What the system said of it is for people who have logged in.
+/// The frame's notice about the store, for pages of their own about it; with what the system said,
+/// which is for people who have logged in, if it `is_detailed`.
 pub(crate) fn health_notice(l: Text, status: &NodeStatus, is_detailed: bool) -> Notice {
     let class = if status.health == Health::Ok { "good" } else { "bad" };
     let name = status.health.name();
     let text = format!("{} {}", l.of("health", name), l.of("health-text", name));
-    match status.health.detail().get(..).filter(|_| is_detailed).unwrap_or_default() {
-        "" => Notice { class, text },
-        detail => Notice { class, text: format!("{text} ({detail})") },
+    match status.health.detail() {
+        detail if is_detailed && !detail.is_empty() => {
+            Notice { class, text: format!("{text} ({detail})") }
+        }
+        _ => Notice { class, text },
     }
 }
 

@@ -12,8 +12,8 @@
 //! | pixels of a photo | [`PHOTO_PIXELS`] | the photo |
 //!
 //! Together they bound the memory of the pages: [`HEAD_BYTES`] for each of [`CONNECTIONS`],
-//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`] and what a decoder of progressive pictures keeps
-//! beside it, about as much again.
+//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`] and
+//! what a decoder of progressive pictures keeps beside it, about as much again.
 
 use std::time::Duration;
 
