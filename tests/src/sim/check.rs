@@ -245,8 +245,7 @@ impl World {
                 self.fired.count(Fault::Crowding);
             }
             self.check_crowded(at, &store);
-            let had = self.photo_had_by_naming(at);
-            assert_eq!(had, None, "{} has a photo that it only named", self.name(at));
+            self.check_claims(at);
             if store.counts().expect("a store can be read").equivocations > 0 {
                 self.fired.count(Fault::Equivocation);
             }

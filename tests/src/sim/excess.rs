@@ -103,8 +103,7 @@ impl World {
 
     /// He takes back what he certified.
     fn revoke_minted(&mut self) -> Vec<Vec<u8>> {
-        let (by, key) =
-            (self.thief.stolen.certificate.serial(), &self.thief.stolen.hostile.key);
+        let (by, key) = (self.thief.stolen.certificate.serial(), &self.thief.stolen.hostile.key);
         let mut revocations = self.thief.minted.iter().take(REVOCATIONS).map(|bytes| {
             let body = RevocationBody {
                 own: Standing { serial: Serial::of(bytes), through_seq: 3, tags: Vec::new() },

@@ -115,17 +115,18 @@ impl World {
         Some((photo.name(), photo.content.clone()))
     }
 
-    /// A photo that is had at a node by who only named it: nobody who may read that document was
+    /// No photo is had at a node by who only named it, when nobody who may read that document was
     /// ever given the content of it.
-    pub(super) fn photo_had_by_naming(&self, at: usize) -> Option<BlobName> {
-        let process = self.machines.get(at)?.process.as_ref()?;
+    pub(super) fn check_claims(&self, at: usize) {
+        let Some(process) = self.machines.get(at).and_then(|m| m.process.as_ref()) else { return };
         let named = self.photos.iter().filter(|photo| !photo.given);
         let mut named = named.filter(|photo| !self.is_given_beside(photo));
         let had = |photo: &&Photo| {
             let content = process.store.blob_of(&photo.home, &photo.name());
             matches!(content.expect("a store can be read"), Some(BlobContent::Whole(_)))
         };
-        named.find(had).map(Photo::name)
+        let had = named.find(had).map(Photo::name);
+        assert_eq!(had, None, "{} has a photo that it only named", self.name(at));
     }
 
     /// Whether the same content was given for a document that whoever may read this one may read.
@@ -221,6 +222,7 @@ impl World {
         let (kind, body) = frame.split_first().expect("a frame has a kind");
         let (id, rest) = (body.first_chunk(), body.get(32..).unwrap_or_default());
         match (*kind, *named) {
+            (71, _) => self.check_owners(body, reader),
             (66, _) => {
                 let (bytes, values) = rest.split_first_chunk().expect("a photo has a length");
                 let id = BlobId(*id.expect("a photo has an id"));
@@ -236,6 +238,18 @@ impl World {
                 self.check_bytes(&blob, from, bytes, reader);
             }
             (_, None) => panic!("a bundle has a chunk of no photo"),
+        }
+    }
+
+    /// The documents that a bundle says have a photo: those for which one was given.
+    fn check_owners(&self, mut body: &[u8], (scope, name): (&Scope, &str)) {
+        while let Some((length, rest)) = body.split_first() {
+            let (key, rest) = rest.split_at(usize::from(*length));
+            assert!(scope.allows(key), "{name} is told of {key:x?}");
+            let mut photos = self.photos.iter().filter(|photo| photo.document.as_bytes() == key);
+            let given = photos.any(|photo| photo.given || self.is_given_beside(photo));
+            assert!(given, "{name} is told that {key:x?} has a photo, which it only names");
+            body = rest;
         }
     }
 

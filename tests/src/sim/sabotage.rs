@@ -93,6 +93,7 @@ impl World {
         if let Some(photo) = self.photos.last_mut() {
             photo.given = false;
         }
+        self.check_claims(VILLAGE);
     }
 
     fn break_store(&mut self, what: Sabotage) {

@@ -268,7 +268,7 @@ impl World {
         let mut next = || bundle.segment().expect("memory can be read").expect("it is whole");
         while let Some(segment) = next() {
             for frame in segment.frames {
-                if let Some(66 | 67) = frame.first() {
+                if let Some(66 | 67 | 71) = frame.first() {
                     if let Some(reader) = reader {
                         self.check_carried_blob(&mut named, &frame, reader);
                     }

@@ -43,7 +43,12 @@ impl Work {
     }
 
     /// What is left of the sample of a capability for a village.
-    fn sample(&mut self, capability: usize, at: usize, village: AddressCode) -> &mut VecDeque<Scene> {
+    fn sample(
+        &mut self,
+        capability: usize,
+        at: usize,
+        village: AddressCode,
+    ) -> &mut VecDeque<Scene> {
         let (seed, capabilities) = (self.seed, &self.capabilities);
         let draw = || {
             let spot = Spot { village, count: SAMPLES, now_ms: START_MS };

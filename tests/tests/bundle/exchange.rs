@@ -1,11 +1,15 @@
 //! Honest bundles between stores: what is in them, and what they change.
 
+use std::sync::Arc;
+
 use cunlian_crdt::bundle::{Follows, note_arrivals};
 use cunlian_crdt::store::BlobContent;
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::blob::{BlobReference, BlobReply, BlobRequest, Kept, Outline, Under};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use super::world::{
     DAY_MS, NEIGHBOUR, NOW_MS, Place, TOWN, VILLAGE, World, home, noise, plan, plan_for, put,
@@ -279,4 +283,36 @@ fn photos_go_along() {
     assert_eq!(county.import(&parts[0]).unwrap().blobs, 2);
     town.assert_sound();
     county.assert_sound();
+}
+
+/// Shows that a photo which a bundle of the county brings counts for the document that has it there,
+/// and not for one of another village that names it by its hash; and that it counts for none of both
+/// when a bundle, as one of an older program, does not say which has it.
+#[test]
+fn a_bundle_gives_no_photo_to_who_names_it() {
+    let world = World::new();
+    let (town, village) = (&world.town, &world.village);
+    let county = Place::open(&world.county);
+    county.knows(&village.member);
+    let photo = noise(3, 900).into_bytes();
+    let blob = BlobReference::of(&photo, "image/jpeg").unwrap();
+    let [theirs, named] =
+        [NEIGHBOUR, VILLAGE].map(|address| home(Category::TICKET_PHOTO, address, 1));
+    let put = |home| vec![put(home, &blob.to_string())];
+    let author = town.member.author(1);
+    county.store.write_with_blobs(&author, put(theirs), vec![photo.clone()], NOW_MS).unwrap();
+    county.store.write(&village.member.author(1), put(named), NOW_MS).unwrap();
+    let imported = town.import(&county.bundle_for(town)).unwrap();
+    assert_eq!((imported.new, imported.blobs, imported.refusals()), (2, 1, 0));
+    let held = |home| town.store.blob_of(home, &blob.name).unwrap();
+    assert_eq!(held(&theirs), Some(BlobContent::Whole(photo.clone())));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo.clone())));
+    let outline = Arc::new(Outline::of(&photo).unwrap());
+    let chunk = outline.verify(0, photo.clone()).unwrap();
+    let (under, from) = (Under::Scope(Scope::everything()), county.member.public_key());
+    let request = BlobRequest::Keep { under, outline, chunk, from, limited: false, at_ms: None };
+    let kept = town.store.serve(StoreRequest::Blob(request)).unwrap();
+    assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(Kept::Unwanted)));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo)));
+    town.assert_sound();
 }
