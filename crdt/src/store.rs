@@ -41,7 +41,7 @@ mod bounds;
 mod checking;
 mod commit;
 mod counts;
-mod custody;
+mod durability;
 mod effect;
 mod erased;
 mod erasure;

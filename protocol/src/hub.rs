@@ -11,8 +11,8 @@ use rand_core::Rng;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
-use crate::custody::News;
 use crate::dialect::Dialect;
+use crate::durability::News;
 use crate::id::PublicKey;
 use crate::limits;
 use crate::session::{self, Channel, Identity, Role, Session};

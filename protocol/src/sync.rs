@@ -229,7 +229,7 @@ pub enum StoreRequest {
         after: i64,
     },
     /// Which tiers hold what.
-    Custody(crate::custody::request::Request),
+    Durability(crate::durability::request::Request),
     /// Notes that tiers hold changes durably.
     MarkReached {
         /// Changes and the tiers (bits) that hold them.
@@ -322,7 +322,7 @@ pub enum StoreReply {
         rest: Option<i64>,
     },
     /// Which tiers hold what.
-    Custody(crate::custody::request::Reply),
+    Durability(crate::durability::request::Reply),
     /// Marked; those which were news.
     MarkReached {
         /// Changes and the tiers that were not known before to hold them.

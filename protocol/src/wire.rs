@@ -212,7 +212,7 @@ pub enum Message {
         receipt: Bounded<u8, 512>,
     },
     /// Asks who holds what.
-    AskHeld(crate::custody::Questions),
+    AskHeld(crate::durability::Questions),
     /// Tiers (bits) that hold changes, told unasked.
     Held(Bounded<(SetKey, u8), { limits::HELD_KEYS }>),
     /// First bytes of the ids of the revocations the speaker knows; the peer sends the others.
@@ -232,8 +232,8 @@ pub enum Message {
     /// Answers about who holds what, in the order of the questions.
     Holding {
         /// The answers.
-        answers: Bounded<crate::custody::Answer, { limits::HELD_QUESTIONS }>,
-        /// The signed word for them, an [`crate::custody::Attestation`].
+        answers: Bounded<crate::durability::Answer, { limits::HELD_QUESTIONS }>,
+        /// The signed word for them, an [`crate::durability::Attestation`].
         receipt: Bounded<u8, 512>,
     },
     /// Tiers above hold more than can be told one by one: whoever wants to know should ask.

@@ -16,7 +16,7 @@ use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference, Outline};
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
-use cunlian_protocol::custody::{Answer, Attestation, Open, Question, Questions};
+use cunlian_protocol::durability::{Answer, Attestation, Open, Question, Questions};
 use cunlian_protocol::enrolment::{
     self, InvitationId, JoinReply, JoinRequest, RefusalCode, Secret, Token,
 };
@@ -242,7 +242,7 @@ fn questions(key: &SetKey) -> Questions {
     Questions { tiers: 6, list: Bounded(list) }
 }
 
-fn custody_messages(key: SetKey) -> [(&'static str, Message); 4] {
+fn durability_messages(key: SetKey) -> [(&'static str, Message); 4] {
     [
         ("ask-held", Message::AskHeld(questions(&key))),
         ("held", Message::Held(Bounded(vec![(key, 5)]))),
@@ -339,7 +339,7 @@ fn messages() {
         ("speaks", Message::Speaks(Bounded(vec![2, 1]))),
         ("remark", Message::Remark(wire::bounded_text("update soon"))),
     ];
-    for (name, message) in messages.into_iter().chain(custody_messages(set_key)) {
+    for (name, message) in messages.into_iter().chain(durability_messages(set_key)) {
         let committed = assert_pinned(&format!("message-1-{name}"), &wire::encode(&message));
         let (length, frame) = committed.split_first_chunk().unwrap();
         assert_eq!(wire::frame_length(*length), Ok(frame.len()));

@@ -10,7 +10,7 @@ use super::line::{self, Presented};
 use super::postponement::{self, Word};
 use super::reading::Reader;
 use super::{
-    Fault, Inner, blob, custody, ingest, outbox, permission, reconcile, selection, summary,
+    Fault, Inner, blob, durability, ingest, outbox, permission, reconcile, selection, summary,
 };
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
@@ -71,7 +71,9 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
                 .map(|refused| StoreReply::Revocations { refused })
         }
         StoreRequest::Waiting { after } => waiting(inner, after),
-        StoreRequest::Custody(request) => Ok(StoreReply::Custody(custody::serve(inner, request)?)),
+        StoreRequest::Durability(request) => {
+            Ok(StoreReply::Durability(durability::serve(inner, request)?))
+        }
         StoreRequest::MarkReached { reached, receipt } => inner.writer.submit(move |batch| {
             let news = outbox::mark_all_reached(batch, &reached, receipt.as_deref())?;
             Ok(StoreReply::MarkReached { news })

@@ -2,8 +2,8 @@
 
 use super::Session;
 use crate::certificate::Certificate;
-use crate::custody::News;
 use crate::dialect::Skew;
+use crate::durability::News;
 use crate::id::{PublicKey, Serial};
 use crate::renewal::Renewal;
 use crate::scope::Scope;

@@ -213,7 +213,7 @@ fn batches_end_at_their_bounds() {
 /// bounds, each filled within a frame.
 #[test]
 fn questions_and_answers_end_at_their_bounds() {
-    use cunlian_protocol::custody::{Answer, Open, Question, Questions};
+    use cunlian_protocol::durability::{Answer, Open, Question, Questions};
     let ask = |count| {
         let list = Bounded((0..count).map(|number| Question::Change(key(number))).collect());
         Message::AskHeld(Questions { tiers: 7, list })

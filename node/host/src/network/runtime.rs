@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::custody;
+use cunlian_protocol::durability;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
@@ -402,7 +402,9 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Admit { .. }
         | StoreRequest::AdmitBelow { .. }
         | StoreRequest::MarkReached { .. }
-        | StoreRequest::Custody(custody::Request::Mark(_) | custody::Request::Lost { .. })
+        | StoreRequest::Durability(
+            durability::Request::Mark(_) | durability::Request::Lost { .. },
+        )
         | StoreRequest::MarkRefused { .. }
         | StoreRequest::MarkPostponed { .. } => true,
         StoreRequest::Blob(request) => request.is_write(),
@@ -412,8 +414,8 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Shorts { .. }
         | StoreRequest::Read { .. }
         | StoreRequest::Waiting { .. }
-        | StoreRequest::Custody(
-            custody::Request::Unsettled { .. } | custody::Request::Answer { .. },
+        | StoreRequest::Durability(
+            durability::Request::Unsettled { .. } | durability::Request::Answer { .. },
         ) => false,
     }
 }
