@@ -12,11 +12,11 @@ use rayon::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::apply_validity::entries;
 use super::erased::erases;
 use super::materialize::fill;
-use super::placing::entries;
 use super::rows::{damaged, key_of};
-use super::standing::{Entry, Source, settle};
+use super::validity::{Entry, Source, settle};
 use super::{Fault, Inner, blob, bounds, counts, rollup, summary, tally};
 use crate::projector::Rollup;
 

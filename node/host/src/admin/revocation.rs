@@ -8,7 +8,7 @@
 //! key could sign with any of them. So are those it was replaced by and those it replaced, whatever
 //! their keys: a thief may have asked for a certificate for a key of his own.
 
-use cunlian_crdt::store::Effect;
+use cunlian_crdt::store::RevocationPreview;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::limits;
@@ -99,7 +99,7 @@ impl Administration {
             return Err(AdminError::new(error)
                 .hint("there are too many below it: revoke some of these first"));
         }
-        let effect = self.store.effect_of(&signed)?.map_err(AdminError::new)?;
+        let effect = self.store.preview_revocations(&signed)?.map_err(AdminError::new)?;
         if !wish.dry_run
             && let Some(reason) = self.store.add_revocations(&signed)?.into_iter().next()
         {
