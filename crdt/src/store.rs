@@ -79,7 +79,7 @@ mod writer;
 
 pub use alarms::{Alarms, Equivocation};
 pub use backup::{StoreCopy, check_copy};
-pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
+pub use blob::{BlobBacklog, BlobContent, BlobState, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
 pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};

@@ -66,7 +66,7 @@ pub enum BlobContent {
 
 /// How far a blob has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobStanding {
+pub struct BlobState {
     /// Whether all of it is here.
     pub whole: bool,
     /// Bytes that are here.
@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// How far a blob has got in all documents together; `None` when none here names it.
-    pub fn blob_standing(&self, name: &BlobName) -> Result<Option<BlobStanding>, Fault> {
+    pub fn blob_state(&self, name: &BlobName) -> Result<Option<BlobState>, Fault> {
         self.inner.readers.with(|connection| {
             let Some(entry) = entry(connection, name)? else { return Ok(None) };
             let documents = documents_of(connection, entry.number)?;
@@ -201,11 +201,7 @@ impl Store {
     }
 
     /// How far a blob has got that a document names; `None` when it does not.
-    pub fn blob_standing_of(
-        &self,
-        home: &Home,
-        name: &BlobName,
-    ) -> Result<Option<BlobStanding>, Fault> {
+    pub fn blob_state_of(&self, home: &Home, name: &BlobName) -> Result<Option<BlobState>, Fault> {
         self.inner.readers.with(|connection| {
             let document = KeyPrefix::document(home).as_bytes().to_vec();
             let Some(held) = held_by(connection, &document, name)? else { return Ok(None) };
@@ -222,7 +218,7 @@ impl Store {
         connection: &Connection,
         (entry, here): (&Entry, u64),
         documents: &[Vec<u8>],
-    ) -> rusqlite::Result<BlobStanding> {
+    ) -> rusqlite::Result<BlobState> {
         let ancestors = &self.inner.shared.ancestors;
         let covering =
             documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
@@ -232,7 +228,7 @@ impl Store {
         } else {
             postponing::why_here(&self.inner, entry.number)
         };
-        Ok(BlobStanding { whole, here, reached: entry.reached, awaited, postponed })
+        Ok(BlobState { whole, here, reached: entry.reached, awaited, postponed })
     }
 
     /// Whether a document within a scope that names a blob lacks it; `None` when none names it.
