@@ -10,7 +10,7 @@ use cunlian_host::admin::{Administration, renewal};
 use cunlian_host::clock::Clock;
 use cunlian_host::keystore::{self, Keystore};
 use cunlian_host::network::runtime::Duty;
-use cunlian_host::{config, standing};
+use cunlian_host::{config, suspension};
 use cunlian_protocol::hub::Event;
 use cunlian_protocol::id::PublicKey;
 use tokio::sync::mpsc;
@@ -103,7 +103,7 @@ impl Upkeep {
         let successions = authority.successions().iter().map(|s| s.bytes().to_vec());
         keystore.add_successions(&successions.collect::<Vec<_>>())?;
         keystore.renew(chain)?;
-        standing::clear(self.data_dir())?;
+        suspension::clear(self.data_dir())?;
         restart.ask();
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Upkeep {
         if store.suspension().is_none() {
             tracing::error!(reason, "this node saves nothing more until it is certified anew");
             store.suspend(Suspension::Forked);
-            standing::suspend(self.data_dir(), Suspension::Forked, self.clock.now_ms())?;
+            suspension::suspend(self.data_dir(), Suspension::Forked, self.clock.now_ms())?;
             restart.ask();
         }
         Ok(())
