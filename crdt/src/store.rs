@@ -40,6 +40,7 @@ mod backup;
 mod blob;
 mod bounds;
 mod checking;
+mod clone_guard;
 mod commit;
 mod counts;
 mod durability;
@@ -49,7 +50,6 @@ mod facts;
 mod follow;
 mod health;
 mod ingest;
-mod line;
 mod local;
 mod materialize;
 mod opening;
@@ -271,16 +271,16 @@ impl Store {
         permission::add_successions(&self.inner, successions.to_vec())
     }
 
-    /// Keys of children that two machines use, as their line tokens show.
+    /// Keys of children that two machines use, as their lineage tokens show.
     pub fn forked(&self) -> Result<Vec<PublicKey>, Fault> {
-        self.inner.readers.with(|connection| Ok(line::forked(connection)?))
+        self.inner.readers.with(|connection| Ok(clone_guard::forked(connection)?))
     }
 
     /// Lets the next machine in that comes with this child's key and asks to be certified anew;
     /// `false` when the child is not known as forked.
     pub fn release(&self, subject: &PublicKey) -> Result<bool, Fault> {
         let subject = *subject;
-        self.inner.writer.submit(move |batch| Ok(line::release(batch.connection, &subject)?))
+        self.inner.writer.submit(move |batch| Ok(clone_guard::release(batch.connection, &subject)?))
     }
 
     /// All certificates and revocations known now.

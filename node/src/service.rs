@@ -38,14 +38,14 @@ use cunlian_web::{WebConfig, WebState, serve};
 
 mod control;
 mod life;
-mod lines;
+mod lineage_tokens;
 mod upkeep;
 mod watching;
 
 pub use life::{Places, live};
 
 use life::Lasting;
-use lines::Lines;
+use lineage_tokens::LineageTokens;
 use upkeep::Upkeep;
 
 /// Why a node cannot start.
@@ -187,11 +187,11 @@ fn connect(
     metrics: &Metrics,
 ) -> (Network, Vec<JoinHandle<()>>) {
     let Administration { store, identity, clock, data_dir, .. } = administration;
-    let lines = Lines::load(data_dir);
+    let lines = LineageTokens::load(data_dir);
     let (duties, left) = mpsc::unbounded_channel();
     let keys = config.peers.iter().map(|peer| peer.key).collect();
     let hub = Hub::new(Identity::clone(identity), store.authority(), keys)
-        .with_lines(lines.tokens().clone(), store.suspension().is_some());
+        .with_lineage_tokens(lines.tokens().clone(), store.suspension().is_some());
     let targets = config.peers.clone();
     let ties = Ties {
         clock: clock.clone(),

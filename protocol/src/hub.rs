@@ -17,7 +17,7 @@ use crate::id::PublicKey;
 use crate::limits;
 use crate::session::{self, Channel, Identity, Role, Session};
 use crate::sync::StoreRequest;
-use crate::wire::{FaultCode, LineToken};
+use crate::wire::{FaultCode, LineageToken};
 
 mod arrivals;
 mod between;
@@ -46,7 +46,7 @@ pub struct Hub {
     /// By key: a peer that was certified anew is the same peer.
     past: BTreeMap<PublicKey, Past>,
     dialect: Arc<Dialect>,
-    lines: BTreeMap<PublicKey, LineToken>,
+    lines: BTreeMap<PublicKey, LineageToken>,
     renewing: bool,
     clock_offset_ms: i64,
     arrivals: Arrivals,
@@ -80,10 +80,14 @@ impl Hub {
         }
     }
 
-    /// With the line tokens that peers gave last, by their keys, and whether this node came back
+    /// With the lineage tokens that peers gave last, by their keys, and whether this node came back
     /// from a copy and asks to be certified anew.
     #[must_use]
-    pub fn with_lines(mut self, lines: BTreeMap<PublicKey, LineToken>, renewing: bool) -> Self {
+    pub fn with_lineage_tokens(
+        mut self,
+        lines: BTreeMap<PublicKey, LineageToken>,
+        renewing: bool,
+    ) -> Self {
         self.lines = lines;
         self.renewing = renewing;
         self

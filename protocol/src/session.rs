@@ -44,7 +44,7 @@ mod fault;
 mod following;
 mod greeting;
 mod incoming;
-pub mod line;
+pub mod lineage;
 mod live;
 mod outgoing;
 mod pace;
@@ -77,7 +77,7 @@ const UNREAD_BYTES: usize = 2 << 20;
 enum Phase {
     /// Waiting for the first message of the peer.
     Greeting,
-    /// A child has said hello; the store is looking at its line token.
+    /// A child has said hello; the store is looking at its lineage token.
     Admitting,
     Open,
     Closed,

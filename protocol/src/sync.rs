@@ -7,7 +7,7 @@
 use crate::blob::{BlobReply, BlobRequest};
 use crate::category::URGENCY;
 use crate::certificate::Tier;
-use crate::id::{ChangeId, LineToken, PublicKey, Serial};
+use crate::id::{ChangeId, LineageToken, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
 use crate::scope::Scope;
 use crate::sketch::ShortKey;
@@ -189,16 +189,16 @@ pub enum StoreRequest {
         /// Exact bytes.
         successions: Vec<Vec<u8>>,
     },
-    /// A child presents its line token: whether it may come in, and the token for next time.
+    /// A child presents its lineage token: whether it may come in, and the token for next time.
     Admit {
         /// Key of the child.
         subject: PublicKey,
         /// What it presents.
-        line: LineToken,
+        lineage: LineageToken,
         /// Whether this node gave it that, at whatever time.
         given: bool,
         /// What it will be given, made up by this node.
-        fresh: LineToken,
+        fresh: LineageToken,
         /// Whether it says itself that it came back from a copy.
         renewing: bool,
         /// How its certificate stands.
@@ -206,16 +206,16 @@ pub enum StoreRequest {
         /// Whether another machine with this key is in session at this moment.
         elsewhere: bool,
     },
-    /// One further below presents its line token: whether it is the machine that came before.
+    /// One further below presents its lineage token: whether it is the machine that came before.
     AdmitBelow {
         /// Its certificate.
         serial: Serial,
         /// What it presents.
-        line: LineToken,
+        lineage: LineageToken,
         /// Whether this node gave it that, at whatever time.
         given: bool,
         /// What it will be given, made up by this node.
-        fresh: LineToken,
+        fresh: LineageToken,
     },
     /// Adds revocations; bytes are untrusted.
     Revocations {

@@ -33,7 +33,7 @@ use crate::sync::Carried;
 pub(crate) mod bounded;
 mod prefixed;
 
-pub use crate::id::LineToken;
+pub use crate::id::LineageToken;
 pub use bounded::Bounded;
 pub use prefixed::Prefixed;
 
@@ -67,8 +67,8 @@ pub struct Hello {
     pub revocations: [u8; 32],
     /// Successions of the root, and of the speaker's own key.
     pub successions: Bounded<SuccessionBytes, { limits::SUCCESSIONS }>,
-    /// Of a dialler the line token it was given last; of a listener the next one.
-    pub line: LineToken,
+    /// Of a dialler the lineage token it was given last; of a listener the next one.
+    pub lineage: LineageToken,
     /// Of a dialler: it came back from a copy and must be certified anew. Of a listener: the
     /// session is for handing up what waits and for a new certificate only.
     pub renewing: bool,

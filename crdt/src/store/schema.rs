@@ -24,7 +24,7 @@
 //! | `tainted` | change of the log that does not stand, and whether a person has looked at it |
 //! | `equivocation` | second change of an author under one number |
 //! | `succession` | succession of the root key, in order |
-//! | `line` | child: the line token it presented last, the one it was given since, see [`super::line`] |
+//! | `line` | child: the lineage token it presented last, the one it was given since, see [`super::clone_guard`] |
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
 //! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
 //! | `quota`, `quota_use` | peer with bounds of its own; peer, with what was taken from it |

@@ -3,10 +3,10 @@
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
-use cunlian_protocol::wire::LineToken;
+use cunlian_protocol::wire::LineageToken;
 
 use super::checking::Sender;
-use super::line::{self, Presented};
+use super::clone_guard::{self, Presented};
 use super::postponement::{self, Word};
 use super::reading::Reader;
 use super::{
@@ -57,14 +57,15 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let refused = permission::add_successions(inner, successions)?;
             Ok(StoreReply::Successions { refused })
         }
-        StoreRequest::Admit { subject, line, given, fresh, renewing, certified, elsewhere } => {
-            let child = Presented { subject, line, given, fresh, renewing, certified, elsewhere };
-            inner
-                .writer
-                .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))
+        StoreRequest::Admit { subject, lineage, given, fresh, renewing, certified, elsewhere } => {
+            let child =
+                Presented { subject, lineage, given, fresh, renewing, certified, elsewhere };
+            inner.writer.submit(move |batch| {
+                Ok(StoreReply::Admit(clone_guard::admit(batch.connection, &child)?))
+            })
         }
-        StoreRequest::AdmitBelow { serial, line, given, fresh } => {
-            admit_below(inner, serial, (line, given), fresh)
+        StoreRequest::AdmitBelow { serial, lineage, given, fresh } => {
+            admit_below(inner, serial, (lineage, given), fresh)
         }
         StoreRequest::Revocations { revocations } => {
             permission::add_revocations(inner, &revocations)
@@ -96,11 +97,11 @@ fn waiting(inner: &Inner, after: i64) -> Result<StoreReply, Fault> {
 fn admit_below(
     inner: &Inner,
     serial: Serial,
-    (line, given): (LineToken, bool),
-    fresh: LineToken,
+    (lineage, given): (LineageToken, bool),
+    fresh: LineageToken,
 ) -> Result<StoreReply, Fault> {
     inner.writer.submit(move |batch| {
-        let verdict = line::admit_below(batch.connection, &serial, line, given, fresh)?;
+        let verdict = clone_guard::admit_below(batch.connection, &serial, lineage, given, fresh)?;
         Ok(StoreReply::Admit(verdict))
     })
 }

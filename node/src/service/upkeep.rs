@@ -15,7 +15,7 @@ use cunlian_protocol::hub::Event;
 use cunlian_protocol::id::PublicKey;
 use tokio::sync::mpsc;
 
-use super::lines::Lines;
+use super::lineage_tokens::LineageTokens;
 
 /// Why a duty was not done.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -24,7 +24,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Upkeep {
     pub(super) administration: Administration,
     pub(super) clock: Clock,
-    pub(super) lines: Lines,
+    pub(super) lines: LineageTokens,
 }
 
 impl Upkeep {

@@ -198,7 +198,7 @@ fn what_a_town_has_lost_waits_for_it_again() {
         totals.get(&Tier::Town).map_or(0, |backlog| backlog.changes)
     };
     assert_eq!(waits_for_town(&world), 0);
-    // An empty store in the place of the old one, as after a fire; the line token is the last.
+    // An empty store in the place of the old one, as after a fire; the lineage token is the last.
     world.cut(at_town, at_village);
     world.run(1);
     let lost = world.replace(at_town);

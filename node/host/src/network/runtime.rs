@@ -25,7 +25,7 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::sync::StoreRequest;
-use cunlian_protocol::wire::{FaultCode, LineToken};
+use cunlian_protocol::wire::{FaultCode, LineageToken};
 use quinn::VarInt;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -56,12 +56,12 @@ const CLOCK_STEP_MS: u64 = 50;
 pub enum Duty {
     /// A node above says what time it is.
     Beacon(i64),
-    /// Keep a line token durably.
+    /// Keep a lineage token durably.
     Line {
         /// Key of the peer.
         peer: PublicKey,
         /// The token.
-        token: LineToken,
+        token: LineageToken,
     },
     /// Keep the new key of a peer.
     Succeeded {
