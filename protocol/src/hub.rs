@@ -23,17 +23,17 @@ mod arrivals;
 mod between;
 mod dialling;
 mod report;
+mod scheduler;
 mod stored;
-mod surface;
-mod turns;
+mod types;
 
 pub use report::PeerReport;
-pub use surface::{ConnectionId, Effect, Event, TargetId};
+pub use types::{ConnectionId, Effect, Event, TargetId};
 
 use arrivals::Arrivals;
 use dialling::Target;
 use report::Past;
-use turns::Turns;
+use scheduler::Scheduler;
 
 /// All sessions of a node.
 pub struct Hub {
@@ -53,9 +53,9 @@ pub struct Hub {
     /// When it began, by the time that is given with events.
     begun_ms: Option<i64>,
     /// Batches to be made durable.
-    intake: Turns,
+    intake: Scheduler,
     /// Changes to be read and sent.
-    reads: Turns,
+    reads: Scheduler,
 }
 
 impl Hub {
@@ -75,8 +75,8 @@ impl Hub {
             clock_offset_ms: 0,
             arrivals: Arrivals::default(),
             begun_ms: None,
-            intake: Turns::new(turns::INTAKE),
-            reads: Turns::new(turns::READS),
+            intake: Scheduler::new(scheduler::INTAKE),
+            reads: Scheduler::new(scheduler::READS),
         }
     }
 

@@ -45,14 +45,14 @@ mod following;
 mod greeting;
 mod incoming;
 pub mod lineage;
-mod live;
 mod outgoing;
 mod pace;
 mod postponing;
+mod push;
 mod renewing;
 mod revoking;
 mod strangers;
-mod surface;
+mod types;
 mod versions;
 
 use compare::{Answering, Compare};
@@ -61,8 +61,8 @@ use incoming::Incoming;
 use outgoing::Outgoing;
 
 pub use fault::Fault;
-pub(crate) use surface::Peer;
-pub use surface::{Activity, Channel, Effect, Identity, Relation, Report, Role};
+pub(crate) use types::Peer;
+pub use types::{Activity, Channel, Effect, Identity, Relation, Report, Role};
 
 /// How long a peer may take to say hello, and to answer.
 const ANSWER_MS: i64 = 30_000;

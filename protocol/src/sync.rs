@@ -52,7 +52,7 @@ pub enum Selection {
     /// As [`Selection::Rows`], but what is urgent first: each class of categories
     /// ([`crate::category::URGENCY`]) has a row of its own to start after. A read ends with the
     /// first class that gave something, unless it is the last one.
-    Live {
+    Push {
         /// Rows to start after, by class.
         after: [i64; URGENCY.len()],
         /// So many classes are read, from the first one.
@@ -286,7 +286,7 @@ pub enum StoreReply {
         /// Where to go on; `None` at the end.
         rest: Option<Selection>,
         /// For [`Selection::Rows`] the row up to which everything was looked at; for
-        /// [`Selection::Live`], when nothing is left, the last row of all classes that were read.
+        /// [`Selection::Push`], when nothing is left, the last row of all classes that were read.
         through_row: i64,
     },
     /// What became of each change of the batch, in its order.

@@ -18,8 +18,8 @@ use cunlian_protocol::wire::Bounded;
 use rusqlite::Connection;
 
 use super::outbox::{Ancestors, awaited, keep_receipt, lose, mark_reached};
+use super::pending_counts::{waiting, waiting_under};
 use super::rows::{Range, key_of, last_row, row_of};
-use super::tally::{waiting, waiting_under};
 use super::{Fault, Inner, summary};
 
 /// Of so few changes each is asked for by its name.

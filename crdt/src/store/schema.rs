@@ -12,14 +12,14 @@
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
-//! | `tally` | category, with the number of its documents |
+//! | `pending_counts` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
 //! | `blob_proof` | document that names a blob and does not have it, see `blob/proof.rs` |
 //! | `blob_postponed` | tier above that does not ask for some of the blobs here, which and why |
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
-//! | `awaiting` | prefix and tier bits, with how much of the outbox waits there for them, see [`super::tally`] |
+//! | `awaiting` | prefix and tier bits, with how much of the outbox waits there for them, see [`super::pending_counts`] |
 //! | `quarantine` | change refused with its reason, latest only; `withheld` if it may come in later |
 //! | `tainted` | change of the log that does not stand, and whether a person has looked at it |
 //! | `equivocation` | second change of an author under one number |
@@ -193,7 +193,7 @@ const STEPS: [Step; VERSION as usize] = [
             bytes INTEGER NOT NULL,
             PRIMARY KEY (prefix, awaited)
         ) WITHOUT ROWID;
-        CREATE TABLE tally (
+        CREATE TABLE pending_counts (
             category INTEGER PRIMARY KEY NOT NULL, documents INTEGER NOT NULL
         );
         CREATE TABLE arrival (at_ms INTEGER PRIMARY KEY, row INTEGER NOT NULL);

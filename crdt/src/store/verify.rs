@@ -17,7 +17,7 @@ use super::erased::erases;
 use super::materialize::fill;
 use super::rows::{damaged, key_of};
 use super::validity::{Entry, Source, settle};
-use super::{Fault, Inner, blob, bounds, counts, rollup, summary, tally};
+use super::{Fault, Inner, blob, bounds, counts, pending_counts, rollup, summary};
 use crate::projector::Rollup;
 
 /// Changes whose signatures are checked together, and their bytes.
@@ -73,7 +73,7 @@ pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
         let done = pages(connection, &mut report)
             .and_then(|()| log_and_summaries(connection, inner, &mut report))
             .and_then(|()| {
-                report.wrong_counts = tally::wrong(connection)?;
+                report.wrong_counts = pending_counts::wrong(connection)?;
                 report.beyond_bounds = bounds::listed(connection)?;
                 projections(connection, inner, &mut report)
             });

@@ -3,13 +3,13 @@
 //! ```text
 //!  quinn connection ─ reader ─▶ frames ─┐                    ┌─▶ writer ─ quinn connection
 //!  endpoint ─ accept, dial ───▶ events ─┼─▶ one task: Hub ───┼─▶ dial
-//!  store lanes ───────────────▶ replies ┘                    └─▶ store lanes (blocking threads)
+//!  store queues ───────────────▶ replies ┘                    └─▶ store queues (blocking threads)
 //! ```
 //!
 //! The hub's task never waits: what it hands out is bounded by the limits of the sessions. A reader
 //! waits while its session, or the node as a whole, has enough to do, so a peer that sends faster
 //! than the disk can write is slowed down by QUIC flow control; a few readers at a time, in the order
-//! they came, hand the hub a frame (`reader.rs`). Each connection has two lanes to the store, each in
+//! they came, hand the hub a frame (`reader.rs`). Each connection has two queues to the store, each in
 //! order: what changes the store in one, so that certificates precede the changes they cover, and what
 //! only reads it in the other.
 
@@ -327,8 +327,9 @@ impl Driver {
                     if let StoreRequest::Ingest { from, .. } = &request {
                         link.sends_as = Some(*from);
                     }
-                    let lane = if changes_store(&request) { &link.changing } else { &link.reading };
-                    let _ = lane.send((number, request));
+                    let queue =
+                        if changes_store(&request) { &link.changing } else { &link.reading };
+                    let _ = queue.send((number, request));
                 }
             }
             Effect::Close { connection, code, reason } => {
