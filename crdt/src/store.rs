@@ -43,6 +43,7 @@ mod checking;
 mod clone_guard;
 mod commit;
 mod counts;
+mod deferral;
 mod durability;
 mod erased;
 mod erasure;
@@ -56,7 +57,6 @@ mod opening;
 mod outbox;
 mod pending_counts;
 mod permission;
-mod postponement;
 mod purge;
 mod quarantine;
 mod quota;
@@ -396,7 +396,7 @@ impl Store {
 
     /// Why tiers above take nothing, or only what is more urgent, for now.
     pub fn postponed(&self) -> Result<BTreeMap<Tier, String>, Fault> {
-        self.inner.readers.with(|connection| Ok(postponement::by_tier(connection)?))
+        self.inner.readers.with(|connection| Ok(deferral::by_tier(connection)?))
     }
 
     /// The latest refused changes, newest first.

@@ -35,6 +35,7 @@ use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Message, WireError};
 
+mod backpressure;
 mod below;
 mod blobs;
 mod compare;
@@ -47,7 +48,6 @@ mod incoming;
 pub mod lineage;
 mod outgoing;
 mod pace;
-mod postponing;
 mod push;
 mod renewing;
 mod revoking;

@@ -40,11 +40,11 @@ use super::{Fault, Store, WriteError, local};
 use crate::document::{Author, Write};
 
 mod claims;
+mod deferral;
 mod exchange;
 mod missing;
 pub(super) mod naming;
 mod outlines;
-mod postponing;
 mod proof;
 mod verify;
 
@@ -224,9 +224,9 @@ impl Store {
             documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
         let (whole, awaited) = (entry.missing == 0, covering & !entry.reached);
         let postponed = if whole {
-            postponing::why_above(connection, entry.number, awaited)?
+            deferral::why_above(connection, entry.number, awaited)?
         } else {
-            postponing::why_here(&self.inner, entry.number)
+            deferral::why_here(&self.inner, entry.number)
         };
         Ok(BlobState { whole, here, reached: entry.reached, awaited, postponed })
     }
@@ -244,7 +244,7 @@ impl Store {
 
     /// What is not whole here, and what is not known to be above.
     pub fn blob_totals(&self) -> Result<BlobTotals, Fault> {
-        self.inner.readers.with(|connection| Ok(postponing::totals(&self.inner, connection)?))
+        self.inner.readers.with(|connection| Ok(deferral::totals(&self.inner, connection)?))
     }
 }
 

@@ -296,7 +296,7 @@ pub(super) fn reached(
     status.reached = ancestors.covering(prefix.as_bytes()) & !status.awaited;
     if status.awaited != 0 {
         let class = home.category.urgency();
-        status.postponed = postponement::reason(connection, status.awaited, class)?;
+        status.postponed = deferral::reason(connection, status.awaited, class)?;
     }
     Ok(status)
 }

@@ -7,7 +7,7 @@ use cunlian_protocol::wire::LineageToken;
 
 use super::checking::Sender;
 use super::clone_guard::{self, Presented};
-use super::postponement::{self, Word};
+use super::deferral::{self, Word};
 use super::reading::Reader;
 use super::{
     Fault, Inner, blob, durability, ingest, outbox, permission, reconcile, selection, summary,
@@ -121,11 +121,11 @@ fn mark_refused(
 fn note_postponed(inner: &Inner, word: Word) -> Result<StoreReply, Fault> {
     let known = inner
         .readers
-        .with_for(Reader::Peer, |connection| Ok(postponement::is_known(connection, &word)?))?;
+        .with_for(Reader::Peer, |connection| Ok(deferral::is_known(connection, &word)?))?;
     if !known {
         inner
             .writer
-            .submit(move |batch| Ok::<_, Fault>(postponement::note(batch.connection, &word)?))?;
+            .submit(move |batch| Ok::<_, Fault>(deferral::note(batch.connection, &word)?))?;
     }
     Ok(StoreReply::MarkPostponed)
 }

@@ -37,12 +37,12 @@ use crate::key::KeyPrefix;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 
-mod postponing;
+mod backpressure;
 mod purpose;
 mod serving;
 mod window;
 
-use postponing::Told;
+use backpressure::Told;
 use serving::Serving;
 use window::Window;
 

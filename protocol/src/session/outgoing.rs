@@ -11,8 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::backpressure::Backpressure;
 use super::pace::{Departure, Pace};
-use super::postponing::Postponing;
 use super::push::Push;
 use super::{
     Fault, FaultCode, Message, Outcome, Peer, Purpose, Relation, Session, StoreReply, StoreRequest,
@@ -76,7 +76,7 @@ pub(super) struct Outgoing {
     in_flight: VecDeque<Sent>,
     /// Why the peer has postponed what is held up.
     held: Option<String>,
-    pub(super) postponing: Postponing,
+    pub(super) backpressure: Backpressure,
     last_batch: u64,
     queued: u64,
     unannounced: u64,

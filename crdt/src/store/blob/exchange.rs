@@ -83,7 +83,7 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
             Ok(BlobReply::MarkLost)
         }
         BlobRequest::MarkPostponed { tier, postponed, begun } => {
-            postponing::mark(inner, tier, postponed, begun)?;
+            deferral::mark(inner, tier, postponed, begun)?;
             Ok(BlobReply::MarkPostponed)
         }
     }
