@@ -11,7 +11,7 @@ use cunlian_host::control::{Asked, PATIENCE, Reply, short_path};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
-use super::watching::Watch;
+use super::status_publisher::StatusPublisher;
 
 /// Longest request.
 const LINE_BYTES: u64 = 1 << 20;
@@ -19,7 +19,7 @@ const LINE_BYTES: u64 = 1 << 20;
 /// Serves requests. The store's lock is held, so an old socket is nobody's.
 pub(super) fn start(
     data_dir: &Path,
-    status: Watch,
+    status: StatusPublisher,
     administration: Administration,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     let (path, _directory) = short_path(data_dir)?;
@@ -56,7 +56,7 @@ impl Drop for Stopping {
 
 async fn answer(
     stream: tokio::net::UnixStream,
-    status: &Watch,
+    status: &StatusPublisher,
     administration: Administration,
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
