@@ -195,7 +195,6 @@ impl Machine {
         config.save(&self.path).unwrap();
         let Self { path, ports, dir } = self;
         let (listen, http) = (ports.listen(), ports.http());
-        drop(ports);
         Office { path, listen, http, dir, process: None }.open()
     }
 
