@@ -146,7 +146,7 @@ impl Service {
                 tracing::error!(%error, "the pages stopped");
             }
         });
-        tasks.extend([pages, watching, control, tokio::spawn(gate.follow())]);
+        tasks.extend([pages, publishing, control, tokio::spawn(gate.follow())]);
         Ok(Self { network, store, status, places: Places { listen, http }, restart, tasks })
     }
 
@@ -193,7 +193,7 @@ fn connect(
     let hub = Hub::new(Identity::clone(identity), store.authority(), keys)
         .with_lineage_tokens(lines.tokens().clone(), store.suspension().is_some());
     let targets = config.peers.clone();
-    let ties = Dependencies {
+    let dependencies = Dependencies {
         clock: clock.clone(),
         tasks,
         metrics: metrics.clone(),

@@ -115,8 +115,8 @@ impl Hub {
                 entry.dialling = false;
                 entry.connection = Some(connection);
                 let expected = entry.key;
-                let line = self.lines.get(&expected).copied().unwrap_or_default();
-                let role = Role::Dialler { expected, line, renewing: self.renewing };
+                let lineage = self.lines.get(&expected).copied().unwrap_or_default();
+                let role = Role::Dialler { expected, lineage, renewing: self.renewing };
                 self.begin(now_ms, connection, role, channel, effects);
             }
             Event::DialFailed { target, reason } => {

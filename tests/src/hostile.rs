@@ -183,7 +183,7 @@ impl Hostile {
             clock_ms,
             revocations: [0; 32],
             successions: Bounded(Vec::new()),
-            line: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
+            lineage: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
             renewing: false,
             software: wire::bounded_text("hostile"),
             more: Bounded(Vec::new()),
@@ -327,7 +327,7 @@ impl Line {
         match &frame {
             Frame::Message(message) => {
                 if let Message::Welcome(hello) = message {
-                    *self.who.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.line;
+                    *self.who.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.lineage;
                 }
                 self.heard.extend_from_slice(&bytes);
             }

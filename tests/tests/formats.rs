@@ -283,7 +283,7 @@ fn messages() {
         clock_ms: 1_790_000_000_000,
         revocations: [7; 32],
         successions: Bounded(vec![Bounded(vec![4, 5])]),
-        line: [6; 16],
+        lineage: [6; 16],
         renewing: true,
         software: wire::bounded_text("cunlian 0.1.0"),
         more: Bounded(vec![9, 9]),

@@ -19,7 +19,7 @@
 //! | `blob_chunk` | chunk of 64 KiB that is here |
 //! | `blob_proof` | reference that lacks: what came under it, see [`proof`] |
 //! | `blob_reference` | document and blob it names; `lacking` while the document does not have it, then `awaited` as tier bits, as in `outbox` |
-//! | `blob_postponed` | tier above (bit) that does not ask for blobs of more than `over_bytes`, see [`postponing`] |
+//! | `blob_postponed` | tier above (bit) that does not ask for blobs of more than `over_bytes`, see [`deferral`] |
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -42,7 +42,7 @@ pub(super) struct Presented {
     pub(super) elsewhere: bool,
 }
 
-struct Line {
+struct Lineage {
     confirmed: LineageToken,
     pending: LineageToken,
     mark: u8,
@@ -50,8 +50,8 @@ struct Line {
 
 /// Decides, and keeps what follows.
 pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Result<Verdict> {
-    let lineage = line_of(connection, &child.subject)?;
-    let outdated = lineage.as_ref().is_some_and(|line| is_outdated(lineage, child));
+    let lineage = lineage_of(connection, &child.subject)?;
+    let outdated = lineage.as_ref().is_some_and(|lineage| is_outdated(lineage, child));
     if outdated && child.certified == Certified::Replaced {
         mark(connection, &child.subject, FORKED)?;
         return Ok(Verdict::Forked);
@@ -78,8 +78,8 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
             mark(connection, &child.subject, FORKED)?;
             return Ok(Verdict::Forked);
         }
-        Some(Line { mark: FORKED, .. }) => return Ok(Verdict::Forked),
-        Some(Line { mark: RELEASED, .. }) if !child.renewing => return Ok(Verdict::Forked),
+        Some(Lineage { mark: FORKED, .. }) => return Ok(Verdict::Forked),
+        Some(Lineage { mark: RELEASED, .. }) if !child.renewing => return Ok(Verdict::Forked),
         _ if child.renewing
             || child.certified != Certified::Current
             || is_pending(connection, &child.subject)? =>
@@ -92,7 +92,7 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
         Some(_) => child.lineage,
         None => LineageToken::default(),
     };
-    let sql = "INSERT OR REPLACE INTO lineage VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute((child.subject.0, confirmed, child.fresh, SINGLE))?;
     Ok(verdict)
 }
@@ -107,7 +107,7 @@ pub(super) fn admit_below(
     fresh: LineageToken,
 ) -> rusqlite::Result<Verdict> {
     // Beside those of children, which are found by their keys.
-    let mut hasher = blake3::Hasher::new_derive_key("cunlian 2026-11 lineage of one further below");
+    let mut hasher = blake3::Hasher::new_derive_key("cunlian 2026-11 line of one further below");
     let place = PublicKey(*hasher.update(&serial.0).finalize().as_bytes());
     let child = Presented {
         subject: place,
@@ -118,41 +118,41 @@ pub(super) fn admit_below(
         certified: Certified::Current,
         elsewhere: false,
     };
-    let lineage = line_of(connection, &place)?;
+    let lineage = lineage_of(connection, &place)?;
     if lineage
         .as_ref()
-        .is_some_and(|line| !presents(lineage, &child) && !is_outdated(lineage, &child))
+        .is_some_and(|lineage| !presents(lineage, &child) && !is_outdated(lineage, &child))
     {
         return Ok(Verdict::Forked);
     }
     let confirmed = if lineage.is_some() { presented } else { LineageToken::default() };
-    let sql = "INSERT OR REPLACE INTO lineage VALUES (?1, ?2, ?3, ?4)";
+    let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute((place.0, confirmed, fresh, SINGLE))?;
     Ok(Verdict::Open)
 }
 
 /// The first child with a key is believed; so is one that presents what it was given last, or
 /// what it presented last and was given nothing since that it could have kept.
-fn presents(lineage: &Line, child: &Presented) -> bool {
+fn presents(lineage: &Lineage, child: &Presented) -> bool {
     child.lineage == lineage.pending || child.lineage == lineage.confirmed
 }
 
 /// Whether the child presents what this node gave it after all that this node knows of.
-fn is_outdated(lineage: &Line, child: &Presented) -> bool {
+fn is_outdated(lineage: &Lineage, child: &Presented) -> bool {
     let at = |token: &LineageToken| token.first_chunk::<GIVEN_AT_BYTES>().copied();
     child.given && at(&child.lineage) > at(&lineage.confirmed).max(at(&lineage.pending))
 }
 
-fn line_of(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<Option<Line>> {
-    let sql = "SELECT confirmed, pending, forked FROM lineage WHERE subject = ?1";
+fn lineage_of(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<Option<Lineage>> {
+    let sql = "SELECT confirmed, pending, forked FROM line WHERE subject = ?1";
     let lineage = |row: &rusqlite::Row<'_>| {
-        Ok(Line { confirmed: row.get(0)?, pending: row.get(1)?, mark: row.get(2)? })
+        Ok(Lineage { confirmed: row.get(0)?, pending: row.get(1)?, mark: row.get(2)? })
     };
     connection.prepare_cached(sql)?.query_row([subject.0], lineage).optional()
 }
 
 fn mark(connection: &Connection, subject: &PublicKey, mark: u8) -> rusqlite::Result<bool> {
-    let sql = "UPDATE lineage SET forked = ?2 WHERE subject = ?1";
+    let sql = "UPDATE line SET forked = ?2 WHERE subject = ?1";
     Ok(connection.prepare_cached(sql)?.execute((subject.0, mark))? > 0)
 }
 
@@ -162,13 +162,13 @@ fn is_pending(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<
 }
 
 pub(super) fn forked(connection: &Connection) -> rusqlite::Result<Vec<PublicKey>> {
-    let mut select = connection.prepare("SELECT subject FROM lineage WHERE forked = ?1")?;
+    let mut select = connection.prepare("SELECT subject FROM line WHERE forked = ?1")?;
     let keys = select.query_map([FORKED], |row| Ok(PublicKey(row.get(0)?)))?;
     keys.collect()
 }
 
 pub(super) fn release(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<bool> {
-    let known = line_of(connection, subject)?.is_some_and(|line| lineage.mark == FORKED);
+    let known = lineage_of(connection, subject)?.is_some_and(|lineage| lineage.mark == FORKED);
     if known {
         mark(connection, subject, RELEASED)?;
     }

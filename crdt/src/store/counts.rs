@@ -65,10 +65,10 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     Ok(counts)
 }
 
-/// Documents of a category, as table `pending_counts` has it.
+/// Documents of a category, as table `tally` has it.
 pub(super) fn documents_kept(connection: &Connection, category: Category) -> rusqlite::Result<u64> {
     let mut select =
-        connection.prepare_cached("SELECT documents FROM pending_counts WHERE category = ?1")?;
+        connection.prepare_cached("SELECT documents FROM tally WHERE category = ?1")?;
     Ok(select.query_row([category.0], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
@@ -95,13 +95,12 @@ fn documents_with(
     connection.prepare_cached(&sql)?.query_row((start, end), |row| row.get(0))
 }
 
-/// Makes table `pending_counts` anew.
+/// Makes table `tally` anew.
 pub(super) fn rebuild(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM pending_counts", [])?;
+    connection.execute("DELETE FROM tally", [])?;
     for category in summary::categories(connection)? {
         let documents = documents_counted(connection, category)?;
-        connection
-            .execute("INSERT INTO pending_counts VALUES (?1, ?2)", (category.0, documents))?;
+        connection.execute("INSERT INTO tally VALUES (?1, ?2)", (category.0, documents))?;
     }
     Ok(())
 }

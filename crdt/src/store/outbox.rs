@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::rows::{Range, damaged, key_of, row_of};
 use super::writer::Batch;
-use super::{pending_counts, postponement};
+use super::{deferral, pending_counts};
 
 /// Name in `meta` of the note that what waits has been counted.
 const COUNTED: &str = "awaiting counted";

@@ -119,5 +119,5 @@ fn preview(
     };
     preview.tainted = documents.into_par_iter().map(is_tainted).sum();
     preview.removed = fallen.len() as u64 - preview.tainted;
-    Ok(effect)
+    Ok(preview)
 }

@@ -12,7 +12,7 @@
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
 //! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
-//! | `pending_counts` | category, with the number of its documents |
+//! | `tally` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
 //! | `blob_proof` | document that names a blob and does not have it, see `blob/proof.rs` |
 //! | `blob_postponed` | tier above that does not ask for some of the blobs here, which and why |
@@ -193,7 +193,7 @@ const STEPS: [Step; VERSION as usize] = [
             bytes INTEGER NOT NULL,
             PRIMARY KEY (prefix, awaited)
         ) WITHOUT ROWID;
-        CREATE TABLE pending_counts (
+        CREATE TABLE tally (
             category INTEGER PRIMARY KEY NOT NULL, documents INTEGER NOT NULL
         );
         CREATE TABLE arrival (at_ms INTEGER PRIMARY KEY, row INTEGER NOT NULL);

@@ -60,9 +60,7 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
         StoreRequest::Admit { subject, lineage, given, fresh, renewing, certified, elsewhere } => {
             let child =
                 Presented { subject, lineage, given, fresh, renewing, certified, elsewhere };
-            inner.writer.submit(move |batch| {
-                Ok(StoreReply::Admit(clone_guard::admit(batch.connection, &child)?))
-            })
+            admit(inner, child)
         }
         StoreRequest::AdmitBelow { serial, lineage, given, fresh } => {
             admit_below(inner, serial, (lineage, given), fresh)
@@ -92,6 +90,12 @@ fn waiting(inner: &Inner, after: i64) -> Result<StoreReply, Fault> {
         let (waiting, rest) = outbox::waiting(connection, after)?;
         Ok(StoreReply::Waiting { waiting, rest })
     })
+}
+
+fn admit(inner: &Inner, child: Presented) -> Result<StoreReply, Fault> {
+    inner
+        .writer
+        .submit(move |batch| Ok(StoreReply::Admit(clone_guard::admit(batch.connection, &child)?)))
 }
 
 fn admit_below(

@@ -8,7 +8,7 @@
 //! A prefix sorts before everything below it. So the first kept prefix at or after a position is
 //! the next child, and listing children takes one seek for each of them.
 //!
-//! Table `pending_counts` has the number of documents of each category, which no summary tells.
+//! Table `tally` has the number of documents of each category, which no summary tells.
 
 use std::collections::BTreeMap;
 
@@ -65,13 +65,13 @@ impl Additions {
     pub(super) fn save(mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.deltas.sort_unstable();
         Table::of(connection)?.follow(&self.deltas)?;
-        let mut pending_counts = connection.prepare_cached(
-            "INSERT INTO pending_counts VALUES (?1, ?2) \
+        let mut tally = connection.prepare_cached(
+            "INSERT INTO tally VALUES (?1, ?2) \
              ON CONFLICT (category) DO UPDATE SET documents = documents + excluded.documents",
         )?;
         for (category, more) in self.documents {
             if more != 0 {
-                pending_counts.execute((category.0, more))?;
+                tally.execute((category.0, more))?;
             }
         }
         Ok(())

@@ -38,7 +38,7 @@ pub struct Verification {
     /// Changes that should not be in the log, or not in this form: that do not stand without
     /// anything building on them, stubs without an erasure, payloads in spite of one, and marks of
     /// tainted changes that are missing or too many.
-    pub wrong_suspension: Vec<String>,
+    pub wrong_validity: Vec<String>,
     /// Prefixes whose summary is not the sum of the changes below, or which should have none, and
     /// categories with another number of documents than is noted.
     pub wrong_summaries: Vec<String>,
@@ -59,7 +59,7 @@ impl Verification {
     pub fn is_sound(&self) -> bool {
         self.damaged_pages.is_empty()
             && self.bad_changes.is_empty()
-            && self.wrong_suspension.is_empty()
+            && self.wrong_validity.is_empty()
             && self.wrong_summaries.is_empty()
             && self.wrong_counts.is_empty()
             && self.wrong_projections.is_empty()
@@ -207,14 +207,14 @@ fn standing(
         let settled = settle(&authority, *home, entries(connection, &authority, home)?);
         let in_log = |entry: &Entry| matches!(entry.source, Source::Log { .. });
         for (entry, reason) in settled.withheld.iter().filter(|(entry, _)| in_log(entry)) {
-            report.wrong_suspension.push(format!("{}: {reason}", entry.change.id()));
+            report.wrong_validity.push(format!("{}: {reason}", entry.change.id()));
         }
         for Entry { change, source, .. } in &settled.kept {
             let whole = erases(change) || change.is_stub() == settled.erased;
             if !matches!(source, Source::Log { .. }) {
-                report.wrong_suspension.push(format!("{}: is in quarantine", change.id()));
+                report.wrong_validity.push(format!("{}: is in quarantine", change.id()));
             } else if !whole {
-                report.wrong_suspension.push(format!("{}: its document was erased", change.id()));
+                report.wrong_validity.push(format!("{}: its document was erased", change.id()));
             }
         }
         let view = settled.history.view();
@@ -226,7 +226,7 @@ fn standing(
     let marked = marked.collect::<rusqlite::Result<BTreeSet<Vec<u8>>>>()?;
     for key in expected.symmetric_difference(&marked) {
         let change = key_of(key)?.change;
-        report.wrong_suspension.push(format!("{change}: is marked as tainted or not, wrongly"));
+        report.wrong_validity.push(format!("{change}: is marked as tainted or not, wrongly"));
     }
     Ok(())
 }

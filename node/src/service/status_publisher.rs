@@ -113,7 +113,7 @@ impl StatusPublisher {
     }
 }
 
-/// Starts watching; the first status is there at once.
+/// Starts publishing; the first status is there at once.
 pub(super) fn start(
     store: Store,
     identity: &Identity,

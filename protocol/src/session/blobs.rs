@@ -22,7 +22,7 @@
 //! of them is kept. It is not shut out: its changes are judged by their own signatures.
 //!
 //! Asking is here; answering, and who holds what, is in [`serving`]; what is not asked for because
-//! no more is taken, in [`postponing`].
+//! no more is taken, in [`backpressure`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

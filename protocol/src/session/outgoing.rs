@@ -7,7 +7,7 @@
 //!
 //! A peer may postpone changes because it has taken as much as it will for now. Then nothing of
 //! their urgency or less is sent before the next comparison, which finds them again. People see why
-//! by [`super::postponing`].
+//! by [`super::backpressure`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

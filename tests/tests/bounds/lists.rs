@@ -35,7 +35,7 @@ fn hello(
         clock_ms: i64::MIN,
         revocations: [0; 32],
         successions: Bounded(vec![Bounded(vec![9; successions.1]); successions.0]),
-        line: [0; 16],
+        lineage: [0; 16],
         renewing: false,
         software: Bounded(Vec::new()),
         more: Bounded(vec![1; more]),

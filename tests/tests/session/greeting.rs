@@ -113,7 +113,7 @@ fn another_federation_is_refused() {
     let stranger = Identity { chain, ..stranger };
     let (connection, channel) = world.knock(town, public_key(&stranger.key));
     let expected = world.nodes[town].member.public_key();
-    let role = Role::Dialler { expected, line: LineageToken::default(), renewing: false };
+    let role = Role::Dialler { expected, lineage: LineageToken::default(), renewing: false };
     let channel = Channel { peer_key: expected, ..channel };
     let authority = Arc::new(Authority::new(public_key(&key(200))));
     let mut session = Session::new(Arc::new(stranger), authority, role, channel, world.now_ms, 0);

@@ -16,7 +16,7 @@ fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     let sql = "CREATE TABLE change (row INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);
         CREATE TABLE summary (prefix BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
-        CREATE TABLE pending_counts (category INTEGER PRIMARY KEY NOT NULL, documents INTEGER NOT NULL);";
+        CREATE TABLE tally (category INTEGER PRIMARY KEY NOT NULL, documents INTEGER NOT NULL);";
     connection.execute_batch(sql).unwrap();
     connection
 }

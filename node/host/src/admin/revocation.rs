@@ -55,7 +55,7 @@ pub struct Revoked {
     /// Nodes and their people below that are revoked with it.
     pub revoked_with: Vec<Named>,
     /// What it does to the work that is here.
-    pub effect: Effect,
+    pub effect: RevocationPreview,
     /// Whether nothing was done.
     pub dry_run: bool,
 }

@@ -90,7 +90,7 @@ pub enum NodeTask {
     },
 }
 
-/// What ties the network to the rest of the node.
+/// What the network needs of the rest of the node.
 pub struct Dependencies {
     /// Trusted time.
     pub clock: Clock,

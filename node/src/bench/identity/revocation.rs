@@ -221,7 +221,7 @@ impl Work {
 
     /// Reads from the store what is left, and holds it against what was foretold and what has to
     /// be.
-    fn check(self, store: &Store, foretold: &Effect) -> Result<Left, Failure> {
+    fn check(self, store: &Store, foretold: &RevocationPreview) -> Result<Left, Failure> {
         let tainted: u64 = store.read(|connection| {
             connection.query_row("SELECT count(*) FROM tainted", [], |row| row.get(0))
         })?;
