@@ -121,7 +121,7 @@ pub enum Ask {
 
 /// What the answer to an [`Ask`] is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Told {
+pub enum AskReply {
     /// The frontier, in pages under the number of one question.
     Frontier(Page),
     /// Symbols.
@@ -174,7 +174,7 @@ pub enum Message {
     /// Asks about prefixes, numbered on from the question before, from 0 in each comparison.
     Query(Prefixed<Ask, { limits::QUERY_PREFIXES }>),
     /// Answers to questions, by their numbers; the rest follows in further messages.
-    Answer(Bounded<(u32, Told), { limits::QUERY_PREFIXES }>),
+    Answer(Bounded<(u32, AskReply), { limits::QUERY_PREFIXES }>),
     /// Asks for changes.
     Want {
         /// Number of the request, from 1.

@@ -34,7 +34,7 @@ use cunlian_protocol::succession::{Succession, SuccessionBody};
 use cunlian_protocol::summary::{Fingerprint, Summary};
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{
-    self, Ask, Bounded, Frame, Hello, Message, Page, Prefixed, Told, Wanted,
+    self, Ask, Bounded, Frame, Hello, Message, Page, Prefixed, AskReply, Wanted,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -299,10 +299,10 @@ fn messages() {
     let shorts = Bounded(vec![[1; 8], [2; 8]]);
     let symbol = Symbol { sum: [1; 8], check: [2; 4], count: -3 };
     let answer = vec![
-        (0, Told::Frontier(page.clone())),
-        (1, Told::Symbols { items: 9, symbols: Bounded(vec![symbol]) }),
-        (2, Told::Shorts(shorts.clone())),
-        (3, Told::TooMany),
+        (0, AskReply::Frontier(page.clone())),
+        (1, AskReply::Symbols { items: 9, symbols: Bounded(vec![symbol]) }),
+        (2, AskReply::Shorts(shorts.clone())),
+        (3, AskReply::TooMany),
     ];
     let deeper = KeyPrefix::document(&home());
     let query =

@@ -8,7 +8,7 @@ use cunlian_protocol::sketch::Symbol;
 use cunlian_protocol::summary::Fingerprint;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{
-    self, Ask, Bounded, Hello, Message, Page, Prefixed, Told, Wanted, WireError,
+    self, Ask, Bounded, Hello, Message, Page, Prefixed, AskReply, Wanted, WireError,
 };
 use cunlian_tests::measured::growth_kib;
 
@@ -43,7 +43,7 @@ fn hello(
     })
 }
 
-fn answer(told: Told) -> Message {
+fn answer(told: AskReply) -> Message {
     Message::Answer(Bounded(vec![(0, told)]))
 }
 
@@ -122,13 +122,13 @@ fn lists() -> Vec<(&'static str, usize, Filled)> {
         (
             "SKETCH_ITEMS",
             SKETCH_ITEMS,
-            Box::new(|n| answer(Told::Shorts(Bounded(vec![[9; 8]; n])))),
+            Box::new(|n| answer(AskReply::Shorts(Bounded(vec![[9; 8]; n])))),
         ),
         (
             "SKETCH_SYMBOLS",
             SKETCH_SYMBOLS,
             Box::new(move |n| {
-                answer(Told::Symbols { items: u32::MAX, symbols: Bounded(vec![symbol; n]) })
+                answer(AskReply::Symbols { items: u32::MAX, symbols: Bounded(vec![symbol; n]) })
             }),
         ),
         (

@@ -24,7 +24,7 @@ mod drafting;
 
 /// What is to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct RevocationRequest {
     /// Name, login, serial or the beginning of one.
     pub who: String,
     /// Why, for people.
@@ -83,7 +83,7 @@ pub struct Listed {
 
 impl Administration {
     /// Revokes, or tells what it would do.
-    pub fn revoke(&self, wish: &Wish) -> Result<Revoked, AdminError> {
+    pub fn revoke(&self, wish: &RevocationRequest) -> Result<Revoked, AdminError> {
         let reason = wish.reason.trim();
         if reason.is_empty() || reason.len() > limits::REASON_BYTES {
             return Err(AdminError::new("a revocation needs a reason of at most 400 bytes")
