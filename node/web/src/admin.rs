@@ -27,14 +27,14 @@ use cunlian_host::admin::{AdminError, Administration};
 use cunlian_protocol::address::AddressCode;
 use serde_json::json;
 
-use crate::administrator::journal_of_people;
-use crate::failure::Failure;
-use crate::layout::{Page, html};
+use crate::frame::administrator::journal_of_people;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::text::Text;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::writing::save;
 
-pub(crate) use crate::administrator::Admin;
+pub(crate) use crate::frame::administrator::Admin;
 
 /// Most people and nodes offered when a name fits several.
 const CANDIDATES: usize = 20;

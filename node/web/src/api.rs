@@ -34,11 +34,11 @@ use utoipa::ToSchema;
 
 use self::extract::{Asked, Nothing, Object};
 use self::refusal::{Always, Refusal};
-use crate::failure::Failure;
-use crate::login::{authenticate, start_session};
-use crate::session::{VISIT_COOKIE, set_cookie};
+use crate::frame::failure::Failure;
+use crate::frame::login::{authenticate, start_session};
+use crate::frame::session::{VISIT_COOKIE, set_cookie};
+use crate::frame::visit::{Visit, add_cookie};
 use crate::state::WebState;
-use crate::visit::{Visit, add_cookie};
 
 mod extract;
 mod names;

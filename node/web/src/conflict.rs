@@ -22,17 +22,17 @@ use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 
 use crate::admin::act;
-use crate::clock::full;
-use crate::component::{ConflictBox, ConflictValue};
-use crate::failure::Failure;
-use crate::layout::{Page, html};
-use crate::posted::Posted;
-use crate::reading::{ask, name_of};
+use crate::frame::clock::full;
+use crate::frame::component::{ConflictBox, ConflictValue};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, name_of};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::url::local;
+use crate::frame::visit::Staff;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::url::local;
-use crate::visit::Staff;
-use crate::writing::save;
 
 /// Most conflicts on the page.
 const SHOWN: u32 = 100;

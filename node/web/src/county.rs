@@ -23,17 +23,17 @@ use cunlian_protocol::address::{AddressCode, Level};
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use crate::code::code_of;
-use crate::component::{Fact, Notice, TicketItem};
-use crate::failure::Failure;
-use crate::figure::{figure, grouped, total_beside, total_of};
-use crate::layout::{Page, html};
-use crate::reading::{Coverage, ask, coverage, name_of, ticket_items};
+use crate::frame::code::code_of;
+use crate::frame::component::{Fact, Notice, TicketItem};
+use crate::frame::failure::Failure;
+use crate::frame::figure::{figure, grouped, total_beside, total_of};
+use crate::frame::layout::{Page, html};
+use crate::frame::reading::{Coverage, ask, coverage, name_of, ticket_items};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Staff;
+use crate::frame::waiting::Turn;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
 use crate::town::level_below;
-use crate::visit::Staff;
-use crate::waiting::Turn;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/overview", get(overview)).route("/overview/{code}", get(overview_of))

@@ -8,14 +8,14 @@ use axum::response::Response;
 use axum::routing::get;
 use cunlian_host::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
 
-use crate::clock::{ago, full, span};
-use crate::component::{Fact, Notice, PeerBadge, last_success};
-use crate::figure::grouped;
-use crate::layout::{Page, health_notice, html, link_badge};
+use crate::frame::clock::{ago, full, span};
+use crate::frame::component::{Fact, Notice, PeerBadge, last_success};
+use crate::frame::figure::grouped;
+use crate::frame::layout::{Page, health_notice, html, link_badge};
+use crate::frame::text::Text;
+use crate::frame::visit::Visit;
 use crate::link::{self, bytes};
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::Visit;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -34,50 +34,26 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 
-mod account;
 mod admin;
-mod administrator;
 mod api;
-mod appearance;
-mod asset;
-pub mod clock;
-mod code;
-mod component;
 mod conflict;
 mod county;
-mod entry;
-mod failure;
-mod figure;
-mod form;
+mod frame;
 mod health;
-mod kept;
-mod known;
-mod layout;
 mod limits;
 mod link;
-mod login;
 mod metrics;
-mod photo;
 mod plate;
-mod posted;
-mod reading;
 mod record;
 mod serving;
-mod session;
 pub mod sheet;
-mod specimen;
 mod state;
-pub mod text;
 mod ticket;
 mod town;
-mod uploads;
-mod url;
 mod village;
 mod villager;
-mod visit;
-mod waiting;
-mod writing;
 
+pub use self::frame::{clock, text};
 pub use self::serving::serve;
 pub use self::state::{WebConfig, WebState};
 
@@ -86,10 +62,10 @@ pub use self::state::{WebConfig, WebState};
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: limits count by address.
 pub fn router(state: WebState) -> Router {
     Router::new()
-        .merge(login::routes())
-        .merge(account::routes())
-        .merge(appearance::choosing::routes())
-        .merge(specimen::routes())
+        .merge(frame::login::routes())
+        .merge(frame::account::routes())
+        .merge(frame::appearance::choosing::routes())
+        .merge(frame::specimen::routes())
         .merge(admin::routes())
         .merge(village::routes())
         .merge(record::routes())
@@ -102,11 +78,11 @@ pub fn router(state: WebState) -> Router {
         .merge(metrics::routes())
         .merge(villager::routes())
         .merge(api::routes())
-        .merge(asset::routes())
-        .fallback(entry::not_found)
-        .method_not_allowed_fallback(entry::wrong_method)
+        .merge(frame::asset::routes())
+        .fallback(frame::entry::not_found)
+        .method_not_allowed_fallback(frame::entry::wrong_method)
         .layer(DefaultBodyLimit::max(limits::FORM_BYTES))
-        .layer(from_fn_with_state(state.clone(), entry::layer))
+        .layer(from_fn_with_state(state.clone(), frame::entry::layer))
         .layer(map_response(secure))
         .with_state(state)
 }

@@ -4,9 +4,9 @@
 
 use cunlian_host::status::{PeerRole, PeerStatus};
 
-use crate::clock::{ago, span};
-use crate::figure::grouped;
-use crate::text::Text;
+use crate::frame::clock::{ago, span};
+use crate::frame::figure::grouped;
+use crate::frame::text::Text;
 
 /// What the link is doing, as of when, and when it is tried again.
 pub(crate) fn doing(l: Text, peer: &PeerStatus, now_ms: i64) -> String {
@@ -132,7 +132,7 @@ pub(crate) fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Language;
+    use crate::frame::text::Language;
     use cunlian_host::status::{LinkPhotos, LinkState, Rate};
 
     /// A parent that nothing has been said to.

@@ -13,9 +13,9 @@ use axum::routing::get;
 use cunlian_crdt::store::{Alarms, Store};
 use cunlian_host::metrics::{self, Metrics, StoreFigures};
 
-use crate::failure::Failure;
+use crate::frame::failure::Failure;
+use crate::frame::visit::{Visit, is_from_here};
 use crate::state::WebState;
-use crate::visit::{Visit, is_from_here};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/metrics", get(figures))

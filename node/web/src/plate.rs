@@ -15,14 +15,14 @@ use qrcode::types::Color;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use crate::code::code_of;
-use crate::failure::Failure;
-use crate::layout::{Page, html};
-use crate::reading::ask;
+use crate::frame::code::code_of;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::reading::ask;
+use crate::frame::text::Text;
+use crate::frame::visit::Staff;
 use crate::record::joined_note;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::Staff;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use askama::Template;
 use cunlian_host::admin::invitation::Invited;
 
-use crate::clock;
-use crate::text::Text;
+use crate::frame::clock;
+use crate::frame::text::Text;
 
 pub use picture::{PictureError, png, svg, terminal};
 

@@ -16,15 +16,15 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use tokio::sync::{Semaphore, watch};
 
-use crate::form::register::Forms;
+use crate::frame::form::register::Forms;
+use crate::frame::login::turns::Turns;
+use crate::frame::session::{FormTokens, SESSION_COOKIE, Sessions};
+use crate::frame::uploads::Uploads;
 use crate::limits::{
     FIRST_REPORT, FIRST_REPORTS_PER_VILLAGE, LOGIN_OF_STRANGERS, LOGIN_PER_NAME, LOGIN_PER_NETWORK,
     LOGINS_AT_ONCE, LOOKUP_PER_NETWORK, PHOTOS_AT_ONCE, REPORT_PER_NETWORK, REPORT_PER_PLATE,
     REPORT_PER_VILLAGE,
 };
-use crate::login::turns::Turns;
-use crate::session::{FormTokens, SESSION_COOKIE, Sessions};
-use crate::uploads::Uploads;
 
 /// What the pages of a node need.
 pub struct WebConfig {

@@ -25,22 +25,22 @@ use serde::Deserialize;
 use self::form::{ActionForm, Again, forms};
 use self::path::{ticket_home, ticket_href};
 use self::signing::{notice_of, signed_name, voided_words};
-use crate::clock::{full, machine};
-use crate::component::{
+use crate::frame::clock::{full, machine};
+use crate::frame::component::{
     Choice, ClockBadge, Fact, Notice, Photos, SyncBadge, TicketItem, TicketStateBadge, Trace,
     TraceRow,
 };
-use crate::failure::Failure;
-use crate::form::saved_words;
-use crate::layout::{Page, form_again, html};
-use crate::photo::stored::{self, Audience};
-use crate::posted::Posted;
-use crate::reading::{ask, place_name, similar_tickets, sync_badge};
+use crate::frame::failure::Failure;
+use crate::frame::form::saved_words;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::photo::stored::{self, Audience};
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, place_name, similar_tickets, sync_badge};
+use crate::frame::text::Text;
+use crate::frame::visit::Staff;
+use crate::frame::waiting::Turn;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::Staff;
-use crate::waiting::Turn;
-use crate::writing::save;
 
 pub(crate) use self::form::{action_of, action_on};
 
@@ -166,7 +166,7 @@ fn assignees(store: &Store, village: &AddressCode) -> Result<Vec<Choice>, Failur
     let name = place_name(store, village)?;
     let registered = name.rsplit(' ').next().unwrap_or_default();
     let short = spoken_name(registered);
-    let contacts = super::reading::contacts(store, village)?;
+    let contacts = crate::frame::reading::contacts(store, village)?;
     for contact in contacts {
         let name = format!("{short} {} {}", contact.role, contact.name);
         choices.push(Choice { value: format!("{village} {name}"), label: name });
@@ -379,7 +379,7 @@ async fn act(
                     .await
                     .map_err(|failure| failure.words(&staff.visit))
             }
-            Err(error) => Err(error.message(crate::text::domain_language(l))),
+            Err(error) => Err(error.message(crate::frame::text::domain_language(l))),
         },
         Err(_) => Err(l.t("choose-first")),
     };

@@ -19,18 +19,18 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
 use cunlian_protocol::region::Depth;
 use serde::Deserialize;
 
-use crate::code::code_of;
-use crate::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
-use crate::failure::Failure;
-use crate::figure::figure;
-use crate::layout::{Page, html};
-use crate::reading::{ask, coverage_within, ticket_items, villages_of};
+use crate::frame::code::code_of;
+use crate::frame::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
+use crate::frame::failure::Failure;
+use crate::frame::figure::figure;
+use crate::frame::layout::{Page, html};
+use crate::frame::reading::{ask, coverage_within, ticket_items, villages_of};
+use crate::frame::text::Text;
+use crate::frame::url::percent_encoded;
+use crate::frame::visit::Staff;
+use crate::frame::waiting::Turn;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::url::percent_encoded;
 use crate::village::village_choices;
-use crate::visit::Staff;
-use crate::waiting::Turn;
 
 /// Most tickets on one page of the queue.
 const QUEUE_ROWS: u32 = 50;

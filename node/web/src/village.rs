@@ -16,21 +16,21 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use crate::clock::full;
-use crate::code::code_of;
-use crate::component::{Choice, FieldInput, Problems, TicketItem};
-use crate::failure::Failure;
-use crate::form::Submission;
-use crate::layout::{Page, form_again, html};
-use crate::posted::Posted;
-use crate::reading::{ask, ticket_items, villages_of};
+use crate::frame::clock::full;
+use crate::frame::code::code_of;
+use crate::frame::component::{Choice, FieldInput, Problems, TicketItem};
+use crate::frame::failure::Failure;
+use crate::frame::form::Submission;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, ticket_items, villages_of};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Staff;
+use crate::frame::waiting::Turn;
+use crate::frame::writing::{new_document, save};
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
 use crate::ticket::clerk_channels;
 use crate::ticket::path::ticket_href;
-use crate::visit::Staff;
-use crate::waiting::Turn;
-use crate::writing::{new_document, save};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -23,21 +23,21 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use crate::clock::span;
-use crate::code::code_of;
-use crate::component::{FieldInput, Problems};
-use crate::failure::Failure;
-use crate::form::Submission;
-use crate::layout::{Page, form_again, html};
+use crate::frame::clock::span;
+use crate::frame::code::code_of;
+use crate::frame::component::{FieldInput, Problems};
+use crate::frame::failure::Failure;
+use crate::frame::form::Submission;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::photo::{self, PhotoError};
+use crate::frame::posted::{Posted, Uploaded};
+use crate::frame::reading::{ask, contacts, name_of, villages_of};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Visit;
+use crate::frame::writing::{new_document, save_with_blobs};
 use crate::limits::{FORM_BYTES, REPORT_BYTES};
-use crate::photo::{self, PhotoError};
-use crate::posted::{Posted, Uploaded};
-use crate::reading::{ask, contacts, name_of, villages_of};
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
 use crate::village::field_of;
-use crate::visit::Visit;
-use crate::writing::{new_document, save_with_blobs};
 
 mod progress;
 

@@ -13,9 +13,9 @@ use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::failure::Failure;
+use crate::frame::failure::Failure;
+use crate::frame::visit::Staff;
 use crate::state::WebState;
-use crate::visit::Staff;
 
 /// Header that carries the token.
 pub(super) const TOKEN_HEADER: &str = "x-cunlian-token";

@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi, ToSchema as _};
 
 use super::extract::TOKEN_HEADER;
 use super::tickets::Operation;
-use crate::session::SESSION_COOKIE;
+use crate::frame::session::SESSION_COOKIE;
 
 /// Session as every call needs it, and the token, which those name that change something.
 struct Session;

@@ -27,15 +27,15 @@ use self::answer::{
 use super::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
 use super::names::{Address, CategoryNumber, Document};
 use super::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
-use crate::failure::Failure;
-use crate::form::{Placed, placed};
-use crate::reading::{ask, height, progress};
+use crate::frame::failure::Failure;
+use crate::frame::form::{Placed, placed};
+use crate::frame::reading::{ask, height, progress};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Staff;
+use crate::frame::writing::{new_document, save};
 use crate::record::joined_note;
 use crate::record::relocation::plan;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::visit::Staff;
-use crate::writing::{new_document, save};
 
 pub(super) mod answer;
 

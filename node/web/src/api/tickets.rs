@@ -25,15 +25,15 @@ use self::answer::{
 use super::extract::{Asked, Caller, Named, Nothing, Object, limit};
 use super::names::{Address, Document};
 use super::refusal::{Always, ToFinders, ToPeople, ToWriters};
-use crate::failure::Failure;
-use crate::form::{Placed, placed};
-use crate::reading::{ask, height, progress};
+use crate::frame::failure::Failure;
+use crate::frame::form::{Placed, placed};
+use crate::frame::reading::{ask, height, progress};
+use crate::frame::text::domain_language;
+use crate::frame::visit::Staff;
+use crate::frame::writing::{new_document, save};
 use crate::state::WebState;
-use crate::text::domain_language;
 use crate::ticket::{action_on, load_any, load_ticket};
 use crate::village::field_of;
-use crate::visit::Staff;
-use crate::writing::{new_document, save};
 
 pub(super) mod answer;
 

@@ -18,14 +18,14 @@ use super::{
     Before, Filled, FormPage, Loaded, RecordPath, SOURCE, again, base_of, catalogue, load,
     problems_in, problems_of, record_href,
 };
-use crate::failure::Failure;
-use crate::layout::{Page, form_again, html};
-use crate::posted::Posted;
-use crate::reading::ask;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::ask;
+use crate::frame::text::Text;
+use crate::frame::visit::Staff;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::Staff;
-use crate::writing::save;
 
 /// The record of a path as far as the person may read it, if it is still here to be changed.
 async fn changeable(

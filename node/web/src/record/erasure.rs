@@ -11,13 +11,13 @@ use cunlian_protocol::change::Home;
 
 use super::{RecordPath, base_of, load, record_href};
 use crate::admin::{act, problem};
-use crate::failure::Failure;
-use crate::layout::{Page, html};
-use crate::posted::Posted;
-use crate::reading::{ask, place_name};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, place_name};
+use crate::frame::text::Text;
+use crate::frame::visit::Staff;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::Staff;
 
 #[derive(Template)]
 #[template(path = "library/record_erase.html")]

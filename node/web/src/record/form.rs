@@ -6,9 +6,9 @@ use cunlian_governance::catalogue::{Class, Field, FieldKind, Part};
 use cunlian_governance::record::{FIELD_CHARACTERS, Fields};
 
 use super::part_names;
-use crate::component::{Choice, FieldInput};
+use crate::frame::component::{Choice, FieldInput};
 
-use crate::text::{Text, domain_language};
+use crate::frame::text::{Text, domain_language};
 
 /// The fields of one part, under its name.
 pub(super) struct FormPart {

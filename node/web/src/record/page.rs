@@ -18,17 +18,17 @@ use serde::Deserialize;
 
 use super::relocation::may_move;
 use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
-use crate::clock::full;
-use crate::component::{ConflictBox, Height, SyncBadge};
 use crate::conflict;
-use crate::failure::Failure;
-use crate::form::saved_words;
-use crate::layout::{Page, html};
-use crate::reading::{ask, place_name, progress};
+use crate::frame::clock::full;
+use crate::frame::component::{ConflictBox, Height, SyncBadge};
+use crate::frame::failure::Failure;
+use crate::frame::form::saved_words;
+use crate::frame::layout::{Page, html};
+use crate::frame::reading::{ask, place_name, progress};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Staff;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
 use crate::ticket::erased_words;
-use crate::visit::Staff;
 
 struct ShownField {
     label: String,
@@ -300,7 +300,7 @@ mod tests {
     use cunlian_protocol::certificate::Tier;
 
     use super::*;
-    use crate::reading::height_of;
+    use crate::frame::reading::height_of;
 
     /// Shows that a record whose phone ends at the town by its kind has arrived when its base is at
     /// the county, and that it has not while any part still travels.

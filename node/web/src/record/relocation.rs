@@ -19,16 +19,16 @@ use cunlian_protocol::region::{Depth, Region};
 use serde::Deserialize;
 
 use super::{Loaded, RecordPath, base_of, load, part_names, record_href};
-use crate::code::code_of;
-use crate::component::{Choice, FieldInput};
-use crate::failure::Failure;
-use crate::layout::{Page, html};
-use crate::posted::Posted;
-use crate::reading::{ask, name_of, place_name, villages_of};
+use crate::frame::code::code_of;
+use crate::frame::component::{Choice, FieldInput};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, name_of, place_name, villages_of};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Staff;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::visit::Staff;
-use crate::writing::save;
 
 #[derive(Template)]
 #[template(path = "library/record_move.html")]

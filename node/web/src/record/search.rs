@@ -14,14 +14,14 @@ use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
 use super::{catalogue, joined_note, record_href};
-use crate::code::code_of;
-use crate::component::{Choice, SyncBadge};
-use crate::failure::Failure;
-use crate::layout::{Page, html};
-use crate::reading::{PlaceNames, ask, sync_badge};
+use crate::frame::code::code_of;
+use crate::frame::component::{Choice, SyncBadge};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::reading::{PlaceNames, ask, sync_badge};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Staff;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::visit::Staff;
 
 /// Records on one page of results.
 const SHOWN: u32 = 50;

@@ -14,19 +14,19 @@ use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
 
 use super::SOURCE;
-use crate::clock::{full, machine};
-use crate::component::{Photos, SyncBadge, Trace, TraceRow};
-use crate::failure::Failure;
-use crate::form::saved_words;
-use crate::layout::{Page, form_again, html};
-use crate::photo::stored::{self, Audience};
-use crate::posted::Posted;
-use crate::reading::{ask, height, name_of};
+use crate::frame::clock::{full, machine};
+use crate::frame::component::{Photos, SyncBadge, Trace, TraceRow};
+use crate::frame::failure::Failure;
+use crate::frame::form::saved_words;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::photo::stored::{self, Audience};
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, height, name_of};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::visit::Visit;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
 use crate::ticket::{action_of, action_words, rating_words};
-use crate::visit::Visit;
-use crate::writing::save;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::names::{Address, CategoryNumber, Certificate, Change, Document, PartName};
-use crate::component::Height;
+use crate::frame::component::Height;
 
 /// How far up a document has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

@@ -14,8 +14,8 @@ use cunlian_protocol::signing::public_key;
 use rand::Rng as _;
 
 use super::Refused;
-use crate::failure::Failure;
-use crate::known::validity;
+use crate::frame::failure::Failure;
+use crate::frame::known::validity;
 use crate::state::WebState;
 
 /// What one browser tries about one name.

@@ -6,8 +6,8 @@ use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 use rand::Rng as _;
 
-use crate::failure::Failure;
-use crate::reading::ask;
+use crate::frame::failure::Failure;
+use crate::frame::reading::ask;
 use crate::state::WebState;
 
 /// Writes as `author`; the changes are on disk when this returns.

@@ -13,10 +13,10 @@ use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use crate::component::{Height, Photo, Photos, SyncBadge};
-use crate::failure::Failure;
-use crate::reading::{height_of, progress};
-use crate::text::Text;
+use crate::frame::component::{Height, Photo, Photos, SyncBadge};
+use crate::frame::failure::Failure;
+use crate::frame::reading::{height_of, progress};
+use crate::frame::text::Text;
 
 /// What this program writes and a browser may show as a picture. Anything else is a download:
 /// whoever may write a photo must not be able to put a page of theirs under this address.

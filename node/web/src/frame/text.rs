@@ -18,7 +18,7 @@ use unic_langid::LanguageIdentifier;
 /// The texts of one language, one file for each room of the pages.
 macro_rules! texts {
     ($language:literal: $($room:literal)*) => {
-        concat!($(include_str!(concat!("../locales/", $language, "/", $room, ".ftl")), "\n",)*)
+        concat!($(include_str!(concat!("../../locales/", $language, "/", $room, ".ftl")), "\n",)*)
     };
 }
 

@@ -15,15 +15,15 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::clock;
-use crate::failure::Failure;
-use crate::layout::{Page, form_again, html};
-use crate::login::{Attempt, Refused, session_cookie};
-use crate::posted::Posted;
-use crate::session::{Ended, Person};
+use crate::frame::clock;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::login::{Attempt, Refused, session_cookie};
+use crate::frame::posted::Posted;
+use crate::frame::session::{Ended, Person};
+use crate::frame::text::Text;
+use crate::frame::visit::{Staff, Visit, add_cookie};
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::{Staff, Visit, add_cookie};
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/account", get(show)).route("/account/password", post(change))
@@ -186,7 +186,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Language;
+    use crate::frame::text::Language;
 
     /// Shows that every end of a session can be explained in both languages.
     #[test]

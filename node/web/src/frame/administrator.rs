@@ -7,10 +7,10 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use crate::failure::Failure;
-use crate::session::Person;
+use crate::frame::failure::Failure;
+use crate::frame::session::Person;
+use crate::frame::visit::Staff;
 use crate::state::WebState;
-use crate::visit::Staff;
 
 /// An administrator; anybody else is told that they are not one.
 #[derive(Debug, Clone)]

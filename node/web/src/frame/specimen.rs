@@ -13,16 +13,16 @@ use axum::routing::get;
 use cunlian_governance::ticket::{Clock, State as TicketState};
 use cunlian_host::status::LinkState;
 
-use crate::clock::{full, machine};
-use crate::component::{
+use crate::frame::clock::{full, machine};
+use crate::frame::component::{
     Choice, ClockBadge, ConflictBox, ConflictValue, Fact, FieldInput, Height, Notice, PeerBadge,
     Problems, SyncBadge, TicketItem, TicketStateBadge, Trace, TraceRow, card_class,
 };
-use crate::failure::Failure;
-use crate::layout::{Page, html};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::text::{Language, Text};
+use crate::frame::visit::Visit;
 use crate::state::WebState;
-use crate::text::{Language, Text};
-use crate::visit::Visit;
 
 const HOUR_MS: i64 = 3_600_000;
 

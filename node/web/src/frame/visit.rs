@@ -13,13 +13,13 @@ use cunlian_governance::access::reader::Reader;
 use cunlian_host::network::origin::{is_this_machine, network};
 use cunlian_host::operator::is_by_assignment;
 
-use crate::appearance::TypeSize;
-use crate::failure::Failure;
-use crate::known;
-use crate::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
+use crate::frame::appearance::TypeSize;
+use crate::frame::failure::Failure;
+use crate::frame::known;
+use crate::frame::session::{Ended, LANGUAGE_COOKIE, Person, VISIT_COOKIE, cookie, random_hex};
+use crate::frame::text::{Language, Text};
+use crate::frame::waiting::Waiting;
 use crate::state::WebState;
-use crate::text::{Language, Text};
-use crate::waiting::Waiting;
 
 /// What proxies say of who asks.
 const FORWARDED_FOR: &str = "x-forwarded-for";

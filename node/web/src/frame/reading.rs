@@ -13,15 +13,15 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
 use rusqlite::Connection;
 
-use crate::clock::short;
-use crate::component::{
+use crate::frame::clock::short;
+use crate::frame::component::{
     ClockBadge, Height, Notice, SyncBadge, TicketItem, TicketStateBadge, card_class,
 };
-use crate::failure::Failure;
+use crate::frame::failure::Failure;
+use crate::frame::text::Text;
+use crate::frame::waiting::Turn;
 use crate::state::WebState;
-use crate::text::Text;
 use crate::ticket::path::ticket_href;
-use crate::waiting::Turn;
 
 /// A page that takes longer than this is worth a line in the log, milliseconds.
 const SLOW_MS: u128 = 500;

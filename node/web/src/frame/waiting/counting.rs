@@ -5,9 +5,9 @@ use cunlian_governance::query::ticket::Filter;
 use cunlian_protocol::address::AddressCode;
 
 use super::{Turn, Waiting};
-use crate::reading::ask;
+use crate::frame::reading::ask;
+use crate::frame::visit::{Staff, Visit};
 use crate::state::WebState;
-use crate::visit::{Staff, Visit};
 
 impl Waiting {
     /// What waits for the visitor; nothing where no page will show it.

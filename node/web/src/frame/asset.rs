@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 
-use crate::failure::Failure;
+use crate::frame::failure::Failure;
 use crate::state::WebState;
 
 #[derive(RustEmbed)]

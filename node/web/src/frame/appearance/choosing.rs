@@ -7,10 +7,10 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::{LARGE, SIZE_COOKIE};
-use crate::session::set_cookie;
+use crate::frame::session::set_cookie;
+use crate::frame::url::local;
+use crate::frame::visit::add_cookie;
 use crate::state::WebState;
-use crate::url::local;
-use crate::visit::add_cookie;
 
 /// The choice is kept this long, seconds.
 const SIZE_S: u32 = 365 * 86_400;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::text::Text;
+use crate::frame::text::Text;
 
 const SHANGHAI: Offset = Offset::constant(8);
 

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 
-use crate::session::cookie;
+use crate::frame::session::cookie;
 
 pub(crate) mod choosing;
 

@@ -8,13 +8,13 @@ use cunlian_host::operator::roles;
 use cunlian_host::status::{Clock, Health, NodeStatus};
 use cunlian_protocol::certificate::Tier;
 
-use crate::administrator::administers;
-use crate::appearance::TypeSize;
-use crate::component::{LinkBadge, Notice};
-use crate::session::Person;
+use crate::frame::administrator::administers;
+use crate::frame::appearance::TypeSize;
+use crate::frame::component::{LinkBadge, Notice};
+use crate::frame::session::Person;
+use crate::frame::text::{Language, Text};
+use crate::frame::visit::{Staff, Visit};
 use crate::state::WebState;
-use crate::text::{Language, Text};
-use crate::visit::{Staff, Visit};
 
 /// An entry of the navigation.
 #[derive(Debug)]

@@ -13,16 +13,16 @@ use serde::Deserialize;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
-use crate::kept::{Field, Kept};
-use crate::layout::{Page, form_again, html};
+use crate::frame::failure::Failure;
+use crate::frame::kept::{Field, Kept};
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::posted::Posted;
+use crate::frame::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
+use crate::frame::text::{Language, Text};
+use crate::frame::url::local;
+use crate::frame::visit::{Staff, Visit, add_cookie};
 use crate::limits::LOGIN_PATIENCE;
-use crate::posted::Posted;
-use crate::session::{Ended, LANGUAGE_COOKIE, Person, set_cookie};
 use crate::state::WebState;
-use crate::text::{Language, Text};
-use crate::url::local;
-use crate::visit::{Staff, Visit, add_cookie};
 
 pub(super) use self::attempt::Attempt;
 

@@ -10,12 +10,12 @@ use cunlian_protocol::rights::Rights;
 
 use super::Failure;
 use crate::api::refusal::Refusal;
-use crate::clock;
-use crate::layout::{MessagePage, Page, html, is_villager_path};
+use crate::frame::clock;
+use crate::frame::layout::{MessagePage, Page, html, is_villager_path};
+use crate::frame::text::{Text, domain_language};
+use crate::frame::url::percent_encoded;
+use crate::frame::visit::Visit;
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::url::percent_encoded;
-use crate::visit::Visit;
 
 impl Failure {
     /// What to say above a form that could not be saved.

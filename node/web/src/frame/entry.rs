@@ -7,14 +7,14 @@ use axum::http::header::ALLOW;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::failure::{Failed, Failure};
-use crate::kept::Kept;
-use crate::session::{VISIT_COOKIE, set_cookie};
+use crate::frame::failure::{Failed, Failure};
+use crate::frame::kept::Kept;
+use crate::frame::session::{VISIT_COOKIE, set_cookie};
+use crate::frame::uploads::{Account, Cut};
+use crate::frame::visit::{VISIT_S, Visit, add_cookie};
+use crate::frame::waiting::Waiting;
+use crate::frame::{account, login};
 use crate::state::WebState;
-use crate::uploads::{Account, Cut};
-use crate::visit::{VISIT_S, Visit, add_cookie};
-use crate::waiting::Waiting;
-use crate::{account, login};
 
 /// When a request that had to give way to others may be sent again.
 const BUSY_MS: i64 = 30_000;

@@ -17,10 +17,10 @@ use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_crdt::store::Store;
 use cunlian_protocol::id::DocumentId;
 
-use crate::failure::Failure;
-use crate::posted::Posted;
+use crate::frame::failure::Failure;
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::text::Text;
 
 pub(crate) mod register;
 

@@ -7,8 +7,8 @@ use askama::filters::HtmlSafe;
 use cunlian_governance::ticket::{Card, Clock, State};
 use cunlian_host::status::{Health, LinkState, NodeStatus, PeerStatus};
 
-use crate::clock::{ago, short, span};
-use crate::text::Text;
+use crate::frame::clock::{ago, short, span};
+use crate::frame::text::Text;
 
 /// The link to the parent, in the header of every staff page.
 #[derive(Debug, Template)]

@@ -20,13 +20,13 @@ use axum::extract::{Form, FromRequest as _, Request};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 
-use crate::failure::Failure;
-use crate::layout::{Page, html};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
+use crate::frame::visit::Visit;
 use crate::limits::FORM_BYTES;
-use crate::posted::Posted;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::visit::Visit;
 
 /// What the fields of the login begin with that carry a form.
 const PREFIX: &str = "kept.";

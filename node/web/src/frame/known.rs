@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::Serial;
 
-use crate::session::{Ended, Found, Person};
+use crate::frame::session::{Ended, Found, Person};
 use crate::state::WebState;
 
 /// Who stands behind a session cookie.

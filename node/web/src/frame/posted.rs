@@ -6,10 +6,10 @@ use axum::extract::{Form, FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use cunlian_governance::checks::{is_hidden, one_line_break};
 
-use crate::failure::Failure;
+use crate::frame::failure::Failure;
+use crate::frame::visit::Visit;
 use crate::limits::PHOTO_BYTES;
 use crate::state::WebState;
-use crate::visit::Visit;
 
 /// Most fields of one form.
 const FIELDS_MAX: usize = 200;
