@@ -20,7 +20,7 @@
 //!
 //! Every answer of 2xx with `changes` (ids) is durable. Requests other than login and `GET` carry
 //! the token of the login in the header `x-cunlian-token`. What is refused is answered with a
-//! [`Refusal`](refusal::Refusal), whatever the reason. A `document` (32 hexadecimal digits) chosen
+//! [`Refusal`], whatever the reason. A `document` (32 hexadecimal digits) chosen
 //! by the caller makes a request safe to repeat: a second one answers 200 with no changes.
 
 use axum::Router;
@@ -32,19 +32,16 @@ use cunlian_host::status::NodeStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::extract::{Asked, Nothing, Object};
-use self::refusal::{Always, Refusal};
+use crate::frame::api::extract::{Asked, Nothing, Object};
+use crate::frame::api::refusal::{Always, Refusal};
 use crate::frame::failure::Failure;
 use crate::frame::login::{authenticate, start_session};
 use crate::frame::session::{VISIT_COOKIE, set_cookie};
 use crate::frame::visit::{Visit, add_cookie};
 use crate::state::WebState;
 
-mod extract;
-mod names;
 pub(crate) mod openapi;
 mod records;
-pub(crate) mod refusal;
 mod tickets;
 
 const COOKIE_S: u32 = 12 * 3_600;

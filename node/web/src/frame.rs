@@ -8,12 +8,14 @@
 //! | `layout`, `component`, `figure`, `specimen`, `asset`, `appearance` | what pages are made of |
 //! | `form`, `posted`, `kept`, `photo`, `uploads` | what is sent in |
 //! | `reading`, `writing`, `waiting` | questions to the store, and saving |
+//! | `api` | what the calls of all rooms share |
 //! | `text`, `clock`, `code`, `url` | words, times, codes and addresses as people write them |
 //!
 //! What it is not: it knows no room. Rooms use it; what they give to the whole is a list.
 
 pub(crate) mod account;
 pub(crate) mod administrator;
+pub(crate) mod api;
 pub(crate) mod appearance;
 pub(crate) mod asset;
 pub mod clock;

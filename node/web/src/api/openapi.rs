@@ -6,8 +6,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{OpenApi as Description, RefOr, Schema, SecurityRequirement};
 use utoipa::{Modify, OpenApi, ToSchema as _};
 
-use super::extract::TOKEN_HEADER;
 use super::tickets::Operation;
+use crate::frame::api::extract::TOKEN_HEADER;
 use crate::frame::session::SESSION_COOKIE;
 
 /// Session as every call needs it, and the token, which those name that change something.

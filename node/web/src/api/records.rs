@@ -21,12 +21,13 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use self::answer::{
-    Concurrent, Conflicts, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Reached, Record,
+    Concurrent, Conflicts, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record,
     WrittenRecord,
 };
-use super::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
-use super::names::{Address, CategoryNumber, Document};
-use super::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
+use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
+use crate::frame::api::names::{Address, CategoryNumber, Document};
+use crate::frame::api::reached::Reached;
+use crate::frame::api::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
 use crate::frame::failure::Failure;
 use crate::frame::form::{Placed, placed};
 use crate::frame::reading::{ask, height, progress};

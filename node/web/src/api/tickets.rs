@@ -22,9 +22,9 @@ use self::answer::{
     ChannelName, KindName, ReportedTicket, StateName, StepTaken, TicketSummary, Tickets,
     WholeTicket,
 };
-use super::extract::{Asked, Caller, Named, Nothing, Object, limit};
-use super::names::{Address, Document};
-use super::refusal::{Always, ToFinders, ToPeople, ToWriters};
+use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, limit};
+use crate::frame::api::names::{Address, Document};
+use crate::frame::api::refusal::{Always, ToFinders, ToPeople, ToWriters};
 use crate::frame::failure::Failure;
 use crate::frame::form::{Placed, placed};
 use crate::frame::reading::{ask, height, progress};

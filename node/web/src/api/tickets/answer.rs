@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::super::names::{Address, Certificate, Change, Document};
-use super::super::records::answer::Reached;
+use crate::frame::api::names::{Address, Certificate, Change, Document};
+use crate::frame::api::reached::Reached;
 use crate::ticket::signing::signed_name;
 
 /// Tickets of the node's region.

@@ -9,7 +9,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;
 
 use super::Failure;
-use crate::api::refusal::Refusal;
+use crate::frame::api::refusal::Refusal;
 use crate::frame::clock;
 use crate::frame::layout::{MessagePage, Page, html, is_villager_path};
 use crate::frame::text::{Text, domain_language};

@@ -18,12 +18,12 @@ use crate::frame::visit::Staff;
 use crate::state::WebState;
 
 /// Header that carries the token.
-pub(super) const TOKEN_HEADER: &str = "x-cunlian-token";
+pub(crate) const TOKEN_HEADER: &str = "x-cunlian-token";
 /// Longest source or task of a change, in characters.
 const ORIGIN_CHARACTERS: usize = 60;
 
 /// A person who calls with session and, where something is changed, with token.
-pub(super) struct Caller(pub(super) Staff);
+pub(crate) struct Caller(pub(crate) Staff);
 
 impl FromRequestParts<WebState> for Caller {
     type Rejection = Failure;
@@ -39,7 +39,7 @@ impl FromRequestParts<WebState> for Caller {
 }
 
 /// A JSON body.
-pub(super) struct Object<T>(pub(super) T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<WebState> for Object<T> {
     type Rejection = Failure;
@@ -56,7 +56,7 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Object<T> {
 }
 
 /// The part of a URL after the question mark, but for the choice of a language.
-pub(super) struct Asked<T>(pub(super) T);
+pub(crate) struct Asked<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<WebState> for Asked<T> {
     type Rejection = Failure;
@@ -77,10 +77,10 @@ impl<T: DeserializeOwned> FromRequestParts<WebState> for Asked<T> {
 /// A query without any key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// The path of something: what no node would write in a path names nothing.
-pub(super) struct Named<T>(pub(super) T);
+pub(crate) struct Named<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<WebState> for Named<T> {
     type Rejection = Failure;
@@ -94,7 +94,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<WebState> for Named<T> {
 /// Texts by key, each key given once; line breaks in one form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, ToSchema)]
 #[schema(value_type = BTreeMap<String, String>)]
-pub(super) struct Texts(pub(super) BTreeMap<String, String>);
+pub(crate) struct Texts(pub(crate) BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for Texts {
 }
 
 /// A short text beside the data, such as where a change comes from.
-pub(super) fn short(field: &str, text: &str) -> Result<String, Failure> {
+pub(crate) fn short(field: &str, text: &str) -> Result<String, Failure> {
     let refuse = |reason: String| Failure::Malformed { reason, field: Some(field.to_owned()) };
     checks::visible(text).map_err(|error| refuse(format!("{field} {error}")))?;
     let got = text.chars().count();
@@ -137,7 +137,7 @@ pub(super) fn short(field: &str, text: &str) -> Result<String, Failure> {
 }
 
 /// How many are asked for, if no more than `most`.
-pub(super) fn limit(asked: Option<u32>, usual: u32, most: u32) -> Result<u32, Failure> {
+pub(crate) fn limit(asked: Option<u32>, usual: u32, most: u32) -> Result<u32, Failure> {
     let limit = asked.unwrap_or(usual);
     if limit <= most {
         return Ok(limit);

@@ -28,7 +28,7 @@ pub(crate) struct Refusal {
 /// What every call can be answered with.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "its text is what counts: it documents the answers")]
-pub(super) enum Always {
+pub(crate) enum Always {
     /// Too many calls in a short time; the header `retry-after` says when the next may come.
     #[response(status = 429)]
     TooMany(Refusal),
@@ -43,7 +43,7 @@ pub(super) enum Always {
 /// What a call by a person who has logged in can be answered with beside [`Always`].
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "its text is what counts: it documents the answers")]
-pub(super) enum ToPeople {
+pub(crate) enum ToPeople {
     /// Without a session, or with one that has ended.
     #[response(status = 401)]
     LoginRequired(Refusal),
@@ -58,7 +58,7 @@ pub(super) enum ToPeople {
 /// What a call that writes can be answered with beside [`ToPeople`].
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "its text is what counts: it documents the answers")]
-pub(super) enum ToWriters {
+pub(crate) enum ToWriters {
     /// The state of things is another than the call takes for granted.
     #[response(status = 409)]
     Conflict(Refusal),
@@ -73,7 +73,7 @@ pub(super) enum ToWriters {
 /// What a call about one thing can be answered with beside [`ToPeople`].
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "its text is what counts: it documents the answers")]
-pub(super) enum ToFinders {
+pub(crate) enum ToFinders {
     /// There is nothing of that name, or nothing this person may see.
     #[response(status = 404)]
     NotFound(Refusal),
