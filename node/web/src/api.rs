@@ -42,7 +42,6 @@ use crate::state::WebState;
 
 pub(crate) mod openapi;
 mod records;
-mod tickets;
 
 const COOKIE_S: u32 = 12 * 3_600;
 
@@ -52,7 +51,7 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/api/v1/login", post(log_in))
         .route("/api/v1/status", get(status))
         .merge(records::routes())
-        .merge(tickets::routes())
+        .merge(crate::ticket::api::routes())
 }
 
 /// What all of this is, for programs that write programs (`OpenAPI` 3.1).

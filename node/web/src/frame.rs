@@ -7,9 +7,9 @@
 //! | `login`, `account`, `session`, `known`, `visit`, `administrator` | who asks, with which token |
 //! | `layout`, `component`, `figure`, `specimen`, `asset`, `appearance` | what pages are made of |
 //! | `form`, `posted`, `kept`, `photo`, `uploads` | what is sent in |
-//! | `reading`, `writing`, `waiting` | questions to the store, and saving |
+//! | `reading`, `writing`, `waiting`, `place` | questions to the store, and saving |
 //! | `api` | what the calls of all rooms share |
-//! | `text`, `clock`, `code`, `url` | words, times, codes and addresses as people write them |
+//! | `text`, `clock`, `code`, `url`, `erasure` | words, times, codes and addresses as people write them |
 //!
 //! What it is not: it knows no room. Rooms use it; what they give to the whole is a list.
 
@@ -22,6 +22,7 @@ pub mod clock;
 pub(crate) mod code;
 pub(crate) mod component;
 pub(crate) mod entry;
+pub(crate) mod erasure;
 pub(crate) mod failure;
 pub(crate) mod figure;
 pub(crate) mod form;
@@ -30,6 +31,7 @@ pub(crate) mod known;
 pub(crate) mod layout;
 pub(crate) mod login;
 pub(crate) mod photo;
+pub(crate) mod place;
 pub(crate) mod posted;
 pub(crate) mod reading;
 pub(crate) mod session;

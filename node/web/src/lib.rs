@@ -6,12 +6,10 @@
 //! | module | for whom |
 //! |---|---|
 //! | `villager` | whoever scanned a door plate: contacts, report, progress, rating; no login |
-//! | `village` | village terminal: today's tickets, staff intake |
 //! | `record` | search, register, show and edit library records |
 //! | `conflict` | the conflict inbox |
-//! | `ticket` | one ticket: trace and what may be done |
-//! | `town` | queue of all channels, list of villages |
-//! | `county`, `figure` | figures with definitions, coverage, drill-down; how they are written |
+//! | `ticket` | today's tickets, the queue of all channels, intake, one ticket |
+//! | `region` | figures with definitions, coverage, drill-down; list of villages |
 //! | `plate` | door plates to print |
 //! | `health` | the status page, `/healthz`, `/readyz` |
 //! | `admin` | administrators: invitations, people, nodes, review |
@@ -37,7 +35,6 @@ use axum::response::Response;
 mod admin;
 mod api;
 mod conflict;
-mod county;
 mod frame;
 mod health;
 mod limits;
@@ -45,12 +42,11 @@ mod link;
 mod metrics;
 mod plate;
 mod record;
+mod region;
 mod serving;
 pub mod sheet;
 mod state;
 mod ticket;
-mod town;
-mod village;
 mod villager;
 
 pub use self::frame::{clock, text};
@@ -67,12 +63,10 @@ pub fn router(state: WebState) -> Router {
         .merge(frame::appearance::choosing::routes())
         .merge(frame::specimen::routes())
         .merge(admin::routes())
-        .merge(village::routes())
         .merge(record::routes())
         .merge(conflict::routes())
         .merge(ticket::routes())
-        .merge(town::routes())
-        .merge(county::routes())
+        .merge(region::routes())
         .merge(plate::routes())
         .merge(health::routes())
         .merge(metrics::routes())

@@ -18,10 +18,10 @@ use serde::Deserialize;
 use crate::frame::code::code_of;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
+use crate::frame::place::joined_note;
 use crate::frame::reading::ask;
 use crate::frame::text::Text;
 use crate::frame::visit::Staff;
-use crate::record::joined_note;
 use crate::state::WebState;
 
 pub(crate) fn routes() -> Router<WebState> {

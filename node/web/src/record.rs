@@ -34,13 +34,13 @@ use crate::frame::component::{FieldInput, Problems};
 use crate::frame::failure::Failure;
 use crate::frame::form::Submission;
 use crate::frame::layout::{Page, form_again, html};
+use crate::frame::place::{joined_note, village_choices};
 use crate::frame::posted::Posted;
 use crate::frame::reading::ask;
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::frame::writing::{new_document, save};
 use crate::state::WebState;
-use crate::village::village_choices;
 
 mod edit;
 mod erasure;
@@ -355,20 +355,6 @@ fn base_of(
     let catalogue = store.read(|connection| query::catalogue(connection, address))?;
     let class = catalogue.by_number(class).ok_or(Failure::NotFound)?.clone();
     Ok((class, Place { address, record }))
-}
-
-/// That the village of `code` was joined to another one, and which; `None` when it was not.
-pub(crate) fn joined_note(
-    store: &Store,
-    code: &AddressCode,
-    l: Text,
-) -> Result<Option<String>, Failure> {
-    let code = *code;
-    let found = store.read(|connection| Ok(divisions::resolve(connection, &code)))?;
-    // A damaged or missing register must not take a page down.
-    let Ok(Resolution::Succeeded { from, to }) = found else { return Ok(None) };
-    let names: Vec<String> = to.iter().map(|to| format!("{} {}", to.name, to.code)).collect();
-    Ok(Some(l.t2("village-joined", ("old", from.name), ("new", names.join(l.t("and").as_str())))))
 }
 
 /// The names of parts, as people list them.

@@ -30,14 +30,15 @@ use crate::frame::failure::Failure;
 use crate::frame::form::Submission;
 use crate::frame::layout::{Page, form_again, html};
 use crate::frame::photo::{self, PhotoError};
+use crate::frame::place::{name_of, villages_of};
 use crate::frame::posted::{Posted, Uploaded};
-use crate::frame::reading::{ask, contacts, name_of, villages_of};
+use crate::frame::reading::{ask, contacts};
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Visit;
 use crate::frame::writing::{new_document, save_with_blobs};
 use crate::limits::{FORM_BYTES, REPORT_BYTES};
 use crate::state::WebState;
-use crate::village::field_of;
+use crate::ticket::intake::field_of;
 
 mod progress;
 

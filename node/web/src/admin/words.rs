@@ -18,7 +18,7 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::Serial;
 
 use crate::frame::clock::full;
-use crate::frame::reading::name_of;
+use crate::frame::place::name_of;
 use crate::frame::text::{Text, domain_language};
 
 /// Names on the way to an address that tell it apart from its neighbours.

@@ -6,9 +6,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{OpenApi as Description, RefOr, Schema, SecurityRequirement};
 use utoipa::{Modify, OpenApi, ToSchema as _};
 
-use super::tickets::Operation;
 use crate::frame::api::extract::TOKEN_HEADER;
 use crate::frame::session::SESSION_COOKIE;
+use crate::ticket::api::Operation;
 
 /// Session as every call needs it, and the token, which those name that change something.
 struct Session;
@@ -61,10 +61,10 @@ impl Modify for Closed {
         super::records::edit,
         super::records::relocate,
         super::records::conflicts,
-        super::tickets::list,
-        super::tickets::report,
-        super::tickets::show,
-        super::tickets::act,
+        crate::ticket::api::list,
+        crate::ticket::api::report,
+        crate::ticket::api::show,
+        crate::ticket::api::act,
     )
 )]
 struct Interface;

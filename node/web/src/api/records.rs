@@ -30,11 +30,11 @@ use crate::frame::api::reached::Reached;
 use crate::frame::api::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
 use crate::frame::failure::Failure;
 use crate::frame::form::{Placed, placed};
+use crate::frame::place::joined_note;
 use crate::frame::reading::{ask, height, progress};
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::frame::writing::{new_document, save};
-use crate::record::joined_note;
 use crate::record::relocation::plan;
 use crate::state::WebState;
 

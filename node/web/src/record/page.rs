@@ -17,18 +17,19 @@ use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
 use super::relocation::may_move;
-use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
+use super::{Loaded, RecordPath, base_of, load, part_names, record_href, source_name};
 use crate::conflict;
 use crate::frame::clock::full;
 use crate::frame::component::{ConflictBox, Height, SyncBadge};
+use crate::frame::erasure::erased_words;
 use crate::frame::failure::Failure;
 use crate::frame::form::saved_words;
 use crate::frame::layout::{Page, html};
-use crate::frame::reading::{ask, place_name, progress};
+use crate::frame::place::{joined_note, place_name};
+use crate::frame::reading::{ask, progress};
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::state::WebState;
-use crate::ticket::erased_words;
 
 struct ShownField {
     label: String,

@@ -13,12 +13,13 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
-use super::{catalogue, joined_note, record_href};
+use super::{catalogue, record_href};
 use crate::frame::code::code_of;
 use crate::frame::component::{Choice, SyncBadge};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
-use crate::frame::reading::{PlaceNames, ask, sync_badge};
+use crate::frame::place::{PlaceNames, joined_note};
+use crate::frame::reading::{ask, sync_badge};
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::state::WebState;

@@ -20,13 +20,15 @@ use crate::frame::failure::Failure;
 use crate::frame::form::saved_words;
 use crate::frame::layout::{Page, form_again, html};
 use crate::frame::photo::stored::{self, Audience};
+use crate::frame::place::name_of;
 use crate::frame::posted::Posted;
-use crate::frame::reading::{ask, height, name_of};
+use crate::frame::reading::{ask, height};
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Visit;
 use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::ticket::{action_of, action_words, rating_words};
+use crate::ticket::form::action_of;
+use crate::ticket::page::{action_words, rating_words};
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()

@@ -4,10 +4,11 @@ use cunlian_governance::query;
 use cunlian_governance::query::ticket::Filter;
 use cunlian_protocol::address::AddressCode;
 
-use super::{Turn, Waiting};
+use super::Waiting;
 use crate::frame::reading::ask;
 use crate::frame::visit::{Staff, Visit};
 use crate::state::WebState;
+use crate::ticket::turn::Turn;
 
 impl Waiting {
     /// What waits for the visitor; nothing where no page will show it.

@@ -1,49 +1,34 @@
-//! The town's pages: one queue for all channels, and its villages with their last contact.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! One queue for all channels.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use axum::routing::get;
 use cunlian_crdt::store::Store;
 use cunlian_governance::divisions;
 use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
 use cunlian_governance::query::{self};
 use cunlian_governance::ticket::{Channel, State as TicketState};
-use cunlian_host::status::{LinkState, PeerStatus};
-use cunlian_protocol::address::{AddressCode, Level};
-use cunlian_protocol::authority::Authority;
-use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody};
-use cunlian_protocol::region::Depth;
+use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
+use super::item::ticket_items;
+use super::turn::Turn;
 use crate::frame::code::code_of;
-use crate::frame::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
+use crate::frame::component::{Choice, TicketItem};
 use crate::frame::failure::Failure;
-use crate::frame::figure::figure;
 use crate::frame::layout::{Page, html};
-use crate::frame::reading::{ask, coverage_within, ticket_items, villages_of};
+use crate::frame::place::village_choices;
+use crate::frame::reading::ask;
 use crate::frame::text::Text;
 use crate::frame::url::percent_encoded;
 use crate::frame::visit::Staff;
-use crate::frame::waiting::Turn;
 use crate::state::WebState;
-use crate::village::village_choices;
 
 /// Most tickets on one page of the queue.
 const QUEUE_ROWS: u32 = 50;
 
-pub(crate) fn routes() -> Router<WebState> {
-    Router::new()
-        .route("/queue", get(queue))
-        .route("/fragment/queue", get(queue_fragment))
-        .route("/villages", get(villages))
-}
-
 #[derive(Deserialize, Clone, Default)]
-struct Asked {
+pub(super) struct Asked {
     #[serde(default)]
     state: String,
     #[serde(default)]
@@ -141,7 +126,7 @@ struct QueueList {
     pages: Pages,
 }
 
-async fn queue(
+pub(super) async fn queue(
     State(state): State<WebState>,
     staff: Staff,
     Query(asked): Query<Asked>,
@@ -177,7 +162,7 @@ async fn queue(
     }))
 }
 
-async fn queue_fragment(
+pub(super) async fn queue_fragment(
     State(state): State<WebState>,
     staff: Staff,
     Query(asked): Query<Asked>,
@@ -259,105 +244,4 @@ fn groups(
         groups.push(Group { title, items: ticket_items(store, rows, turn, l, now_ms)? });
     }
     Ok(groups)
-}
-
-#[derive(Template)]
-#[template(path = "region/villages.html")]
-struct VillagesPage {
-    l: Text,
-    page: Page,
-    coverage: Notice,
-    rows: Vec<VillageView>,
-}
-
-struct VillageView {
-    name: String,
-    code: String,
-    link: PeerBadge,
-    last: String,
-    pending: String,
-    records: String,
-    open: u64,
-}
-
-async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
-    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let (status, reader) = (state.status(), staff.reader(&state));
-    let (figures, terminals) = ask(&state, move |store| {
-        let figures = store.read(|connection| {
-            let listed = regions.iter().flat_map(|region| villages_of(connection, region));
-            let divisions: Vec<_> = listed.collect();
-            let mut here = Vec::new();
-            for region in &regions {
-                here.extend(query::region::villages(connection, &reader, *region)?);
-            }
-            let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
-            for region in &regions {
-                for (address, count) in
-                    query::ticket::open_by_address(connection, &reader, *region)?
-                {
-                    let today = divisions::successor(connection, &address);
-                    *open.entry(today.unwrap_or(address)).or_default() += count;
-                }
-            }
-            Ok((coverage_within(connection, &regions)?, divisions, here, open))
-        })?;
-        Ok::<_, Failure>((figures, terminals(&store.authority())))
-    })
-    .await?;
-    let (coverage, divisions, here, open) = figures;
-    let peer_of = |code: &AddressCode| -> Option<&PeerStatus> {
-        let at = |peer: &&PeerStatus| peer.region.is_some_and(|region| region == *code);
-        status.peers.iter().find(at)
-    };
-    let rows = divisions
-        .into_iter()
-        .map(|division| {
-            let peer = peer_of(&division.code);
-            let here = here.iter().find(|village| village.address == division.code);
-            VillageView {
-                link: match peer {
-                    Some(peer) => PeerBadge::of(l, peer.state),
-                    None if terminals.contains(&division.code) => PeerBadge::of(l, LinkState::Down),
-                    None => PeerBadge::kept_here(l),
-                },
-                last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
-                pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
-                records: figure(here.map_or(0, |village| village.records)),
-                open: open.get(&division.code).copied().unwrap_or(0),
-                code: division.code.as_str().to_owned(),
-                name: division.name,
-            }
-        })
-        .collect();
-    let page = Page::staff(&state, &staff, l.t("villages-title"));
-    let coverage = coverage.notice(l, now_ms);
-    Ok(html(&VillagesPage { l, page, coverage, rows }))
-}
-
-/// Addresses that have a node of their own, connected or not.
-fn terminals(authority: &Authority) -> BTreeSet<AddressCode> {
-    let nodes = authority.certificates().map(Certificate::body);
-    let nodes = nodes.filter(|body| body.kind == AuthorKind::Node);
-    let own = |body: &CertificateBody| {
-        let grant = body.grants.iter().find(|grant| grant.region.depth == Depth::Subtree)?;
-        Some(grant.region.prefix)
-    };
-    nodes.filter_map(own).collect()
-}
-
-/// The level below a region that figures are listed by.
-pub(crate) const fn level_below(level: Level) -> Level {
-    match level {
-        Level::Country => Level::Province,
-        Level::Province => Level::City,
-        Level::City => Level::County,
-        Level::County => Level::Town,
-        Level::Town
-        | Level::Village
-        | Level::Grid
-        | Level::Building
-        | Level::Unit
-        | Level::Room => Level::Village,
-    }
 }

@@ -1,107 +1,29 @@
-//! The village terminal's first page, and tickets taken down by staff.
+//! Tickets taken down by staff.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
-use cunlian_crdt::store::Store;
-use cunlian_governance::access::reader::Reader;
-use cunlian_governance::query;
-use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket::{self as domain, Channel, NewTicket, TicketError};
-use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_protocol::address::Level;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use crate::frame::clock::full;
+use super::page::clerk_channels;
+use super::path::ticket_href;
 use crate::frame::code::code_of;
-use crate::frame::component::{Choice, FieldInput, Problems, TicketItem};
+use crate::frame::component::{FieldInput, Problems};
 use crate::frame::failure::Failure;
 use crate::frame::form::Submission;
 use crate::frame::layout::{Page, form_again, html};
+use crate::frame::place::village_choices;
 use crate::frame::posted::Posted;
-use crate::frame::reading::{ask, ticket_items, villages_of};
+use crate::frame::reading::ask;
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
-use crate::frame::waiting::Turn;
 use crate::frame::writing::{new_document, save};
 use crate::state::WebState;
-use crate::ticket::clerk_channels;
-use crate::ticket::path::ticket_href;
-
-pub(crate) fn routes() -> Router<WebState> {
-    Router::new()
-        .route("/today", get(today))
-        .route("/fragment/today", get(today_fragment))
-        .route("/tickets/new", get(intake).post(take_down))
-}
-
-#[derive(Template)]
-#[template(path = "ticket/today.html")]
-struct TodayPage {
-    l: Text,
-    page: Page,
-    date: String,
-    open_count: u64,
-    open: Vec<TicketItem>,
-    answered: Vec<TicketItem>,
-}
-
-#[derive(Template)]
-#[template(path = "ticket/today_list.html")]
-struct TodayList {
-    l: Text,
-    open: Vec<TicketItem>,
-}
-
-/// The open tickets of `regions` that `reader` may read, due first.
-fn open_tickets(
-    store: &Store,
-    reader: &Reader,
-    regions: &[AddressCode],
-    turn: Turn,
-    l: Text,
-    now_ms: i64,
-) -> Result<Vec<TicketItem>, Failure> {
-    let filter = Filter::open(AddressCode::COUNTRY);
-    let rows = store
-        .read(|connection| query::ticket::list_within(connection, reader, &filter, regions))?;
-    ticket_items(store, rows, turn, l, now_ms)
-}
-
-async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
-    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let (reader, turn) = (staff.reader(&state), Turn::of(&staff.person.role));
-    let (open, open_count, answered) = ask(&state, move |store| {
-        let open = open_tickets(store, &reader, &regions, turn, l, now_ms)?;
-        let open_count = store.read(|connection| {
-            let filter = Filter::open(AddressCode::COUNTRY);
-            query::ticket::count_within(connection, &reader, &filter, &regions)
-        })?;
-        let all = Filter::all(AddressCode::COUNTRY);
-        let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
-        let rows = store.read(|connection| {
-            query::ticket::list_within(connection, &reader, &filter, &regions)
-        })?;
-        let answered = ticket_items(store, rows, turn, l, now_ms)?;
-        Ok::<_, Failure>((open, open_count, answered))
-    })
-    .await?;
-    let page = Page::staff(&state, &staff, l.t("today-title"));
-    let date = full(now_ms).chars().take(10).collect();
-    Ok(html(&TodayPage { l, page, date, open_count, open, answered }))
-}
-
-async fn today_fragment(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
-    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
-    let (reader, turn) = (staff.reader(&state), Turn::of(&staff.person.role));
-    let open =
-        ask(&state, move |store| open_tickets(store, &reader, &regions, turn, l, now_ms)).await?;
-    Ok(html(&TodayList { l, open }))
-}
 
 #[derive(Template)]
 #[template(path = "ticket/ticket_form.html")]
@@ -113,28 +35,13 @@ struct IntakePage {
     fields: Vec<FieldInput>,
 }
 
-async fn intake(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+pub(super) async fn intake(
+    State(state): State<WebState>,
+    staff: Staff,
+) -> Result<Response, Failure> {
     let posted = Posted::default();
     let page = intake_page(&state, &staff, &posted, new_document(), None, None).await?;
     Ok(html(&page))
-}
-
-/// The villages a clerk of this node may take a ticket down for.
-pub(crate) async fn village_choices(
-    state: &WebState,
-    region: AddressCode,
-) -> Result<Vec<Choice>, Failure> {
-    ask(state, move |store| {
-        store.read(|connection| {
-            let villages = villages_of(connection, &region);
-            let choice = |village: cunlian_governance::divisions::Division| Choice {
-                value: village.code.as_str().to_owned(),
-                label: village.name,
-            };
-            Ok(villages.into_iter().map(choice).collect())
-        })
-    })
-    .await
 }
 
 async fn intake_page(
@@ -180,7 +87,7 @@ async fn intake_page(
     })
 }
 
-async fn take_down(
+pub(super) async fn take_down(
     State(state): State<WebState>,
     staff: Staff,
     posted: Posted,

@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use axum::routing::get;
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::catalogue::Catalogue;
 use cunlian_governance::divisions::{self, Division, Status};
@@ -23,21 +21,19 @@ use cunlian_protocol::address::{AddressCode, Level};
 use rusqlite::Connection;
 use serde::Deserialize;
 
+use super::coverage::{Coverage, coverage};
 use crate::frame::code::code_of;
 use crate::frame::component::{Fact, Notice, TicketItem};
 use crate::frame::failure::Failure;
 use crate::frame::figure::{figure, grouped, total_beside, total_of};
 use crate::frame::layout::{Page, html};
-use crate::frame::reading::{Coverage, ask, coverage, name_of, ticket_items};
+use crate::frame::place::name_of;
+use crate::frame::reading::ask;
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
-use crate::frame::waiting::Turn;
 use crate::state::WebState;
-use crate::town::level_below;
-
-pub(crate) fn routes() -> Router<WebState> {
-    Router::new().route("/overview", get(overview)).route("/overview/{code}", get(overview_of))
-}
+use crate::ticket::item::ticket_items;
+use crate::ticket::turn::Turn;
 
 #[derive(Template)]
 #[template(path = "region/overview.html")]
@@ -60,7 +56,7 @@ struct OverviewPage {
 
 /// How the page is looked at.
 #[derive(Deserialize)]
-struct Look {
+pub(super) struct Look {
     #[serde(default)]
     wall: String,
 }
@@ -94,7 +90,7 @@ struct RateRow {
     satisfaction: String,
 }
 
-async fn overview(
+pub(super) async fn overview(
     state: State<WebState>,
     staff: Staff,
     Query(look): Query<Look>,
@@ -103,7 +99,7 @@ async fn overview(
     show(state, staff, own, &look).await
 }
 
-async fn overview_of(
+pub(super) async fn overview_of(
     state: State<WebState>,
     staff: Staff,
     Path(code): Path<String>,
@@ -299,6 +295,22 @@ fn rate_row(child: &Division, figures: &Statistics) -> RateRow {
 fn rate(rate: Rate) -> String {
     rate.basis_points()
         .map_or_else(|| "—".to_owned(), |points| format!("{}.{}%", points / 100, points % 100 / 10))
+}
+
+/// The level below a region that figures are listed by.
+const fn level_below(level: Level) -> Level {
+    match level {
+        Level::Country => Level::Province,
+        Level::Province => Level::City,
+        Level::City => Level::County,
+        Level::County => Level::Town,
+        Level::Town
+        | Level::Village
+        | Level::Grid
+        | Level::Building
+        | Level::Unit
+        | Level::Room => Level::Village,
+    }
 }
 
 #[cfg(test)]

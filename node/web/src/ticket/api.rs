@@ -22,6 +22,9 @@ use self::answer::{
     ChannelName, KindName, ReportedTicket, StateName, StepTaken, TicketSummary, Tickets,
     WholeTicket,
 };
+use super::form::action_on;
+use super::intake::field_of;
+use super::page::{load_any, load_ticket};
 use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, limit};
 use crate::frame::api::names::{Address, Document};
 use crate::frame::api::refusal::{Always, ToFinders, ToPeople, ToWriters};
@@ -32,8 +35,6 @@ use crate::frame::text::domain_language;
 use crate::frame::visit::Staff;
 use crate::frame::writing::{new_document, save};
 use crate::state::WebState;
-use crate::ticket::{action_on, load_any, load_ticket};
-use crate::village::field_of;
 
 pub(super) mod answer;
 
@@ -43,7 +44,7 @@ const LIMIT_MAX: u32 = 1_000;
 const LIMIT: u32 = 100;
 const SOURCE: &str = "api";
 
-pub(super) fn routes() -> Router<WebState> {
+pub(crate) fn routes() -> Router<WebState> {
     Router::new()
         .route("/api/v1/tickets", get(list).post(report))
         .route("/api/v1/tickets/{address}/{document}", get(show))
@@ -117,7 +118,7 @@ fn state_names() -> String {
 /// What somebody reports.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reported {
+pub(crate) struct Reported {
     /// Address code of the village.
     #[schema(value_type = Address)]
     village: AddressCode,
@@ -254,7 +255,7 @@ async fn show(
 /// A step of a ticket.
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     /// 受理: classify; the clock starts.
     Accept {
         /// Limit class.
