@@ -41,7 +41,6 @@ use crate::frame::visit::{Visit, add_cookie};
 use crate::state::WebState;
 
 pub(crate) mod openapi;
-mod records;
 
 const COOKIE_S: u32 = 12 * 3_600;
 
@@ -50,7 +49,7 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/api/openapi.json", get(description))
         .route("/api/v1/login", post(log_in))
         .route("/api/v1/status", get(status))
-        .merge(records::routes())
+        .merge(crate::library::api::routes())
         .merge(crate::ticket::api::routes())
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn boxes(
         let subject = Capabilities::of_program().subject(store, &home)?;
         let (href, name) = match subject {
             Some(Subject { home: base, title }) if base.category.class_and_part().is_some() => {
-                (super::record::record_href(&base), title)
+                (crate::library::record::record_href(&base), title)
             }
             Some(Subject { title, .. }) if !title.is_empty() => ("/conflicts".to_owned(), title),
             Some(_) | None => ("/conflicts".to_owned(), home.document.to_string()),
@@ -114,7 +114,7 @@ pub(crate) fn boxes(
                 &[
                     ("name", &option.author),
                     ("time", &full(option.at_ms)),
-                    ("source", &super::record::source_name(l, &option.source)),
+                    ("source", &crate::library::record::source_name(l, &option.source)),
                 ],
             ),
         };

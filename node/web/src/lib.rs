@@ -6,7 +6,7 @@
 //! | module | for whom |
 //! |---|---|
 //! | `villager` | whoever scanned a door plate: contacts, report, progress, rating; no login |
-//! | `record` | search, register, show and edit library records |
+//! | `library` | search, register, show and edit library records |
 //! | `conflict` | the conflict inbox |
 //! | `ticket` | today's tickets, the queue of all channels, intake, one ticket |
 //! | `region` | figures with definitions, coverage, drill-down; list of villages |
@@ -37,11 +37,11 @@ mod api;
 mod conflict;
 mod frame;
 mod health;
+mod library;
 mod limits;
 mod link;
 mod metrics;
 mod plate;
-mod record;
 mod region;
 mod serving;
 pub mod sheet;
@@ -63,7 +63,7 @@ pub fn router(state: WebState) -> Router {
         .merge(frame::appearance::choosing::routes())
         .merge(frame::specimen::routes())
         .merge(admin::routes())
-        .merge(record::routes())
+        .merge(library::routes())
         .merge(conflict::routes())
         .merge(ticket::routes())
         .merge(region::routes())

@@ -28,7 +28,7 @@ use crate::frame::layout::{Page, html};
 use crate::frame::posted::Posted;
 use crate::frame::text::Text;
 use crate::frame::visit::Staff;
-use crate::record::record_href;
+use crate::library::record::record_href;
 use crate::state::WebState;
 use crate::ticket::path::ticket_href;
 

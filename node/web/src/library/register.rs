@@ -1,34 +1,24 @@
-//! Library records: register and edit; searching is `search`, the page of one is `page`.
+//! Registering a record: the choice of its class, and its form.
 //!
-//! The form is made from the catalogue and shows only the parts this person may write; what they
-//! may not read is not on the page. Either way the page says in words what is not shown and why.
-//! `relocation` moves a record to another village, `erasure` takes all of it away.
+//! The form is made from the catalogue and shows only the parts this person may write. The page
+//! says in words what is not in it and why.
 
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
-use cunlian_crdt::document::DocumentView;
-use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
-use cunlian_governance::divisions::{self, Resolution};
-use cunlian_governance::query;
+use cunlian_governance::catalogue::{Class, Part};
 use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::id::DocumentId;
 
-use self::erasure::{choose_erase, do_erase};
-use self::form::{FormPart, not_in_form, parts_of};
-use self::page::show;
-use self::relocation::{choose_move, do_move};
-use self::search::{search, search_fragment};
+use super::form::{FormPart, not_in_form, parts_of};
+use super::record::{SOURCE, catalogue, record_href};
 use crate::frame::code::code_of;
 use crate::frame::component::{FieldInput, Problems};
 use crate::frame::failure::Failure;
@@ -41,48 +31,6 @@ use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::frame::writing::{new_document, save};
 use crate::state::WebState;
-
-mod edit;
-mod erasure;
-mod form;
-mod page;
-pub(crate) mod relocation;
-mod search;
-
-/// Where values typed at a terminal come from.
-const SOURCE: &str = "terminal";
-
-pub(crate) fn routes() -> Router<WebState> {
-    Router::new()
-        .route("/records", get(search))
-        .route("/fragment/records", get(search_fragment))
-        .route("/records/new", get(classes))
-        .route("/records/new/{class}", get(new_form).post(register))
-        .route("/records/{category}/{address}/{document}", get(show))
-        .route(
-            "/records/{category}/{address}/{document}/edit",
-            get(edit::edit_form).post(edit::edit),
-        )
-        .route("/records/{category}/{address}/{document}/move", get(choose_move).post(do_move))
-        .route("/records/{category}/{address}/{document}/erase", get(choose_erase).post(do_erase))
-}
-
-/// The path of a record's page.
-pub(crate) fn record_href(home: &Home) -> String {
-    format!("/records/{}/{}/{}", home.category, home.address, home.document)
-}
-
-/// Where a value came from, in words.
-pub(crate) fn source_name(l: Text, source: &str) -> String {
-    let key = format!("source-{source}");
-    if l.has(&key) { l.of("source", source) } else { source.to_owned() }
-}
-
-/// The catalogue that holds at this node.
-async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
-    let own = state.place().0;
-    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
-}
 
 #[derive(Template)]
 #[template(path = "library/record_classes.html")]
@@ -98,7 +46,10 @@ struct ClassView {
     note: String,
 }
 
-async fn classes(State(state): State<WebState>, staff: Staff) -> Result<Response, Failure> {
+pub(super) async fn classes(
+    State(state): State<WebState>,
+    staff: Staff,
+) -> Result<Response, Failure> {
     let l = staff.visit.l;
     let language = domain_language(l);
     let catalogue = catalogue(&state).await?;
@@ -123,36 +74,36 @@ async fn classes(State(state): State<WebState>, staff: Staff) -> Result<Response
 }
 
 /// What the editor saw in a field, sent back with the form.
-struct Before {
-    name: String,
-    text: String,
+pub(super) struct Before {
+    pub(super) name: String,
+    pub(super) text: String,
 }
 
 #[derive(Template)]
 #[template(path = "library/record_form.html")]
-struct FormPage {
-    l: Text,
-    page: Page,
-    action: String,
-    back: String,
-    document: String,
-    before: Vec<Before>,
-    problems: Option<Problems>,
-    address: Option<FieldInput>,
-    parts: Vec<FormPart>,
+pub(super) struct FormPage {
+    pub(super) l: Text,
+    pub(super) page: Page,
+    pub(super) action: String,
+    pub(super) back: String,
+    pub(super) document: String,
+    pub(super) before: Vec<Before>,
+    pub(super) problems: Option<Problems>,
+    pub(super) address: Option<FieldInput>,
+    pub(super) parts: Vec<FormPart>,
     /// The parts that are not in the form, and why.
-    hidden: Option<String>,
+    pub(super) hidden: Option<String>,
 }
 
 /// A form as it is shown: values, problems, and what went wrong as a whole.
 #[derive(Default)]
-struct Filled {
-    values: Fields,
-    problems: BTreeMap<String, String>,
-    error: Option<String>,
+pub(super) struct Filled {
+    pub(super) values: Fields,
+    pub(super) problems: BTreeMap<String, String>,
+    pub(super) error: Option<String>,
 }
 
-async fn new_form(
+pub(super) async fn new_form(
     State(state): State<WebState>,
     staff: Staff,
     Path(class): Path<String>,
@@ -236,7 +187,7 @@ async fn address_field(
     Ok(FieldInput { value, error, required: true, ..field })
 }
 
-async fn register(
+pub(super) async fn register(
     State(state): State<WebState>,
     staff: Staff,
     Path(class_key): Path<String>,
@@ -299,7 +250,7 @@ async fn register(
 }
 
 /// The form as it was sent, with what is wrong.
-fn again(
+pub(super) fn again(
     values: Fields,
     problems: BTreeMap<String, String>,
     failure: Option<&Failure>,
@@ -309,7 +260,7 @@ fn again(
     Filled { values, problems, error }
 }
 
-fn problems_in(
+pub(super) fn problems_in(
     l: Text,
     whole: Option<String>,
     address: Option<&mut FieldInput>,
@@ -319,7 +270,7 @@ fn problems_in(
     Problems::of(l, whole, address.into_iter().chain(fields))
 }
 
-fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
+pub(super) fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
     match error {
         RecordError::Fields(problems) => problems
             .into_iter()
@@ -328,104 +279,3 @@ fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
         RecordError::Class { .. } | RecordError::Unchanged => BTreeMap::new(),
     }
 }
-
-/// A record's documents, as far as `reader` may see them.
-struct Loaded {
-    class: Class,
-    place: Place,
-    views: Vec<(Part, DocumentView)>,
-    /// The parts of the class this reader has no right to.
-    hidden: Vec<Part>,
-}
-
-/// Class and place of the base record in a path.
-fn base_of(
-    store: &Store,
-    category: &str,
-    address: &str,
-    document: &str,
-) -> Result<(Class, Place), Failure> {
-    let category = u16::from_str_radix(category, 16).map_err(|_| Failure::NotFound)?;
-    let (class, part) = Category(category).class_and_part().ok_or(Failure::NotFound)?;
-    if part != Part::Base.number() {
-        return Err(Failure::NotFound);
-    }
-    let address = AddressCode::parse(address).map_err(|_| Failure::NotFound)?;
-    let record = document.parse().map_err(|_| Failure::NotFound)?;
-    let catalogue = store.read(|connection| query::catalogue(connection, address))?;
-    let class = catalogue.by_number(class).ok_or(Failure::NotFound)?.clone();
-    Ok((class, Place { address, record }))
-}
-
-/// The names of parts, as people list them.
-pub(crate) fn part_names(l: Text, parts: &[Part]) -> String {
-    let names: Vec<&str> = parts.iter().map(|part| part.name(domain_language(l))).collect();
-    names.join(l.t("and").as_str())
-}
-
-fn load(store: &Store, reader: &Serial, class: Class, place: Place) -> Result<Loaded, Failure> {
-    let actor = Actor::new(store.authority(), *reader);
-    let (mut views, mut hidden) = (Vec::new(), Vec::new());
-    for part in class.parts() {
-        let home = class.home(part, place.address, place.record);
-        if !actor.reads(&home) {
-            hidden.push(part);
-            continue;
-        }
-        if let Some(view) = store.view(&home)? {
-            views.push((part, view));
-        }
-    }
-    if !views.iter().any(|(part, _)| *part == Part::Base) {
-        return Err(Failure::NotFound);
-    }
-    Ok(Loaded { class, place, views, hidden })
-}
-
-impl Loaded {
-    fn fields(&self) -> Fields {
-        let all = self.views.iter().flat_map(|(_, view)| &view.fields);
-        all.map(|(key, field)| (key.clone(), field.current.text.clone())).collect()
-    }
-
-    fn home(&self) -> Home {
-        self.class.home(Part::Base, self.place.address, self.place.record)
-    }
-
-    /// The name: of a child the whole one, where the reader may see it.
-    fn name(&self, l: Text) -> String {
-        let mut fields = self.fields();
-        let named = self.class.fields.iter();
-        let mut behind = named.filter(|field| field.stands_in.as_deref() == Some("name"));
-        let whole = behind.find_map(|field| fields.get(&field.key)).cloned();
-        let unnamed = || l.t(if self.is_erased() { "record-erased" } else { "record-unnamed" });
-        whole.or_else(|| fields.remove("name")).unwrap_or_else(unnamed)
-    }
-
-    fn base(&self) -> Option<&DocumentView> {
-        self.views.iter().find(|(part, _)| *part == Part::Base).map(|(_, view)| view)
-    }
-
-    /// Whether nothing is left of it but that it was erased.
-    fn is_erased(&self) -> bool {
-        self.base().is_some_and(|base| base.erased.is_some())
-    }
-
-    /// Where the record is now; `None` while it is here.
-    fn moved_to(&self) -> Option<Place> {
-        self.base().and_then(domain::moved_to)
-    }
-
-    /// Refuses to change what has moved away or was erased.
-    fn still_here(&self, l: Text) -> Result<(), Failure> {
-        if self.is_erased() {
-            return Err(Failure::Conflict(l.t("record-erased")));
-        }
-        match self.moved_to() {
-            Some(place) => Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address))),
-            None => Ok(()),
-        }
-    }
-}
-
-type RecordPath = Path<(String, String, String)>;

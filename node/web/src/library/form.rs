@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use cunlian_governance::catalogue::{Class, Field, FieldKind, Part};
 use cunlian_governance::record::{FIELD_CHARACTERS, Fields};
 
-use super::part_names;
+use super::record::part_names;
 use crate::frame::component::{Choice, FieldInput};
-
 use crate::frame::text::{Text, domain_language};
 
 /// The fields of one part, under its name.

@@ -24,6 +24,7 @@ use self::answer::{
     Concurrent, Conflicts, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record,
     WrittenRecord,
 };
+use super::relocation::plan;
 use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
 use crate::frame::api::names::{Address, CategoryNumber, Document};
 use crate::frame::api::reached::Reached;
@@ -35,7 +36,6 @@ use crate::frame::reading::{ask, height, progress};
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::frame::writing::{new_document, save};
-use crate::record::relocation::plan;
 use crate::state::WebState;
 
 pub(super) mod answer;
@@ -47,7 +47,7 @@ const LIMIT: u32 = 50;
 /// Where values sent by programs come from, unless they say otherwise.
 const SOURCE: &str = "api";
 
-pub(super) fn routes() -> Router<WebState> {
+pub(crate) fn routes() -> Router<WebState> {
     Router::new()
         .route("/api/v1/records", get(search).post(register))
         .route("/api/v1/records/{category}/{address}/{document}", get(show).put(edit))
@@ -150,7 +150,7 @@ fn about(field: &str, reason: String) -> Failure {
 /// A record to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewRecord {
+pub(crate) struct NewRecord {
     /// Key of a class of the catalogue, such as `population`.
     #[schema(min_length = 1)]
     class: String,
@@ -364,7 +364,7 @@ async fn show(
 /// What is to be changed in a record.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Edited {
+pub(crate) struct Edited {
     /// New texts by key of the field; an empty text deletes. Fields without a key here stay.
     fields: Texts,
     /// The texts that the caller saw when it decided. What somebody changed since then is not
@@ -446,7 +446,7 @@ fn overtaken(changed: Fields, staff: &Staff) -> Response {
 /// Where a record is to go.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Move {
+pub(crate) struct Move {
     /// Address code of a village.
     #[schema(value_type = Address)]
     village: AddressCode,

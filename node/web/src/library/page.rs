@@ -16,8 +16,8 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
+use super::record::{Loaded, RecordPath, base_of, load, part_names, record_href, source_name};
 use super::relocation::may_move;
-use super::{Loaded, RecordPath, base_of, load, part_names, record_href, source_name};
 use crate::conflict;
 use crate::frame::clock::full;
 use crate::frame::component::{ConflictBox, Height, SyncBadge};

@@ -14,10 +14,8 @@ use cunlian_governance::catalogue::Part;
 use cunlian_governance::record::{self as domain, Fields, Origin, RecordError};
 
 use super::form::{not_in_form, parts_of};
-use super::{
-    Before, Filled, FormPage, Loaded, RecordPath, SOURCE, again, base_of, catalogue, load,
-    problems_in, problems_of, record_href,
-};
+use super::record::{Loaded, RecordPath, SOURCE, base_of, catalogue, load, record_href};
+use super::register::{Before, Filled, FormPage, again, problems_in, problems_of};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, form_again, html};
 use crate::frame::posted::Posted;

@@ -9,7 +9,7 @@ use cunlian_host::admin::erasure::Wish;
 use cunlian_host::admin::people::Password;
 use cunlian_protocol::change::Home;
 
-use super::{RecordPath, base_of, load, record_href};
+use super::record::{RecordPath, base_of, load, record_href};
 use crate::admin::{act, problem};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};

@@ -18,7 +18,7 @@ use cunlian_protocol::id::Serial;
 use cunlian_protocol::region::{Depth, Region};
 use serde::Deserialize;
 
-use super::{Loaded, RecordPath, base_of, load, part_names, record_href};
+use super::record::{Loaded, RecordPath, SOURCE, base_of, load, part_names, record_href};
 use crate::frame::code::code_of;
 use crate::frame::component::{Choice, FieldInput};
 use crate::frame::failure::Failure;
@@ -228,7 +228,7 @@ pub(super) async fn do_move(
     let to = code_of(posted.text("village")).ok_or_else(|| Failure::malformed("village"))?;
     let (class, plan) = ask(&state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
-        let plan = plan(store, &author, &class, place, to, super::SOURCE, l)?;
+        let plan = plan(store, &author, &class, place, to, SOURCE, l)?;
         Ok::<_, Failure>((class, plan))
     })
     .await?;

@@ -13,7 +13,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
-use super::{catalogue, record_href};
+use super::record::{catalogue, record_href};
 use crate::frame::code::code_of;
 use crate::frame::component::{Choice, SyncBadge};
 use crate::frame::failure::Failure;
