@@ -1,11 +1,9 @@
 //! What became of a report, for whoever has its receipt: found by number, shown, rated.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
 use cunlian_governance::ticket::{
     self as domain, Action, Body, Receipt, Rules, State as TicketState, Ticket, TraceStep, Verb,
 };
@@ -13,7 +11,7 @@ use cunlian_governance::{checks, query};
 use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
 
-use super::SOURCE;
+use super::report::SOURCE;
 use crate::frame::clock::{full, machine};
 use crate::frame::component::{Photos, SyncBadge, Trace, TraceRow};
 use crate::frame::failure::Failure;
@@ -30,14 +28,6 @@ use crate::state::WebState;
 use crate::ticket::form::action_of;
 use crate::ticket::page::{action_words, rating_words};
 
-pub(super) fn routes() -> Router<WebState> {
-    Router::new()
-        .route("/t", get(find))
-        .route("/t/{receipt}", get(progress))
-        .route("/t/{receipt}/rate", post(rate))
-        .route("/t/{receipt}/photo/{document}", get(ticket_photo))
-}
-
 #[derive(Template)]
 #[template(path = "villager/progress_form.html")]
 struct FindPage {
@@ -48,12 +38,16 @@ struct FindPage {
 }
 
 #[derive(Deserialize)]
-struct Typed {
+pub(super) struct Typed {
     #[serde(default)]
     receipt: String,
 }
 
-async fn find(State(state): State<WebState>, visit: Visit, Query(typed): Query<Typed>) -> Response {
+pub(super) async fn find(
+    State(state): State<WebState>,
+    visit: Visit,
+    Query(typed): Query<Typed>,
+) -> Response {
     let l = visit.l;
     let text = typed.receipt.trim();
     if text.is_empty() {
@@ -111,7 +105,7 @@ struct ProgressPage {
 }
 
 #[derive(Deserialize)]
-struct Fresh {
+pub(super) struct Fresh {
     #[serde(default)]
     new: String,
 }
@@ -149,7 +143,7 @@ async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Fo
     .await
 }
 
-async fn progress(
+pub(super) async fn progress(
     State(state): State<WebState>,
     visit: Visit,
     Path(receipt): Path<String>,
@@ -266,7 +260,7 @@ fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
     })
 }
 
-async fn rate(
+pub(super) async fn rate(
     State(state): State<WebState>,
     visit: Visit,
     Path(receipt): Path<String>,
@@ -300,7 +294,7 @@ async fn rate(
 }
 
 /// A photo of the ticket, for whoever has its receipt.
-async fn ticket_photo(
+pub(super) async fn ticket_photo(
     State(state): State<WebState>,
     visit: Visit,
     Path((receipt, document)): Path<(String, String)>,
