@@ -11,9 +11,8 @@
 //! | `ticket` | today's tickets, the queue of all channels, intake, one ticket |
 //! | `region` | figures with definitions, coverage, drill-down; list of villages |
 //! | `plate` | door plates to print |
-//! | `health` | the status page, `/healthz`, `/readyz` |
+//! | `status` | the status page, `/healthz`, `/readyz`, `/metrics` |
 //! | `admin` | administrators: invitations, people, nodes, review |
-//! | `metrics` | `/metrics`, for those who watch nodes |
 //! | `api` | `/api/v1`, the same acts as JSON |
 //! | `appearance` | larger type, for who asks for it |
 //! | `specimen` | `/style`: each part of the design language, for who writes pages |
@@ -36,16 +35,14 @@ mod admin;
 mod api;
 mod conflict;
 mod frame;
-mod health;
 mod library;
 mod limits;
-mod link;
-mod metrics;
 mod plate;
 mod region;
 mod serving;
 pub mod sheet;
 mod state;
+mod status;
 mod ticket;
 mod villager;
 
@@ -68,8 +65,7 @@ pub fn router(state: WebState) -> Router {
         .merge(ticket::routes())
         .merge(region::routes())
         .merge(plate::routes())
-        .merge(health::routes())
-        .merge(metrics::routes())
+        .merge(status::routes())
         .merge(villager::routes())
         .merge(api::routes())
         .merge(frame::asset::routes())

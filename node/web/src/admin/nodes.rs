@@ -20,8 +20,8 @@ use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
 use crate::frame::posted::Posted;
 use crate::frame::text::Text;
-use crate::link;
 use crate::state::WebState;
+use crate::status::link;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()

@@ -4,12 +4,10 @@
 //! directory (`Authorization: Bearer …`, at least 32 characters). For everybody else the page does
 //! not exist. A request that came through a proxy is not from this machine, whatever its address.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use cunlian_crdt::store::{Alarms, Store};
 use cunlian_host::metrics::{self, Metrics, StoreFigures};
 
@@ -17,11 +15,7 @@ use crate::frame::failure::Failure;
 use crate::frame::visit::{Visit, is_from_here};
 use crate::state::WebState;
 
-pub(crate) fn routes() -> Router<WebState> {
-    Router::new().route("/metrics", get(figures))
-}
-
-async fn figures(
+pub(super) async fn figures(
     State(state): State<WebState>,
     visit: Visit,
     headers: HeaderMap,

@@ -1,30 +1,19 @@
 //! The status page, its fragments, and the probes `/healthz` and `/readyz`.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
 use cunlian_host::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
 
+use super::link::{self, bytes};
 use crate::frame::clock::{ago, full, span};
 use crate::frame::component::{Fact, Notice, PeerBadge, last_success};
 use crate::frame::figure::grouped;
 use crate::frame::layout::{Page, health_notice, html, link_badge};
 use crate::frame::text::Text;
 use crate::frame::visit::Visit;
-use crate::link::{self, bytes};
 use crate::state::WebState;
-
-pub(crate) fn routes() -> Router<WebState> {
-    Router::new()
-        .route("/status", get(status))
-        .route("/fragment/status", get(status_fragment))
-        .route("/fragment/link", get(link_fragment))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-}
 
 #[derive(Template)]
 #[template(path = "status/status.html")]
@@ -60,18 +49,18 @@ struct PeerView {
     left: Vec<String>,
 }
 
-async fn status(State(state): State<WebState>, visit: Visit) -> Response {
+pub(super) async fn status(State(state): State<WebState>, visit: Visit) -> Response {
     let l = visit.l;
     let StatusList { notices, details, .. } = list(&state, &visit);
     let page = Page::new(&state, &visit, l.t("status-title"));
     html(&StatusPage { l, page, notices, details })
 }
 
-async fn status_fragment(State(state): State<WebState>, visit: Visit) -> Response {
+pub(super) async fn status_fragment(State(state): State<WebState>, visit: Visit) -> Response {
     html(&list(&state, &visit))
 }
 
-async fn link_fragment(State(state): State<WebState>, visit: Visit) -> Response {
+pub(super) async fn link_fragment(State(state): State<WebState>, visit: Visit) -> Response {
     html(&link_badge(&state, &visit))
 }
 
@@ -172,12 +161,14 @@ fn pending(l: Text, peer: &PeerStatus) -> String {
 }
 
 /// The process answers.
-async fn healthz() -> &'static str {
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// The store takes writes.
-async fn readyz(State(state): State<WebState>) -> Result<&'static str, (StatusCode, String)> {
+pub(super) async fn readyz(
+    State(state): State<WebState>,
+) -> Result<&'static str, (StatusCode, String)> {
     let status = state.status();
     match status.health {
         Health::Ok | Health::LowSpace { .. } => Ok("ready\n"),
