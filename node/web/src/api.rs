@@ -50,6 +50,7 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/api/v1/login", post(log_in))
         .route("/api/v1/status", get(status))
         .merge(crate::library::api::routes())
+        .merge(crate::conflict::api::routes())
         .merge(crate::ticket::api::routes())
 }
 

@@ -21,7 +21,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 
 use super::{problem, words};
-use crate::conflict::label_of;
+use crate::conflict::boxes::label_of;
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};

@@ -60,7 +60,7 @@ impl Modify for Closed {
         crate::library::api::show,
         crate::library::api::edit,
         crate::library::api::relocate,
-        crate::library::api::conflicts,
+        crate::conflict::api::conflicts,
         crate::ticket::api::list,
         crate::ticket::api::report,
         crate::ticket::api::show,

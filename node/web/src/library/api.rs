@@ -1,4 +1,4 @@
-//! Records and conflicts as JSON.
+//! Records as JSON.
 
 use std::sync::Arc;
 
@@ -21,8 +21,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use self::answer::{
-    Concurrent, Conflicts, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record,
-    WrittenRecord,
+    Concurrent, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record, WrittenRecord,
 };
 use super::relocation::plan;
 use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
@@ -52,7 +51,6 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/api/v1/records", get(search).post(register))
         .route("/api/v1/records/{category}/{address}/{document}", get(show).put(edit))
         .route("/api/v1/records/{category}/{address}/{document}/move", post(relocate))
-        .route("/api/v1/conflicts", get(conflicts))
 }
 
 /// Which records.
@@ -479,25 +477,4 @@ async fn relocate(
         left_behind: plan.left,
     };
     Ok((status, Json(moved)).into_response())
-}
-
-/// The fields of the node's region that people wrote at the same time, as far as the caller may
-/// read them.
-#[utoipa::path(get, path = "/api/v1/conflicts", tag = "records",
-    responses((status = 200, body = Conflicts), ToPeople, Always))]
-async fn conflicts(
-    State(state): State<WebState>,
-    Caller(staff): Caller,
-    Asked(Nothing {}): Asked<Nothing>,
-) -> Result<Json<Conflicts>, Failure> {
-    let regions = state.regions();
-    let reader = staff.reader(&state);
-    ask(&state, move |store| {
-        let found = store.read(|connection| {
-            query::conflict::list_within(connection, &reader, &regions, LIMIT_MAX)
-        })?;
-        let conflicts = found.into_iter().map(Into::into).collect();
-        Ok::<_, Failure>(Json(Conflicts { conflicts }))
-    })
-    .await
 }

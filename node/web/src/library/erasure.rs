@@ -10,7 +10,7 @@ use cunlian_host::admin::people::Password;
 use cunlian_protocol::change::Home;
 
 use super::record::{RecordPath, base_of, load, record_href};
-use crate::admin::{act, problem};
+use crate::frame::administrator::{act, problem};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
 use crate::frame::place::place_name;

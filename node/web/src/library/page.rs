@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::record::{Loaded, RecordPath, base_of, load, part_names, record_href, source_name};
 use super::relocation::may_move;
-use crate::conflict;
+use crate::conflict::boxes::boxes;
 use crate::frame::clock::full;
 use crate::frame::component::{ConflictBox, Height, SyncBadge};
 use crate::frame::erasure::erased_words;
@@ -128,7 +128,7 @@ fn record_page(
         let found = store.read(|connection| {
             query::conflict::of_document(connection, view.home.address, view.home.document)
         })?;
-        conflicts.extend(conflict::boxes(store, reader, found, l, token, &href)?);
+        conflicts.extend(boxes(store, reader, found, l, token, &href)?);
         let (reached, why) = progress(store, &view.home)?;
         heights.push(reached);
         why_slowest = why_slowest.or_else(|| why.clone());

@@ -1,8 +1,6 @@
 //! What calls about records are answered with.
 
 use cunlian_governance::catalogue::Part;
-use cunlian_governance::projection::ConflictOption;
-use cunlian_governance::query::conflict::Conflict;
 use cunlian_governance::record::{Fields, Place};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
@@ -162,53 +160,4 @@ pub(crate) struct MovedRecord {
     /// The parts that stayed, because the caller may not write them there.
     #[schema(value_type = Vec<PartName>)]
     pub(crate) left_behind: Vec<Part>,
-}
-
-/// Fields that people wrote at the same time.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Conflicts {
-    /// At most a thousand, by address.
-    pub(crate) conflicts: Vec<OpenConflict>,
-}
-
-/// One field with concurrent values.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OpenConflict {
-    /// Category of its document, 4 hexadecimal digits.
-    #[schema(value_type = CategoryNumber)]
-    pub(crate) category: String,
-    /// Address code of its document.
-    #[schema(value_type = Address)]
-    pub(crate) address: AddressCode,
-    /// Its document, 32 hexadecimal digits.
-    #[schema(value_type = Document)]
-    pub(crate) document: DocumentId,
-    /// Key of the field.
-    pub(crate) field: String,
-    /// The values, the one that is shown first.
-    #[schema(value_type = Vec<OneValue>)]
-    pub(crate) options: Vec<ConflictOption>,
-}
-
-/// One of the values of a field.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of a type of the domain")]
-pub(crate) struct OneValue {
-    /// The text.
-    text: String,
-    /// Name in the certificate of who wrote it.
-    author: String,
-    /// When, milliseconds since 1970-01-01 UTC.
-    at_ms: i64,
-    /// Where it came from, such as `terminal` or `api`.
-    source: String,
-    /// The signed change, 64 hexadecimal digits.
-    change: String,
-}
-
-impl From<Conflict> for OpenConflict {
-    fn from(Conflict { home, field, options }: Conflict) -> Self {
-        let Home { category, address, document } = home;
-        Self { category: category.to_string(), address, document, field, options }
-    }
 }
