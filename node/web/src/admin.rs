@@ -26,14 +26,12 @@ use cunlian_host::admin::certificate::read_address;
 use cunlian_protocol::address::AddressCode;
 use serde_json::json;
 
-use crate::frame::administrator::journal_of_people;
+use crate::frame::administrator::{Admin, act, journal_of_people};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
 use crate::frame::text::Text;
 use crate::frame::writing::save;
 use crate::state::WebState;
-
-pub(crate) use crate::frame::administrator::Admin;
 
 /// Most people and nodes offered when a name fits several.
 const CANDIDATES: usize = 20;
@@ -43,6 +41,7 @@ mod nodes;
 mod offline;
 mod people;
 mod review;
+pub mod sheet;
 mod why;
 mod words;
 

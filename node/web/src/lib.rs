@@ -40,12 +40,12 @@ mod limits;
 mod plate;
 mod region;
 mod serving;
-pub mod sheet;
 mod state;
 mod status;
 mod ticket;
 mod villager;
 
+pub use self::admin::sheet;
 pub use self::frame::{clock, text};
 pub use self::serving::serve;
 pub use self::state::{WebConfig, WebState};

@@ -12,7 +12,8 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use super::{Admin, Pick, act, code_of, note, problem};
+use super::{Pick, code_of, note};
+use crate::frame::administrator::{Admin, act, problem};
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};

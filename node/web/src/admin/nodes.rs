@@ -14,7 +14,8 @@ use cunlian_host::status::PeerStatus;
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
-use super::{Admin, Candidate, act, candidates, note, problem, words};
+use super::{Candidate, candidates, note, words};
+use crate::frame::administrator::{Admin, act, problem};
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};

@@ -19,7 +19,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::PublicKey;
 use serde::Deserialize;
 
-use super::{Admin, act, note, problem, words};
+use super::{note, words};
+use crate::frame::administrator::{Admin, act, problem};
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, form_again, html};

@@ -13,7 +13,8 @@ use cunlian_host::operator::{is_by_assignment, roles};
 use cunlian_protocol::id::Serial;
 use serde_json::Value;
 
-use super::{Admin, Pick, act, code_of, note, problem, words};
+use super::{Pick, code_of, note, words};
+use crate::frame::administrator::{Admin, act, problem};
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};

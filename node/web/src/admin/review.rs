@@ -20,8 +20,9 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 
-use super::{problem, words};
+use super::words;
 use crate::conflict::boxes::label_of;
+use crate::frame::administrator::problem;
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};

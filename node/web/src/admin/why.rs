@@ -16,7 +16,8 @@ use cunlian_host::admin::naming::part_name;
 use cunlian_host::admin::{AdminError, Administration};
 use serde::Deserialize;
 
-use super::{Admin, Pick, act, code_of, problem, words};
+use super::{Pick, code_of, words};
+use crate::frame::administrator::{Admin, act, problem};
 use crate::frame::clock::full;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
