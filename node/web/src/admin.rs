@@ -29,6 +29,7 @@ use serde_json::json;
 use crate::frame::administrator::{Admin, act, journal_of_people};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
+use crate::frame::room::{Entry, Room, Shown};
 use crate::frame::text::Text;
 use crate::frame::writing::save;
 use crate::state::WebState;
@@ -45,7 +46,20 @@ pub mod sheet;
 mod why;
 mod words;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What administrators' pages give to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: None,
+    navigation: &[Entry {
+        href: "/admin",
+        text: "nav-admin",
+        order: 70,
+        shown: Shown::ToAdministrators,
+        waiting: None,
+    }],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
         .route("/admin", get(overview))
         .merge(invitations::routes())

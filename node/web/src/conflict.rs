@@ -2,14 +2,29 @@
 
 use axum::Router;
 use axum::routing::{get, post};
+use utoipa::OpenApi as _;
 
+use crate::frame::room::{Api, Entry, Room, Shown};
 use crate::state::WebState;
 
-pub(crate) mod api;
+mod api;
 pub(crate) mod boxes;
 mod page;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What conflicts give to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: Some(Api { routes: api::routes, description: api::Interface::openapi }),
+    navigation: &[Entry {
+        href: "/conflicts",
+        text: "nav-conflicts",
+        order: 40,
+        shown: Shown::ToAll,
+        waiting: Some(page::waiting),
+    }],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
         .route("/conflicts", get(page::show))
         .route("/conflicts/{category}/{address}/{document}", post(page::settle))

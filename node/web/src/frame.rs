@@ -8,10 +8,17 @@
 //! | `layout`, `component`, `figure`, `specimen`, `asset`, `appearance` | what pages are made of |
 //! | `form`, `posted`, `kept`, `photo`, `uploads` | what is sent in |
 //! | `reading`, `writing`, `waiting`, `place` | questions to the store, and saving |
-//! | `api` | what the calls of all rooms share |
+//! | `api`, `room` | what the calls of all rooms share, what a room gives to the whole |
 //! | `text`, `clock`, `code`, `url`, `erasure` | words, times, codes and addresses as people write them |
 //!
-//! What it is not: it knows no room. Rooms use it; what they give to the whole is a list.
+//! What it is not: it knows no room. Rooms use it, and give to the whole what [`room`] says. What
+//! the frame has of that itself is in its own entry of the list.
+
+use axum::Router;
+use utoipa::OpenApi as _;
+
+use self::room::{Api, Room};
+use crate::state::WebState;
 
 pub(crate) mod account;
 pub(crate) mod administrator;
@@ -34,6 +41,7 @@ pub(crate) mod photo;
 pub(crate) mod place;
 pub(crate) mod posted;
 pub(crate) mod reading;
+pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod specimen;
 pub mod text;
@@ -42,3 +50,19 @@ pub(crate) mod url;
 pub(crate) mod visit;
 pub(crate) mod waiting;
 pub(crate) mod writing;
+
+/// Login, account, language and size of type, the parts of pages, styles and scripts.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: Some(Api { routes: login::api::routes, description: login::api::Interface::openapi }),
+    navigation: &[],
+};
+
+fn routes() -> Router<WebState> {
+    Router::new()
+        .merge(login::routes())
+        .merge(account::routes())
+        .merge(appearance::choosing::routes())
+        .merge(specimen::routes())
+        .merge(asset::routes())
+}

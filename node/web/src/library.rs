@@ -10,10 +10,13 @@
 
 use axum::Router;
 use axum::routing::get;
+use cunlian_protocol::certificate::Tier;
+use utoipa::OpenApi as _;
 
+use crate::frame::room::{Api, Entry, Room, Shown};
 use crate::state::WebState;
 
-pub(crate) mod api;
+mod api;
 mod edit;
 mod erasure;
 mod form;
@@ -23,7 +26,29 @@ mod register;
 mod relocation;
 mod search;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What the library gives to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: Some(Api { routes: api::routes, description: api::Interface::openapi }),
+    navigation: &[
+        Entry {
+            href: "/records/new",
+            text: "nav-register",
+            order: 20,
+            shown: Shown::At(&[Tier::Village, Tier::Grid]),
+            waiting: None,
+        },
+        Entry {
+            href: "/records",
+            text: "nav-records",
+            order: 30,
+            shown: Shown::ToAll,
+            waiting: None,
+        },
+    ],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
         .route("/records", get(search::search))
         .route("/fragment/records", get(search::search_fragment))

@@ -3,11 +3,25 @@
 use axum::Router;
 use axum::routing::get;
 
+use crate::frame::room::{Entry, Room, Shown};
 use crate::state::WebState;
 
 mod page;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What door plates give to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: None,
+    navigation: &[Entry {
+        href: "/plates",
+        text: "nav-plates",
+        order: 50,
+        shown: Shown::ToAll,
+        waiting: None,
+    }],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
         .route("/plates", get(page::plates))
         .route("/plates/{code}", get(page::plates_of))

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::frame::form::register::Forms;
 use crate::frame::login::turns::Turns;
+use crate::frame::room::Entry;
 use crate::frame::session::{FormTokens, SESSION_COOKIE, Sessions};
 use crate::frame::uploads::Uploads;
 use crate::limits::{
@@ -57,6 +58,8 @@ pub struct WebState(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) config: WebConfig,
+    /// In their order, of all tiers.
+    pub(crate) navigation: Vec<Entry>,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: FormTokens,
     /// Bodies under way.
@@ -86,11 +89,12 @@ impl fmt::Debug for WebState {
 }
 
 impl WebState {
-    /// The state of a node's pages, with nobody logged in.
-    pub fn new(config: WebConfig) -> Self {
+    /// The state of pages with these entries in their navigation, with nobody logged in.
+    pub(crate) fn with_navigation(config: WebConfig, navigation: Vec<Entry>) -> Self {
         let tokens = FormTokens::new(&config.node.key.to_bytes());
         Self(Arc::new(Inner {
             config,
+            navigation,
             sessions: Sessions::default(),
             tokens,
             uploads: Arc::default(),
@@ -126,6 +130,17 @@ impl WebState {
     pub(crate) fn place(&self) -> (AddressCode, Tier) {
         let status = self.0.config.status.borrow();
         (status.region, status.tier)
+    }
+
+    /// The entries that people of this node see, in their order.
+    pub(crate) fn entries(&self, administers: bool) -> impl Iterator<Item = &Entry> {
+        let tier = self.place().1;
+        self.0.navigation.iter().filter(move |entry| entry.shown.is_at(tier, administers))
+    }
+
+    /// Where the people of this node begin.
+    pub(crate) fn first_page(&self) -> &'static str {
+        self.entries(false).next().map_or("/account", |entry| entry.href)
     }
 
     /// Every region the node holds, its own first: what lists and searches of its pages cover.

@@ -11,10 +11,13 @@
 
 use axum::Router;
 use axum::routing::{get, post};
+use cunlian_protocol::certificate::Tier;
+use utoipa::OpenApi as _;
 
+use crate::frame::room::{Api, Entry, Room, Shown};
 use crate::state::WebState;
 
-pub(crate) mod api;
+mod api;
 pub(crate) mod form;
 pub(crate) mod intake;
 pub(crate) mod item;
@@ -25,7 +28,36 @@ pub(crate) mod signing;
 mod today;
 pub(crate) mod turn;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What tickets give to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: Some(Api { routes: api::routes, description: api::Interface::openapi }),
+    navigation: &[
+        Entry {
+            href: "/today",
+            text: "nav-today",
+            order: 10,
+            shown: Shown::At(&[Tier::Village, Tier::Grid]),
+            waiting: Some(turn::waiting),
+        },
+        Entry {
+            href: "/queue",
+            text: "nav-queue",
+            order: 10,
+            shown: Shown::At(&[Tier::Town]),
+            waiting: Some(turn::waiting),
+        },
+        Entry {
+            href: "/queue",
+            text: "nav-tickets",
+            order: 20,
+            shown: Shown::At(&[Tier::County, Tier::City, Tier::Province]),
+            waiting: Some(turn::waiting),
+        },
+    ],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
         .route("/today", get(today::today))
         .route("/fragment/today", get(today::today_fragment))

@@ -5,13 +5,17 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
+use crate::frame::room::Room;
 use crate::limits::REPORT_BYTES;
 use crate::state::WebState;
 
 mod progress;
 mod report;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What the pages for villagers give to the whole.
+pub(crate) const ROOM: Room = Room { routes, api: None, navigation: &[] };
+
+fn routes() -> Router<WebState> {
     let upload = DefaultBodyLimit::max(REPORT_BYTES);
     Router::new()
         .route("/p/{code}", get(report::village))

@@ -1,4 +1,8 @@
 //! Conflicts as JSON.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET conflicts` | `{conflicts}` |
 
 use axum::extract::State;
 use axum::routing::get;
@@ -10,7 +14,7 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::frame::api::extract::{Asked, Caller, Nothing};
 use crate::frame::api::names::{Address, CategoryNumber, Document};
@@ -21,6 +25,11 @@ use crate::state::WebState;
 
 /// Most conflicts in one answer.
 const LIMIT_MAX: u32 = 1_000;
+
+/// How these calls are described.
+#[derive(OpenApi)]
+#[openapi(paths(conflicts))]
+pub(crate) struct Interface;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new().route("/api/v1/conflicts", get(conflicts))

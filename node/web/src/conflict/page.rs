@@ -14,6 +14,7 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
+use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::boxes::boxes;
@@ -23,6 +24,7 @@ use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
 use crate::frame::posted::Posted;
 use crate::frame::reading::ask;
+use crate::frame::room::Asking;
 use crate::frame::text::{Text, domain_language};
 use crate::frame::url::local;
 use crate::frame::visit::Staff;
@@ -130,10 +132,7 @@ fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)
 }
 
 /// Home and name of the base document of the record that `home` is a part of.
-fn base_of(
-    connection: &rusqlite::Connection,
-    home: &Home,
-) -> rusqlite::Result<Option<(Home, String)>> {
+fn base_of(connection: &Connection, home: &Home) -> rusqlite::Result<Option<(Home, String)>> {
     let Some((class, part)) = home.category.class_and_part() else { return Ok(None) };
     let category = Category::library(class, Part::Base.number());
     // Part documents do not name their base; it is one of the records at the same address.
@@ -152,6 +151,11 @@ fn base_of(
         let base = Home { category, address: hit.place.address, document: hit.place.record };
         (base, hit.name)
     }))
+}
+
+/// How many conflicts wait for a person.
+pub(super) fn waiting(connection: &Connection, asking: &Asking<'_>) -> rusqlite::Result<u64> {
+    inbox::count_within(connection, asking.reader, asking.regions)
 }
 
 /// The stored form of the chosen value, if the field is in conflict and takes it.

@@ -6,11 +6,11 @@ use axum::response::{IntoResponse as _, Response};
 use cunlian_governance::checks::{is_hidden, one_line_break};
 use cunlian_host::operator::roles;
 use cunlian_host::status::{Clock, Health, NodeStatus};
-use cunlian_protocol::certificate::Tier;
 
 use crate::frame::administrator::administers;
 use crate::frame::appearance::TypeSize;
 use crate::frame::component::{LinkBadge, Notice};
+use crate::frame::room::Entry;
 use crate::frame::session::Person;
 use crate::frame::text::{Language, Text};
 use crate::frame::visit::{Staff, Visit};
@@ -64,13 +64,7 @@ impl Page {
             Language::Chinese => (Language::English.tag(), "English"),
             Language::English => (Language::Chinese.tag(), "中文"),
         };
-        let mut nav = match &visit.person {
-            Some(person) => nav(l, status.tier, &visit.path, administers(state, person)),
-            None => Vec::new(),
-        };
-        for item in &mut nav {
-            item.count = visit.waiting.behind(item.href);
-        }
+        let nav = visit.person.as_ref().map(|person| nav(state, visit, person));
         Self {
             title,
             villager: visit.person.is_none() && is_villager_path(&visit.path),
@@ -81,7 +75,7 @@ impl Page {
             home_href: "/".to_owned(),
             link: link_badge(state, visit),
             banner: banner(l, &status),
-            nav,
+            nav: nav.unwrap_or_default(),
             user: visit.person.as_ref().map(|person| user(l, person)),
             token: visit.token(state),
             path: visit.path.clone(),
@@ -155,41 +149,22 @@ pub(crate) fn is_villager_path(path: &str) -> bool {
     path.starts_with("/p/") || path == "/t" || path.starts_with("/t/") || path.starts_with("/t?")
 }
 
-fn nav(l: Text, tier: Tier, path: &str, administers: bool) -> Vec<NavItem> {
-    let mut items = match tier {
-        Tier::Village | Tier::Grid => vec![
-            ("/today", l.t("nav-today")),
-            ("/records/new", l.t("nav-register")),
-            ("/records", l.t("nav-records")),
-        ],
-        Tier::Town => vec![
-            ("/queue", l.t("nav-queue")),
-            ("/villages", l.t("nav-villages")),
-            ("/records", l.t("nav-records")),
-        ],
-        Tier::County | Tier::City | Tier::Province => vec![
-            ("/overview", l.t("nav-overview")),
-            ("/queue", l.t("nav-tickets")),
-            ("/records", l.t("nav-records")),
-        ],
-    };
-    items.push(("/conflicts", l.t("nav-conflicts")));
-    items.push(("/plates", l.t("nav-plates")));
-    items.push(("/status", l.t("nav-status")));
-    if administers {
-        items.push(("/admin", l.t("nav-admin")));
-    }
-    let path = path.split('?').next().unwrap_or_default();
+fn nav(state: &WebState, visit: &Visit, person: &Person) -> Vec<NavItem> {
+    let entries: Vec<&Entry> = state.entries(administers(state, person)).collect();
+    let path = visit.path.split('?').next().unwrap_or_default();
     // The longest entry that begins the path is the current one.
     let within = |href: &str| {
         path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let best =
-        items.iter().map(|(href, _)| *href).filter(|href| within(href)).max_by_key(|h| h.len());
-    items
-        .into_iter()
-        .map(|(href, label)| NavItem { href, label, current: Some(href) == best, count: 0 })
-        .collect()
+    let hrefs = entries.iter().map(|entry| entry.href);
+    let best = hrefs.filter(|href| within(href)).max_by_key(|href| href.len());
+    let item = |entry: &Entry| NavItem {
+        href: entry.href,
+        label: visit.l.t(entry.text),
+        current: Some(entry.href) == best,
+        count: visit.waiting.behind(entry.href),
+    };
+    entries.into_iter().map(item).collect()
 }
 
 fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_host::metrics::LoginFailure;
 use cunlian_host::operator::{Unlocked, login_name};
-use cunlian_protocol::certificate::Tier;
 use serde::Deserialize;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -26,6 +25,7 @@ use crate::state::WebState;
 
 pub(super) use self::attempt::Attempt;
 
+pub(crate) mod api;
 mod attempt;
 pub(crate) mod turns;
 
@@ -71,16 +71,7 @@ async fn home(State(state): State<WebState>, visit: Visit) -> Redirect {
     if visit.person.is_none() {
         return Redirect::to("/login");
     }
-    Redirect::to(first_page(state.place().1))
-}
-
-/// Where the people of a tier begin.
-fn first_page(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Village | Tier::Grid => "/today",
-        Tier::Town => "/queue",
-        Tier::County | Tier::City | Tier::Province => "/overview",
-    }
+    Redirect::to(state.first_page())
 }
 
 async fn form(State(state): State<WebState>, visit: Visit, Query(query): Query<Next>) -> Response {

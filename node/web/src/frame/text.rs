@@ -13,22 +13,16 @@ use std::sync::LazyLock;
 use cunlian_governance::catalogue;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
+use rust_embed::RustEmbed;
 use unic_langid::LanguageIdentifier;
 
-/// The texts of one language, one file for each room of the pages.
-macro_rules! texts {
-    ($language:literal: $($room:literal)*) => {
-        concat!($(include_str!(concat!("../../locales/", $language, "/", $room, ".ftl")), "\n",)*)
-    };
-}
+/// The texts, one file for each room and language.
+#[derive(RustEmbed)]
+#[folder = "locales/"]
+struct Locales;
 
-const CHINESE: &str = texts!("zh-CN": "admin" "conflict" "frame" "library" "plate" "region" "status" "style" "ticket" "villager");
-const ENGLISH: &str = texts!("en": "admin" "conflict" "frame" "library" "plate" "region" "status" "style" "ticket" "villager");
-
-static CHINESE_BUNDLE: LazyLock<FluentBundle<FluentResource>> =
-    LazyLock::new(|| bundle("zh-CN", CHINESE));
-static ENGLISH_BUNDLE: LazyLock<FluentBundle<FluentResource>> =
-    LazyLock::new(|| bundle("en", ENGLISH));
+static CHINESE: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle("zh-CN"));
+static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle("en"));
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,8 +126,8 @@ impl Text {
 
     fn bundle(self) -> &'static FluentBundle<FluentResource> {
         match self.language {
-            Language::Chinese => &CHINESE_BUNDLE,
-            Language::English => &ENGLISH_BUNDLE,
+            Language::Chinese => &CHINESE,
+            Language::English => &ENGLISH,
         }
     }
 
@@ -147,8 +141,16 @@ impl Text {
     }
 }
 
-fn bundle(tag: &str, source: &str) -> FluentBundle<FluentResource> {
-    let resource = FluentResource::try_new(source.to_owned())
+/// The texts of one language, those of all rooms.
+fn source(tag: &str) -> String {
+    let mut files: Vec<_> = Locales::iter().filter(|path| path.starts_with(tag)).collect();
+    files.sort();
+    let files = files.iter().filter_map(|path| Locales::get(path));
+    files.map(|file| String::from_utf8_lossy(&file.data).into_owned() + "\n").collect()
+}
+
+fn bundle(tag: &str) -> FluentBundle<FluentResource> {
+    let resource = FluentResource::try_new(source(tag))
         .unwrap_or_else(|(_, errors)| panic!("embedded locale {tag} does not parse: {errors:?}"));
     let language: LanguageIdentifier = tag.parse().expect("the tag is a constant");
     let mut bundle = FluentBundle::new_concurrent(vec![language]);

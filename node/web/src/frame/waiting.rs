@@ -2,20 +2,13 @@
 
 mod counting;
 
-/// How much waits for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Waiting {
-    tickets: u64,
-    conflicts: u64,
-}
+/// How much waits for a person, by entry of the navigation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Waiting(Vec<(&'static str, u64)>);
 
 impl Waiting {
-    /// How much of it is behind an entry of the navigation.
-    pub(crate) fn behind(self, href: &str) -> u64 {
-        match href {
-            "/today" | "/queue" => self.tickets,
-            "/conflicts" => self.conflicts,
-            _ => 0,
-        }
+    /// How much of it is behind an entry.
+    pub(crate) fn behind(&self, href: &str) -> u64 {
+        self.0.iter().find(|(entry, _)| *entry == href).map_or(0, |(_, count)| *count)
     }
 }

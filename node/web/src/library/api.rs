@@ -1,4 +1,12 @@
 //! Records as JSON.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET records?q=&class=&offset=&limit=` | | `{records, more, note}` |
+//! | `POST records` | `{class, address, fields, document?}` | 201 `{category, address, document, changes}` |
+//! | `GET records/CATEGORY/ADDRESS/DOCUMENT` | | `{class, fields, conflicts, hidden, erased, moved_to, moved_from, reached}` |
+//! | `PUT records/CATEGORY/ADDRESS/DOCUMENT` | `{fields, seen?}` | `{…, changes}` |
+//! | `POST records/CATEGORY/ADDRESS/DOCUMENT/move` | `{village}` | 201 `{category, address, document, parts, left_behind, changes}` |
 
 use std::sync::Arc;
 
@@ -18,7 +26,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use self::answer::{
     Concurrent, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record, WrittenRecord,
@@ -45,6 +53,11 @@ const LIMIT_MAX: u32 = 1_000;
 const LIMIT: u32 = 50;
 /// Where values sent by programs come from, unless they say otherwise.
 const SOURCE: &str = "api";
+
+/// How these calls are described.
+#[derive(OpenApi)]
+#[openapi(paths(search, register, show, edit, relocate))]
+pub(crate) struct Interface;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -1,4 +1,11 @@
 //! Tickets as JSON.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `GET tickets?state=&channel=&offset=&limit=` | | `{tickets}` |
+//! | `POST tickets` | `{village, channel, text, title?, kind?, name?, phone?, document?}` | 201 `{receipt, address, document, changes}` |
+//! | `GET tickets/ADDRESS/DOCUMENT` | | the ticket with its trace |
+//! | `POST tickets/ADDRESS/DOCUMENT/operations` | `{op, text?, kind?, to?, stars?, digest?}` | `{state, changes}` |
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -16,7 +23,9 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::{OpenApi as Description, RefOr, Schema};
+use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 
 use self::answer::{
     ChannelName, KindName, ReportedTicket, StateName, StepTaken, TicketSummary, Tickets,
@@ -43,6 +52,28 @@ const LIMIT_MAX: u32 = 1_000;
 /// Tickets in one answer where nothing is said about it.
 const LIMIT: u32 = 100;
 const SOURCE: &str = "api";
+
+/// That a step takes its own keys and no others, which the type says ([`Operation`]) and the schema
+/// made of it leaves out.
+struct Closed;
+
+impl Modify for Closed {
+    fn modify(&self, description: &mut Description) {
+        let schemas = &mut description.components.get_or_insert_default().schemas;
+        let step = schemas.get_mut(Operation::name().as_ref());
+        let Some(RefOr::T(Schema::OneOf(steps))) = step else { return };
+        for step in &mut steps.items {
+            if let RefOr::T(Schema::Object(step)) = step {
+                step.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
+}
+
+/// How these calls are described.
+#[derive(OpenApi)]
+#[openapi(paths(list, report, show, act), modifiers(&Closed))]
+pub(crate) struct Interface;
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()

@@ -3,12 +3,18 @@
 //! The next step of a ticket belongs to an office, not to a right: a dispatcher may do what a
 //! village does, but it does not wait for them. So this goes by the role.
 
+use cunlian_governance::query;
+use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket::State;
 use cunlian_host::operator::is_by_assignment;
+use cunlian_protocol::address::AddressCode;
+use rusqlite::Connection;
+
+use crate::frame::room::Asking;
 
 /// The states in which a ticket waits for this person.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Turn(pub(crate) &'static [State]);
+pub(crate) struct Turn(&'static [State]);
 
 impl Turn {
     /// Of somebody in this role.
@@ -29,6 +35,16 @@ impl Turn {
     pub(crate) fn is(self, state: State) -> bool {
         self.0.contains(&state)
     }
+}
+
+/// How many tickets wait for a person.
+pub(super) fn waiting(connection: &Connection, asking: &Asking<'_>) -> rusqlite::Result<u64> {
+    let turn = Turn::of(asking.role);
+    if turn.0.is_empty() {
+        return Ok(0);
+    }
+    let filter = Filter { states: turn.0.to_vec(), ..Filter::all(AddressCode::COUNTRY) };
+    query::ticket::count_within(connection, asking.reader, &filter, asking.regions)
 }
 
 #[cfg(test)]

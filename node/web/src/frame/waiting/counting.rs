@@ -1,14 +1,10 @@
-//! Counting what waits for a visitor.
-
-use cunlian_governance::query;
-use cunlian_governance::query::ticket::Filter;
-use cunlian_protocol::address::AddressCode;
+//! Counting what waits for a visitor, as the rooms count it.
 
 use super::Waiting;
 use crate::frame::reading::ask;
+use crate::frame::room::{Asking, Count};
 use crate::frame::visit::{Staff, Visit};
 use crate::state::WebState;
-use crate::ticket::turn::Turn;
 
 impl Waiting {
     /// What waits for the visitor; nothing where no page will show it.
@@ -17,19 +13,19 @@ impl Waiting {
         if visit.is_api || visit.is_fragment || visit.path.starts_with("/assets/") {
             return Self::default();
         }
-        let turn = Turn::of(&person.role);
+        let counts = state.entries(false).filter_map(|entry| Some((entry.href, entry.waiting?)));
+        let counts: Vec<(&'static str, Count)> = counts.collect();
+        let role = person.role.clone();
         let reader = Staff { person, visit: visit.clone() }.reader(state);
         let regions = state.regions();
         let counted = ask(state, move |store| {
             store.read(|connection| {
-                let states = turn.0.to_vec();
-                let filter = Filter { states, ..Filter::all(AddressCode::COUNTRY) };
-                let tickets = match turn.0 {
-                    [] => 0,
-                    _ => query::ticket::count_within(connection, &reader, &filter, &regions)?,
-                };
-                let conflicts = query::conflict::count_within(connection, &reader, &regions)?;
-                Ok(Self { tickets, conflicts })
+                let asking = Asking { role: &role, reader: &reader, regions: &regions };
+                let counted = counts
+                    .iter()
+                    .map(|(href, count)| Ok((*href, count(connection, &asking)?)))
+                    .collect::<rusqlite::Result<_>>()?;
+                Ok(Self(counted))
             })
         });
         // A page is worth more than the counts beside it; the page itself says what fails.
