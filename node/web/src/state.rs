@@ -22,9 +22,7 @@ use crate::frame::room::Entry;
 use crate::frame::session::{FormTokens, SESSION_COOKIE, Sessions};
 use crate::frame::uploads::Uploads;
 use crate::limits::{
-    FIRST_REPORT, FIRST_REPORTS_PER_VILLAGE, LOGIN_OF_STRANGERS, LOGIN_PER_NAME, LOGIN_PER_NETWORK,
-    LOGINS_AT_ONCE, LOOKUP_PER_NETWORK, PHOTOS_AT_ONCE, REPORT_PER_NETWORK, REPORT_PER_PLATE,
-    REPORT_PER_VILLAGE,
+    LOGIN_OF_STRANGERS, LOGIN_PER_NAME, LOGIN_PER_NETWORK, LOGINS_AT_ONCE, PHOTOS_AT_ONCE,
 };
 
 /// What the pages of a node need.
@@ -73,12 +71,6 @@ pub(crate) struct Inner {
     pub(crate) login_per_name: Throttle<(String, String)>,
     pub(crate) login_of_strangers: Throttle<String>,
     pub(crate) login_per_network: Throttle<IpAddr>,
-    pub(crate) report_per_network: Throttle<IpAddr>,
-    pub(crate) report_per_plate: Throttle<AddressCode>,
-    pub(crate) report_per_village: Throttle<AddressCode>,
-    pub(crate) first_report: Throttle<(AddressCode, IpAddr)>,
-    pub(crate) first_reports: Throttle<AddressCode>,
-    pub(crate) lookup_per_network: Throttle<IpAddr>,
     pub(crate) forms: Forms,
 }
 
@@ -104,12 +96,6 @@ impl WebState {
             login_per_name: Throttle::new(LOGIN_PER_NAME),
             login_of_strangers: Throttle::new(LOGIN_OF_STRANGERS),
             login_per_network: Throttle::new(LOGIN_PER_NETWORK),
-            report_per_network: Throttle::new(REPORT_PER_NETWORK),
-            report_per_plate: Throttle::new(REPORT_PER_PLATE),
-            report_per_village: Throttle::new(REPORT_PER_VILLAGE),
-            first_report: Throttle::new(FIRST_REPORT),
-            first_reports: Throttle::new(FIRST_REPORTS_PER_VILLAGE),
-            lookup_per_network: Throttle::new(LOOKUP_PER_NETWORK),
             forms: Forms::default(),
         }))
     }

@@ -1,16 +1,20 @@
 //! The pages for villagers: no login, large type, few words. Whoever scanned a door plate finds its
 //! village and reports; whoever has a receipt sees what became of it and says whether it helped.
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
+use self::throttles::Throttles;
 use crate::frame::room::Room;
 use crate::limits::REPORT_BYTES;
 use crate::state::WebState;
 
 mod progress;
 mod report;
+mod throttles;
 
 /// What the pages for villagers give to the whole.
 pub(crate) const ROOM: Room = Room { routes, api: None, navigation: &[] };
@@ -24,4 +28,5 @@ fn routes() -> Router<WebState> {
         .route("/t/{receipt}", get(progress::progress))
         .route("/t/{receipt}/rate", post(progress::rate))
         .route("/t/{receipt}/photo/{document}", get(progress::ticket_photo))
+        .route_layer(Extension(Arc::new(Throttles::default())))
 }

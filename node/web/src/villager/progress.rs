@@ -1,6 +1,9 @@
 //! What became of a report, for whoever has its receipt: found by number, shown, rated.
 
+use std::sync::Arc;
+
 use askama::Template;
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -12,6 +15,7 @@ use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
 
 use super::report::SOURCE;
+use super::throttles::Throttles;
 use crate::frame::clock::{full, machine};
 use crate::frame::component::{Photos, SyncBadge, Trace, TraceRow};
 use crate::frame::failure::Failure;
@@ -120,10 +124,15 @@ struct Found {
 }
 
 /// The ticket behind a receipt. Guessing receipts is slowed down per client.
-async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Found, Failure> {
+async fn by_receipt(
+    state: &WebState,
+    throttles: &Throttles,
+    visit: &Visit,
+    receipt: &str,
+) -> Result<Found, Failure> {
     let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
-    let limit = &state.0.lookup_per_network;
-    limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
+    let taken = throttles.lookup(visit.client, state.now_ms());
+    taken.map_err(|wait_ms| Failure::TooMany { wait_ms })?;
     let l = visit.l;
     ask(state, move |store| {
         let row = store.read(|connection| query::ticket::by_receipt(connection, &receipt))?;
@@ -145,11 +154,12 @@ async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Fo
 
 pub(super) async fn progress(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Path(receipt): Path<String>,
     Query(fresh): Query<Fresh>,
 ) -> Result<Response, Failure> {
-    let found = match by_receipt(&state, &visit, &receipt).await {
+    let found = match by_receipt(&state, &throttles, &visit, &receipt).await {
         Err(Failure::NotFound) => {
             let is_receipt = Receipt::parse(&receipt).is_ok();
             let why = if is_receipt { "receipt-unknown" } else { "receipt-mistyped" };
@@ -262,12 +272,13 @@ fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
 
 pub(super) async fn rate(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Path(receipt): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
     let l = visit.l;
-    let found = by_receipt(&state, &visit, &receipt).await?;
+    let found = by_receipt(&state, &throttles, &visit, &receipt).await?;
     let (words, _) = checks::mask_numbers(posted.text("text"));
     let mut fields = posted.0.clone();
     fields.insert("text".to_owned(), words);
@@ -296,10 +307,11 @@ pub(super) async fn rate(
 /// A photo of the ticket, for whoever has its receipt.
 pub(super) async fn ticket_photo(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Path((receipt, document)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
-    let Found { ticket, .. } = by_receipt(&state, &visit, &receipt).await?;
+    let Found { ticket, .. } = by_receipt(&state, &throttles, &visit, &receipt).await?;
     let document: DocumentId = document.parse().map_err(|_| Failure::NotFound)?;
     if !ticket.photos.contains(&document) && !ticket.result_photos.contains(&document) {
         return Err(Failure::NotFound);

@@ -3,7 +3,10 @@
 //! What is sent in is signed by the node's own key. Limits count by client, by plate and by
 //! village, so that one angry phone cannot fill the town's queue.
 
+use std::sync::Arc;
+
 use askama::Template;
+use axum::Extension;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
@@ -21,6 +24,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
+use super::throttles::Throttles;
 use crate::frame::clock::span;
 use crate::frame::code::code_of;
 use crate::frame::component::{FieldInput, Problems};
@@ -199,6 +203,7 @@ fn report_page(
 
 pub(super) async fn report(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Expected(scanned): Expected,
     upload: Uploaded,
@@ -218,7 +223,10 @@ pub(super) async fn report(
     let known = ask(&state, move |store| receipt_of(store, &home)).await?;
     let taken = match known {
         Some(receipt) => Ok(receipt),
-        None => take(&state, &visit, &scanned, &form, photo, (home, submission.photo())).await,
+        None => {
+            take(&state, &throttles, &visit, &scanned, &form, photo, (home, submission.photo()))
+                .await
+        }
     };
     match taken {
         Ok(receipt) => {
@@ -277,6 +285,7 @@ async fn made_smaller(
 /// Checks limits, words and photo, and saves all of it in one go.
 async fn take(
     state: &WebState,
+    throttles: &Throttles,
     visit: &Visit,
     scanned: &Scanned,
     form: &Posted,
@@ -306,7 +315,8 @@ async fn take(
     };
     // Words first: a mistyped phone number should not use up the limit.
     domain::report(&new, home.document, now_ms).map_err(refused)?;
-    limits(state, visit, scanned, now_ms).map_err(|wait_ms| {
+    let about = (scanned.village, scanned.code);
+    throttles.report(visit.client, about, now_ms).map_err(|wait_ms| {
         let error = Some(l.t1("report-too-many", "wait", span(l, wait_ms + 59_999)));
         (StatusCode::TOO_MANY_REQUESTS, Wrong { error, ..Wrong::default() })
     })?;
@@ -332,20 +342,6 @@ async fn take(
     Ok(receipt)
 }
 
-/// Takes from every limit of reports. A network's first report of the hour is counted apart, so
-/// that whoever floods a plate or a village takes the reports of nobody else.
-fn limits(state: &WebState, visit: &Visit, scanned: &Scanned, now_ms: i64) -> Result<(), i64> {
-    let limits = &state.0;
-    limits.report_per_network.take(visit.client, now_ms)?;
-    if limits.first_report.take((scanned.village, visit.client), now_ms).is_ok()
-        && limits.first_reports.take(scanned.village, now_ms).is_ok()
-    {
-        return Ok(());
-    }
-    limits.report_per_plate.take(scanned.code, now_ms)?;
-    limits.report_per_village.take(scanned.village, now_ms)
-}
-
 /// Looked at before a report is read: the plate is one of ours, and with a photo there is no use in
 /// reading it when its network has sent too many.
 pub(super) struct Expected(Scanned);
@@ -358,11 +354,13 @@ impl FromRequestParts<WebState> for Expected {
         let Path(code) = path.map_err(|_| Failure::NotFound)?;
         let scanned = scanned(state, &code).await?;
         let Ok(visit) = Visit::from_request_parts(parts, state).await;
+        let throttles = parts.extensions.get::<Arc<Throttles>>();
+        let throttles = throttles.ok_or_else(|| Failure::Internal("no throttles".to_owned()))?;
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let is_small = length
             .and_then(|length| length.parse::<usize>().ok())
             .is_some_and(|length| length <= FORM_BYTES);
-        match state.0.report_per_network.wait_ms(&visit.client, state.now_ms()) {
+        match throttles.report_wait_ms(visit.client, state.now_ms()) {
             Some(wait_ms) if !is_small => Err(Failure::TooMany { wait_ms }),
             Some(_) | None => Ok(Self(scanned)),
         }
