@@ -6,7 +6,8 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 
 use cunlian_host::config::Config;
 use cunlian_node::demo::fleet::PASSWORD;
-use cunlian_tests::federation::{Ports, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::federation::{TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{Running, command, run_refused, run_well, wait_for};
 use cunlian_tests::visitor::Person;
 use serde_json::Value;
