@@ -14,14 +14,15 @@ use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::super::posted::Posted;
-use super::super::reading::ask;
-use super::{Admin, Pick, act, code_of, note, problem};
+use super::{Pick, code_of, note};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::ask;
+use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::text::Text;
 
 const HOUR_MS: i64 = 3_600_000;
 /// Hours an invitation may be chosen to be valid.

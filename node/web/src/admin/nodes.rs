@@ -14,14 +14,15 @@ use cunlian_host::status::PeerStatus;
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::super::link;
-use super::super::posted::Posted;
-use super::{Admin, Candidate, act, candidates, note, problem, words};
+use super::{Candidate, candidates, note, words};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::text::Text;
+use crate::status::link;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()

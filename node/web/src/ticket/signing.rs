@@ -3,9 +3,9 @@
 use cunlian_governance::signoff::SignOffStatus;
 use cunlian_governance::ticket::SignOff;
 
-use crate::clock::full;
-use crate::component::Notice;
-use crate::text::Text;
+use crate::frame::clock::full;
+use crate::frame::component::Notice;
+use crate::frame::text::Text;
 
 /// The name of what has become of a sign-off, as texts have it.
 pub(crate) const fn signed_name(stands: bool) -> &'static str {
