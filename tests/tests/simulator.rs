@@ -52,12 +52,12 @@ fn run_all(seeds: &[u64]) -> Seen {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let work = || {
-        let mut seen = Seen::default();
+        let mut all = Seen::default();
         while !stop.load(Ordering::Relaxed) {
             let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap();
             let Some(seed) = seeds.get(at) else { break };
             match run(*seed) {
-                Ok(Report { fired, made, .. }) => seen.add(&fired, made.into_keys()),
+                Ok(Report { fired, made, .. }) => all.add(&fired, made.into_keys()),
                 Err(failure) => {
                     stop.store(true, Ordering::Relaxed);
                     let _ = writeln!(std::io::stderr(), "{failure}");
@@ -65,7 +65,7 @@ fn run_all(seeds: &[u64]) -> Seen {
                 }
             }
         }
-        Ok(seen)
+        Ok(all)
     };
     let mut all = Seen::default();
     let mut failures = Vec::new();

@@ -119,13 +119,13 @@ impl Pages {
         let place = usize::from(*first);
         let body = replaced(body, self.token.as_bytes());
         let multipart = format!("multipart/form-data; boundary={EDGE}");
-        let (method, path, kind) = match target {
-            Target::Upload => (Method::POST, at(&UPLOADS, place), multipart.as_str()),
-            Target::Call => {
-                let (method, path) = at(&CALLS, place);
-                (method, path, "application/json")
-            }
-            _ => (Method::POST, at(&FORMS, place), "application/x-www-form-urlencoded"),
+        let (method, path, kind) = if target == Target::Upload {
+            (Method::POST, at(&UPLOADS, place), multipart.as_str())
+        } else if target == Target::Call {
+            let (method, path) = at(&CALLS, place);
+            (method, path, "application/json")
+        } else {
+            (Method::POST, at(&FORMS, place), "application/x-www-form-urlencoded")
         };
         self.ask((method, path, kind), body);
     }

@@ -169,10 +169,7 @@ impl World {
         let end = |mischief| Happening::Mischief(mischief);
         match fault {
             Fault::Cut => self.cut(low, high, ms),
-            Fault::OneWayPartition => {
-                self.block(from, to);
-                self.after(ms, end(Mischief::Unblock(from, to)));
-            }
+            Fault::OneWayPartition => self.block_for(from, to, ms),
             Fault::Delay => {
                 self.network.weather_mut(from, to).delay_ms = self.plan.ms(500, 5_000);
                 self.after(ms, end(Mischief::Calm(from, to)));
@@ -244,9 +241,14 @@ impl World {
             self.break_lines(one, other, false);
         }
         for (from, to) in [(one, other), (other, one)] {
-            self.block(from, to);
-            self.after(ms, Happening::Mischief(Mischief::Unblock(from, to)));
+            self.block_for(from, to, ms);
         }
+    }
+
+    /// Nothing passes from one place to another for a while.
+    fn block_for(&mut self, from: Place, to: Place, ms: i64) {
+        self.block(from, to);
+        self.after(ms, Happening::Mischief(Mischief::Unblock(from, to)));
     }
 
     /// A node and its parent.
@@ -304,7 +306,7 @@ impl World {
         matches!(outcome, Err(Refusal::Replaced { .. }))
     }
 
-    /// Whether the line token of a node is one that its parent must not take any more.
+    /// Whether the lineage token of a node is one that its parent must not take any more.
     fn is_stale(&mut self, at: usize) -> bool {
         let Some(machine) = self.machines.get(at) else { return false };
         let key = machine.disk.member.public_key();

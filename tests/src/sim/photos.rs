@@ -59,13 +59,12 @@ impl World {
     pub(super) fn take_photo(&mut self, at: usize, home: Home) {
         let known: Vec<usize> = (0..self.photos.len()).collect();
         let known = if self.plan.one_in(4) { self.plan.pick(&known) } else { None };
-        let content = match known.and_then(|at| self.photos.get(at)) {
-            Some(photo) => photo.content.clone(),
-            None => {
-                let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
-                let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
-                self.new_content(bytes)
-            }
+        let content = if let Some(photo) = known.and_then(|at| self.photos.get(at)) {
+            photo.content.clone()
+        } else {
+            let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
+            let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
+            self.new_content(bytes)
         };
         self.add_photo(at, home, content);
     }

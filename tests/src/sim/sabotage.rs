@@ -14,6 +14,8 @@ use super::world::World;
 const VILLAGE: usize = 3;
 const TOWN: usize = 1;
 const NEIGHBOUR: usize = 4;
+/// A bound beyond which is whatever there is.
+const NOTHING: ByTier = ByTier { county: 0, town: 0, village: 0 };
 
 /// One thing that must be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,20 +47,11 @@ impl World {
             Sabotage::Forget | Sabotage::Lie | Sabotage::Leak => self.break_store(what),
             Sabotage::Snoop => self.snoop(),
             Sabotage::Claim => self.claim(),
-            Sabotage::Certify | Sabotage::Revoke | Sabotage::Unfold | Sabotage::Ask => {
-                self.narrow(what);
-            }
-        }
-    }
-
-    /// The bounds are narrower than those of the product from here on: what is there is too much.
-    fn narrow(&mut self, what: Sabotage) {
-        let nothing = ByTier { county: 0, town: 0, village: 0 };
-        match what {
-            Sabotage::Certify => self.bounds.certificates = nothing,
-            Sabotage::Revoke => self.bounds.revocations = vec![(1, nothing)],
+            // The bounds are narrower than those of the product from here on.
+            Sabotage::Certify => self.bounds.certificates = NOTHING,
+            Sabotage::Revoke => self.bounds.revocations = vec![(1, NOTHING)],
             Sabotage::Ask => self.bounds.photos_at_once = 0,
-            _ => {
+            Sabotage::Unfold => {
                 self.bounds.operations = 100_000;
                 self.crowd_town();
             }
@@ -129,7 +122,12 @@ impl World {
                            VALUES (?1, (SELECT min(author) FROM change), ?2, ?3, 0)";
                 connection.execute(sql, (key, seq, bytes)).map(drop)
             }
-            _ => Ok(()),
+            Sabotage::Snoop
+            | Sabotage::Claim
+            | Sabotage::Certify
+            | Sabotage::Revoke
+            | Sabotage::Unfold
+            | Sabotage::Ask => Ok(()),
         });
         done.expect("a store does what it is told");
         self.after_store(VILLAGE);

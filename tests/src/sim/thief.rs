@@ -155,7 +155,7 @@ impl World {
         match decode(frame) {
             Some(Frame::Message(Message::Hello(_))) => self.usurper_answers(connection),
             Some(Frame::Message(Message::Welcome(hello))) => {
-                self.thief.stolen.hostile.keep(hello.line);
+                self.thief.stolen.hostile.keep(hello.lineage);
                 assert_ne!(attempt, Fault::OldVersion, "nobody speaks that version");
                 if !hello.renewing {
                     self.attempt(connection, attempt);
