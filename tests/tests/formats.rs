@@ -34,7 +34,7 @@ use cunlian_protocol::succession::{Succession, SuccessionBody};
 use cunlian_protocol::summary::{Fingerprint, Summary};
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{
-    self, Ask, Bounded, Frame, Hello, Message, Page, Prefixed, AskReply, Wanted,
+    self, Ask, AskReply, Bounded, Frame, Hello, Message, Page, Prefixed, Wanted,
 };
 
 fn path(name: &str) -> PathBuf {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::key::KeyPrefix;
-use cunlian_protocol::wire::{self, Frame, Message, Prefixed, AskReply};
+use cunlian_protocol::wire::{self, AskReply, Frame, Message, Prefixed};
 
 /// The name of the message in a frame (length included), and what else is short to say.
 pub(super) fn kind(frame: &[u8]) -> String {

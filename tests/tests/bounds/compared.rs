@@ -3,7 +3,7 @@
 use cunlian_protocol::limits;
 use cunlian_protocol::summary::{Fingerprint, Summary};
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
-use cunlian_protocol::wire::{Bounded, FaultCode, Message, Page, Prefixed, AskReply};
+use cunlian_protocol::wire::{AskReply, Bounded, FaultCode, Message, Page, Prefixed};
 use cunlian_tests::measured::growth_kib;
 
 use super::pair::{Side, documents, documents_at, grid, village_and_town};

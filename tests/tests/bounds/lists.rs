@@ -8,7 +8,7 @@ use cunlian_protocol::sketch::Symbol;
 use cunlian_protocol::summary::Fingerprint;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{
-    self, Ask, Bounded, Hello, Message, Page, Prefixed, AskReply, Wanted, WireError,
+    self, Ask, AskReply, Bounded, Hello, Message, Page, Prefixed, Wanted, WireError,
 };
 use cunlian_tests::measured::growth_kib;
 
