@@ -1,90 +1,114 @@
-//! A county, a town and two villages with real stores, and bundles between them in memory.
+//! A node with its store and nothing else, and bundles between such in memory.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use cunlian_crdt::bundle::{
     ExportError, Exported, ImportError, Imported, Output, Owner, Plan, export, import,
 };
-use cunlian_crdt::document::{Edit, Write};
+use cunlian_crdt::document::Write;
+use cunlian_crdt::projector::Projector;
 use cunlian_crdt::store::{Store, StoreOptions};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{ChangeId, DocumentId};
-use cunlian_tests::member::Member;
+use cunlian_protocol::id::ChangeId;
 use tempfile::TempDir;
 
-pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
-pub(crate) const DAY_MS: i64 = 86_400_000;
-pub(crate) const TOWN: &str = "370322102";
-pub(crate) const VILLAGE: &str = "370322102310";
-pub(crate) const NEIGHBOUR: &str = "370322102311";
+use super::{home, one_of_each, other_village};
+use crate::member::Member;
+
+/// When bundles are made, milliseconds since 1970.
+pub const NOW_MS: i64 = 1_790_000_000_000;
+/// A day, milliseconds.
+pub const DAY_MS: i64 = 86_400_000;
 
 /// A node with its store.
-pub(crate) struct Place {
-    pub(crate) member: Member,
-    pub(crate) store: Store,
-    _dir: TempDir,
+pub struct Place {
+    /// Who it is.
+    pub member: Member,
+    /// What it holds.
+    pub store: Store,
+    dir: TempDir,
 }
 
 /// Town and two villages, who know each other's certificates.
-pub(crate) struct World {
-    pub(crate) county: Member,
-    pub(crate) town: Place,
-    pub(crate) village: Place,
-    pub(crate) neighbour: Place,
+pub struct Places {
+    /// The county, without a store.
+    pub county: Member,
+    /// The town.
+    pub town: Place,
+    /// Its village.
+    pub village: Place,
+    /// The other one.
+    pub neighbour: Place,
 }
 
-impl World {
-    pub(crate) fn new() -> Self {
-        let county = Member::county(2);
-        let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-        let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
-        let neighbour = town.certify(5, Tier::Village, NEIGHBOUR, "邻村");
-        let world = Self {
+impl Places {
+    /// Stores that are empty.
+    pub fn open() -> Self {
+        let [county, town, village] = one_of_each();
+        let neighbour = other_village(&town);
+        let places = Self {
             county,
             village: Place::open(&village),
             neighbour: Place::open(&neighbour),
             town: Place::open(&town),
         };
-        world.town.knows(&village);
-        world.town.knows(&neighbour);
-        world
+        places.town.knows(&village);
+        places.town.knows(&neighbour);
+        places
     }
-}
-
-pub(crate) fn open(dir: &Path, member: &Member) -> Store {
-    let projector = Arc::new(GovernanceProjector);
-    Store::open(dir, projector, member.store_identity(), StoreOptions::default()).unwrap()
 }
 
 impl Place {
-    pub(crate) fn open(member: &Member) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self { store: open(dir.path(), member), member: member.clone(), _dir: dir }
+    /// With a new store in a directory of its own.
+    pub fn open(member: &Member) -> Self {
+        Self::open_with(member, Arc::new(GovernanceProjector), StoreOptions::default())
     }
 
-    pub(crate) fn knows(&self, other: &Member) {
-        let refused = self.store.add_certificates(&other.identity.chain).unwrap();
-        assert_eq!(refused, Vec::<String>::new());
+    /// The same with other tables, or in another way.
+    pub fn open_with(
+        member: &Member,
+        projector: Arc<dyn Projector>,
+        options: StoreOptions,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = super::open_with(dir.path(), member, projector, options);
+        Self { store, member: member.clone(), dir }
+    }
+
+    /// The directory of its store.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Learns the certificates of another node.
+    pub fn knows(&self, other: &Member) {
+        super::learn(&self.store, &other.identity.chain);
     }
 
     /// Writes one document for each number.
-    pub(crate) fn write(
+    pub fn write(
         &self,
         category: Category,
         address: &str,
-        documents: std::ops::Range<u16>,
+        documents: Range<u32>,
         text: &str,
     ) -> Vec<ChangeId> {
         let writes = documents.map(|number| put(home(category, address, number), text));
-        self.store.write(&self.member.author(1), writes.collect(), NOW_MS).unwrap()
+        self.save(writes.collect())
     }
 
-    pub(crate) fn export(&self, plan: &Plan) -> Result<(Exported, Vec<Vec<u8>>), ExportError> {
+    /// Writes as the node itself.
+    pub fn save(&self, writes: Vec<Write>) -> Vec<ChangeId> {
+        self.store.write(&self.member.author(1), writes, NOW_MS).unwrap()
+    }
+
+    /// Exports in parts.
+    pub fn export(&self, plan: &Plan) -> Result<(Exported, Vec<Vec<u8>>), ExportError> {
         let mut parts = Vec::new();
         let mut output = |output: Output<'_>| {
             match output {
@@ -102,43 +126,48 @@ impl Place {
     }
 
     /// A bundle of one part for another node.
-    pub(crate) fn bundle_for(&self, other: &Place) -> Vec<u8> {
+    pub fn bundle_for(&self, other: &Place) -> Vec<u8> {
         let (_, parts) = self.export(&plan_for(other)).unwrap();
         assert_eq!(parts.len(), 1);
         parts.into_iter().next().unwrap()
     }
 
     /// A bundle of one part for nobody, which is not sealed.
-    pub(crate) fn open_bundle(&self) -> Vec<u8> {
+    pub fn open_bundle(&self) -> Vec<u8> {
         let (_, parts) = self.export(&plan()).unwrap();
         assert_eq!(parts.len(), 1);
         parts.into_iter().next().unwrap()
     }
 
-    pub(crate) fn import(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
+    /// Takes a part in.
+    pub fn import(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
         self.import_at(bytes, NOW_MS)
     }
 
-    pub(crate) fn import_at(&self, bytes: &[u8], now_ms: i64) -> Result<Imported, ImportError> {
+    /// The same at another time.
+    pub fn import_at(&self, bytes: &[u8], now_ms: i64) -> Result<Imported, ImportError> {
         let owner = Owner { identity: &self.member.identity, now_ms };
         import(&self.store, owner, bytes, &mut |_, _| {})
     }
 
-    pub(crate) fn changes(&self) -> u64 {
+    /// How many changes it holds.
+    pub fn changes(&self) -> u64 {
         self.store.counts().unwrap().total.changes
     }
 
-    pub(crate) fn has(&self, home: &Home) -> bool {
+    /// Whether it holds a document.
+    pub fn has(&self, home: &Home) -> bool {
         self.store.view(home).unwrap().is_some()
     }
 
-    pub(crate) fn assert_sound(&self) {
-        let report = self.store.verify().unwrap();
-        assert!(report.is_sound(), "{report:?}");
+    /// Fails when the store is not as it should be.
+    pub fn assert_sound(&self) {
+        super::assert_sound(&self.store);
     }
 }
 
-pub(crate) fn plan() -> Plan {
+/// A bundle of all there is in one part, for nobody.
+pub fn plan() -> Plan {
     Plan {
         bundle: [7; 16],
         recipient: None,
@@ -150,24 +179,18 @@ pub(crate) fn plan() -> Plan {
     }
 }
 
-pub(crate) fn plan_for(other: &Place) -> Plan {
+/// The same for another node.
+pub fn plan_for(other: &Place) -> Plan {
     Plan { recipient: Some(other.member.identity.certificate.clone()), ..plan() }
 }
 
-pub(crate) fn home(category: Category, address: &str, document: u16) -> Home {
-    let mut id = [0; DocumentId::LENGTH];
-    id[..2].copy_from_slice(&document.to_be_bytes());
-    let address = AddressCode::parse(address).unwrap();
-    Home { category, address, document: DocumentId(id) }
-}
-
-pub(crate) fn put(home: Home, text: &str) -> Write {
-    let edits = vec![Edit::Put { field: "note".to_owned(), text: text.to_owned() }];
-    Write { home, edits, source: "terminal".to_owned(), task: String::new() }
+/// A write of one field.
+pub fn put(home: Home, text: &str) -> Write {
+    super::put(home, "note", text)
 }
 
 /// Text that does not compress, so that few changes fill a part.
-pub(crate) fn noise(seed: u64, bytes: usize) -> String {
+pub fn noise(seed: u64, bytes: usize) -> String {
     let mut reader = blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof();
     let mut noise = vec![0; bytes / 2];
     reader.fill(&mut noise);
