@@ -65,7 +65,7 @@ fn two_machines_from_one_image_stop_until_a_person_decides() {
     let mut at_first = fleet(layout.clone());
     well(at_first.start_all());
     save(&first, "王建国").unwrap();
-    wait_for("a line token", || first.dir.join("lines.json").exists());
+    wait_for("a lineage token", || first.dir.join("lines.json").exists());
     at_first.stop_all();
     let image = dir.path().join("second");
     copy(&first.dir, &image);

@@ -116,7 +116,6 @@ fn a_town_joins_by_files_and_its_records_reach_the_county() {
     }
     let county = desk.node(0, "county", Tier::County, COUNTY, &county_ports);
     let town = desk.node(1, "town", Tier::Town, TOWN, &town_ports);
-    drop((county_ports, town_ports));
     let nodes = vec![county.clone(), town.clone()];
     let mut fleet = fleet(Layout { nodes, villages: Vec::new() });
     well(fleet.start_all());

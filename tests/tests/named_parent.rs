@@ -89,7 +89,6 @@ fn an_invitation_by_name_is_kept() {
     let joined_text = joined.to_str().unwrap();
     let arguments = ["join", &token, "--data-dir", joined_text, "--listen", &places[0]];
     run_well(arguments.iter().chain(&["--http", &places[1], "--no-sync"]));
-    drop(ports);
     assert_eq!(Config::load(&joined).unwrap().peers[0].address.to_string(), name);
     let _node = Running(command(["run", "--data-dir", joined_text]).spawn().unwrap());
     wait_for("the link", || {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_host::admin::Administration;
-use cunlian_host::admin::invitation::{Invited, Wish};
+use cunlian_host::admin::invitation::{InvitationRequest, Invited};
 use cunlian_host::clock::now_ms;
 use cunlian_host::control::ask_status;
 use cunlian_host::opening::{node_author, open_store};
@@ -111,8 +111,11 @@ impl Office {
         // A certificate of this node is not older than the node.
         let lifetime_ms = 730 * 86_400_000;
         let region = AddressCode::parse(region).unwrap();
-        let wish =
-            Wish { name: Some(name.to_owned()), lifetime_ms, ..Wish::new(Tier::Town, region) };
+        let wish = InvitationRequest {
+            name: Some(name.to_owned()),
+            lifetime_ms,
+            ..InvitationRequest::new(Tier::Town, region)
+        };
         administration.invite(&wish).unwrap().into()
     }
 
@@ -195,7 +198,6 @@ impl Machine {
         config.save(&self.path).unwrap();
         let Self { path, ports, dir } = self;
         let (listen, http) = (ports.listen(), ports.http());
-        drop(ports);
         Office { path, listen, http, dir, process: None }.open()
     }
 

@@ -108,7 +108,6 @@ fn one_data_directory_serves_one_process() {
     let ports = cunlian_tests::ports::Ports::free();
     let config = Config::load(&county.dir).unwrap();
     let other = Config { listen: ports.listen(), http: ports.http(), ..config };
-    drop(ports);
     other.save(&county.dir).unwrap();
     let errors = run_node(&county.dir);
     assert!(errors.contains(data_dir), "{errors}");

@@ -7,7 +7,7 @@ use cunlian_protocol::rights::Rights;
 use cunlian_tests::member::key;
 use cunlian_tests::world::one_of_each;
 
-use super::custody::three_tiers;
+use super::durability::three_tiers;
 use super::world::*;
 
 pub(crate) use cunlian_tests::world::{TOWN, VILLAGE};

@@ -6,7 +6,9 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_governance::divisions::{self, Status};
-use cunlian_host::admin::invitation::{Invited, Listed, State as Became, Wish, tier_of};
+use cunlian_host::admin::invitation::{
+    InvitationRequest, Invited, Listed, State as Became, tier_of,
+};
 use cunlian_protocol::address::AddressCode;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
@@ -173,7 +175,7 @@ async fn invite(
     }
 }
 
-fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<Wish, String> {
+fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<InvitationRequest, String> {
     let typed = match posted.text("other") {
         "" => posted.text("code"),
         other => other,
@@ -185,7 +187,7 @@ fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<Wish, String> {
     if own.contains(&region) || !own.iter().any(|own| own.contains(&region)) {
         return Err(l.t1("admin-outside", "code", typed));
     }
-    let mut wish = Wish::new(tier, region);
+    let mut wish = InvitationRequest::new(tier, region);
     let name = posted.text("name");
     wish.name = (!name.is_empty()).then(|| name.to_owned());
     let hours = posted.text("hours").parse().ok().filter(|hours| HOURS.contains(hours));

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::catalogue::Part;
-use cunlian_host::admin::erasure::Wish;
+use cunlian_host::admin::erasure::ErasureRequest;
 use cunlian_host::admin::people::Password;
 use cunlian_protocol::change::Home;
 
@@ -95,7 +95,7 @@ pub(super) async fn do_erase(
         Ok::<Home, Failure>(class.home(Part::Base, place.address, place.record))
     })
     .await?;
-    let wish = Wish {
+    let wish = ErasureRequest {
         address: home.address.as_str().to_owned(),
         category: home.category.to_string(),
         document: home.document.to_string(),

@@ -1,6 +1,6 @@
 //! What the page of a ticket says of sign-offs.
 
-use cunlian_governance::signoff::Standing;
+use cunlian_governance::signoff::SignOffStatus;
 use cunlian_governance::ticket::SignOff;
 
 use crate::frame::clock::full;
@@ -31,8 +31,8 @@ pub(super) fn notice_of(l: Text, sign_off: &SignOff) -> Notice {
 /// Why a sign-off no longer holds; `None` when it does.
 pub(super) fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
     match &sign_off.standing {
-        Standing::Stands => None,
-        Standing::Void { since: Some(writer) } => Some(l.with(
+        SignOffStatus::Stands => None,
+        SignOffStatus::Void { since: Some(writer) } => Some(l.with(
             "signed-voided",
             &[
                 ("name", &sign_off.voided_by),
@@ -40,6 +40,6 @@ pub(super) fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
                 ("id", &writer.change.to_string().chars().take(16).collect::<String>()),
             ],
         )),
-        Standing::Void { since: None } => Some(l.t("signed-voided-missing")),
+        SignOffStatus::Void { since: None } => Some(l.t("signed-voided-missing")),
     }
 }

@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cunlian_crdt::store::{BlobContent, BlobStanding, Store};
+use cunlian_crdt::store::{BlobContent, BlobState, Store};
 use cunlian_governance::ticket::{Picture, photo_home, picture};
 use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::change::Home;
@@ -123,8 +123,8 @@ fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
         }
         Some(Picture::Blob(reference)) => reference.name,
     };
-    match store.blob_standing_of(home, &name)? {
-        Some(BlobStanding { whole: true, reached, awaited, postponed, .. }) => {
+    match store.blob_state_of(home, &name)? {
+        Some(BlobState { whole: true, reached, awaited, postponed, .. }) => {
             // What names it goes first: where that is not taken, the photo is not asked for.
             let (document, why) = progress(store, home)?;
             if matches!(document, Height::Refused | Height::Postponed) {
@@ -136,7 +136,7 @@ fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
             }
             Ok(Shown::Here(height, postponed))
         }
-        Some(BlobStanding { postponed: Some(why), .. }) => Ok(Shown::Postponed { why }),
+        Some(BlobState { postponed: Some(why), .. }) => Ok(Shown::Postponed { why }),
         standing => {
             let here = standing.map_or(0, |standing| standing.here);
             Ok(Shown::OnItsWay { percent: 100 * here / u64::from(name.bytes.max(1)) })

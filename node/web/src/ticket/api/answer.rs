@@ -1,7 +1,7 @@
 //! What calls about tickets are answered with.
 
 use cunlian_governance::query::ticket::TicketRow;
-use cunlian_governance::signoff::Standing;
+use cunlian_governance::signoff::SignOffStatus;
 use cunlian_governance::ticket::{Assignee, Body, Channel, Kind, Receipt, SignOff, Ticket};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
@@ -327,14 +327,14 @@ fn steps(ticket: &Ticket) -> Vec<Step> {
 impl Signature {
     fn new(sign_off: &SignOff) -> Self {
         let void_since = match &sign_off.standing {
-            Standing::Void { since: Some(writer) } => Some(Trace {
+            SignOffStatus::Void { since: Some(writer) } => Some(Trace {
                 reason: None,
                 author: writer.author,
                 handler: sign_off.voided_by.clone(),
                 at_ms: writer.recorded_at_ms,
                 change: writer.change,
             }),
-            Standing::Void { since: None } | Standing::Stands => None,
+            SignOffStatus::Void { since: None } | SignOffStatus::Stands => None,
         };
         Self {
             change: sign_off.change,

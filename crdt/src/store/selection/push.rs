@@ -50,7 +50,7 @@ pub(super) fn select(
         *after_row = through;
         if more {
             let Receiver { scope, except } = receiver;
-            let rest = Selection::Live { after, classes, scope, except };
+            let rest = Selection::Push { after, classes, scope, except };
             return Ok((gathered.changes, Some(rest), last_row));
         }
     }

@@ -1,11 +1,11 @@
-//! Questions of custody, their answers, and the marking of whole ranges.
+//! Questions of durability, their answers, and the marking of whole ranges.
 //!
-//! What is asked and answered is in [`cunlian_protocol::custody`]. Summary, row and what waits are
+//! What is asked and answered is in [`cunlian_protocol::durability`]. Summary, row and what waits are
 //! read in one snapshot, so that "all that is summed up here, up to this row" is one set. Marking
 //! goes by keys in a snapshot of its own and writes by rows, which are never given twice: a change
 //! that left the log meanwhile has no row any more, and one that came has a greater one.
 
-use cunlian_protocol::custody::{
+use cunlian_protocol::durability::{
     Answer, Ask, Mark, News, Open, Question, Questions, Reply, Request, Within,
 };
 use cunlian_protocol::id::ChangeId;
@@ -18,8 +18,8 @@ use cunlian_protocol::wire::Bounded;
 use rusqlite::Connection;
 
 use super::outbox::{Ancestors, awaited, keep_receipt, lose, mark_reached};
+use super::pending_counts::{waiting, waiting_under};
 use super::rows::{Range, key_of, last_row, row_of};
-use super::tally::{waiting, waiting_under};
 use super::{Fault, Inner, summary};
 
 /// Of so few changes each is asked for by its name.

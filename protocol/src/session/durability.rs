@@ -1,9 +1,9 @@
-//! Custody: which tiers above hold which changes, so that the status people see is true.
+//! Durability: which tiers above hold which changes, so that the status people see is true.
 //!
 //! A receipt of the parent settles what was just sent to it. The rest is asked, once after a
 //! comparison, in a *walk*: the widest ranges in which something waits are named with the summary
 //! of what is here, and the ancestor says for each whether it holds the same and which tiers hold
-//! all of it ([`crate::custody`]). Only where the sets differ, or a tier further up holds a part
+//! all of it ([`crate::durability`]). Only where the sets differ, or a tier further up holds a part
 //! that is worth it, the walk goes into the parts of a range, and in the end asks by single changes. What is
 //! learned is marked a few thousand changes at a time, and never beyond the row up to which the
 //! summary counts: what was made since then was not in the question.
@@ -20,7 +20,9 @@ use super::{
     Effect, Fault, FaultCode, Message, Outcome, Purpose as Of, Relation, Role, Session, StoreReply,
     StoreRequest,
 };
-use crate::custody::{Answer, Ask, Attestation, News, Question, Questions, Reply, Request, Within};
+use crate::durability::{
+    Answer, Ask, Attestation, News, Question, Questions, Reply, Request, Within,
+};
 use crate::key::{KeyPrefix, SetKey};
 use crate::limits;
 use crate::sync::Stored;
@@ -48,7 +50,7 @@ const PARTS_TOGETHER: usize = 64;
 
 /// State of asking.
 #[derive(Debug, Default)]
-pub(super) struct Custody {
+pub(super) struct Durability {
     asked_at_ms: Option<i64>,
     /// When everything was asked for last, not only what the peer itself should hold.
     asked_all_at_ms: Option<i64>,
@@ -81,74 +83,74 @@ pub(super) enum Purpose {
 
 impl Session {
     /// Asks an ancestor about what waits, once after each comparison.
-    pub(super) fn ask_custody_once(&mut self) {
+    pub(super) fn ask_durability_once(&mut self) {
         let ancestor = self.open_peer().relation == Relation::Ancestor;
         let now_ms = self.now_ms;
         let due = |at: Option<i64>, pause_ms| at.is_none_or(|at| now_ms >= at + pause_ms);
-        let custody = &mut self.custody;
-        let left = custody.left_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
-        let soon = due(custody.asked_at_ms, super::COMPARE_AGAIN_MS)
-            || (custody.told && due(custody.asked_at_ms, custody.pause_ms))
+        let durability = &mut self.durability;
+        let left = durability.left_until_ms.is_some_and(|until_ms| now_ms >= until_ms);
+        let soon = due(durability.asked_at_ms, super::COMPARE_AGAIN_MS)
+            || (durability.told && due(durability.asked_at_ms, durability.pause_ms))
             || left;
-        if !ancestor || self.role == Role::Listener || !soon || custody.walk.is_some() {
+        if !ancestor || self.role == Role::Listener || !soon || durability.walk.is_some() {
             return;
         }
-        let all = custody.told || left || due(custody.asked_all_at_ms, ASK_ALL_AGAIN_MS);
-        let thorough = custody.asked_all_at_ms.is_some_and(|at| now_ms >= at + ASK_ALL_AGAIN_MS);
-        custody.asked_at_ms = Some(now_ms);
-        let answers = custody.told;
+        let all = durability.told || left || due(durability.asked_all_at_ms, ASK_ALL_AGAIN_MS);
+        let thorough = durability.asked_all_at_ms.is_some_and(|at| now_ms >= at + ASK_ALL_AGAIN_MS);
+        durability.asked_at_ms = Some(now_ms);
+        let answers = durability.told;
         let closer = match (thorough, left) {
             (true, _) => u64::MAX,
             (false, true) => FEW_LEFT,
             (false, false) => 0,
         };
         if all {
-            custody.told = false;
-            custody.fruitless = None;
+            durability.told = false;
+            durability.fruitless = None;
         }
-        if thorough || custody.asked_all_at_ms.is_none() {
-            custody.asked_all_at_ms = Some(now_ms);
+        if thorough || durability.asked_all_at_ms.is_none() {
+            durability.asked_all_at_ms = Some(now_ms);
         }
         let peer = self.open_peer();
         let tiers = if all { u8::MAX } else { peer.certificate.body().tier.bit() };
         let within = Within::Scope(peer.scope.clone());
-        self.custody.walk = Some(Walk { tiers, closer, answers, busy: true, ..Walk::default() });
+        self.durability.walk = Some(Walk { tiers, closer, answers, busy: true, ..Walk::default() });
         let request = Request::Unsettled { within, tiers };
-        self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
+        self.store(Of::Durability(Purpose::Walk), StoreRequest::Durability(request));
     }
 
     /// When the peer's news is to be asked for.
-    pub(super) fn next_custody_ms(&self) -> Option<i64> {
-        let custody = &self.custody;
-        if custody.walk.is_some() || self.figures.renewing {
+    pub(super) fn next_durability_ms(&self) -> Option<i64> {
+        let durability = &self.durability;
+        if durability.walk.is_some() || self.figures.renewing {
             return None;
         }
-        let asked_at_ms = custody.asked_at_ms.unwrap_or(i64::MIN);
-        let pause_ends = custody.told.then(|| asked_at_ms.saturating_add(custody.pause_ms));
-        pause_ends.into_iter().chain(custody.left_until_ms).min()
+        let asked_at_ms = durability.asked_at_ms.unwrap_or(i64::MIN);
+        let pause_ends = durability.told.then(|| asked_at_ms.saturating_add(durability.pause_ms));
+        pause_ends.into_iter().chain(durability.left_until_ms).min()
     }
 
     pub(super) fn mark_reached(&mut self, reached: Vec<(SetKey, u8)>, receipt: Option<Vec<u8>>) {
         let request = StoreRequest::MarkReached { reached, receipt };
-        self.store(Of::Custody(Purpose::Reached), request);
+        self.store(Of::Durability(Purpose::Reached), request);
     }
 
-    pub(super) fn on_custody(&mut self, purpose: Purpose, reply: StoreReply) {
+    pub(super) fn on_durability(&mut self, purpose: Purpose, reply: StoreReply) {
         match (purpose, reply) {
-            (Purpose::Walk, StoreReply::Custody(Reply::Unsettled { asks, through_row })) => {
+            (Purpose::Walk, StoreReply::Durability(Reply::Unsettled { asks, through_row })) => {
                 self.on_unsettled(asks, through_row);
             }
-            (Purpose::Walk, StoreReply::Custody(Reply::Mark { marked, news, rest })) => {
+            (Purpose::Walk, StoreReply::Durability(Reply::Mark { marked, news, rest })) => {
                 self.on_range_marked(marked, rest);
                 self.tell_the_hub(news);
             }
-            (Purpose::Answer { questions }, StoreReply::Custody(Reply::Answer(answers))) => {
+            (Purpose::Answer { questions }, StoreReply::Durability(Reply::Answer(answers))) => {
                 self.answer_held(&questions, answers);
             }
             (Purpose::Reached, StoreReply::MarkReached { news }) => {
                 self.tell_the_hub(News { changes: news, ..News::default() });
             }
-            (Purpose::Lost, StoreReply::Custody(Reply::Lost)) => {}
+            (Purpose::Lost, StoreReply::Durability(Reply::Lost)) => {}
             (purpose, reply) => unreachable!("the store answered {purpose:?} with {reply:?}"),
         }
     }
@@ -163,7 +165,7 @@ impl Session {
         let keys: Vec<SetKey> = changes.iter().filter(said).map(|s| s.key.clone()).collect();
         if !keys.is_empty() {
             let request = Request::Lost { keys, tier };
-            self.store(Of::Custody(Purpose::Lost), StoreRequest::Custody(request));
+            self.store(Of::Durability(Purpose::Lost), StoreRequest::Durability(request));
         }
     }
 
@@ -181,7 +183,7 @@ impl Session {
                 before = Some(prefix);
             }
         }
-        self.custody.told_to_ask_ms = None;
+        self.durability.told_to_ask_ms = None;
         let own = self.identity.tier_bit();
         // Of a change that is not the peer's to know, nothing is looked up.
         let scope = &self.open_peer().scope;
@@ -192,7 +194,10 @@ impl Session {
         let list = questions.list.0.iter().filter(|question| known(question)).cloned().collect();
         let request = Questions { tiers: questions.tiers, list: Bounded(list) };
         let request = Request::Answer { questions: request, own };
-        self.store(Of::Custody(Purpose::Answer { questions }), StoreRequest::Custody(request));
+        self.store(
+            Of::Durability(Purpose::Answer { questions }),
+            StoreRequest::Durability(request),
+        );
         Ok(())
     }
 
@@ -213,7 +218,7 @@ impl Session {
     /// The answers to the questions asked last; only an ancestor is asked.
     pub(super) fn on_holding(&mut self, answers: Vec<Answer>, receipt: Vec<u8>) -> Outcome {
         let unasked = || Fault::new(FaultCode::Unexpected, "an answer to no question");
-        let walk = self.custody.walk.as_mut().ok_or_else(unasked)?;
+        let walk = self.durability.walk.as_mut().ok_or_else(unasked)?;
         let questions = walk.questions.take().ok_or_else(unasked)?;
         let asked = std::mem::take(&mut walk.asked);
         let peer = &self.peer.as_ref().ok_or_else(unasked)?.certificate;
@@ -251,8 +256,8 @@ impl Session {
     }
 
     fn on_unsettled(&mut self, asks: Vec<Ask>, through_row: i64) {
-        let fruitless = self.custody.fruitless.take();
-        let Some(walk) = self.custody.walk.as_mut() else { return };
+        let fruitless = self.durability.fruitless.take();
+        let Some(walk) = self.durability.walk.as_mut() else { return };
         walk.busy = false;
         let questions = || asks.iter().map(|ask| ask.question.clone()).collect::<Vec<_>>();
         if walk.first.is_none() {
@@ -270,7 +275,7 @@ impl Session {
     }
 
     fn on_range_marked(&mut self, marked: u64, rest: Option<Vec<u8>>) {
-        let Some(walk) = self.custody.walk.as_mut() else { return };
+        let Some(walk) = self.durability.walk.as_mut() else { return };
         walk.busy = false;
         walk.marked += marked;
         match rest {
@@ -289,14 +294,14 @@ impl Session {
 
     /// The next step: mark what is known, else ask what is left to ask, else look for more.
     fn go_on_walking(&mut self) {
-        let Some(walk) = self.custody.walk.as_mut() else { return };
+        let Some(walk) = self.durability.walk.as_mut() else { return };
         if walk.busy || walk.questions.is_some() {
             return;
         }
         if let Some(mark) = walk.marks.front() {
             let request = Request::Mark(mark.clone());
             walk.busy = true;
-            self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
+            self.store(Of::Durability(Purpose::Walk), StoreRequest::Durability(request));
             return;
         }
         if !walk.to_ask.is_empty() || walk.answers {
@@ -314,24 +319,24 @@ impl Session {
             let within = Within::Parts(walk.to_enter.drain(..count).collect());
             let request = Request::Unsettled { within, tiers: walk.tiers };
             walk.busy = true;
-            self.store(Of::Custody(Purpose::Walk), StoreRequest::Custody(request));
+            self.store(Of::Durability(Purpose::Walk), StoreRequest::Durability(request));
             return;
         }
         self.end_walk();
     }
 
     fn end_walk(&mut self) {
-        if let Some(walk) = self.custody.walk.take() {
-            let longer = (2 * self.custody.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
-            self.custody.pause_ms = if walk.marked == 0 { longer } else { PAUSE_MS };
+        if let Some(walk) = self.durability.walk.take() {
+            let longer = (2 * self.durability.pause_ms).clamp(PAUSE_MS, LONGEST_PAUSE_MS);
+            self.durability.pause_ms = if walk.marked == 0 { longer } else { PAUSE_MS };
             if walk.tiers == u8::MAX {
                 let brought_nothing = walk.left && walk.marked == 0;
-                let longer = if brought_nothing { 2 * self.custody.left_pause_ms } else { 0 };
+                let longer = if brought_nothing { 2 * self.durability.left_pause_ms } else { 0 };
                 let pause_ms = longer.clamp(LEFT_PAUSE_MS, LONGEST_LEFT_PAUSE_MS);
-                self.custody.left_pause_ms = if walk.left { pause_ms } else { 0 };
-                self.custody.left_until_ms = walk.left.then_some(self.now_ms + pause_ms);
+                self.durability.left_pause_ms = if walk.left { pause_ms } else { 0 };
+                self.durability.left_until_ms = walk.left.then_some(self.now_ms + pause_ms);
             }
-            self.custody.fruitless = walk.first.filter(|_| walk.marked == 0);
+            self.durability.fruitless = walk.first.filter(|_| walk.marked == 0);
         }
     }
 
@@ -351,13 +356,13 @@ impl Session {
         // A batch that waits for its turn at the store is overtaken by this news, which is lost if
         // it is about changes of the batch.
         let overtakes = |purpose: &Of| matches!(purpose, Of::Ingest { .. });
-        self.custody.told |= self.requests.values().any(overtakes);
+        self.durability.told |= self.requests.values().any(overtakes);
     }
 
     /// The peer says that tiers above hold more than can be told one by one.
     pub(super) fn on_ask_again(&mut self) {
         if self.open_peer().relation == Relation::Ancestor {
-            self.custody.told = true;
+            self.durability.told = true;
         }
     }
 
@@ -368,12 +373,12 @@ impl Session {
             return;
         };
         let inside = |(key, _): &&(SetKey, u8)| peer.scope.allows(&key.to_bytes());
-        let custody = &mut self.custody;
-        custody.more_to_tell |= news.is_more_in(&peer.scope);
-        custody.to_tell.extend(news.changes.iter().filter(inside).cloned());
-        if custody.more_to_tell || custody.to_tell.len() > limits::NEWS_KEYS {
-            custody.more_to_tell = true;
-            custody.to_tell.clear();
+        let durability = &mut self.durability;
+        durability.more_to_tell |= news.is_more_in(&peer.scope);
+        durability.to_tell.extend(news.changes.iter().filter(inside).cloned());
+        if durability.more_to_tell || durability.to_tell.len() > limits::NEWS_KEYS {
+            durability.more_to_tell = true;
+            durability.to_tell.clear();
         }
     }
 
@@ -383,15 +388,15 @@ impl Session {
         if self.outgoing.has_unsent() {
             return;
         }
-        let news = std::mem::take(&mut self.custody.to_tell);
+        let news = std::mem::take(&mut self.durability.to_tell);
         if !news.is_empty() {
             self.send(&Message::Held(Bounded(news)));
         }
-        let told_ms = self.custody.told_to_ask_ms;
+        let told_ms = self.durability.told_to_ask_ms;
         let due = told_ms.is_none_or(|at_ms| self.now_ms >= at_ms + PAUSE_MS);
-        if self.custody.more_to_tell && due {
-            self.custody.told_to_ask_ms = Some(self.now_ms);
-            self.custody.more_to_tell = false;
+        if self.durability.more_to_tell && due {
+            self.durability.told_to_ask_ms = Some(self.now_ms);
+            self.durability.more_to_tell = false;
             self.send(&Message::AskAgain);
         }
     }

@@ -7,7 +7,7 @@ use crate::id::{PublicKey, Serial};
 use crate::renewal::Renewal;
 use crate::session::Channel;
 use crate::sync::{StoreReply, StoreRequest};
-use crate::wire::{FaultCode, LineToken, WireError};
+use crate::wire::{FaultCode, LineageToken, WireError};
 
 /// One connection of this node, numbered by the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,12 +135,12 @@ pub enum Effect {
     },
     /// A node above says what time it is, milliseconds since 1970-01-01 UTC.
     Beacon(i64),
-    /// Keep a line token durably, to be presented to this peer at the next dial.
+    /// Keep a lineage token durably, to be presented to this peer at the next dial.
     Line {
         /// Key of the peer.
         peer: PublicKey,
         /// The token.
-        token: LineToken,
+        token: LineageToken,
     },
     /// A peer that is dialled has a new key: keep it in place of the old one.
     Succeeded {

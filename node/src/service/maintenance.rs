@@ -1,6 +1,6 @@
 //! What the hub leaves to the node: files of its identity, certificates of its children.
 //!
-//! One task takes the [`Duty`]s of the network in their order and does each on a thread for
+//! One task takes the [`NodeTask`]s of the network in their order and does each on a thread for
 //! blocking work; nothing of the network waits for it. Only a renewal is answered.
 
 use std::path::PathBuf;
@@ -9,38 +9,38 @@ use cunlian_crdt::store::Suspension;
 use cunlian_host::admin::{Administration, renewal};
 use cunlian_host::clock::Clock;
 use cunlian_host::keystore::{self, Keystore};
-use cunlian_host::network::runtime::Duty;
-use cunlian_host::{config, standing};
+use cunlian_host::network::runtime::NodeTask;
+use cunlian_host::{config, suspension};
 use cunlian_protocol::hub::Event;
 use cunlian_protocol::id::PublicKey;
 use tokio::sync::mpsc;
 
-use super::lines::Lines;
+use super::lineage_tokens::LineageTokens;
 
-/// Why a duty was not done.
+/// Why a task was not done.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Does the duties.
-pub(super) struct Upkeep {
+/// Does the tasks.
+pub(super) struct Maintenance {
     pub(super) administration: Administration,
     pub(super) clock: Clock,
-    pub(super) lines: Lines,
+    pub(super) lines: LineageTokens,
 }
 
-impl Upkeep {
+impl Maintenance {
     /// Does them as they come, until the network ends.
     pub(super) async fn run(
         mut self,
-        mut duties: mpsc::UnboundedReceiver<Duty>,
+        mut tasks: mpsc::UnboundedReceiver<NodeTask>,
         events: mpsc::Sender<Event>,
     ) {
-        while let Some(duty) = duties.recv().await {
+        while let Some(task) = tasks.recv().await {
             let (again, answer) = tokio::task::spawn_blocking(move || {
-                let answer = self.perform(duty);
+                let answer = self.perform(task);
                 (self, answer)
             })
             .await
-            .expect("a duty does not panic");
+            .expect("a task does not panic");
             self = again;
             if let Some(answer) = answer
                 && events.send(answer).await.is_err()
@@ -50,17 +50,17 @@ impl Upkeep {
         }
     }
 
-    fn perform(&mut self, duty: Duty) -> Option<Event> {
-        let done = match duty {
-            Duty::Beacon(at_ms) => {
+    fn perform(&mut self, task: NodeTask) -> Option<Event> {
+        let done = match task {
+            NodeTask::Beacon(at_ms) => {
                 self.clock.beacon(at_ms);
                 Ok(())
             }
-            Duty::Line { peer, token } => self.lines.keep(peer, token).map_err(Failure::from),
-            Duty::Succeeded { old, new } => self.rename_peer(&old, &new),
-            Duty::Issued(chain) => self.take_over(&chain),
-            Duty::Suspend { reason } => self.suspend(&reason),
-            Duty::Renew { connection, child, renewal, restricted } => {
+            NodeTask::Line { peer, token } => self.lines.keep(peer, token).map_err(Failure::from),
+            NodeTask::Succeeded { old, new } => self.rename_peer(&old, &new),
+            NodeTask::Issued(chain) => self.take_over(&chain),
+            NodeTask::Suspend { reason } => self.suspend(&reason),
+            NodeTask::Renew { connection, child, renewal, restricted } => {
                 let Administration { store, identity, .. } = &self.administration;
                 let now_ms = self.clock.now_ms();
                 let outcome = renewal::renew(store, identity, now_ms, &child, &renewal, restricted);
@@ -103,7 +103,7 @@ impl Upkeep {
         let successions = authority.successions().iter().map(|s| s.bytes().to_vec());
         keystore.add_successions(&successions.collect::<Vec<_>>())?;
         keystore.renew(chain)?;
-        standing::clear(self.data_dir())?;
+        suspension::clear(self.data_dir())?;
         restart.ask();
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Upkeep {
         if store.suspension().is_none() {
             tracing::error!(reason, "this node saves nothing more until it is certified anew");
             store.suspend(Suspension::Forked);
-            standing::suspend(self.data_dir(), Suspension::Forked, self.clock.now_ms())?;
+            suspension::suspend(self.data_dir(), Suspension::Forked, self.clock.now_ms())?;
             restart.ask();
         }
         Ok(())

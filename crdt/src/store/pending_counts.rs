@@ -24,9 +24,9 @@ pub(super) type Amount = (i64, i64);
 
 /// What a transaction adds to the counts: by deepest counted prefix and tiers.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<(Vec<u8>, u8), Amount>);
+pub(super) struct PendingCounts(BTreeMap<(Vec<u8>, u8), Amount>);
 
-impl Tally {
+impl PendingCounts {
     /// Notes that so much more, or less, under a key waits for exactly these tiers.
     pub(super) fn note(&mut self, key: &[u8], awaited: u8, changes: i64, bytes: i64) {
         let amount = self.0.entry((deepest(key).to_vec(), awaited)).or_default();
@@ -140,17 +140,17 @@ pub(super) fn rebuild(connection: &Connection) -> rusqlite::Result<()> {
     recount(connection)?.save(connection)
 }
 
-fn recount(connection: &Connection) -> rusqlite::Result<Tally> {
-    let mut tally = Tally::default();
+fn recount(connection: &Connection) -> rusqlite::Result<PendingCounts> {
+    let mut pending_counts = PendingCounts::default();
     let mut select = connection.prepare(
         "SELECT key, awaited, outbox.bytes FROM outbox CROSS JOIN change USING (row) \
          ORDER BY outbox.row",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        tally.note(row.get_ref(0)?.as_blob()?, row.get(1)?, 1, row.get(2)?);
+        pending_counts.note(row.get_ref(0)?.as_blob()?, row.get(1)?, 1, row.get(2)?);
     }
-    Ok(tally)
+    Ok(pending_counts)
 }
 
 /// Places of which the table says something else than the outbox, for `cunlian verify`.

@@ -1,4 +1,4 @@
-//! Custody: questions about which tiers hold what, their answers, and the signed word for it.
+//! Durability: questions about which tiers hold what, their answers, and the signed word for it.
 //!
 //! A node asks its ancestor by ranges: it names a range with the summary of what it holds there
 //! itself, and when the ancestor holds the same, one answer settles all of it. Only where they
@@ -15,7 +15,7 @@
 //! | at | 1–10 | milliseconds since 1970-01-01 UTC, zigzag varint |
 //! | count | 1–10 | changes that the holder says it holds itself, varint |
 //! | digest | 32 | BLAKE3 of the questions and the answers, both as in their messages |
-//! | signature | 64 | Ed25519 of the holder over [`Context::Custody`] and the bytes before |
+//! | signature | 64 | Ed25519 of the holder over [`Context::Durability`] and the bytes before |
 
 use serde::{Deserialize, Serialize};
 
@@ -139,7 +139,7 @@ impl Attestation {
         let mut bytes = vec![VERSION];
         let body = postcard::to_allocvec(self).expect("an attestation has only encodable types");
         bytes.extend_from_slice(&body);
-        let signature = signing::sign(key, Context::Custody, &bytes);
+        let signature = signing::sign(key, Context::Durability, &bytes);
         bytes.extend_from_slice(&signature.0);
         bytes
     }
@@ -147,7 +147,7 @@ impl Attestation {
     /// Reads one and checks that `key` signed it; `None` when it does not hold.
     pub fn verify(bytes: &[u8], key: &PublicKey) -> Option<Self> {
         let (signed, signature) = bytes.split_last_chunk()?;
-        signing::verify(key, Context::Custody, signed, &Signature(*signature)).ok()?;
+        signing::verify(key, Context::Durability, signed, &Signature(*signature)).ok()?;
         match signed.split_first() {
             Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
                 Ok((attestation, [])) => Some(attestation),
@@ -181,7 +181,7 @@ impl News {
         if let StoreReply::MarkReached { news } = reply {
             return Self { changes: news.clone(), ..Self::default() };
         }
-        if let StoreReply::Custody(Reply::Mark { news, .. }) = reply {
+        if let StoreReply::Durability(Reply::Mark { news, .. }) = reply {
             return news.clone();
         }
         if let StoreReply::Ingested { fates, .. } = reply {

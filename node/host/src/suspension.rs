@@ -34,7 +34,7 @@ const MACHINE_ID_FILES: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-i
 
 /// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StandingError {
+pub enum SuspensionError {
     /// The file is not what it should be. A node does not author on a guess.
     #[error("{} is not one of this program's files: {reason}", path.display())]
     Malformed {
@@ -78,7 +78,7 @@ pub struct Place {
 
 impl Place {
     /// Where `data_dir` is now.
-    pub fn of(data_dir: &Path) -> Result<Self, StandingError> {
+    pub fn of(data_dir: &Path) -> Result<Self, SuspensionError> {
         let metadata = fs::metadata(data_dir).map_err(|source| io_error(data_dir, source))?;
         let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         Ok(Self {
@@ -91,7 +91,7 @@ impl Place {
     }
 
     /// Writes it into a data directory.
-    pub fn write(&self, data_dir: &Path) -> Result<(), StandingError> {
+    pub fn write(&self, data_dir: &Path) -> Result<(), SuspensionError> {
         write(&data_dir.join(PLACE), self)
     }
 
@@ -108,7 +108,7 @@ impl Place {
 
 /// Looks at a data directory whose store is open: whether it is where it was, and whether the
 /// node may author. A directory without a mark gets one.
-pub fn check_in(data_dir: &Path, now_ms: i64) -> Result<Option<Suspended>, StandingError> {
+pub fn check_in(data_dir: &Path, now_ms: i64) -> Result<Option<Suspended>, SuspensionError> {
     let here = Place::of(data_dir)?;
     let suspended = read(data_dir)?;
     match read_file::<Place>(&data_dir.join(PLACE))? {
@@ -127,17 +127,17 @@ pub fn check_in(data_dir: &Path, now_ms: i64) -> Result<Option<Suspended>, Stand
 }
 
 /// Why the node of a data directory must not author; `None` when it may.
-pub fn read(data_dir: &Path) -> Result<Option<Suspended>, StandingError> {
+pub fn read(data_dir: &Path) -> Result<Option<Suspended>, SuspensionError> {
     read_file(&data_dir.join(SUSPENDED))
 }
 
 /// Notes that the node must not author; the store must be told as well.
-pub fn suspend(data_dir: &Path, reason: Suspension, at: i64) -> Result<(), StandingError> {
+pub fn suspend(data_dir: &Path, reason: Suspension, at: i64) -> Result<(), SuspensionError> {
     write(&data_dir.join(SUSPENDED), &Suspended { reason, at })
 }
 
 /// Notes that the node may author again; the store must be told as well.
-pub fn clear(data_dir: &Path) -> Result<(), StandingError> {
+pub fn clear(data_dir: &Path) -> Result<(), SuspensionError> {
     let path = data_dir.join(SUSPENDED);
     let removed = match fs::remove_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -157,17 +157,17 @@ fn machine() -> Option<String> {
     })
 }
 
-fn read_file<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StandingError> {
+fn read_file<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SuspensionError> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            StandingError::Malformed { path: path.to_owned(), reason: error.to_string() }
+            SuspensionError::Malformed { path: path.to_owned(), reason: error.to_string() }
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(io_error(path, source)),
     }
 }
 
-fn write(path: &Path, value: &impl Serialize) -> Result<(), StandingError> {
+fn write(path: &Path, value: &impl Serialize) -> Result<(), SuspensionError> {
     let bytes = serde_json::to_vec_pretty(value).expect("the files have only JSON types");
     let draft = path.with_extension("draft");
     let written = fs::OpenOptions::new()
@@ -185,8 +185,8 @@ fn write(path: &Path, value: &impl Serialize) -> Result<(), StandingError> {
     written.map_err(|source| io_error(path, source))
 }
 
-fn io_error(path: &Path, source: io::Error) -> StandingError {
-    StandingError::Io { path: path.to_owned(), source }
+fn io_error(path: &Path, source: io::Error) -> SuspensionError {
+    SuspensionError::Io { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -224,7 +224,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(SUSPENDED), b"{\"reason\":").unwrap();
         let error = check_in(dir.path(), 1).unwrap_err();
-        assert!(matches!(error, StandingError::Malformed { .. }), "{error}");
+        assert!(matches!(error, SuspensionError::Malformed { .. }), "{error}");
     }
 
     /// Shows that another machine is another place, and that a machine without a number does not

@@ -85,7 +85,7 @@ struct Watched {
 
 /// The status as it was looked up last, and a way to have it looked up now.
 #[derive(Clone)]
-pub(super) struct Watch {
+pub(super) struct StatusPublisher {
     status: watch::Receiver<NodeStatus>,
     /// Number of the latest wish to look.
     asked: Arc<watch::Sender<u64>>,
@@ -93,7 +93,7 @@ pub(super) struct Watch {
     looked: watch::Receiver<u64>,
 }
 
-impl Watch {
+impl StatusPublisher {
     /// The status as it is now: whoever asks after having done something finds it in there. When
     /// the store is too busy to say, it is the last one.
     pub(super) async fn now(&self) -> NodeStatus {
@@ -113,7 +113,7 @@ impl Watch {
     }
 }
 
-/// Starts watching; the first status is there at once.
+/// Starts publishing; the first status is there at once.
 pub(super) fn start(
     store: Store,
     identity: &Identity,
@@ -121,7 +121,7 @@ pub(super) fn start(
     gate: Gate,
     mut reports: watch::Receiver<Vec<PeerReport>>,
     clock: clock::Clock,
-) -> (Watch, tokio::task::JoinHandle<()>) {
+) -> (StatusPublisher, tokio::task::JoinHandle<()>) {
     let body = identity.certificate.body();
     let known = NodeStatus {
         name: body.name.clone(),
@@ -185,7 +185,7 @@ pub(super) fn start(
             }
         }
     });
-    (Watch { status, asked: Arc::new(asked), looked }, task)
+    (StatusPublisher { status, asked: Arc::new(asked), looked }, task)
 }
 
 impl Watcher {

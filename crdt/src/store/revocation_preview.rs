@@ -10,15 +10,15 @@ use rayon::prelude::*;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::placing::entries;
+use super::apply_validity::entries;
 use super::rows::key_of;
-use super::standing::{Source, settle};
+use super::validity::{Source, settle};
 use super::writer::known_author;
 use super::{Fault, Store};
 
 /// What revocations do to the work of those they are about, as far as it is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Effect {
+pub struct RevocationPreview {
     /// Changes by them.
     pub changes: u64,
     /// Those of them that stand now.
@@ -59,7 +59,10 @@ impl Store {
     }
 
     /// What these revocations would do; the reason if one would be refused.
-    pub fn effect_of(&self, revocations: &[Vec<u8>]) -> Result<Result<Effect, String>, Fault> {
+    pub fn preview_revocations(
+        &self,
+        revocations: &[Vec<u8>],
+    ) -> Result<Result<RevocationPreview, String>, Fault> {
         let before = self.authority();
         let mut after = Authority::clone(&before);
         for bytes in revocations {
@@ -67,16 +70,16 @@ impl Store {
                 return Ok(Err(error.to_string()));
             }
         }
-        self.inner.readers.with(|connection| Ok(Ok(effect(connection, &before, &after)?)))
+        self.inner.readers.with(|connection| Ok(Ok(preview(connection, &before, &after)?)))
     }
 }
 
-fn effect(
+fn preview(
     connection: &Connection,
     before: &Authority,
     after: &Authority,
-) -> rusqlite::Result<Effect> {
-    let mut effect = Effect::default();
+) -> rusqlite::Result<RevocationPreview> {
+    let mut preview = RevocationPreview::default();
     let mut fallen: BTreeSet<ChangeId> = BTreeSet::new();
     let mut homes: BTreeSet<Home> = BTreeSet::new();
     for certificate in after.certificates() {
@@ -94,17 +97,17 @@ fn effect(
             let seq = row.get(1)?;
             let stands =
                 |authority: &Authority| authority.stands(&serial, seq, Some(&key.change)).is_ok();
-            effect.changes += 1;
-            effect.stand_before += u64::from(stands(before));
+            preview.changes += 1;
+            preview.stand_before += u64::from(stands(before));
             if stands(after) {
-                effect.stand_after += 1;
+                preview.stand_after += 1;
             } else if stands(before) {
                 fallen.insert(key.change);
                 homes.insert(key.home);
             }
         }
     }
-    effect.documents = homes.len() as u64;
+    preview.documents = homes.len() as u64;
     let mut documents = Vec::with_capacity(homes.len());
     for home in homes {
         documents.push((home, entries(connection, after, &home)?));
@@ -114,7 +117,7 @@ fn effect(
         let in_log = kept.filter(|entry| matches!(entry.source, Source::Log { .. }));
         in_log.filter(|entry| fallen.contains(&entry.change.id())).count() as u64
     };
-    effect.tainted = documents.into_par_iter().map(is_tainted).sum();
-    effect.removed = fallen.len() as u64 - effect.tainted;
-    Ok(effect)
+    preview.tainted = documents.into_par_iter().map(is_tainted).sum();
+    preview.removed = fallen.len() as u64 - preview.tainted;
+    Ok(preview)
 }

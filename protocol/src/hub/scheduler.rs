@@ -6,7 +6,7 @@
 //! other way round. The turn belongs to the key of the peer: who connects anew is not new.
 //!
 //! What waits is counted in bytes. When there is too much of it, no session is to be read
-//! ([`Turns::is_crowded`]), so what waits is bounded whatever the peers send.
+//! ([`Scheduler::is_crowded`]), so what waits is bounded whatever the peers send.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -60,9 +60,9 @@ struct Line {
     place: Option<u64>,
 }
 
-/// Turns of one kind of work.
+/// Scheduler of one kind of work.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct Scheduler {
     bounds: Bounds,
     lines: BTreeMap<ConnectionId, Line>,
     /// Those that may have a turn: by the number of the last turn of the peer.
@@ -79,7 +79,7 @@ pub(super) struct Turns {
 /// Peers whose last turn is remembered; who was served before all of them counts as new.
 const REMEMBERED: usize = 4_096;
 
-impl Turns {
+impl Scheduler {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -221,19 +221,24 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { requests: 3, bytes: 100, of_one: 2, waiting_bytes: 500 };
 
-    fn wait(turns: &mut Turns, connection: u64, number: u64, bytes: usize) {
+    fn wait(turns: &mut Scheduler, connection: u64, number: u64, bytes: usize) {
         let request = StoreRequest::Overview { scope: Scope::everything() };
         let peer = PublicKey([u8::try_from(connection % 100).unwrap_or(0); 32]);
         turns.wait(ConnectionId(connection), peer, Waiting { number, request, bytes });
     }
 
-    fn wait_all(turns: &mut Turns, connection: u64, numbers: std::ops::Range<u64>, bytes: usize) {
+    fn wait_all(
+        turns: &mut Scheduler,
+        connection: u64,
+        numbers: std::ops::Range<u64>,
+        bytes: usize,
+    ) {
         for number in numbers {
             wait(turns, connection, number, bytes);
         }
     }
 
-    fn next(turns: &mut Turns) -> Option<(u64, u64)> {
+    fn next(turns: &mut Scheduler) -> Option<(u64, u64)> {
         turns.next().map(|(connection, number, _)| (connection.0, number))
     }
 
@@ -241,7 +246,7 @@ mod tests {
     /// connecting anew is no way around it.
     #[test]
     fn who_was_served_last_waits_for_the_others() {
-        let mut turns = Turns::new(BOUNDS);
+        let mut turns = Scheduler::new(BOUNDS);
         wait_all(&mut turns, 1, 0..10, 30);
         assert_eq!(next(&mut turns), Some((1, 0)));
         for connection in 2..6 {
@@ -265,7 +270,7 @@ mod tests {
     /// for ever by small ones, and that answers make room.
     #[test]
     fn the_store_is_given_little_at_a_time() {
-        let mut turns = Turns::new(BOUNDS);
+        let mut turns = Scheduler::new(BOUNDS);
         wait(&mut turns, 1, 0, 60);
         wait(&mut turns, 2, 0, 60);
         wait(&mut turns, 3, 0, 1);
@@ -283,7 +288,7 @@ mod tests {
     /// Shows that what waits is counted, and let go with its connection; what is at work is not.
     #[test]
     fn what_waits_is_counted() {
-        let mut turns = Turns::new(BOUNDS);
+        let mut turns = Scheduler::new(BOUNDS);
         wait_all(&mut turns, 1, 0..10, 60);
         assert!(turns.is_crowded());
         assert_eq!(next(&mut turns), Some((1, 0)));

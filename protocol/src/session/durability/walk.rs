@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::custody::{Answer, Ask, Mark, Open, Question, Questions};
+use crate::durability::{Answer, Ask, Mark, Open, Question, Questions};
 use crate::id::ChangeId;
 use crate::key::KeyPrefix;
 

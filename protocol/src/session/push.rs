@@ -2,19 +2,19 @@
 //!
 //! By classes of urgency, each with the row up to which it was looked at, so that an alert passes a
 //! backlog of millions of other rows. Which changes these are the store finds
-//! ([`Selection::Live`]).
+//! ([`Selection::Push`]).
 //!
 //! Most of what a town takes in from one of five hundred children is for none of the others. A
 //! session that found nothing twice looks again only after a pause, which grows while it finds
 //! nothing.
 
-use super::surface::Peer;
+use super::types::Peer;
 use crate::category::URGENCY;
 use crate::sync::Selection;
 
 /// Rows looked at, and what has yet to be.
 #[derive(Debug, Default)]
-pub(super) struct Live {
+pub(super) struct Push {
     /// By class; `None` before the comparison.
     after: Option<[i64; URGENCY.len()]>,
     /// So many classes, from the first, that have nothing new.
@@ -32,7 +32,7 @@ const PAUSE_MS: i64 = 20;
 /// The longest pause.
 const LONGEST_PAUSE_MS: i64 = 400;
 
-impl Live {
+impl Push {
     /// A comparison sees all rows up to this one: later ones are passed on from now, and those of
     /// classes that were held up are found by the comparison.
     pub(super) fn go_on_from(&mut self, last_row: i64) {
@@ -75,7 +75,7 @@ impl Live {
         let due = self.clean < classes && now_ms >= self.pause_until_ms;
         let after = self.after.filter(|_| due)?;
         let (scope, except) = (peer.scope.clone(), peer.certificate.serial());
-        Some(Selection::Live { after, classes, scope, except })
+        Some(Selection::Push { after, classes, scope, except })
     }
 
     /// A read of so many classes has begun; what comes from now on is new.
@@ -86,7 +86,7 @@ impl Live {
     /// A read of so many classes has ended, with more to read or at this row.
     pub(super) fn read(&mut self, classes: usize, rest: Option<&Selection>, through_row: i64) {
         let Some(after) = &mut self.after else { return };
-        if let Some(Selection::Live { after: further, .. }) = rest {
+        if let Some(Selection::Push { after: further, .. }) = rest {
             *after = *further;
             self.clean = 0;
         } else {

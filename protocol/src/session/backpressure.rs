@@ -9,14 +9,14 @@ use crate::category::URGENCY;
 
 /// What the store was told.
 #[derive(Debug)]
-pub(super) struct Postponing {
+pub(super) struct Backpressure {
     /// From this class on the store may say that the peer takes nothing.
     from: Option<usize>,
     /// What was said last.
     told: Option<(usize, String)>,
 }
 
-impl Default for Postponing {
+impl Default for Backpressure {
     /// An earlier session may have left something.
     fn default() -> Self {
         Self { from: Some(0), told: None }
@@ -29,18 +29,18 @@ impl Session {
     pub(super) fn note_room(&mut self, taken: Option<usize>, postponed: Option<(usize, String)>) {
         let before = |class: &usize| postponed.as_ref().is_none_or(|(first, _)| class < first);
         if let Some(class) = taken.filter(before)
-            && self.outgoing.postponing.from.is_some_and(|from| from <= class)
+            && self.outgoing.backpressure.from.is_some_and(|from| from <= class)
         {
             let rest = class + 1;
-            self.outgoing.postponing.from = (rest < URGENCY.len()).then_some(rest);
-            self.outgoing.postponing.told.take_if(|(told, _)| *told <= class);
+            self.outgoing.backpressure.from = (rest < URGENCY.len()).then_some(rest);
+            self.outgoing.backpressure.told.take_if(|(told, _)| *told <= class);
             self.mark_postponed(class, None);
         }
-        if postponed.is_some() && self.outgoing.postponing.told != postponed {
-            self.outgoing.postponing.told.clone_from(&postponed);
+        if postponed.is_some() && self.outgoing.backpressure.told != postponed {
+            self.outgoing.backpressure.told.clone_from(&postponed);
             let Some((class, reason)) = postponed else { return };
-            let from = self.outgoing.postponing.from.unwrap_or(class);
-            self.outgoing.postponing.from = Some(from.min(class));
+            let from = self.outgoing.backpressure.from.unwrap_or(class);
+            self.outgoing.backpressure.from = Some(from.min(class));
             self.mark_postponed(class, Some(reason));
         }
     }

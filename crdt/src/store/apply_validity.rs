@@ -1,4 +1,4 @@
-//! Carrying out what [`super::standing`] found of one document: log, quarantine, outbox, summary,
+//! Carrying out what [`super::validity`] found of one document: log, quarantine, outbox, summary,
 //! document and projections together, in the transaction of the writer.
 
 use cunlian_protocol::authority::Authority;
@@ -12,7 +12,7 @@ use super::erased::erases;
 use super::materialize::{Outcome, base};
 use super::outbox::{self, Waits};
 use super::rows::{Range, damaged, remember_last_row};
-use super::standing::{Entry, Settled, Source};
+use super::validity::{Entry, Settled, Source};
 use super::writer::{Batch, remember_seq};
 use super::{purge, quarantine};
 use crate::history::payload::Reading;

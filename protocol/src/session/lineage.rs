@@ -1,4 +1,4 @@
-//! Line tokens: what a parent gives its child at each welcome, and knows again.
+//! Lineage tokens: what a parent gives its child at each welcome, and knows again.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -13,7 +13,7 @@
 
 use super::Session;
 use crate::id::PublicKey;
-use crate::wire::LineToken;
+use crate::wire::LineageToken;
 
 /// Bytes in front that say when a token was given: of two tokens of one parent the later has the
 /// greater ones.
@@ -23,34 +23,34 @@ const PROOF_BYTES: usize = 6;
 
 impl Session {
     /// Makes the token that this child is given on this connection.
-    pub(super) fn make_line(&mut self, child: &PublicKey) {
+    pub(super) fn make_lineage_token(&mut self, child: &PublicKey) {
         let at_ms = u64::try_from(self.wall_ms()).unwrap_or_default().to_be_bytes();
-        let mut hasher = self.line_hasher("cunlian 2026-11 line token");
+        let mut hasher = self.lineage_hasher("cunlian 2026-11 line token");
         let mut nonce = hasher.update(&self.channel.exporter).finalize_xof();
-        let mut token = LineToken::default();
+        let mut token = LineageToken::default();
         let (given_at, rest) = token.split_at_mut(GIVEN_AT_BYTES);
         given_at.copy_from_slice(at_ms.last_chunk::<GIVEN_AT_BYTES>().expect("six of eight"));
         nonce.fill(rest);
-        let proof = self.line_proof(child, &token);
+        let proof = self.lineage_proof(child, &token);
         *token.last_chunk_mut().expect("a token is longer than its proof") = proof;
-        self.renewing.line = token;
+        self.renewing.lineage = token;
     }
 
     /// Whether this node gave this child that token.
-    pub(super) fn gave_line(&self, child: &PublicKey, token: &LineToken) -> bool {
-        token.ends_with(&self.line_proof(child, token))
+    pub(super) fn gave_lineage_token(&self, child: &PublicKey, token: &LineageToken) -> bool {
+        token.ends_with(&self.lineage_proof(child, token))
     }
 
     /// The last bytes of a token, made from the ones before.
-    fn line_proof(&self, child: &PublicKey, token: &LineToken) -> [u8; PROOF_BYTES] {
-        let (covered, _) = token.split_at(size_of::<LineToken>() - PROOF_BYTES);
-        let mut hasher = self.line_hasher("cunlian 2026-11 line token given");
+    fn lineage_proof(&self, child: &PublicKey, token: &LineageToken) -> [u8; PROOF_BYTES] {
+        let (covered, _) = token.split_at(size_of::<LineageToken>() - PROOF_BYTES);
+        let mut hasher = self.lineage_hasher("cunlian 2026-11 line token given");
         let mut proof = [0; PROOF_BYTES];
         hasher.update(covered).update(&child.0).finalize_xof().fill(&mut proof);
         proof
     }
 
-    fn line_hasher(&self, purpose: &str) -> blake3::Hasher {
+    fn lineage_hasher(&self, purpose: &str) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_derive_key(purpose);
         hasher.update(&self.identity.key.to_bytes());
         hasher

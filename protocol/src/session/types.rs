@@ -2,15 +2,15 @@
 
 use super::Session;
 use crate::certificate::Certificate;
-use crate::custody::News;
 use crate::dialect::Skew;
+use crate::durability::News;
 use crate::id::{PublicKey, Serial};
 use crate::renewal::Renewal;
 use crate::scope::Scope;
 use crate::signing::SigningKey;
 use crate::succession::{self, Succession};
 use crate::sync::StoreRequest;
-use crate::wire::{FaultCode, LineToken};
+use crate::wire::{FaultCode, LineageToken};
 
 /// Who this node is.
 #[derive(Clone)]
@@ -54,8 +54,8 @@ pub enum Role {
     Dialler {
         /// Key of the peer.
         expected: PublicKey,
-        /// The line token that the peer gave last.
-        line: LineToken,
+        /// The lineage token that the peer gave last.
+        lineage: LineageToken,
         /// Whether this node came back from a copy, and asks to be certified anew.
         renewing: bool,
     },
@@ -99,8 +99,8 @@ pub enum Effect {
     Opened,
     /// The peer, a node above, says what time it is, milliseconds since 1970-01-01 UTC.
     Beacon(i64),
-    /// The peer gave a line token: keep it durably and present it next time.
-    Line(LineToken),
+    /// The peer gave a lineage token: keep it durably and present it next time.
+    Line(LineageToken),
     /// The peer has a new key; it is `new` from now on.
     Succeeded {
         /// The key it was known by.

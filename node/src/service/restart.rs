@@ -38,14 +38,14 @@ pub struct Places {
 
 /// What outlives a generation.
 #[derive(Clone)]
-pub(super) struct Lasting {
+pub(super) struct AcrossRestarts {
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     /// Where the generation before was; those of the configuration when there was none.
     pub(super) places: Option<Places>,
 }
 
-impl Lasting {
+impl AcrossRestarts {
     pub(super) fn new(data_dir: &Path) -> Self {
         Self { clock: Clock::open(data_dir), metrics: Metrics::new(data_dir), places: None }
     }
@@ -58,14 +58,14 @@ pub fn live(
     mut stop: watch::Receiver<bool>,
     ready: impl FnOnce(Places),
 ) -> Result<(), StartError> {
-    let mut lasting = Lasting::new(data_dir);
+    let mut kept = AcrossRestarts::new(data_dir);
     let mut ready = Some(ready);
     loop {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|source| StartError::Runtime { source })?;
         let outcome = runtime.block_on(async {
-            let service = start(data_dir, &lasting).await?;
-            lasting.places = Some(service.places());
+            let service = start(data_dir, &kept).await?;
+            kept.places = Some(service.places());
             if let Some(ready) = ready.take() {
                 ready(service.places());
             }
@@ -88,16 +88,16 @@ pub fn live(
     }
 }
 
-async fn start(data_dir: &Path, lasting: &Lasting) -> Result<Service, StartError> {
+async fn start(data_dir: &Path, kept: &AcrossRestarts) -> Result<Service, StartError> {
     let began = Instant::now();
     loop {
-        let outcome = Service::start_with(data_dir, lasting).await;
+        let outcome = Service::start_with(data_dir, kept).await;
         let taken = matches!(
             &outcome,
             Err(StartError::Port { .. }
                 | StartError::Opening(OpeningError::Store(OpenError::InUse { .. })))
         );
-        if !taken || lasting.places.is_none() || began.elapsed() >= PATIENCE {
+        if !taken || kept.places.is_none() || began.elapsed() >= PATIENCE {
             return outcome;
         }
         tokio::time::sleep(AGAIN_AFTER).await;

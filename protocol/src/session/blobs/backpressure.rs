@@ -25,7 +25,7 @@ use crate::wire;
 
 /// What a descendant was told last in this session.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum LastNotice {
     #[default]
     Nothing,
     AllWanted,
@@ -46,7 +46,7 @@ impl Session {
         if self.open_peer().relation != Relation::Descendant {
             return;
         }
-        let now = postponed.clone().map_or(Told::AllWanted, Told::Postponed);
+        let now = postponed.clone().map_or(LastNotice::AllWanted, LastNotice::Postponed);
         if self.blobs.asking.told == now {
             return;
         }
@@ -54,7 +54,7 @@ impl Session {
         let message = match postponed {
             None => BlobMessage::AllWanted,
             Some(Postponed { over_bytes, begun, why }) => {
-                let is_known = matches!(before, Told::Postponed(before) if before.why == why);
+                let is_known = matches!(before, LastNotice::Postponed(before) if before.why == why);
                 let bounded = wire::bounded_text(&why);
                 if !is_known {
                     self.effects.push(Effect::Notice(format!("photos and files postponed: {why}")));

@@ -8,7 +8,7 @@
 //! certificate is thereby replaced, stays out.
 //!
 //! There is one exception: a token that this very node gave, *later* than both that it knows
-//! ([`cunlian_protocol::session::line`]). It can only be this node that was set back, to a state
+//! ([`cunlian_protocol::session::lineage`]). It can only be this node that was set back, to a state
 //! from before it gave that token, and so what it remembers of the child is out of date, a mark
 //! included: a child that was marked is given no token before somebody released it. Two machines
 //! are noticed all the same: the token given to the first of them that comes is later than that of
@@ -16,9 +16,9 @@
 //! was replaced by may have got its token later. A person decides.
 
 use cunlian_protocol::id::{PublicKey, Serial};
-use cunlian_protocol::session::line::GIVEN_AT_BYTES;
+use cunlian_protocol::session::lineage::GIVEN_AT_BYTES;
 use cunlian_protocol::sync::{Certified, Verdict};
-use cunlian_protocol::wire::LineToken;
+use cunlian_protocol::wire::LineageToken;
 use rusqlite::{Connection, OptionalExtension as _};
 
 /// No mark, two machines, released by a person.
@@ -30,11 +30,11 @@ const RELEASED: u8 = 2;
 #[derive(Debug, Clone)]
 pub(super) struct Presented {
     pub(super) subject: PublicKey,
-    pub(super) line: LineToken,
+    pub(super) lineage: LineageToken,
     /// Whether this node gave it that, at whatever time.
     pub(super) given: bool,
     /// What it will be given.
-    pub(super) fresh: LineToken,
+    pub(super) fresh: LineageToken,
     /// Whether it says itself that it came back from a copy.
     pub(super) renewing: bool,
     pub(super) certified: Certified,
@@ -42,44 +42,44 @@ pub(super) struct Presented {
     pub(super) elsewhere: bool,
 }
 
-struct Line {
-    confirmed: LineToken,
-    pending: LineToken,
+struct Lineage {
+    confirmed: LineageToken,
+    pending: LineageToken,
     mark: u8,
 }
 
 /// Decides, and keeps what follows.
 pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Result<Verdict> {
-    let line = line_of(connection, &child.subject)?;
-    let outdated = line.as_ref().is_some_and(|line| is_outdated(line, child));
+    let lineage = lineage_of(connection, &child.subject)?;
+    let outdated = lineage.as_ref().is_some_and(|lineage| is_outdated(lineage, child));
     if outdated && child.certified == Certified::Replaced {
         mark(connection, &child.subject, FORKED)?;
         return Ok(Verdict::Forked);
     }
-    let verdict = match line.as_ref().filter(|_| !outdated) {
+    let verdict = match lineage.as_ref().filter(|_| !outdated) {
         // A machine that was replaced by another keeps presenting what was current for it; that
         // is no news about the other.
-        Some(line) if !child.renewing && !presents(line, child) => {
-            if child.certified == Certified::Current && line.mark != RELEASED {
+        Some(lineage) if !child.renewing && !presents(lineage, child) => {
+            if child.certified == Certified::Current && lineage.mark != RELEASED {
                 mark(connection, &child.subject, FORKED)?;
             }
             return Ok(Verdict::Forked);
         }
         // The one that was left when a person had decided for the other.
-        Some(line)
+        Some(lineage)
             if child.certified == Certified::Replaced
-                && line.mark == SINGLE
-                && !presents(line, child) =>
+                && lineage.mark == SINGLE
+                && !presents(lineage, child) =>
         {
             return Ok(Verdict::Forked);
         }
         // It knows itself that it is a copy, and the original is at work.
-        Some(line) if child.renewing && child.elsewhere && line.mark != RELEASED => {
+        Some(lineage) if child.renewing && child.elsewhere && lineage.mark != RELEASED => {
             mark(connection, &child.subject, FORKED)?;
             return Ok(Verdict::Forked);
         }
-        Some(Line { mark: FORKED, .. }) => return Ok(Verdict::Forked),
-        Some(Line { mark: RELEASED, .. }) if !child.renewing => return Ok(Verdict::Forked),
+        Some(Lineage { mark: FORKED, .. }) => return Ok(Verdict::Forked),
+        Some(Lineage { mark: RELEASED, .. }) if !child.renewing => return Ok(Verdict::Forked),
         _ if child.renewing
             || child.certified != Certified::Current
             || is_pending(connection, &child.subject)? =>
@@ -88,9 +88,9 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
         }
         _ => Verdict::Open,
     };
-    let confirmed = match &line {
-        Some(_) => child.line,
-        None => LineToken::default(),
+    let confirmed = match &lineage {
+        Some(_) => child.lineage,
+        None => LineageToken::default(),
     };
     let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute((child.subject.0, confirmed, child.fresh, SINGLE))?;
@@ -102,27 +102,30 @@ pub(super) fn admit(connection: &Connection, child: &Presented) -> rusqlite::Res
 pub(super) fn admit_below(
     connection: &Connection,
     serial: &Serial,
-    presented: LineToken,
+    presented: LineageToken,
     given: bool,
-    fresh: LineToken,
+    fresh: LineageToken,
 ) -> rusqlite::Result<Verdict> {
     // Beside those of children, which are found by their keys.
     let mut hasher = blake3::Hasher::new_derive_key("cunlian 2026-11 line of one further below");
     let place = PublicKey(*hasher.update(&serial.0).finalize().as_bytes());
     let child = Presented {
         subject: place,
-        line: presented,
+        lineage: presented,
         given,
         fresh,
         renewing: false,
         certified: Certified::Current,
         elsewhere: false,
     };
-    let line = line_of(connection, &place)?;
-    if line.as_ref().is_some_and(|line| !presents(line, &child) && !is_outdated(line, &child)) {
+    let lineage = lineage_of(connection, &place)?;
+    if lineage
+        .as_ref()
+        .is_some_and(|lineage| !presents(lineage, &child) && !is_outdated(lineage, &child))
+    {
         return Ok(Verdict::Forked);
     }
-    let confirmed = if line.is_some() { presented } else { LineToken::default() };
+    let confirmed = if lineage.is_some() { presented } else { LineageToken::default() };
     let sql = "INSERT OR REPLACE INTO line VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(sql)?.execute((place.0, confirmed, fresh, SINGLE))?;
     Ok(Verdict::Open)
@@ -130,22 +133,22 @@ pub(super) fn admit_below(
 
 /// The first child with a key is believed; so is one that presents what it was given last, or
 /// what it presented last and was given nothing since that it could have kept.
-fn presents(line: &Line, child: &Presented) -> bool {
-    child.line == line.pending || child.line == line.confirmed
+fn presents(lineage: &Lineage, child: &Presented) -> bool {
+    child.lineage == lineage.pending || child.lineage == lineage.confirmed
 }
 
 /// Whether the child presents what this node gave it after all that this node knows of.
-fn is_outdated(line: &Line, child: &Presented) -> bool {
-    let at = |token: &LineToken| token.first_chunk::<GIVEN_AT_BYTES>().copied();
-    child.given && at(&child.line) > at(&line.confirmed).max(at(&line.pending))
+fn is_outdated(lineage: &Lineage, child: &Presented) -> bool {
+    let at = |token: &LineageToken| token.first_chunk::<GIVEN_AT_BYTES>().copied();
+    child.given && at(&child.lineage) > at(&lineage.confirmed).max(at(&lineage.pending))
 }
 
-fn line_of(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<Option<Line>> {
+fn lineage_of(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<Option<Lineage>> {
     let sql = "SELECT confirmed, pending, forked FROM line WHERE subject = ?1";
-    let line = |row: &rusqlite::Row<'_>| {
-        Ok(Line { confirmed: row.get(0)?, pending: row.get(1)?, mark: row.get(2)? })
+    let lineage = |row: &rusqlite::Row<'_>| {
+        Ok(Lineage { confirmed: row.get(0)?, pending: row.get(1)?, mark: row.get(2)? })
     };
-    connection.prepare_cached(sql)?.query_row([subject.0], line).optional()
+    connection.prepare_cached(sql)?.query_row([subject.0], lineage).optional()
 }
 
 fn mark(connection: &Connection, subject: &PublicKey, mark: u8) -> rusqlite::Result<bool> {
@@ -165,7 +168,7 @@ pub(super) fn forked(connection: &Connection) -> rusqlite::Result<Vec<PublicKey>
 }
 
 pub(super) fn release(connection: &Connection, subject: &PublicKey) -> rusqlite::Result<bool> {
-    let known = line_of(connection, subject)?.is_some_and(|line| line.mark == FORKED);
+    let known = lineage_of(connection, subject)?.is_some_and(|lineage| lineage.mark == FORKED);
     if known {
         mark(connection, subject, RELEASED)?;
     }
@@ -186,11 +189,11 @@ mod tests {
     const SUBJECT: PublicKey = PublicKey([1; 32]);
 
     /// A child with a sound certificate. Tokens are numbers here: the later, the greater.
-    fn child(line: u8, fresh: u8) -> Presented {
+    fn child(lineage: u8, fresh: u8) -> Presented {
         Presented {
             subject: SUBJECT,
-            line: [line; 16],
-            given: line != 0,
+            lineage: [lineage; 16],
+            given: lineage != 0,
             fresh: [fresh; 16],
             renewing: false,
             certified: Certified::Current,
@@ -198,8 +201,8 @@ mod tests {
         }
     }
 
-    fn comes(connection: &Connection, line: u8, fresh: u8, renewing: bool) -> Verdict {
-        admit(connection, &Presented { renewing, ..child(line, fresh) }).unwrap()
+    fn comes(connection: &Connection, lineage: u8, fresh: u8, renewing: bool) -> Verdict {
+        admit(connection, &Presented { renewing, ..child(lineage, fresh) }).unwrap()
     }
 
     /// Shows that one machine comes in for ever, whether or not it kept what it was given last.
