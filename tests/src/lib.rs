@@ -1,6 +1,6 @@
 //! What the suites of cunlian share.
 //!
-//! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
+//! [`world`] is the small federation of suites that need no process, and [`member`] certifies its nodes and people; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
 //! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make,
 //! [`unfolding`] changes that are larger than their bytes, [`relay`] a line that somebody meddles
@@ -29,3 +29,4 @@ pub mod sim;
 pub mod traces;
 pub mod unfolding;
 pub mod visitor;
+pub mod world;

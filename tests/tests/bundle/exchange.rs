@@ -7,9 +7,8 @@ use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 
-use super::world::{
-    DAY_MS, NEIGHBOUR, NOW_MS, Place, TOWN, VILLAGE, World, home, noise, plan, plan_for, put,
-};
+use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise, plan, plan_for, put};
+use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, home};
 
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);
@@ -19,7 +18,7 @@ const IDENTITY: Category = Category::library(0, 1);
 /// until a bundle comes back, after which it says so of everything.
 #[test]
 fn a_bundle_there_and_back() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     village.write(Category::TICKET, VILLAGE, 0..40, "路灯不亮");
     village.write(POPULATION, VILLAGE, 0..900, "王建国");
@@ -49,7 +48,7 @@ fn a_bundle_there_and_back() {
 /// town makes the town say of nothing that it is at the county.
 #[test]
 fn who_is_below_says_nothing_of_those_above() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(Category::TICKET, VILLAGE, 0..1, "路灯不亮");
     world.village.store.serve(reached_by_county(&world.village)).unwrap();
     let case = home(Category::TICKET, VILLAGE, 0);
@@ -76,10 +75,10 @@ fn reached_by_county(place: &Place) -> cunlian_protocol::sync::StoreRequest {
 /// of what the county may not read, although the exporter has it.
 #[test]
 fn a_bundle_has_only_what_both_may_read() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "canary-own");
     world.village.write(IDENTITY, VILLAGE, 0..3, "canary-closed");
-    world.neighbour.write(POPULATION, NEIGHBOUR, 0..3, "canary-neighbour");
+    world.neighbour.write(POPULATION, OTHER_VILLAGE, 0..3, "canary-neighbour");
     for place in [&world.village, &world.neighbour] {
         world.town.import(&place.bundle_for(&world.town)).unwrap();
     }
@@ -91,10 +90,10 @@ fn a_bundle_has_only_what_both_may_read() {
     let fresh = Place::open(&world.village.member);
     let imported = fresh.import(&world.town.bundle_for(&fresh)).unwrap();
     assert_eq!((imported.new, imported.refusals()), (6, 0));
-    assert!(!fresh.has(&home(POPULATION, NEIGHBOUR, 0)));
+    assert!(!fresh.has(&home(POPULATION, OTHER_VILLAGE, 0)));
 
     let mut cut = plan();
-    cut.regions = vec![AddressCode::parse(NEIGHBOUR).unwrap()];
+    cut.regions = vec![AddressCode::parse(OTHER_VILLAGE).unwrap()];
     let (exported, _) = world.town.export(&cut).unwrap();
     assert_eq!(exported.changes, 3);
     cut.recipient = Some(world.village.member.identity.certificate.clone());
@@ -106,7 +105,7 @@ fn a_bundle_has_only_what_both_may_read() {
 /// below leaves what is older out.
 #[test]
 fn since_a_time_leaves_nothing_behind() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     village.write(POPULATION, VILLAGE, 0..20, "before, and carried");
     note_arrivals(&village.store, NOW_MS).unwrap();
@@ -138,7 +137,7 @@ fn since_a_time_leaves_nothing_behind() {
 /// it did, not even when the clock was set back.
 #[test]
 fn arrivals_are_noted_by_the_hour() {
-    let world = World::new();
+    let world = Places::open();
     let village = &world.village;
     let notes = || {
         let count = |c: &rusqlite::Connection| {
@@ -148,7 +147,7 @@ fn arrivals_are_noted_by_the_hour() {
     };
     let hour = 3_600_000;
     for (at_ms, expected) in [(0, 1), (hour / 2, 1), (hour, 2), (-hour, 2), (3 * hour, 3)] {
-        let number = u16::try_from((at_ms + 2 * hour) / (hour / 2)).unwrap();
+        let number = u32::try_from((at_ms + 2 * hour) / (hour / 2)).unwrap();
         village.write(POPULATION, VILLAGE, number..number + 1, "x");
         note_arrivals(&village.store, NOW_MS + at_ms).unwrap();
         assert_eq!(notes(), expected, "{at_ms}");
@@ -161,7 +160,7 @@ fn arrivals_are_noted_by_the_hour() {
 /// any order, and that together they are everything.
 #[test]
 fn each_part_comes_in_by_itself() {
-    let world = World::new();
+    let world = Places::open();
     for number in 0..120 {
         world.village.write(
             POPULATION,
@@ -195,10 +194,11 @@ fn each_part_comes_in_by_itself() {
 /// person takes what stands of his work, and nothing of what does not.
 #[test]
 fn authors_and_revocations_travel_along() {
-    let world = World::new();
+    let world = Places::open();
     let (person, chain) = world.village.member.operator(40, "王五");
     world.village.store.add_certificates(&chain).unwrap();
-    let write = |number| vec![super::world::put(home(POPULATION, VILLAGE, number), "x")];
+    let write =
+        |number| vec![cunlian_tests::world::place::put(home(POPULATION, VILLAGE, number), "x")];
     let first = world.village.store.write(&person, write(1), NOW_MS).unwrap();
     world.village.store.write(&person, write(2), NOW_MS).unwrap();
     let before = world.village.bundle_for(&world.town);
@@ -226,7 +226,7 @@ fn authors_and_revocations_travel_along() {
 /// Shows that data of the town itself, which a village may read, arrives in a bundle for it.
 #[test]
 fn what_is_published_above_arrives() {
-    let world = World::new();
+    let world = Places::open();
     world.town.write(Category::NOTICE, TOWN, 0..2, "通知");
     let imported = world.village.import(&world.town.bundle_for(&world.village)).unwrap();
     assert_eq!((imported.new, imported.refusals()), (2, 0));
@@ -237,7 +237,7 @@ fn what_is_published_above_arrives() {
 /// and a photo that no document names are not kept.
 #[test]
 fn photos_go_along() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     let contents: Vec<Vec<u8>> =
         [1, 200_000].map(|bytes| noise(bytes as u64, 2 * bytes).into_bytes()).to_vec();
