@@ -16,3 +16,5 @@ mod pair;
 mod unprocessed;
 #[path = "bounds/wanted.rs"]
 mod wanted;
+#[path = "bounds/wanted_of_all.rs"]
+mod wanted_of_all;
