@@ -8,6 +8,8 @@ mod authority;
 mod blobs;
 #[path = "bounds/compared.rs"]
 mod compared;
+#[path = "bounds/hello.rs"]
+mod hello;
 #[path = "bounds/lists.rs"]
 mod lists;
 #[path = "bounds/pair.rs"]
