@@ -49,6 +49,7 @@ mod facts;
 mod follow;
 mod health;
 mod ingest;
+mod kept;
 mod line;
 mod local;
 mod materialize;
@@ -84,6 +85,7 @@ pub use counts::{CategoryCounts, Counts};
 pub use effect::Effect;
 pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};
+pub use kept::{Kept, KeptOfAll};
 pub use opening::OpenError;
 pub use outbox::{Backlog, Reached};
 pub use purge::{Purged, Unsent, UnsentLeft};
@@ -436,11 +438,12 @@ impl Store {
         verify::verify(&self.inner)
     }
 
-    /// Makes the summaries, and the numbers of documents, anew from the keys of the log.
+    /// Makes the summaries, the numbers of documents and what is kept of whom anew from the log.
     pub fn rebuild_summaries(&self) -> Result<(), Fault> {
         self.inner.writer.submit(|batch| {
             summary::trie::rebuild(batch.connection)?;
-            Ok(counts::rebuild(batch.connection)?)
+            counts::rebuild(batch.connection)?;
+            Ok(kept::rebuild(batch.connection)?)
         })
     }
 
