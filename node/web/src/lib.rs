@@ -61,6 +61,7 @@ mod photo;
 mod plate;
 mod posted;
 mod reading;
+mod reason;
 mod record;
 mod serving;
 mod session;
