@@ -12,7 +12,9 @@ use crate::clock::{ago, full, span};
 use crate::component::{Fact, Notice, PeerBadge, last_success};
 use crate::figure::grouped;
 use crate::layout::{Page, health_notice, html, link_badge};
+use crate::ledger::LedgerView;
 use crate::link::{self, bytes};
+use crate::reason::reason;
 use crate::state::WebState;
 use crate::text::Text;
 use crate::visit::Visit;
@@ -47,6 +49,7 @@ struct StatusList {
 struct Details {
     facts: Vec<Fact>,
     peers: Vec<PeerView>,
+    ledger: Option<LedgerView>,
 }
 
 struct PeerView {
@@ -87,6 +90,7 @@ fn list(state: &WebState, visit: &Visit) -> StatusList {
     let details = visit.person.is_some().then(|| Details {
         facts: facts(l, &status, now_ms),
         peers: status.peers.iter().map(|peer| view(l, peer, now_ms)).collect(),
+        ledger: LedgerView::of(l, &status.ledger),
     });
     StatusList { l, notices, details }
 }
@@ -155,7 +159,7 @@ fn photos(l: Text, photos: &Photos, now_ms: i64) -> String {
     let lines = [
         line("photos-missing", missing, missing_bytes, missing_since_ms),
         line("lag-photos", waiting, waiting_bytes, waiting_since_ms),
-        photos.none_taken.as_ref().map(|why| l.t1("photos-none-taken", "why", why)),
+        photos.none_taken.as_ref().map(|why| l.t1("photos-none-taken", "why", reason(l, why))),
     ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     if lines.is_empty() { l.t("photos-all-there") } else { lines.join(&l.t("photos-and")) }

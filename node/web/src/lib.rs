@@ -53,6 +53,7 @@ mod health;
 mod kept;
 mod known;
 mod layout;
+mod ledger;
 mod limits;
 mod link;
 mod login;
