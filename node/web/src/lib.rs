@@ -58,6 +58,7 @@ mod limits;
 mod link;
 mod login;
 mod metrics;
+mod patience;
 mod photo;
 mod plate;
 mod posted;

@@ -7,6 +7,7 @@
 //! | time for the head of a request | [`HEAD`] | the connection |
 //! | bytes of the head of a request | [`HEAD_BYTES`] | the connection |
 //! | rate of a body after [`BODY_GRACE`] | [`BODY_BYTES_PER_SECOND`] | the request |
+//! | rate at which an answer is read after [`ANSWER_GRACE`] | [`ANSWER_BYTES_PER_SECOND`] | the connection |
 //! | bytes of all bodies under way | [`UPLOADS_BYTES`] | the largest of the network that has most |
 //! | photos made smaller at a time | [`PHOTOS_AT_ONCE`] | the next waits |
 //! | pixels of a photo | [`PHOTO_PIXELS`] | the photo |
@@ -31,6 +32,10 @@ pub(crate) const HEAD_BYTES: usize = 32 << 10;
 
 /// How long a body may take before its rate is looked at.
 pub(crate) const BODY_GRACE: Duration = Duration::from_secs(20);
+/// How long an answer may wait for a reader before its rate is looked at.
+pub(crate) const ANSWER_GRACE: Duration = Duration::from_secs(20);
+/// Least rate at which an answer has to be read while it waits.
+pub(crate) const ANSWER_BYTES_PER_SECOND: u64 = BODY_BYTES_PER_SECOND;
 /// Least rate of a body: a photo of 3 MB over a bad line takes as long as people wait at all.
 pub(crate) const BODY_BYTES_PER_SECOND: u64 = 4 << 10;
 
