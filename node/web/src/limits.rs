@@ -71,9 +71,9 @@ pub(crate) const LOGIN_OF_STRANGERS: Rate = Rate { burst: 60, refill_ms: 30_000 
 pub(crate) const LOGIN_PER_NETWORK: Rate = Rate { burst: 30, refill_ms: 20_000 };
 /// Reports of one network.
 pub(crate) const REPORT_PER_NETWORK: Rate = Rate { burst: 10, refill_ms: 6 * 60_000 };
-/// Reports about one door, after the first of each network.
+/// Reports about one door, after the first of each network, which have fair shares.
 pub(crate) const REPORT_PER_PLATE: Rate = Rate { burst: 20, refill_ms: 3 * 60_000 };
-/// Reports in one village, after the first of each network.
+/// Reports in one village, after the first of each network, which have fair shares.
 pub(crate) const REPORT_PER_VILLAGE: Rate = Rate { burst: 60, refill_ms: 60_000 };
 /// A network's first report in one village within the hour.
 pub(crate) const FIRST_REPORT: Rate = Rate { burst: 1, refill_ms: 3_600_000 };

@@ -11,7 +11,7 @@ use cunlian_host::metrics::Metrics;
 use cunlian_host::operator::Operators;
 use cunlian_host::regions::own_regions;
 use cunlian_host::status::NodeStatus;
-use cunlian_host::throttle::Throttle;
+use cunlian_host::throttle::{FairThrottle, Throttle};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use tokio::sync::{Semaphore, watch};
@@ -71,8 +71,8 @@ pub(crate) struct Inner {
     pub(crate) login_of_strangers: Throttle<String>,
     pub(crate) login_per_network: Throttle<IpAddr>,
     pub(crate) report_per_network: Throttle<IpAddr>,
-    pub(crate) report_per_plate: Throttle<AddressCode>,
-    pub(crate) report_per_village: Throttle<AddressCode>,
+    pub(crate) report_per_plate: FairThrottle<AddressCode, IpAddr>,
+    pub(crate) report_per_village: FairThrottle<AddressCode, IpAddr>,
     pub(crate) first_report: Throttle<(AddressCode, IpAddr)>,
     pub(crate) first_reports: Throttle<AddressCode>,
     pub(crate) lookup_per_network: Throttle<IpAddr>,
@@ -101,8 +101,8 @@ impl WebState {
             login_of_strangers: Throttle::new(LOGIN_OF_STRANGERS),
             login_per_network: Throttle::new(LOGIN_PER_NETWORK),
             report_per_network: Throttle::new(REPORT_PER_NETWORK),
-            report_per_plate: Throttle::new(REPORT_PER_PLATE),
-            report_per_village: Throttle::new(REPORT_PER_VILLAGE),
+            report_per_plate: FairThrottle::new(REPORT_PER_PLATE),
+            report_per_village: FairThrottle::new(REPORT_PER_VILLAGE),
             first_report: Throttle::new(FIRST_REPORT),
             first_reports: Throttle::new(FIRST_REPORTS_PER_VILLAGE),
             lookup_per_network: Throttle::new(LOOKUP_PER_NETWORK),

@@ -344,7 +344,8 @@ async fn take(
 }
 
 /// Takes from every limit of reports. A network's first report of the hour is counted apart, so
-/// that whoever floods a plate or a village takes the reports of nobody else.
+/// that whoever floods a plate or a village takes the reports of nobody else; of the others each
+/// network has its fair share.
 fn limits(state: &WebState, visit: &Visit, scanned: &Scanned, now_ms: i64) -> Result<(), i64> {
     let limits = &state.0;
     limits.report_per_network.take(visit.client, now_ms)?;
@@ -353,8 +354,8 @@ fn limits(state: &WebState, visit: &Visit, scanned: &Scanned, now_ms: i64) -> Re
     {
         return Ok(());
     }
-    limits.report_per_plate.take(scanned.code, now_ms)?;
-    limits.report_per_village.take(scanned.village, now_ms)
+    limits.report_per_plate.take(scanned.code, visit.client, now_ms)?;
+    limits.report_per_village.take(scanned.village, visit.client, now_ms)
 }
 
 /// Looked at before a report is read: the plate is one of ours, and with a photo there is no use in
