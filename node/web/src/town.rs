@@ -22,7 +22,7 @@ use serde::Deserialize;
 use crate::code::code_of;
 use crate::component::{Choice, Notice, PeerBadge, TicketItem, last_success};
 use crate::failure::Failure;
-use crate::figure::figure;
+use crate::figure::told;
 use crate::layout::{Page, html};
 use crate::reading::{ask, coverage_within, ticket_items, villages_of};
 use crate::state::WebState;
@@ -323,7 +323,7 @@ async fn villages(State(state): State<WebState>, staff: Staff) -> Result<Respons
                 },
                 last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
                 pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
-                records: figure(here.map_or(0, |village| village.records)),
+                records: told(l, here.map(|village| village.told).unwrap_or_default()),
                 open: open.get(&division.code).copied().unwrap_or(0),
                 code: division.code.as_str().to_owned(),
                 name: division.name,
