@@ -412,6 +412,14 @@ impl Store {
         self.inner.readers.with(|connection| quota::state(connection, usual, peer, at_ms))
     }
 
+    /// How many bytes of blobs a peer may still give, and why no more.
+    pub(crate) fn room_for_blobs(&self, peer: &PublicKey) -> Result<(u64, String), Fault> {
+        let (authority, usual) = (self.authority(), &self.inner.options.quota);
+        self.inner
+            .readers
+            .with(|connection| Ok(quota::room_for_blobs(connection, &authority, usual, peer)?))
+    }
+
     /// Gives a peer bounds of its own, or with `None` the usual ones again. What waits for it is
     /// taken in the next comparison.
     pub fn set_quota(&self, peer: &PublicKey, bounds: Option<Quota>) -> Result<(), Fault> {
