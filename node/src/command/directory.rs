@@ -34,11 +34,12 @@ pub(super) fn check(matches: &ArgMatches) -> Outcome {
     }
 }
 
-/// The data directory of the command that is asked for; a demo or a benchmark has none.
+/// The data directory of the command that is asked for; a demo or a benchmark has none. A command and
+/// one below it may both have the option, and what is not named above has its usual value there.
 pub(super) fn named(matches: &ArgMatches) -> Option<&Path> {
-    if let Ok(Some(directory)) = matches.try_get_one::<PathBuf>("data_dir") {
-        return Some(directory);
-    }
-    let (_, matches) = matches.subcommand()?;
-    named(matches)
+    let below = matches.subcommand().and_then(|(_, below)| named(below));
+    below.or_else(|| {
+        let own = matches.try_get_one::<PathBuf>("data_dir").ok().flatten();
+        own.map(PathBuf::as_path)
+    })
 }

@@ -70,6 +70,20 @@ impl<S> Patient<S> {
     }
 }
 
+impl<S> Patient<S> {
+    /// The same of a flush or an end: one that has nothing to wait for says nothing of what waits.
+    fn settle_end(
+        &mut self,
+        context: &mut Context<'_>,
+        ended: Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        match ended {
+            Poll::Pending => self.settle(context, ended, |()| 0),
+            Poll::Ready(_) => ended,
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -105,20 +119,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.settle(context, flushed, |()| 0)
+        self.settle_end(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.settle(context, ended, |()| 0)
+        self.settle_end(context, ended)
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -164,5 +180,29 @@ mod tests {
         let (took, outcome) = written(BYTES_PER_SECOND * 5 / 4).await;
         outcome.unwrap();
         assert!(took > 3 * GRACE, "{took:?}");
+    }
+
+    /// Shows that a flush after each attempt to write, as a server makes it, takes nothing from the
+    /// time that was waited.
+    #[tokio::test]
+    async fn a_flush_does_not_begin_the_waiting_anew() {
+        let (near, _far) = duplex(1_000);
+        let mut near = Patient::with(near, GRACE, 1_000_000);
+        let begun = Instant::now();
+        let failed = poll_fn(|context| {
+            loop {
+                let written = Pin::new(&mut near).poll_write(context, &[7; 100]);
+                let flushed = Pin::new(&mut near).poll_flush(context);
+                assert!(matches!(flushed, Poll::Ready(Ok(()))));
+                match written {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(error),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        });
+        let failed = timeout(10 * GRACE, failed).await.unwrap();
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < 3 * GRACE, "{:?}", begun.elapsed());
     }
 }

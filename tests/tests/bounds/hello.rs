@@ -39,7 +39,7 @@ fn knowing(county: &Member, certificates: u32) -> Authority {
 
 /// The first frame of a dialler with this identity.
 fn hello(identity: &Identity, to: PublicKey) -> Vec<u8> {
-    let role = Role::Dialler { expected: to, line: [0; 16], renewing: false };
+    let role = Role::Dialler { expected: to, lineage: [0; 16], renewing: false };
     let channel = Channel { exporter: [9; 32], peer_key: to };
     let authority = Arc::new(Authority::new(root()));
     let mut session = Session::new(Arc::new(identity.clone()), authority, role, channel, 0, 0);

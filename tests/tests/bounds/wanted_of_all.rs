@@ -42,7 +42,7 @@ impl Town {
             let code = format!("370322102{:03}", 300 + u32::from(number));
             let village = town.certify(10 + number, Tier::Village, &code, &code);
             let expected = town.public_key();
-            let role = Role::Dialler { expected, line: [0; 16], renewing: false };
+            let role = Role::Dialler { expected, lineage: [0; 16], renewing: false };
             let channel = |peer_key| Channel { exporter: [9; 32], peer_key };
             let identity = Arc::new(village.identity.clone());
             let known = Arc::clone(&authority);

@@ -204,7 +204,7 @@ async fn who_does_not_read_is_let_go() {
     assert_eq!(answer.status, 303, "{}", answer.text());
     let began = Instant::now();
     while sockets(pid) > before {
-        assert!(began.elapsed() < Duration::from_secs(45), "some are held still");
+        assert!(began.elapsed() < Duration::from_mins(2), "some are held still");
         sleep(Duration::from_millis(200)).await;
     }
     village.assert_memory();

@@ -33,6 +33,4 @@ rate-satisfaction = Satisfaction
 definitions-title = Definitions
 
 # figures of people that are not told in full
-figure-few = fewer than { $n }
-figure-at-least = at least { $n }
 figure-note = One or two records in a place could point at people, so they are not told. Where a sum holds such a number, it says "at least": what is told, and one for each place that is not. The same sum is told on every page, so nothing comes out by subtracting one from another.

@@ -33,6 +33,4 @@ rate-satisfaction = 满意率
 definitions-title = 指标口径
 
 # figures of people that are not told in full
-figure-few = 不足 { $n }
-figure-at-least = 至少 { $n }
 figure-note = 一个地方只有一两条档案时，容易看出是谁，所以不显示具体数字。合计里含有这样的数字时写“至少”：已公开的数字，加上每个未公开的地方各算一条。每个页面的合计都这样算，相减也推不出来。
