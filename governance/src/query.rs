@@ -10,6 +10,7 @@
 //! | [`record`] | search, one record with the parts that are here |
 //! | [`region`] | counts by class and by child region, villages and their latest change |
 //! | [`ticket`] | queues, one ticket, trace, by receipt, similar ones |
+//! | [`told`] | what may be said of figures of people |
 //! | [`statistics`] | reply, completion and satisfaction rates with their definitions |
 //! | [`conflict`] | the conflict inbox |
 //! | [`title`] | search by title over other kinds |
@@ -23,6 +24,7 @@ pub mod region;
 pub mod statistics;
 pub mod ticket;
 pub mod title;
+pub mod told;
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;

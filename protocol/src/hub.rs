@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::durability::News;
 use crate::id::PublicKey;
 use crate::limits;
-use crate::session::{self, Channel, Identity, Role, Session};
+use crate::session::{self, Channel, Identity, Remembered, Role, Session};
 use crate::sync::StoreRequest;
 use crate::wire::{FaultCode, LineageToken};
 
@@ -26,6 +26,7 @@ mod report;
 mod scheduler;
 mod stored;
 mod types;
+mod wants;
 
 pub use report::PeerReport;
 pub use types::{ConnectionId, Effect, Event, TargetId};
@@ -34,6 +35,7 @@ use arrivals::Arrivals;
 use dialling::Target;
 use report::Past;
 use scheduler::Scheduler;
+use wants::Wants;
 
 /// All sessions of a node.
 pub struct Hub {
@@ -56,6 +58,7 @@ pub struct Hub {
     intake: Scheduler,
     /// Changes to be read and sent.
     reads: Scheduler,
+    wants: Wants,
 }
 
 impl Hub {
@@ -77,6 +80,7 @@ impl Hub {
             begun_ms: None,
             intake: Scheduler::new(scheduler::INTAKE),
             reads: Scheduler::new(scheduler::READS),
+            wants: Wants::default(),
         }
     }
 
@@ -132,6 +136,7 @@ impl Hub {
             Event::Frame { connection, bytes } => {
                 self.note_silence(now_ms, connection);
                 self.with(now_ms, connection, effects, |s| s.handle_frame(now_ms, &bytes));
+                self.bound_wants(now_ms, effects);
             }
             Event::Unframed { connection, error } => {
                 self.with(now_ms, connection, effects, |s| s.handle_unframed(now_ms, &error));
@@ -248,7 +253,9 @@ impl Hub {
         input: impl FnOnce(&mut Session) -> Vec<session::Effect>,
     ) {
         let Some(session) = self.sessions.get_mut(&connection) else { return };
-        for effect in input(session) {
+        let done = input(session);
+        self.wants.note(connection, session.remembered());
+        for effect in done {
             match effect {
                 session::Effect::Send(frame) => effects.push(Effect::Send { connection, frame }),
                 session::Effect::Store { number, mut request } => {
@@ -364,12 +371,14 @@ impl Hub {
         let target = self.target_of(connection);
         self.intake.forget(connection);
         self.reads.forget(connection);
+        self.wants.note(connection, Remembered::default());
         if let Some(session) = self.sessions.remove(&connection)
             && let Some(peer) = session.peer()
         {
             self.note_worth(now_ms, target, &session.report());
             let mut report = self.total(&session);
             report.synced = false;
+            report.remembered = Remembered::default();
             self.past.insert(peer.body().subject, Past { report, problem: Some(reason.clone()) });
         }
         if let Some(target) = target {

@@ -141,6 +141,11 @@ pub const WANTED: usize = 131_072;
 /// Most short ids by which it may have asked, in all these ranges together. Of what it asks for
 /// beyond that it is sent the whole range, which takes no memory.
 pub const WANTED_IDS: usize = 1 << 20;
+/// Most ranges that the peers of all sessions of a node may together have asked for and not been
+/// sent; who has most gives way.
+pub const NODE_WANTED: usize = 4 * WANTED;
+/// Most short ids in these ranges together.
+pub const NODE_WANTED_IDS: usize = 8 * WANTED_IDS;
 /// Most prefixes with their summaries in one page of an answer.
 pub const PAGE_SUMMARIES: usize = 4_000;
 /// Most widest prefixes of a common scope: each category in each of a few regions.

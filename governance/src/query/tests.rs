@@ -22,6 +22,7 @@ use crate::record::{self as command, Fields, Origin, Place};
 use crate::ticket::{self as cases, Action, Channel, Kind, NewTicket, State};
 
 mod reader;
+mod told;
 
 const MORNING_MS: i64 = 1_783_641_600_000;
 const HOUR_MS: i64 = 3_600_000;

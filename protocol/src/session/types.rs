@@ -184,6 +184,15 @@ impl Session {
     }
 }
 
+/// What is remembered of what peers have asked for and not been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Remembered {
+    /// Ranges.
+    pub ranges: usize,
+    /// Short ids in these.
+    pub ids: usize,
+}
+
 /// Figures about a session, for status and benchmarks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -227,6 +236,8 @@ pub struct Report {
     pub clock_offset_ms: i64,
     /// Bytes of changes of the peer that are in memory until they are durable.
     pub in_store_bytes: u64,
+    /// What the peer has asked for and not been sent.
+    pub remembered: Remembered,
     /// Bytes of changes, before compression, that the peer acknowledges in a second; 0 when it is
     /// not known.
     pub send_rate: u64,

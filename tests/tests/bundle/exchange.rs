@@ -1,7 +1,7 @@
 //! Honest bundles between stores: what is in them, and what they change.
 
 use cunlian_crdt::bundle::{Follows, note_arrivals};
-use cunlian_crdt::store::BlobContent;
+use cunlian_crdt::store::{BlobContent, Quota};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
@@ -279,4 +279,40 @@ fn photos_go_along() {
     assert_eq!(county.import(&parts[0]).unwrap().blobs, 2);
     town.assert_sound();
     county.assert_sound();
+}
+
+/// Shows that an import says which bound on what the exporter may send was reached, that of changes
+/// and that of photos, each in words, and none when there was room.
+#[test]
+fn the_bound_that_was_reached_is_named() {
+    let world = World::new();
+    let (town, village) = (&world.town, &world.village);
+    let peer = village.member.public_key();
+    let photo = noise(9, 400_000).into_bytes();
+    let blob = BlobReference::of(&photo, "image/jpeg").unwrap();
+    let write = put(home(Category::TICKET_PHOTO, VILLAGE, 1), &blob.to_string());
+    let author = village.member.author(1);
+    village.store.write_with_blobs(&author, vec![write], vec![photo], NOW_MS).unwrap();
+    village.write(POPULATION, VILLAGE, 0..20, "王建国");
+    let bundle = village.bundle_for(town);
+    let said = |imported: &cunlian_crdt::bundle::Imported| -> Vec<String> {
+        imported.bounds.iter().cloned().collect()
+    };
+    town.store.set_quota(&peer, Some(Quota { changes: 8, ..Quota::default() })).unwrap();
+    let imported = town.import(&bundle).unwrap();
+    assert!(imported.postponed >= 10 && imported.new <= 11, "{imported:?}");
+    assert!(said(&imported).concat().contains("the bound of 8 changes in all on"), "{imported:?}");
+
+    town.store.set_quota(&peer, Some(Quota { blob_bytes: 1 << 20, ..Quota::default() })).unwrap();
+    let full = Quota { blob_bytes: 0, ..Quota::default() };
+    let other = Place::open(&town.member);
+    other.knows(&village.member);
+    other.store.set_quota(&peer, Some(full)).unwrap();
+    let imported = other.import(&bundle).unwrap();
+    assert_eq!((imported.new, imported.postponed, imported.blobs), (21, 0, 0));
+    assert!(said(&imported).concat().contains("0 MiB of photos and files"), "{imported:?}");
+
+    let imported = town.import(&bundle).unwrap();
+    assert_eq!((imported.postponed, said(&imported)), (0, Vec::new()));
+    assert!(matches!(town.store.blob(&blob.name), Ok(Some(BlobContent::Whole(_)))));
 }
