@@ -104,12 +104,18 @@ impl Hostile {
     /// A machine that the node of a data directory certified with the grants of a tier there: an
     /// insider, who is what he says and wants what is not his.
     pub fn insider(issuer: &Path, seed: u8, tier: Tier, region: AddressCode) -> Stolen {
+        Self::insider_with(issuer, [seed; 32], tier, region)
+    }
+
+    /// The same, whose key is made of more than one number.
+    pub fn insider_with(issuer: &Path, seed: [u8; 32], tier: Tier, region: AddressCode) -> Stolen {
         let Identity { certificate, chain, key, .. } = identity(issuer);
         let own = certificate.body();
-        let subject_key = SigningKey::from_bytes(&[seed; 32]);
+        let subject_key = SigningKey::from_bytes(&seed);
+        let [first, ..] = seed;
         let body = CertificateBody {
             subject: public_key(&subject_key),
-            name: format!("insider {seed}"),
+            name: format!("insider {first}"),
             tier,
             grants: preset::grants(tier, region),
             issuer: Some(certificate.serial()),
