@@ -62,7 +62,7 @@ use outgoing::Outgoing;
 
 pub use fault::Fault;
 pub(crate) use surface::Peer;
-pub use surface::{Activity, Channel, Effect, Identity, Relation, Report, Role};
+pub use surface::{Activity, Branch, Channel, Effect, Identity, Relation, Report, Role};
 
 /// How long a peer may take to say hello, and to answer.
 const ANSWER_MS: i64 = 30_000;

@@ -167,12 +167,21 @@ impl Hostile {
 
     /// Connects and says a hello as it should be; the node must welcome it.
     pub async fn enter(&self, address: SocketAddr) -> Line {
+        self.knock(address).await.unwrap_or_else(|ending| panic!("not a welcome: {ending:?}"))
+    }
+
+    /// The same when the node may turn it away.
+    pub async fn knock(&self, address: SocketAddr) -> Result<Line, Ending> {
         let mut line = self.dial(address).await;
         let hello = self.hello(&line);
         line.say(&Message::Hello(hello)).await;
         match line.hear().await {
-            Ok(Frame::Message(Message::Welcome(_))) => line,
-            other => panic!("not a welcome: {other:?}"),
+            Ok(Frame::Message(Message::Welcome(_))) => Ok(line),
+            Ok(Frame::Message(Message::Goodbye { code, reason })) => {
+                let reason = String::from_utf8_lossy(&reason.0).into_owned();
+                Err(Ending { code: FaultCode::from_number(code), reason })
+            }
+            other => panic!("neither a welcome nor a goodbye: {other:?}"),
         }
     }
 

@@ -29,6 +29,7 @@ use cunlian_node::demo::layout::{Layout, Node};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::ChangeId;
 use rand::Rng as _;
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
@@ -119,6 +120,8 @@ pub struct Suffered {
     pub rounds: usize,
     /// Longest time from a report at the village to the town.
     pub sync: Duration,
+    /// Longest time from a step at the town to the village.
+    pub back: Duration,
     /// Longest wait of a person or a program at the town.
     pub answer: Duration,
     /// Most memory of the town, in KiB.
@@ -213,16 +216,18 @@ impl Siege {
         drop(runtime);
         assert!(self.fleet.is_running(town.index), "{name}: the town has ended");
         suffered.memory_kib = peak_kib(pid);
-        let Suffered { rounds, sync, answer, memory_kib } = suffered;
+        let Suffered { rounds, sync, back, answer, memory_kib } = suffered;
         println!(
-            "{name}: {} ms, {rounds} reports; slowest to the town {} ms, slowest answer {} ms, {} MiB",
+            "{name}: {} ms, {rounds} reports; slowest to the town {} ms, slowest back {} ms, slowest answer {} ms, {} MiB",
             lasted.as_millis(),
             sync.as_millis(),
+            back.as_millis(),
             answer.as_millis(),
             memory_kib >> 10
         );
         assert!(memory_kib < MEMORY_KIB, "{name}: {} MiB", memory_kib >> 10);
         assert!(sync < SYNC, "{name}: {} ms to the town", sync.as_millis());
+        assert!(back < SYNC, "{name}: {} ms to the village", back.as_millis());
         assert!(answer < ANSWER, "{name}: {} ms for an answer", answer.as_millis());
         self.assert_settled(name);
         suffered
@@ -270,6 +275,15 @@ impl Siege {
             std::thread::sleep(LOOK_EVERY);
         }
         suffered.sync = suffered.sync.max(began.elapsed());
+        let began = Instant::now();
+        well(self.dispatcher.step(&reported.home, &json!({"op": "accept"})));
+        suffered.answer = suffered.answer.max(began.elapsed());
+        let is_accepted = |ticket: Value| ticket["state"] == "accepted";
+        while !self.secretary.ticket(&reported.home).is_some_and(is_accepted) {
+            assert!(began.elapsed() < PATIENCE, "a step does not come to the village");
+            std::thread::sleep(LOOK_EVERY);
+        }
+        suffered.back = suffered.back.max(began.elapsed());
         let asked = Instant::now();
         let page = self.person.get("/queue");
         suffered.answer = suffered.answer.max(asked.elapsed());

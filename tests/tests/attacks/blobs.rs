@@ -12,6 +12,7 @@ use cunlian_protocol::wire::{self, Bounded, Frame, Message};
 use cunlian_tests::hostile::Stolen;
 use rand::Rng as _;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::made::{home, signed};
 use super::*;
@@ -70,7 +71,8 @@ async fn give_nothing(target: &Target, machine: u16) {
     let attack = Going::for_(target, Duration::from_secs(5));
     line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
     while attack.on() {
-        let Ok(frame) = line.take().await else { return };
+        let Ok(frame) = timeout(Duration::from_millis(500), line.take()).await else { continue };
+        let Ok(frame) = frame else { return };
         let Frame::Message(Message::Blob(asked)) = frame else { continue };
         let answer = match (machine % 3, asked) {
             (0, BlobMessage::WantOutline { .. } | BlobMessage::Want { .. }) => BlobMessage::None,

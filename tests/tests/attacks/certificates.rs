@@ -110,7 +110,8 @@ async fn revoke(target: Target, number: u16) {
         for at in 0..count {
             let of = cunlian_protocol::id::Serial::of(&people[(round + at) % people.len()]);
             let key = if at % 2 == 0 { &own.hostile.key } else { &stranger.hostile.key };
-            let number = (round * 1_000 + at) as u64;
+            // Each leaves less than the one before, and so takes its place.
+            let number = u64::MAX / 2 - (round * 1_000 + at) as u64;
             list.push(Bounded(revocation((by.0, key), of, number, bytes)));
         }
         line.say(&Message::Revocations(Bounded(list))).await;

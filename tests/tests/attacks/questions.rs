@@ -9,7 +9,7 @@ use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::limits;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::summary::Summary;
-use cunlian_protocol::wire::{self, Ask, Bounded, Frame, Message, Prefixed, Wanted};
+use cunlian_protocol::wire::{self, Ask, Bounded, FaultCode, Frame, Message, Prefixed, Wanted};
 use cunlian_tests::hostile::Line;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -67,8 +67,15 @@ async fn ask_over_and_over(target: Target, mut line: Line, question: Message, an
     while attack.on() {
         line.say(&question).await;
         for _ in 0..answers {
-            if line.take().await.is_err() {
-                return;
+            match line.take().await {
+                Ok(Frame::Message(Message::Goodbye { code, reason })) => {
+                    // There are more of them than may be connected.
+                    let reason = String::from_utf8_lossy(&reason.0);
+                    assert_eq!(code, FaultCode::Busy as u16, "{reason}");
+                    return;
+                }
+                Ok(_) => {}
+                Err(_) => return,
             }
         }
     }
@@ -92,7 +99,7 @@ fn questions_over_and_over() {
         siege.withstands(name, |target| async move {
             from_machines(&target, |target, line, machine| {
                 let asked = (everything(&target, machine), ask);
-                let question = Message::Query(Prefixed(vec![asked; 16]));
+                let question = Message::Query(Prefixed(vec![asked]));
                 ask_over_and_over(target, line, question, 1)
             })
             .await;
@@ -156,7 +163,7 @@ fn answers_that_nobody_reads() {
     siege.withstands("answers that are not read", |target| async move {
         from_machines(&target, |target, mut line, machine| async move {
             let ask = Ask::Symbols { from: 0, to: limits::SKETCH_SYMBOLS as u32 };
-            let question = Message::Query(Prefixed(vec![(everything(&target, machine), ask); 200]));
+            let question = Message::Query(Prefixed(vec![(everything(&target, machine), ask)]));
             let attack = Going::for_(&target, Duration::from_secs(4));
             while attack.on() {
                 let said = line.say(&question);
@@ -166,6 +173,34 @@ fn answers_that_nobody_reads() {
             }
         })
         .await;
+    });
+    siege.end();
+}
+
+/// Shows that of the machines that a village certified so many are let in and no more, that the next
+/// is told why, and that it is let in when one has gone.
+#[test]
+fn machines_below_one_child_are_bounded() {
+    let mut siege = Siege::begin();
+    siege.withstands("machines below one child", |target| async move {
+        let (mut open, mut turned_away) = (Vec::new(), Vec::new());
+        for number in (0..3 * 40).step_by(3) {
+            match target.below(number).hostile.knock(target.listen()).await {
+                Ok(line) => open.push(line),
+                Err(ending) => turned_away.push(ending.code),
+            }
+        }
+        let most = limits::SESSIONS_BELOW.village;
+        assert_eq!((open.len(), turned_away), (most, vec![FaultCode::Busy; 40 - most]));
+        drop(open.pop());
+        let began = Instant::now();
+        let next = target.below(300).hostile;
+        while next.knock(target.listen()).await.is_err() {
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody is let in any more");
+            sleep(Duration::from_millis(500)).await;
+        }
+        // The village itself is not one of them.
+        assert!(target.thief(0).hostile.knock(target.listen()).await.is_ok());
     });
     siege.end();
 }
