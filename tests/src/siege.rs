@@ -276,7 +276,7 @@ impl Siege {
         }
         suffered.sync = suffered.sync.max(began.elapsed());
         let began = Instant::now();
-        well(self.dispatcher.step(&reported.home, &json!({"op": "accept"})));
+        well(self.dispatcher.step(&reported.home, &json!({"op": "accept", "kind": "other"})));
         suffered.answer = suffered.answer.max(began.elapsed());
         let is_accepted = |ticket: Value| ticket["state"] == "accepted";
         while !self.secretary.ticket(&reported.home).is_some_and(is_accepted) {
