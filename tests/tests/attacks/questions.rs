@@ -22,7 +22,7 @@ const MACHINES: u16 = 40;
 /// Villages that they belong to.
 const VILLAGES: u16 = 3;
 /// Changes that there are to be asked about.
-const CHANGES: u64 = 20_000;
+const CHANGES: u64 = 4_000;
 const IN_BATCH: u64 = 1_000;
 
 /// Fills a stolen village, so that every answer is long.
