@@ -50,7 +50,7 @@ use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
 use serde::{Deserialize, Serialize};
 
-use crate::signoff::{Signed, Standing};
+use crate::signoff::{SignOffStatus, Signed};
 
 pub use action::{Action, Assignee, Body, Channel, Kind, Verb};
 pub use calendar::{Calendar, CalendarError, day_start_ms, local_date, local_datetime};
@@ -233,7 +233,7 @@ pub struct SignOff {
     /// What they signed.
     pub signed: Signed,
     /// What has become of it.
-    pub standing: Standing,
+    pub standing: SignOffStatus,
     /// The name of who made the change that voids it; empty when it stands, or when something
     /// that was signed is no longer there.
     pub voided_by: String,

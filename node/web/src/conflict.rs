@@ -1,251 +1,31 @@
-//! The conflict inbox: fields two people wrote at the same time, with every value and who wrote
-//! it. Choosing one is a signed change of its own; nothing is settled silently.
+//! The conflict inbox, and conflicts as other pages show them.
 
-use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use cunlian_crdt::document::{Edit, Write};
-use cunlian_crdt::store::Store;
-use cunlian_governance::access::actor::Actor;
-use cunlian_governance::capabilities::Capabilities;
-use cunlian_governance::capability::Subject;
-use cunlian_governance::catalogue::{Catalogue, Part};
-use cunlian_governance::query::conflict::{self as inbox, Conflict};
-use cunlian_governance::query::record::{Search, search};
-use cunlian_governance::{query, record};
-use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
-use serde::Deserialize;
+use utoipa::OpenApi as _;
 
-use crate::admin::act;
-use crate::clock::full;
-use crate::component::{ConflictBox, ConflictValue};
-use crate::failure::Failure;
-use crate::layout::{Page, html};
-use crate::posted::Posted;
-use crate::reading::{ask, name_of};
+use crate::frame::room::{Api, Entry, Room, Shown};
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::url::local;
-use crate::visit::Staff;
-use crate::writing::save;
 
-/// Most conflicts on the page.
-const SHOWN: u32 = 100;
+mod api;
+pub(crate) mod boxes;
+mod page;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What conflicts give to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: Some(Api { routes: api::routes, description: api::Interface::openapi }),
+    navigation: &[Entry {
+        href: "/conflicts",
+        text: "nav-conflicts",
+        order: 40,
+        shown: Shown::ToAll,
+        waiting: Some(page::waiting),
+    }],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
-        .route("/conflicts", get(show))
-        .route("/conflicts/{category}/{address}/{document}", post(settle))
-}
-
-#[derive(Template)]
-#[template(path = "conflict/conflicts.html")]
-struct ConflictsPage {
-    l: Text,
-    page: Page,
-    saved: bool,
-    conflicts: Vec<ConflictBox>,
-    /// How many changes of revoked authors wait to be looked at.
-    review: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(default)]
-    saved: String,
-}
-
-async fn show(
-    State(state): State<WebState>,
-    staff: Staff,
-    Query(shown): Query<Shown>,
-) -> Result<Response, Failure> {
-    let (l, regions) = (staff.visit.l, state.regions());
-    let (actor, reader) = (staff.person.author.serial, staff.reader(&state));
-    let reviewer = reader.clone();
-    let token = staff.visit.token(&state);
-    let conflicts = ask(&state, move |store| {
-        let found =
-            store.read(|connection| inbox::list_within(connection, &reader, &regions, SHOWN))?;
-        boxes(store, &actor, found, l, &token, "/conflicts")
-    })
-    .await?;
-    let waiting = act(&state, move |administration| administration.to_review_by(&reviewer, 200));
-    let waiting = waiting.await.map_err(|error| Failure::Internal(error.message))?.len();
-    let review = (waiting > 0).then(|| l.t1("conflicts-review", "n", waiting));
-    let page = Page::staff(&state, &staff, l.t("conflicts-title"));
-    let saved = !shown.saved.is_empty();
-    Ok(html(&ConflictsPage { l, page, saved, conflicts, review }))
-}
-
-/// Conflicts that may be read as boxes; `actor` may settle those they may write.
-pub(crate) fn boxes(
-    store: &Store,
-    actor: &Serial,
-    conflicts: Vec<Conflict>,
-    l: Text,
-    token: &str,
-    back: &str,
-) -> Result<Vec<ConflictBox>, Failure> {
-    let actor = Actor::new(store.authority(), *actor);
-    let mut boxes = Vec::new();
-    for conflict in conflicts {
-        let home = conflict.home;
-        let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
-        let subject = Capabilities::of_program().subject(store, &home)?;
-        let (href, name) = match subject {
-            Some(Subject { home: base, title }) if base.category.class_and_part().is_some() => {
-                (super::record::record_href(&base), title)
-            }
-            Some(Subject { title, .. }) if !title.is_empty() => ("/conflicts".to_owned(), title),
-            Some(_) | None => ("/conflicts".to_owned(), home.document.to_string()),
-        };
-        let place = store.read(|connection| Ok(name_of(connection, &home.address, 2)))?;
-        let value = |option: cunlian_governance::projection::ConflictOption| ConflictValue {
-            text: option.text,
-            source: l.with(
-                "written-by",
-                &[
-                    ("name", &option.author),
-                    ("time", &full(option.at_ms)),
-                    ("source", &super::record::source_name(l, &option.source)),
-                ],
-            ),
-        };
-        boxes.push(ConflictBox {
-            l,
-            token: token.to_owned(),
-            action: format!("/conflicts/{}/{}/{}", home.category, home.address, home.document),
-            back: back.to_owned(),
-            href,
-            record: format!("{name} · {place}"),
-            label: label_of(&catalogue, &home, &conflict.field, l),
-            before: store.common_ancestor(&home, &conflict.field)?.unwrap_or_default(),
-            field: conflict.field,
-            values: conflict.options.into_iter().map(value).collect(),
-            may_resolve: actor.writes(&home),
-        });
-    }
-    Ok(boxes)
-}
-
-/// The name of a field in the catalogue, or its key.
-pub(crate) fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String {
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    class
-        .and_then(|class| class.field(field))
-        .map_or_else(|| field.to_owned(), |field| field.name(domain_language(l)).to_owned())
-}
-
-/// Home and name of the base document of the record that `home` is a part of.
-pub(crate) fn base_of(
-    connection: &rusqlite::Connection,
-    home: &Home,
-) -> rusqlite::Result<Option<(Home, String)>> {
-    let Some((class, part)) = home.category.class_and_part() else { return Ok(None) };
-    let category = Category::library(class, Part::Base.number());
-    // Part documents do not name their base; it is one of the records at the same address.
-    let asked =
-        Search { text: "", class: Some(class), region: home.address, offset: 0, limit: 10_000 };
-    let hits = search(connection, &asked)?.hits;
-    let is_base = |id: DocumentId| {
-        if part == Part::Base.number() {
-            id == home.document
-        } else {
-            id.part(home.category) == home.document
-        }
-    };
-    let found = hits.into_iter().find(|hit| is_base(hit.place.record));
-    Ok(found.map(|hit| {
-        let base = Home { category, address: hit.place.address, document: hit.place.record };
-        (base, hit.name)
-    }))
-}
-
-async fn settle(
-    State(state): State<WebState>,
-    staff: Staff,
-    Path((category, address, document)): Path<(String, String, String)>,
-    posted: Posted,
-) -> Result<Response, Failure> {
-    let home = Home {
-        category: u16::from_str_radix(&category, 16)
-            .map(Category)
-            .map_err(|_| Failure::NotFound)?,
-        address: AddressCode::parse(&address).map_err(|_| Failure::NotFound)?,
-        document: document.parse().map_err(|_| Failure::NotFound)?,
-    };
-    if !staff.reader(&state).may_read_of_all(&home) {
-        return Err(Failure::NotFound);
-    }
-    let field = posted.text("field").to_owned();
-    let value = posted.0.get("value").cloned().unwrap_or_default();
-    let (wanted, l) = (field.clone(), staff.visit.l);
-    let text = ask(&state, move |store| checked(store, &home, &wanted, &value, l)).await?;
-    let edit = if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } };
-    let write = |home, edit| Write {
-        home,
-        edits: vec![edit],
-        source: "conflict".to_owned(),
-        task: String::new(),
-    };
-    let chosen = edit.clone();
-    let masked = ask(&state, move |store| masked(store, &home, &chosen)).await?;
-    let mut writes = vec![write(home, edit)];
-    writes.extend(masked.map(|(base, edit)| write(base, edit)));
-    save(&state, staff.person.author.clone(), writes, state.now_ms()).await?;
-    // A line break in it would be no header, and more than a path is for nobody.
-    let back = match local(posted.text("back")) {
-        back if back.starts_with("/records/") => back,
-        _ => "/conflicts",
-    };
-    Ok(Redirect::to(&format!("{back}?saved=1")).into_response())
-}
-
-/// The edit of the base record that keeps the mask of a sensitive value in step with `edit`.
-fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)>, Failure> {
-    let (Edit::Put { field, .. } | Edit::Delete { field }) = edit else { return Ok(None) };
-    let text = if let Edit::Put { text, .. } = edit { text.as_str() } else { "" };
-    let (catalogue, base) = store.read(|connection| {
-        Ok((query::catalogue(connection, home.address)?, base_of(connection, home)?))
-    })?;
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    let field = class.and_then(|class| Some((class, class.field(field)?)));
-    let (Some((class, field)), Some((base, _))) = (field, base) else { return Ok(None) };
-    let Some(view) = store.view(&base)? else { return Ok(None) };
-    // What is in conflict is written again, also where the mask looks the same.
-    let settled = view.fields.iter().filter(|(_, field)| field.others.is_empty());
-    let known = settled.map(|(key, field)| (key.clone(), field.current.text.clone())).collect();
-    Ok(record::mask_edit(class, field, text, &known).map(|edit| (base, edit)))
-}
-
-/// The stored form of the chosen value, if the field is in conflict and takes it.
-fn checked(
-    store: &Store,
-    home: &Home,
-    field: &str,
-    value: &str,
-    l: Text,
-) -> Result<String, Failure> {
-    let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    let known = view.fields.get(field).ok_or(Failure::NotFound)?;
-    if known.others.is_empty() {
-        return Err(Failure::Conflict(l.t("conflict-gone")));
-    }
-    let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    match class.and_then(|class| class.field(field)) {
-        Some(definition) => {
-            record::check(definition, value).map_err(|problem| Failure::Malformed {
-                reason: problem.message(domain_language(l)),
-                field: Some(field.to_owned()),
-            })
-        }
-        None => Ok(value.to_owned()),
-    }
+        .route("/conflicts", get(page::show))
+        .route("/conflicts/{category}/{address}/{document}", post(page::settle))
 }

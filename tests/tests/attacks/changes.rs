@@ -105,7 +105,7 @@ fn changes_that_unfold_too_far() {
     let mut siege = Siege::begin();
     siege.withstands("unfolding changes", |target| async move {
         let known = Arc::new(target.clone());
-        let _fates = from_machines(target, Duration::from_secs(4), |machine| {
+        let fates = from_machines(target, Duration::from_secs(4), |machine| {
             let (target, by) = (Arc::clone(&known), known.thief(machine));
             move |batch| {
                 let home = home(&target, machine, Category::TICKET, batch);
@@ -119,6 +119,7 @@ fn changes_that_unfold_too_far() {
             }
         })
         .await;
+        assert!(fates.taken == 0 && fates.why.contains("unfolds"), "{fates:?}");
     });
     siege.end();
 }
@@ -130,7 +131,7 @@ fn changes_as_dense_as_they_may_be() {
     let mut siege = Siege::begin();
     siege.withstands("dense changes", |target| async move {
         let known = Arc::new(target.clone());
-        let _fates = from_machines(target, Duration::from_secs(4), |machine| {
+        let fates = from_machines(target, Duration::from_secs(4), |machine| {
             let (target, by) = (Arc::clone(&known), known.thief(machine));
             move |batch| {
                 let small = batch.is_multiple_of(2);
@@ -150,6 +151,7 @@ fn changes_as_dense_as_they_may_be() {
             }
         })
         .await;
+        assert!(fates.taken > 0, "{fates:?}");
     });
     siege.end();
 }
@@ -160,7 +162,7 @@ fn tiny_documents_without_end() {
     let mut siege = Siege::begin();
     siege.withstands("tiny documents", |target| async move {
         let known = Arc::new(target.clone());
-        let _fates = from_machines(target, Duration::from_secs(4), |machine| {
+        let fates = from_machines(target, Duration::from_secs(4), |machine| {
             let (target, by) = (Arc::clone(&known), known.thief(machine));
             move |batch| {
                 let tiny = |at| {
@@ -172,6 +174,7 @@ fn tiny_documents_without_end() {
             }
         })
         .await;
+        assert!(fates.taken > 0, "{fates:?}");
     });
     siege.end();
 }
@@ -183,7 +186,7 @@ fn numbers_used_again_and_times_that_cannot_be() {
     let mut siege = Siege::begin();
     siege.withstands("equivocation and wrong times", |target| async move {
         let known = Arc::new(target.clone());
-        let _fates = from_machines(target, Duration::from_secs(4), |machine| {
+        let fates = from_machines(target, Duration::from_secs(4), |machine| {
             let (target, by) = (Arc::clone(&known), known.thief(machine));
             move |batch| {
                 let times = [now_ms() + 100 * YEAR_MS, i64::MAX, i64::MIN, -YEAR_MS, now_ms()];
@@ -196,6 +199,7 @@ fn numbers_used_again_and_times_that_cannot_be() {
             }
         })
         .await;
+        assert!(fates.taken > 0, "{fates:?}");
     });
     siege.end();
 }

@@ -3,7 +3,7 @@
 
 use cunlian_host::clock::now_ms;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::custody::{Question, Questions};
+use cunlian_protocol::durability::{Question, Questions};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::limits;

@@ -6,10 +6,10 @@ use cunlian_governance::signoff::Signed;
 use cunlian_governance::ticket::{self as domain, Action, Assignee, Kind, Ticket, Verb};
 use cunlian_protocol::address::AddressCode;
 
-use crate::component::{Choice, FieldInput};
-use crate::failure::Failure;
-use crate::posted::Posted;
-use crate::text::Text;
+use crate::frame::component::{Choice, FieldInput};
+use crate::frame::failure::Failure;
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
 
 /// One action and its form.
 pub(super) struct ActionForm {
