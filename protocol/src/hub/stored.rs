@@ -14,6 +14,7 @@ impl Hub {
     ) {
         self.intake.done(connection, number);
         self.reads.done(connection, number);
+        self.lookups.done(connection, number);
         // What a session has had noted is news for the others although it has ended: they would
         // hear of it from nobody else.
         let live = self.sessions.get(&connection).and_then(Session::next_deadline_ms).is_some();
