@@ -11,8 +11,8 @@ use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 
-use crate::catalogue::{Class, Part};
-use crate::record::{self, Origin, Place};
+use crate::library::catalogue::{Class, Part};
+use crate::library::{Origin, Place, masking, relocation};
 use crate::ticket::Ticket;
 
 /// Most moves of one record that are followed.
@@ -38,8 +38,8 @@ pub fn of_record<E>(
                 homes.push(home);
             }
             if part == Part::Base {
-                waiting.extend(record::moved_to(&found));
-                waiting.extend(record::moved_from(&found));
+                waiting.extend(relocation::moved_to(&found));
+                waiting.extend(relocation::moved_from(&found));
             }
         }
     }
@@ -58,7 +58,7 @@ pub fn of_ticket(ticket: &Ticket) -> Vec<Home> {
 /// The write that takes the masks of `part` out of the base of a record; `None` when it holds none.
 pub fn unmask(class: &Class, part: Part, base: &DocumentView, origin: &Origin) -> Option<Write> {
     let fields = class.fields.iter().filter(|field| field.part == part);
-    let keys = fields.filter_map(record::mask_key).filter(|key| record::is_mask(key));
+    let keys = fields.filter_map(masking::mask_key).filter(|key| masking::is_mask(key));
     let edits: Vec<Edit> = keys
         .filter(|key| base.fields.contains_key(key))
         .map(|field| Edit::Delete { field })
@@ -83,7 +83,8 @@ mod tests {
     use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 
     use super::*;
-    use crate::catalogue::Catalogue;
+    use crate::library::catalogue::Catalogue;
+    use crate::library::record;
 
     /// Carries out writes on documents in memory, the text of each field alone.
     fn apply(documents: &mut BTreeMap<Home, DocumentView>, writes: Vec<Write>) {
@@ -147,7 +148,7 @@ mod tests {
         let parts = [(Part::Base, &base), (Part::Contact, &contact)];
         let to = code("370322102203");
         let (there, writes) =
-            record::relocate(class, place(1), to, &parts, &Origin::default()).unwrap();
+            relocation::relocate(class, place(1), to, &parts, &Origin::default()).unwrap();
         apply(&mut documents, writes);
         let all: BTreeSet<Home> = [place(1), there]
             .into_iter()

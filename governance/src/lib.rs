@@ -8,14 +8,13 @@
 //! |---|---|
 //! | [`capability`] | all capabilities, and the kinds of data each of them keeps |
 //! | [`access`] | presets of tiers and roles of people, derived from the kinds |
-//! | [`catalogue`] | the eight library classes as replicated data |
 //! | [`checks`] | identity numbers, credit codes, phones, dates, masks |
-//! | [`record`] | register, edit and resolve library records |
+//! | [`library`] | records in classes: catalogue, commands, masks, moves, search |
 //! | [`signoff`] | what a leader signs, and what voids it |
 //! | [`ticket`] | tickets: actions, fold, commands, limits, calendar, receipt numbers |
 //! | [`directory`] | the public contacts of a village |
 //! | [`projection`] | documents → rows of the projection tables |
-//! | [`query`] | projection tables → what pages and commands show |
+//! | [`query`] | what is asked of documents of every kind |
 //! | [`divisions`] | the register of administrative divisions and their successors |
 //! | [`erasure`] | the documents that go together when a person asks for deletion |
 //! | [`generator`] | a believable library and tickets from a seed, for demo and tests |
@@ -23,25 +22,24 @@
 //! What it is not: it has no clock, socket or operating-system randomness. Times are
 //! milliseconds since 1970-01-01 UTC, passed in; document ids are drawn by the caller.
 //!
-//! Start reading at [`ticket`] for how a case moves, and at [`record`] for how data gets in.
+//! Start reading at [`ticket`] for how a case moves, and at [`library::record`] for how data gets in.
 
 pub mod access;
 pub mod alert;
 pub mod answer;
 pub mod capabilities;
 pub mod capability;
-pub mod catalogue;
 pub mod checks;
 pub mod directory;
 pub mod divisions;
 pub mod erasure;
 pub mod generator;
 pub mod journal;
+pub mod language;
 pub mod library;
 pub mod notice;
 pub mod projection;
 pub mod query;
-pub mod record;
 pub mod signoff;
 pub(crate) mod spelling;
 pub mod ticket;

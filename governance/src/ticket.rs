@@ -40,8 +40,11 @@ pub mod kinds;
 mod limit;
 mod photo;
 pub(crate) mod projection;
+pub mod query;
 mod receipt;
 pub(crate) mod rollup;
+pub(crate) mod sample;
+pub mod statistics;
 mod whole;
 
 use cunlian_protocol::category::Category;

@@ -7,9 +7,9 @@ use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::region::Region;
 
 use crate::capability::subject::{Subject, Whole, alone};
-use crate::catalogue::{Class, Part};
-use crate::record::Place;
-use crate::{erasure, query};
+use crate::erasure;
+use crate::library::Place;
+use crate::library::catalogue::{self, Class, Part};
 
 /// Most records at one address that are looked through for the one that a part belongs to.
 const RECORDS_OF_ADDRESS: usize = 100_000;
@@ -38,7 +38,7 @@ pub(super) fn subject(store: &Store, home: &Home) -> Result<Option<Subject>, Fau
 
 /// The class of a document, as the catalogue has it there, and which part it is.
 fn class_of(store: &Store, home: &Home) -> Result<Option<(Class, Part)>, Fault> {
-    let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
+    let catalogue = store.read(|connection| catalogue::at(connection, home.address))?;
     let Some((number, part)) = home.category.class_and_part() else { return Ok(None) };
     Ok(catalogue.by_number(number).cloned().zip(Part::from_number(part)))
 }

@@ -12,14 +12,17 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Gr
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::signing::{SigningKey, public_key};
-use rusqlite::params_from_iter;
+use rusqlite::{Connection, params_from_iter};
 
 use super::*;
 use crate::access::reader::Reader;
-use crate::catalogue::Part;
+use crate::directory::{self, Contact};
+use crate::library::catalogue::{self, Catalogue, Part};
+use crate::library::{Fields, Origin, Place, query as record, record as command, relocation};
 use crate::projection::GovernanceProjector;
-use crate::record::{self as command, Fields, Origin, Place};
-use crate::ticket::{self as cases, Action, Channel, Kind, NewTicket, State};
+use crate::ticket::{
+    self as cases, Action, Channel, Kind, NewTicket, State, query as ticket, statistics,
+};
 
 mod reader;
 
@@ -205,7 +208,7 @@ fn pages_follow_each_other() {
 #[test]
 fn a_record_has_the_parts_that_are_here() {
     let desk = people();
-    let catalogue = catalogue(&desk.connection, code("370322102310")).unwrap();
+    let catalogue = catalogue::at(&desk.connection, code("370322102310")).unwrap();
     let class = catalogue.class("population").unwrap();
     let place = Place { address: code("37032210231000100012"), record: DocumentId([1; 16]) };
     let found = record::record(&desk.connection, class, place).unwrap().unwrap();
@@ -261,14 +264,15 @@ fn children_are_found_by_who_may_read_their_names() {
 fn a_moved_record_is_found_and_not_counted() {
     let mut desk = people();
     let from = Place { address: code("37032210231000100012"), record: DocumentId([2; 16]) };
-    let catalogue = catalogue(&desk.connection, from.address).unwrap();
+    let catalogue = catalogue::at(&desk.connection, from.address).unwrap();
     let class = catalogue.class("population").unwrap().clone();
     let homes = class.parts().map(|part| (part, class.home(part, from.address, from.record)));
     let views: Vec<_> =
         homes.filter_map(|(part, home)| Some((part, desk.documents.get(&home)?.clone()))).collect();
     let parts: Vec<_> = views.iter().map(|(part, view)| (*part, view)).collect();
     let to = code("370322102312");
-    let (there, writes) = command::relocate(&class, from, to, &parts, &Origin::default()).unwrap();
+    let (there, writes) =
+        relocation::relocate(&class, from, to, &parts, &Origin::default()).unwrap();
     desk.write(writes, MORNING_MS + HOUR_MS);
     assert_eq!(desk.names("370322102310"), ["苑建国"]);
     assert_eq!(desk.names("370322102312"), ["苑丽"]);
@@ -489,19 +493,19 @@ fn directory_and_catalogue_are_read_back() {
             position: u32::from(number),
         };
         let document = DocumentId([number; 16]);
-        let write = crate::directory::publish(village, document, &contact, "form").unwrap();
+        let write = directory::publish(village, document, &contact, "form").unwrap();
         desk.write(vec![write], MORNING_MS);
     }
-    let contacts = directory(&desk.connection, village).unwrap();
+    let contacts = directory::query::contacts(&desk.connection, village).unwrap();
     let roles: Vec<_> = contacts.iter().map(|(_, contact)| contact.role.as_str()).collect();
     assert_eq!(roles, ["村支书", "片警"]);
     let mut orchard = Catalogue::built_in().class("farmland").unwrap().clone();
     orchard.number = 8;
     orchard.key = "orchard".to_owned();
-    let write = crate::catalogue::publish(&orchard, code("370322"), "county");
+    let write = catalogue::publish(&orchard, code("370322"), "county");
     desk.write(vec![write], MORNING_MS);
-    let here = catalogue(&desk.connection, village).unwrap();
+    let here = catalogue::at(&desk.connection, village).unwrap();
     assert_eq!(here.class("orchard"), Some(&orchard));
-    let elsewhere = catalogue(&desk.connection, code("370323")).unwrap();
+    let elsewhere = catalogue::at(&desk.connection, code("370323")).unwrap();
     assert_eq!(elsewhere, Catalogue::built_in());
 }

@@ -13,8 +13,8 @@ use cunlian_protocol::id::DocumentId;
 use super::action::{Action, Channel, Kind, Verb};
 use super::receipt::Receipt;
 use super::{State, Ticket, contact_home};
-use crate::catalogue::Language;
 use crate::checks::{self, CheckError};
+use crate::language::Language;
 
 /// Longest title, in characters. A longer one is cut.
 pub const TITLE_CHARACTERS: usize = 40;

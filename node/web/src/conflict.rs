@@ -11,10 +11,10 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::capability::Subject;
-use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_governance::library::catalogue::{self, Catalogue, Part};
+use cunlian_governance::library::query::{Search, search};
+use cunlian_governance::library::{masking, record};
 use cunlian_governance::query::conflict::{self as inbox, Conflict};
-use cunlian_governance::query::record::{Search, search};
-use cunlian_governance::{query, record};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -96,7 +96,7 @@ pub(crate) fn boxes(
     let mut boxes = Vec::new();
     for conflict in conflicts {
         let home = conflict.home;
-        let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
+        let catalogue = store.read(|connection| catalogue::at(connection, home.address))?;
         let subject = Capabilities::of_program().subject(store, &home)?;
         let (href, name) = match subject {
             Some(Subject { home: base, title }) if base.category.class_and_part().is_some() => {
@@ -212,7 +212,7 @@ fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)
     let (Edit::Put { field, .. } | Edit::Delete { field }) = edit else { return Ok(None) };
     let text = if let Edit::Put { text, .. } = edit { text.as_str() } else { "" };
     let (catalogue, base) = store.read(|connection| {
-        Ok((query::catalogue(connection, home.address)?, base_of(connection, home)?))
+        Ok((catalogue::at(connection, home.address)?, base_of(connection, home)?))
     })?;
     let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
     let field = class.and_then(|class| Some((class, class.field(field)?)));
@@ -221,7 +221,7 @@ fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)
     // What is in conflict is written again, also where the mask looks the same.
     let settled = view.fields.iter().filter(|(_, field)| field.others.is_empty());
     let known = settled.map(|(key, field)| (key.clone(), field.current.text.clone())).collect();
-    Ok(record::mask_edit(class, field, text, &known).map(|edit| (base, edit)))
+    Ok(masking::mask_edit(class, field, text, &known).map(|edit| (base, edit)))
 }
 
 /// The stored form of the chosen value, if the field is in conflict and takes it.
@@ -237,7 +237,7 @@ fn checked(
     if known.others.is_empty() {
         return Err(Failure::Conflict(l.t("conflict-gone")));
     }
-    let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
+    let catalogue = store.read(|connection| catalogue::at(connection, home.address))?;
     let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
     match class.and_then(|class| class.field(field)) {
         Some(definition) => {

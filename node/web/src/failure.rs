@@ -6,7 +6,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cunlian_governance::capabilities::Kinds;
-use cunlian_governance::catalogue::Language;
+use cunlian_governance::language::Language;
 use cunlian_host::admin::naming::rights_names;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;

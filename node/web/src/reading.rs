@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use cunlian_crdt::store::{Fault, Store};
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::directory::Contact;
+use cunlian_governance::directory::{self, Contact};
 use cunlian_governance::divisions::{self, Division, Status};
-use cunlian_governance::query::{self, ticket::TicketRow};
+use cunlian_governance::query;
+use cunlian_governance::ticket::query::{self as tickets, TicketRow};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
@@ -148,7 +149,7 @@ impl PlaceNames {
 /// The public contacts of a village.
 pub(crate) fn contacts(store: &Store, village: &AddressCode) -> Result<Vec<Contact>, Failure> {
     let village = *village;
-    let rows = store.read(|connection| query::directory(connection, village))?;
+    let rows = store.read(|connection| directory::query::contacts(connection, village))?;
     Ok(rows.into_iter().map(|(_, contact)| contact).collect())
 }
 
@@ -161,8 +162,8 @@ pub(crate) fn similar_tickets(
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let document = home.document;
-    let rows = store.read(|connection| match query::ticket::one(connection, document)? {
-        Some(row) => query::ticket::similar(connection, reader, &row, 5),
+    let rows = store.read(|connection| match tickets::one(connection, document)? {
+        Some(row) => tickets::similar(connection, reader, &row, 5),
         None => Ok(Vec::new()),
     })?;
     ticket_items(store, rows, Turn::default(), l, now_ms)

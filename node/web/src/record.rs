@@ -15,10 +15,10 @@ use axum::routing::get;
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
 use cunlian_governance::divisions::{self, Resolution};
-use cunlian_governance::query;
-use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
+use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
+use cunlian_governance::library::record::{self as domain, RecordError};
+use cunlian_governance::library::{Fields, Origin, Place, relocation as moves};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -81,7 +81,7 @@ pub(crate) fn source_name(l: Text, source: &str) -> String {
 /// The catalogue that holds at this node.
 async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
     let own = state.place().0;
-    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
+    ask(state, move |store| store.read(|connection| catalogue::at(connection, own))).await
 }
 
 #[derive(Template)]
@@ -111,7 +111,7 @@ async fn classes(State(state): State<WebState>, staff: Staff) -> Result<Response
             .take(4)
             .map(|field| field.name(language))
             .collect::<Vec<_>>()
-            .join(if language == cunlian_governance::catalogue::Language::Chinese {
+            .join(if language == cunlian_governance::language::Language::Chinese {
                 "、"
             } else {
                 ", "
@@ -352,7 +352,7 @@ fn base_of(
     }
     let address = AddressCode::parse(address).map_err(|_| Failure::NotFound)?;
     let record = document.parse().map_err(|_| Failure::NotFound)?;
-    let catalogue = store.read(|connection| query::catalogue(connection, address))?;
+    let catalogue = store.read(|connection| catalogue::at(connection, address))?;
     let class = catalogue.by_number(class).ok_or(Failure::NotFound)?.clone();
     Ok((class, Place { address, record }))
 }
@@ -427,7 +427,7 @@ impl Loaded {
 
     /// Where the record is now; `None` while it is here.
     fn moved_to(&self) -> Option<Place> {
-        self.base().and_then(domain::moved_to)
+        self.base().and_then(moves::moved_to)
     }
 
     /// Refuses to change what has moved away or was erased.

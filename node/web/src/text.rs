@@ -10,7 +10,7 @@
 use core::fmt::Display;
 use std::sync::LazyLock;
 
-use cunlian_governance::catalogue;
+use cunlian_governance::language;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
@@ -61,10 +61,10 @@ impl Language {
 }
 
 /// The catalogue's idea of the reader's language.
-pub(crate) const fn domain_language(l: Text) -> catalogue::Language {
+pub(crate) const fn domain_language(l: Text) -> language::Language {
     match l.language {
-        Language::Chinese => catalogue::Language::Chinese,
-        Language::English => catalogue::Language::English,
+        Language::Chinese => language::Language::Chinese,
+        Language::English => language::Language::English,
     }
 }
 

@@ -8,8 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::query;
-use cunlian_governance::query::ticket::Filter;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_governance::ticket::{self as domain, Channel, NewTicket, TicketError};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
@@ -67,8 +66,8 @@ fn open_tickets(
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let filter = Filter::open(AddressCode::COUNTRY);
-    let rows = store
-        .read(|connection| query::ticket::list_within(connection, reader, &filter, regions))?;
+    let rows =
+        store.read(|connection| tickets::list_within(connection, reader, &filter, regions))?;
     ticket_items(store, rows, turn, l, now_ms)
 }
 
@@ -79,13 +78,12 @@ async fn today(State(state): State<WebState>, staff: Staff) -> Result<Response, 
         let open = open_tickets(store, &reader, &regions, turn, l, now_ms)?;
         let open_count = store.read(|connection| {
             let filter = Filter::open(AddressCode::COUNTRY);
-            query::ticket::count_within(connection, &reader, &filter, &regions)
+            tickets::count_within(connection, &reader, &filter, &regions)
         })?;
         let all = Filter::all(AddressCode::COUNTRY);
         let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
-        let rows = store.read(|connection| {
-            query::ticket::list_within(connection, &reader, &filter, &regions)
-        })?;
+        let rows = store
+            .read(|connection| tickets::list_within(connection, &reader, &filter, &regions))?;
         let answered = ticket_items(store, rows, turn, l, now_ms)?;
         Ok::<_, Failure>((open, open_count, answered))
     })

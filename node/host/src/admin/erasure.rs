@@ -10,9 +10,9 @@
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::WriteError;
 use cunlian_governance::capabilities::Capabilities;
-use cunlian_governance::catalogue::{Class, Part};
 use cunlian_governance::erasure;
-use cunlian_governance::record::Origin;
+use cunlian_governance::library::Origin;
+use cunlian_governance::library::catalogue::{Class, Part};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;

@@ -9,10 +9,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
+use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
+use cunlian_governance::library::query::{self as records, Search};
+use cunlian_governance::library::record::{self as domain, RecordError};
+use cunlian_governance::library::{Fields, Origin, Place, masking, relocation};
 use cunlian_governance::query;
-use cunlian_governance::query::record::Search;
-use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -101,14 +102,13 @@ fn find(
     let actor = Actor::new(store.authority(), *reader);
     let may = |home: &Home| actor.reads(home);
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
-    let catalogue = store.read(|connection| query::catalogue(connection, region))?;
+    let catalogue = store.read(|connection| catalogue::at(connection, region))?;
     let class = match &wanted.class {
         Some(key) => Some(class_named(&catalogue, key)?.number),
         None => None,
     };
     let search = Search { text: &wanted.q, class, region, offset: wanted.offset, limit };
-    let hits =
-        store.read(|connection| query::record::search_as(connection, &search, regions, &may))?;
+    let hits = store.read(|connection| records::search_as(connection, &search, regions, &may))?;
     let mut records = Vec::new();
     for hit in hits.hits {
         let Some(class) = catalogue.by_number(hit.class) else { continue };
@@ -171,7 +171,7 @@ pub(super) struct NewRecord {
 
 async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
     let own = state.place().0;
-    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
+    ask(state, move |store| store.read(|connection| catalogue::at(connection, own))).await
 }
 
 fn origin(source: Option<&str>, task: Option<&str>) -> Result<Origin, Failure> {
@@ -285,7 +285,7 @@ struct Seen {
 impl Seen {
     /// Where the record is now; `None` while it is here.
     fn moved_to(&self) -> Option<Place> {
-        self.fields.get(domain::MOVED_TO).and_then(|link| Place::from_link(link))
+        self.fields.get(relocation::MOVED_TO).and_then(|link| Place::from_link(link))
     }
 }
 
@@ -343,8 +343,8 @@ async fn show(
         let elsewhere = |place| Elsewhere::new(&class.key, place);
         let moved_to = found.moved_to().map(elsewhere);
         let Seen { mut fields, conflicts, hidden, erased } = found;
-        let moved_from = fields.get(domain::MOVED_FROM).and_then(|link| Place::from_link(link));
-        fields.retain(|key, _| !domain::is_link(key));
+        let moved_from = fields.get(relocation::MOVED_FROM).and_then(|link| Place::from_link(link));
+        fields.retain(|key, _| !relocation::is_link(key));
         Ok::<_, Failure>(Json(Record {
             class: class.key.clone(),
             fields,
@@ -403,7 +403,7 @@ async fn edit(
     let fields = edited.fields.0;
     let seen = match edited.seen {
         Some(Texts(seen)) => {
-            let unknown = seen.keys().find(|key| !domain::has_text(&class, key));
+            let unknown = seen.keys().find(|key| !masking::has_text(&class, key));
             if let Some(key) = unknown {
                 return Err(about("seen", format!("seen: {key:?} is not a field of this class")));
             }
@@ -411,7 +411,7 @@ async fn edit(
             if !changed.is_empty() {
                 return Ok(overtaken(changed, &staff));
             }
-            domain::with_masks(seen, &found.fields)
+            masking::with_masks(seen, &found.fields)
         }
         None => found.fields,
     };

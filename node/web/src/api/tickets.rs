@@ -6,11 +6,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cunlian_governance::checks::one_line_break;
-use cunlian_governance::query::ticket::Filter;
+use cunlian_governance::divisions;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_governance::ticket::{
     self as domain, Channel, Kind, NewTicket, Receipt, State as TicketState, TicketError, Verb,
 };
-use cunlian_governance::{divisions, query};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -97,9 +97,8 @@ async fn list(
     };
     let reader = staff.reader(&state);
     ask(&state, move |store| {
-        let rows = store.read(|connection| {
-            query::ticket::list_within(connection, &reader, &filter, &regions)
-        })?;
+        let rows = store
+            .read(|connection| tickets::list_within(connection, &reader, &filter, &regions))?;
         let mut tickets = Vec::new();
         for row in rows {
             let reached = height(store, &row.home)?.into();

@@ -10,8 +10,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::Part;
-use cunlian_governance::record::{self as domain, Fields, Origin, RecordError};
+use cunlian_governance::library::catalogue::Part;
+use cunlian_governance::library::record::{self as domain, RecordError};
+use cunlian_governance::library::{Fields, Origin, masking};
 
 use super::form::{not_in_form, parts_of};
 use super::{
@@ -115,7 +116,7 @@ pub(super) async fn edit(
         let page = edit_page(&state, &staff, &loaded, &seen, filled)?;
         return Ok(form_again(&page, StatusCode::CONFLICT));
     }
-    let seen = domain::with_masks(seen, &stored);
+    let seen = masking::with_masks(seen, &stored);
     let catalogue = catalogue(&state).await?;
     let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
     let key = &loaded.class.key;

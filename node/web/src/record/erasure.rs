@@ -85,7 +85,7 @@ pub(super) async fn do_erase(
     let (category, address, document) = path.clone();
     let home = ask(&state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
-        let base = cunlian_governance::catalogue::Part::Base;
+        let base = cunlian_governance::library::catalogue::Part::Base;
         Ok::<Home, Failure>(class.home(base, place.address, place.record))
     })
     .await?;

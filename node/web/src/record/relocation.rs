@@ -9,9 +9,10 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_crdt::document::{DocumentView, Write};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Class, Part};
 use cunlian_governance::divisions::{self, Resolution, Status};
-use cunlian_governance::record::{self as domain, Origin, Place, RelocationError};
+use cunlian_governance::library::catalogue::{Class, Part};
+use cunlian_governance::library::relocation::{self, RelocationError};
+use cunlian_governance::library::{Origin, Place};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
@@ -93,7 +94,7 @@ pub(crate) fn plan(
         });
     }
     let actor = Actor::new(store.authority(), *author);
-    let place = domain::destination(from, to);
+    let place = relocation::destination(from, to);
     let may = |part: &Part| {
         let home = |place: Place| class.home(*part, place.address, place.record);
         [from, place].into_iter().all(|place| actor.edits(&home(place)))
@@ -109,7 +110,7 @@ pub(crate) fn plan(
     }
     let parts: Vec<_> = views.iter().map(|(part, view)| (*part, view)).collect();
     let origin = Origin { source: source.to_owned(), task: String::new() };
-    let writes = match domain::relocate(class, from, to, &parts, &origin) {
+    let writes = match relocation::relocate(class, from, to, &parts, &origin) {
         Ok((_, writes)) => writes,
         Err(RelocationError::NoBase) => return Err(Failure::NotFound),
         // Sent twice: it is where it should be.
@@ -120,7 +121,10 @@ pub(crate) fn plan(
 }
 
 fn already(views: &[(Part, DocumentView)]) -> Option<Place> {
-    views.iter().find(|(part, _)| *part == Part::Base).and_then(|(_, base)| domain::moved_to(base))
+    views
+        .iter()
+        .find(|(part, _)| *part == Part::Base)
+        .and_then(|(_, base)| relocation::moved_to(base))
 }
 
 /// The villages of these regions to which `author` may move a record of this class.
@@ -135,7 +139,7 @@ fn villages(
     Ok(store.read(|connection| {
         let listed = regions.iter().flat_map(|region| villages_of(connection, region));
         let open = listed.filter(|village| {
-            let there = domain::destination(loaded.place, village.code);
+            let there = relocation::destination(loaded.place, village.code);
             let home = loaded.class.home(Part::Base, there.address, there.record);
             village.status == Status::Active && Some(village.code) != own && actor.edits(&home)
         });

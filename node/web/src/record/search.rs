@@ -5,15 +5,15 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
-use cunlian_governance::query::record::{Hits, Search};
-use cunlian_governance::{divisions, query};
+use cunlian_governance::divisions;
+use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
+use cunlian_governance::library::query::{self as records, Hits, Search};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
-use super::{catalogue, joined_note, record_href};
+use super::{joined_note, record_href};
 use crate::code::code_of;
 use crate::component::{Choice, SyncBadge};
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ pub(super) async fn search(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let catalogue = catalogue(&state).await?;
+    let catalogue = super::catalogue(&state).await?;
     let RecordsList { rows, note, found, empty, .. } = results(&state, &staff, &asked).await?;
     Ok(html(&RecordsPage {
         l,
@@ -145,10 +145,10 @@ fn find(
     let typed = code_of(&asked.q).map(|code| code.to_string());
     let text = typed.as_deref().unwrap_or(&asked.q);
     let (catalogue, Hits { hits, more }) = store.read(|connection| {
-        let catalogue = query::catalogue(connection, region)?;
+        let catalogue = catalogue::at(connection, region)?;
         let class = catalogue.class(&asked.class).map(|class| class.number);
         let search = Search { text, class, region, offset: 0, limit: SHOWN };
-        let hits = query::record::search_as(connection, &search, regions, &may)?;
+        let hits = records::search_as(connection, &search, regions, &may)?;
         Ok((catalogue, hits))
     })?;
     let mut names = PlaceNames::new(1);

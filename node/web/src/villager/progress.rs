@@ -6,10 +6,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
+use cunlian_governance::checks;
 use cunlian_governance::ticket::{
     self as domain, Action, Body, Receipt, Rules, State as TicketState, Ticket, TraceStep, Verb,
+    query as tickets,
 };
-use cunlian_governance::{checks, query};
 use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
 
@@ -130,7 +131,7 @@ async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Fo
     limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
     let l = visit.l;
     ask(state, move |store| {
-        let row = store.read(|connection| query::ticket::by_receipt(connection, &receipt))?;
+        let row = store.read(|connection| tickets::by_receipt(connection, &receipt))?;
         let home = row.ok_or(Failure::NotFound)?.home;
         let view = store.view(&home)?.ok_or(Failure::NotFound)?;
         let ticket = domain::fold(&view, &store.authority());

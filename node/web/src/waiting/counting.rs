@@ -1,7 +1,7 @@
 //! Counting what waits for a visitor.
 
 use cunlian_governance::query;
-use cunlian_governance::query::ticket::Filter;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_protocol::address::AddressCode;
 
 use super::{Turn, Waiting};
@@ -25,7 +25,7 @@ impl Waiting {
                 let filter = Filter { states, ..Filter::all(AddressCode::COUNTRY) };
                 let tickets = match turn.0 {
                     [] => 0,
-                    _ => query::ticket::count_within(connection, &reader, &filter, &regions)?,
+                    _ => tickets::count_within(connection, &reader, &filter, &regions)?,
                 };
                 let conflicts = query::conflict::count_within(connection, &reader, &regions)?;
                 Ok(Self { tickets, conflicts })

@@ -3,9 +3,11 @@
 
 use cunlian_crdt::document::{DocumentView, FieldValue, FieldView, Writer};
 use cunlian_protocol::category::Category;
-use cunlian_protocol::id::{ChangeId, Serial};
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 
 use super::*;
+use crate::library::masking::with_masks;
+use crate::library::relocation::{RelocationError, relocate};
 
 fn place() -> Place {
     Place {

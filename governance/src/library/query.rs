@@ -20,11 +20,11 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use rusqlite::{Connection, Row, ToSql, named_params, params};
 
-use super::conflict::{self, Conflict};
-use super::{address, document, json, range, serial};
-use crate::catalogue::{Class, Part};
 use crate::divisions;
-use crate::record::{Fields, Place};
+use crate::library::catalogue::{Class, Part};
+use crate::library::{Fields, Place};
+use crate::query::conflict::{self, Conflict};
+use crate::query::{address, document, json, range, serial};
 
 /// Most part rows looked at for one number search.
 const NUMBER_MATCHES: u32 = 200;

@@ -14,7 +14,8 @@ use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::id::DocumentId;
 
 use super::{Origin, Place};
-use crate::catalogue::{Class, Language, Part};
+use crate::language::Language;
+use crate::library::catalogue::{Class, Part};
 
 /// The field of a base or part that says where the record has gone: a [`Place::link`].
 pub const MOVED_TO: &str = "moved_to";
@@ -63,19 +64,6 @@ impl RelocationError {
             Self::NotElsewhere { to } => format!("{to} 不是另一个村，请重新选择"),
             Self::Conflict { .. } => "档案里有待核对的内容，请先核对再迁移".to_owned(),
         }
-    }
-}
-
-impl Place {
-    /// How a move names a record: address and document, separated by a blank.
-    pub fn link(&self) -> String {
-        format!("{} {}", self.address, self.record)
-    }
-
-    /// Reads what [`Self::link`] wrote.
-    pub fn from_link(text: &str) -> Option<Self> {
-        let (address, record) = text.split_once(' ')?;
-        Some(Self { address: AddressCode::parse(address).ok()?, record: record.parse().ok()? })
     }
 }
 

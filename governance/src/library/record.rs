@@ -6,51 +6,24 @@
 //! its own source, time and author.
 //!
 //! A value of a sensitive part comes with its mask in the base ([`mask`]), in the same call; a
-//! record goes to another village by [`relocate`].
+//! record goes to another village by [`relocate`](super::relocation::relocate).
 //!
 //! These functions build [`Write`]s and decide nothing about rights: the form hides what may not
 //! be written, the store refuses it.
-
-mod masking;
-mod relocation;
 
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::id::DocumentId;
 
-use crate::catalogue::{Catalogue, Class, Field, FieldKind, Language, Part};
+use super::masking::{has_text, mask, mask_edit};
+use super::{Fields, Origin, Place};
 use crate::checks::{self, CheckError};
-
-pub use masking::{has_text, is_mask, mask, mask_edit, mask_key, with_masks};
-pub use relocation::{
-    MOVED_FROM, MOVED_TO, RelocationError, destination, is_link, moved_from, moved_to, relocate,
-};
+use crate::language::Language;
+use crate::library::catalogue::{Catalogue, Class, Field, FieldKind, Part};
 
 /// Longest text of one field, in characters.
 pub const FIELD_CHARACTERS: usize = 500;
-
-/// Field texts by key, across all parts of a record.
-pub type Fields = BTreeMap<String, String>;
-
-/// Where a record lives and which one it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The address it belongs to: house, grid or village.
-    pub address: AddressCode,
-    /// The id of its base document.
-    pub record: DocumentId,
-}
-
-/// Where values come from and what they were asked for (provenance of every field).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// Such as `form`, `import` or `survey`.
-    pub source: String,
-    /// The survey or help task that asked; may be empty.
-    pub task: String,
-}
 
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -18,8 +18,8 @@
 use cunlian_crdt::document::Edit;
 
 use super::Fields;
-use crate::catalogue::{Class, Field, Mask, Part};
 use crate::checks;
+use crate::library::catalogue::{Class, Field, Mask, Part};
 
 /// How a base field that holds a mask ends.
 const SUFFIX: &str = "_masked";
