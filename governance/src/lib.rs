@@ -1,8 +1,9 @@
 //! The domain of cunlian (村联) as pure rules and projections.
 //!
 //! What it is: what a county's grassroots governance means in data, and nothing about how the
-//! data travels. Commands check their input and return [`cunlian_crdt::document::Write`]s; the
-//! projector turns documents into table rows; queries read these rows.
+//! data travels. A use case takes who acts ([`access::acting`]) and what is asked, checks it, writes
+//! it and says what came of it, or why not ([`refusal`]); the projector turns documents into table
+//! rows; queries read these rows.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -16,7 +17,10 @@
 //! | [`projection`] | documents → rows of the projection tables |
 //! | [`query`] | what is asked of documents of every kind |
 //! | [`divisions`] | the register of administrative divisions and their successors |
-//! | [`erasure`] | the documents that go together when a person asks for deletion |
+//! | [`conflict`] | concurrent values of a field are settled |
+//! | [`erasure`] | what goes together when a person asks for deletion |
+//! | [`refusal`] | why something is not done, as a value |
+//! | [`submission`] | what is sent twice and made once |
 //! | [`generator`] | a believable library and tickets from a seed, for demo and tests |
 //!
 //! What it is not: it has no clock, socket or operating-system randomness. Times are
@@ -30,6 +34,7 @@ pub mod answer;
 pub mod capabilities;
 pub mod capability;
 pub mod checks;
+pub mod conflict;
 pub mod directory;
 pub mod divisions;
 pub mod erasure;
@@ -40,6 +45,9 @@ pub mod library;
 pub mod notice;
 pub mod projection;
 pub mod query;
+pub mod refusal;
+pub mod refusals;
 pub mod signoff;
 pub(crate) mod spelling;
+pub mod submission;
 pub mod ticket;

@@ -3,20 +3,23 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`catalogue`] | the classes and their fields, as replicated data |
-//! | [`record`] | what is written for a new, edited or settled record |
+//! | [`register`], [`edit`], [`relocation`] | what people do with records, each act once |
+//! | [`record`] | what is written for a new or edited record |
 //! | [`masking`] | what who may not read a part sees of it |
 //! | [`relocation`] | a record goes to another village |
 //! | [`query`] | search, and one record with the parts that are here |
 
 pub mod catalogue;
+pub mod edit;
 pub mod kinds;
 pub mod masking;
 pub(crate) mod projection;
 pub mod query;
 pub mod record;
+pub mod register;
 pub mod relocation;
 pub(crate) mod sample;
-mod whole;
+pub(crate) mod whole;
 
 use std::collections::BTreeMap;
 

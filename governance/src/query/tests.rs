@@ -130,7 +130,7 @@ impl Desk {
     fn names(&self, text: &str) -> Vec<String> {
         let search =
             record::Search { text, class: None, region: code("370322102"), offset: 0, limit: 10 };
-        let hits = record::search(&self.connection, &search).unwrap();
+        let hits = record::search(&self.connection, &Reader::everything(), &search).unwrap();
         hits.hits.into_iter().map(|hit| hit.name).collect()
     }
 }
@@ -196,7 +196,7 @@ fn pages_follow_each_other() {
     let page = |offset| {
         let region = code("370322");
         let search = record::Search { text: "", class: Some(0), region, offset, limit: 2 };
-        record::search(&desk.connection, &search).unwrap()
+        record::search(&desk.connection, &Reader::everything(), &search).unwrap()
     };
     let (first, second) = (page(0), page(2));
     assert!(first.more && !second.more);
@@ -223,15 +223,16 @@ fn a_record_has_the_parts_that_are_here() {
 /// record by what the mask shows.
 #[test]
 fn numbers_are_found_only_by_who_may_read_them() {
-    let desk = people();
-    let names = |text: &str, may: &dyn Fn(&Home) -> bool| -> Vec<String> {
+    let mut desk = people();
+    let base_only = desk.reader(CategorySet::of([Category::library(0, 0)]));
+    let all = Reader::everything();
+    let names = |text: &str, reader: &Reader| -> Vec<String> {
         let region = code("370322102");
         let search = record::Search { text, class: None, region, offset: 0, limit: 10 };
-        let hits = record::search_as(&desk.connection, &search, &[region], may).unwrap();
+        let hits = record::search(&desk.connection, reader, &search).unwrap();
         hits.hits.into_iter().map(|hit| hit.name).collect()
     };
-    let base_only = |home: &Home| home.category.class_and_part().is_some_and(|(_, part)| part == 0);
-    assert_eq!(names("138001", &|_| true), ["苑丽"]);
+    assert_eq!(names("138001", &all), ["苑丽"]);
     assert_eq!(names("138001", &base_only), Vec::<String>::new());
     assert_eq!(names("0138000", &base_only), Vec::<String>::new());
     assert_eq!(names("01001x", &base_only), Vec::<String>::new());
@@ -245,15 +246,16 @@ fn numbers_are_found_only_by_who_may_read_them() {
 fn children_are_found_by_who_may_read_their_names() {
     let mut desk = people();
     desk.person(6, "370322102310", &[("sex", "男"), ("child_name", "苑小满")]);
-    let found = |text: &str, may: &dyn Fn(&Home) -> bool| -> Vec<String> {
+    let base_only = desk.reader(CategorySet::of([Category::library(0, 0)]));
+    let all = Reader::everything();
+    let found = |text: &str, reader: &Reader| -> Vec<String> {
         let region = code("370322102");
         let search = record::Search { text, class: None, region, offset: 0, limit: 10 };
-        let hits = record::search_as(&desk.connection, &search, &[region], may).unwrap();
+        let hits = record::search(&desk.connection, reader, &search).unwrap();
         hits.hits.into_iter().map(|hit| hit.name).collect()
     };
-    let base_only = |home: &Home| home.category.class_and_part().is_some_and(|(_, part)| part == 0);
-    assert_eq!(found("苑小满", &|_| true), ["苑**"]);
-    assert_eq!(found("小满", &|_| true), ["苑**"]);
+    assert_eq!(found("苑小满", &all), ["苑**"]);
+    assert_eq!(found("小满", &all), ["苑**"]);
     assert_eq!(found("苑小满", &base_only), Vec::<String>::new());
     assert_eq!(found("苑", &base_only), ["苑**", "苑丽", "苑建国"]);
 }
@@ -292,7 +294,7 @@ fn a_moved_record_is_found_and_not_counted() {
         offset: 0,
         limit: 10,
     };
-    let hits = record::search(&desk.connection, &search).unwrap().hits;
+    let hits = record::search(&desk.connection, &Reader::everything(), &search).unwrap().hits;
     let seen: Vec<_> = hits.iter().map(|hit| (hit.place, hit.moved_to)).collect();
     assert_eq!(seen.len(), 2);
     assert!(seen.contains(&(from, Some(there))) && seen.contains(&(there, None)), "{seen:?}");
@@ -323,7 +325,8 @@ fn joined_villages_are_one() {
     assert_eq!(counts, [("370322102310", 3, 2), ("370322102311", 1, 0)]);
     let regions = [code("370322102310"), code("370322102299")];
     let search = record::Search { text: "", class: None, region: regions[0], offset: 1, limit: 2 };
-    let hits = record::search_as(&desk.connection, &search, &regions, &|_| true).unwrap();
+    let hits =
+        record::search_within(&desk.connection, &Reader::everything(), &search, &regions).unwrap();
     let names: Vec<_> = hits.hits.iter().map(|hit| hit.name.as_str()).collect();
     assert_eq!((names, hits.more), (vec!["苑建国", "旧小满"], false));
     let filter = ticket::Filter::open(regions[0]);

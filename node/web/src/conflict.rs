@@ -6,19 +6,17 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::capability::Subject;
-use cunlian_governance::library::catalogue::{self, Catalogue, Part};
-use cunlian_governance::library::query::{Search, search};
-use cunlian_governance::library::{masking, record};
+use cunlian_governance::conflict;
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_governance::query::conflict::{self as inbox, Conflict};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::{DocumentId, Serial};
+use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
 use crate::admin::act;
@@ -32,10 +30,11 @@ use crate::state::WebState;
 use crate::text::{Text, domain_language};
 use crate::url::local;
 use crate::visit::Staff;
-use crate::writing::save;
 
 /// Most conflicts on the page.
 const SHOWN: u32 = 100;
+/// Where a value that was chosen here comes from.
+const SOURCE: &str = "conflict";
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
@@ -99,6 +98,9 @@ pub(crate) fn boxes(
         let catalogue = store.read(|connection| catalogue::at(connection, home.address))?;
         let subject = Capabilities::of_program().subject(store, &home)?;
         let (href, name) = match subject {
+            Some(Subject { home: base, .. }) if !actor.reads(&base) => {
+                ("/conflicts".to_owned(), base.document.to_string())
+            }
             Some(Subject { home: base, title }) if base.category.class_and_part().is_some() => {
                 (super::record::record_href(&base), title)
             }
@@ -142,31 +144,6 @@ pub(crate) fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text)
         .map_or_else(|| field.to_owned(), |field| field.name(domain_language(l)).to_owned())
 }
 
-/// Home and name of the base document of the record that `home` is a part of.
-pub(crate) fn base_of(
-    connection: &rusqlite::Connection,
-    home: &Home,
-) -> rusqlite::Result<Option<(Home, String)>> {
-    let Some((class, part)) = home.category.class_and_part() else { return Ok(None) };
-    let category = Category::library(class, Part::Base.number());
-    // Part documents do not name their base; it is one of the records at the same address.
-    let asked =
-        Search { text: "", class: Some(class), region: home.address, offset: 0, limit: 10_000 };
-    let hits = search(connection, &asked)?.hits;
-    let is_base = |id: DocumentId| {
-        if part == Part::Base.number() {
-            id == home.document
-        } else {
-            id.part(home.category) == home.document
-        }
-    };
-    let found = hits.into_iter().find(|hit| is_base(hit.place.record));
-    Ok(found.map(|hit| {
-        let base = Home { category, address: hit.place.address, document: hit.place.record };
-        (base, hit.name)
-    }))
-}
-
 async fn settle(
     State(state): State<WebState>,
     staff: Staff,
@@ -180,72 +157,15 @@ async fn settle(
         address: AddressCode::parse(&address).map_err(|_| Failure::NotFound)?,
         document: document.parse().map_err(|_| Failure::NotFound)?,
     };
-    if !staff.reader(&state).may_read_of_all(&home) {
-        return Err(Failure::NotFound);
-    }
     let field = posted.text("field").to_owned();
     let value = posted.0.get("value").cloned().unwrap_or_default();
-    let (wanted, l) = (field.clone(), staff.visit.l);
-    let text = ask(&state, move |store| checked(store, &home, &wanted, &value, l)).await?;
-    let edit = if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } };
-    let write = |home, edit| Write {
-        home,
-        edits: vec![edit],
-        source: "conflict".to_owned(),
-        task: String::new(),
-    };
-    let chosen = edit.clone();
-    let masked = ask(&state, move |store| masked(store, &home, &chosen)).await?;
-    let mut writes = vec![write(home, edit)];
-    writes.extend(masked.map(|(base, edit)| write(base, edit)));
-    save(&state, staff.person.author.clone(), writes, state.now_ms()).await?;
+    let settled =
+        staff.act(&state, SOURCE, move |acting| conflict::settle(acting, &home, &field, &value));
+    settled.await?;
     // A line break in it would be no header, and more than a path is for nobody.
     let back = match local(posted.text("back")) {
         back if back.starts_with("/records/") => back,
         _ => "/conflicts",
     };
     Ok(Redirect::to(&format!("{back}?saved=1")).into_response())
-}
-
-/// The edit of the base record that keeps the mask of a sensitive value in step with `edit`.
-fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)>, Failure> {
-    let (Edit::Put { field, .. } | Edit::Delete { field }) = edit else { return Ok(None) };
-    let text = if let Edit::Put { text, .. } = edit { text.as_str() } else { "" };
-    let (catalogue, base) = store.read(|connection| {
-        Ok((catalogue::at(connection, home.address)?, base_of(connection, home)?))
-    })?;
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    let field = class.and_then(|class| Some((class, class.field(field)?)));
-    let (Some((class, field)), Some((base, _))) = (field, base) else { return Ok(None) };
-    let Some(view) = store.view(&base)? else { return Ok(None) };
-    // What is in conflict is written again, also where the mask looks the same.
-    let settled = view.fields.iter().filter(|(_, field)| field.others.is_empty());
-    let known = settled.map(|(key, field)| (key.clone(), field.current.text.clone())).collect();
-    Ok(masking::mask_edit(class, field, text, &known).map(|edit| (base, edit)))
-}
-
-/// The stored form of the chosen value, if the field is in conflict and takes it.
-fn checked(
-    store: &Store,
-    home: &Home,
-    field: &str,
-    value: &str,
-    l: Text,
-) -> Result<String, Failure> {
-    let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    let known = view.fields.get(field).ok_or(Failure::NotFound)?;
-    if known.others.is_empty() {
-        return Err(Failure::Conflict(l.t("conflict-gone")));
-    }
-    let catalogue = store.read(|connection| catalogue::at(connection, home.address))?;
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    match class.and_then(|class| class.field(field)) {
-        Some(definition) => {
-            record::check(definition, value).map_err(|problem| Failure::Malformed {
-                reason: problem.message(domain_language(l)),
-                field: Some(field.to_owned()),
-            })
-        }
-        None => Ok(value.to_owned()),
-    }
 }

@@ -17,8 +17,11 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::divisions::{self, Resolution};
 use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
-use cunlian_governance::library::record::{self as domain, RecordError};
+
+use cunlian_governance::library::edit::EditError;
+use cunlian_governance::library::register::{self, NewRecord, Written};
 use cunlian_governance::library::{Fields, Origin, Place, relocation as moves};
+use cunlian_governance::refusal::Failed;
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -40,7 +43,7 @@ use crate::state::WebState;
 use crate::text::{Text, domain_language};
 use crate::village::village_choices;
 use crate::visit::Staff;
-use crate::writing::{new_document, save};
+use crate::writing::new_document;
 
 mod edit;
 mod erasure;
@@ -57,7 +60,7 @@ pub(crate) fn routes() -> Router<WebState> {
         .route("/records", get(search))
         .route("/fragment/records", get(search_fragment))
         .route("/records/new", get(classes))
-        .route("/records/new/{class}", get(new_form).post(register))
+        .route("/records/new/{class}", get(new_form).post(register_form))
         .route("/records/{category}/{address}/{document}", get(show))
         .route(
             "/records/{category}/{address}/{document}/edit",
@@ -236,76 +239,45 @@ async fn address_field(
     Ok(FieldInput { value, error, required: true, ..field })
 }
 
-async fn register(
+async fn register_form(
     State(state): State<WebState>,
     staff: Staff,
     Path(class_key): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
     let submission = Submission::of(&class_key, &posted, None)?;
     let _turn = state.0.forms.turn().await;
-    let (own, regions) = (state.place().0, state.regions());
     let mut fields: Fields = posted.0;
     fields.remove("document");
     let typed = fields.remove("address").unwrap_or_default();
-    let address = code_of(&typed).filter(|code| {
-        code.level() >= Level::Village && regions.iter().any(|region| region.contains(code))
-    });
-    let joined = match address {
-        Some(code) => ask(&state, move |store| joined_note(store, &code, l)).await?,
-        None => None,
+    let new = NewRecord {
+        class: class_key.clone(),
+        address: code_of(&typed),
+        fields: fields.clone(),
+        origin: Origin { source: SOURCE.to_owned(), task: String::new() },
     };
-    let catalogue = catalogue(&state).await?;
-    let class = catalogue.class(&class_key).ok_or(Failure::NotFound)?;
-    let place = Place { address: address.unwrap_or(own), record: submission.document };
-    let home = class.home(Part::Base, place.address, place.record);
-    if address.is_some() && ask(&state, move |store| store.view(&home)).await?.is_some() {
-        let target = format!("{}?saved={}", record_href(&home), submission.kept(&state));
-        return Ok(Redirect::to(&target).into_response());
-    }
-    let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
-    let mut problems = BTreeMap::new();
-    if address.is_none() {
-        problems.insert("address".to_owned(), l.t("record-address-wrong"));
-    }
-    if let Some(note) = joined {
-        problems.insert("address".to_owned(), note);
-    }
-    let checked = domain::register(&catalogue, &class_key, place, &fields, &origin);
-    let failure = match checked {
-        Ok(writes) if problems.is_empty() => {
-            let author = staff.person.author.clone();
-            match save(&state, author, writes, state.now_ms()).await {
-                Ok(_) => {
-                    let saved = submission.kept(&state);
-                    let target = format!("{}?saved={saved}", record_href(&home));
-                    return Ok(Redirect::to(&target).into_response());
-                }
-                Err(failure) => Some(failure),
-            }
+    let intended = submission.intended();
+    let written =
+        staff.act(&state, SOURCE, move |acting| register::register(acting, &new, intended));
+    match written.await {
+        Ok(Written { home, .. }) => {
+            let saved = submission.kept(&state);
+            Ok(Redirect::to(&format!("{}?saved={saved}", record_href(&home))).into_response())
         }
-        Ok(_) => None,
-        Err(error) => {
-            problems.extend(problems_of(error, l));
-            None
+        Err(failure) => {
+            fields.insert("address".to_owned(), typed);
+            let filled = again(fields, &failure, &staff);
+            let page = register_page(&state, &staff, &class_key, submission.form, filled).await?;
+            Ok(form_again(&page, failure.status()))
         }
-    };
-    fields.insert("address".to_owned(), typed);
-    let filled = again(fields, problems, failure.as_ref(), &staff);
-    let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
-    let page = register_page(&state, &staff, &class_key, submission.form, filled).await?;
-    Ok(form_again(&page, status))
+    }
 }
 
 /// The form as it was sent, with what is wrong.
-fn again(
-    values: Fields,
-    problems: BTreeMap<String, String>,
-    failure: Option<&Failure>,
-    staff: &Staff,
-) -> Filled {
-    let error = failure.map(|failure| failure.words(&staff.visit));
+fn again(values: Fields, failure: &Failure, staff: &Staff) -> Filled {
+    let problems = failure.problems(staff.visit.l);
+    let is_conflict = failure.status() == StatusCode::CONFLICT;
+    let error = (problems.is_empty() || is_conflict).then(|| failure.words(&staff.visit));
     Filled { values, problems, error }
 }
 
@@ -317,16 +289,6 @@ fn problems_in(
 ) -> Option<Problems> {
     let fields = parts.iter_mut().flat_map(|part| &mut part.fields);
     Problems::of(l, whole, address.into_iter().chain(fields))
-}
-
-fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
-    match error {
-        RecordError::Fields(problems) => problems
-            .into_iter()
-            .map(|(key, problem)| (key, problem.message(domain_language(l))))
-            .collect(),
-        RecordError::Class { .. } | RecordError::Unchanged => BTreeMap::new(),
-    }
 }
 
 /// A record's documents, as far as `reader` may see them.
@@ -431,12 +393,13 @@ impl Loaded {
     }
 
     /// Refuses to change what has moved away or was erased.
-    fn still_here(&self, l: Text) -> Result<(), Failure> {
+    fn still_here(&self) -> Result<(), Failure> {
+        let refused = |error: EditError| Err(Failed::Refused(error).into());
         if self.is_erased() {
-            return Err(Failure::Conflict(l.t("record-erased")));
+            return refused(EditError::Erased);
         }
         match self.moved_to() {
-            Some(place) => Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address))),
+            Some(place) => refused(EditError::Moved { to: place.address }),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use core::fmt::Display;
 use std::sync::LazyLock;
 
 use cunlian_governance::language;
+use cunlian_governance::refusal::{Argument, Refusal};
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
@@ -22,8 +23,8 @@ macro_rules! texts {
     };
 }
 
-const CHINESE: &str = texts!("zh-CN": "admin" "conflict" "frame" "library" "plate" "region" "status" "style" "ticket" "villager");
-const ENGLISH: &str = texts!("en": "admin" "conflict" "frame" "library" "plate" "region" "status" "style" "ticket" "villager");
+const CHINESE: &str = texts!("zh-CN": "admin" "conflict" "frame" "library" "plate" "refusal" "region" "status" "style" "ticket" "villager");
+const ENGLISH: &str = texts!("en": "admin" "conflict" "frame" "library" "plate" "refusal" "region" "status" "style" "ticket" "villager");
 
 static CHINESE_BUNDLE: LazyLock<FluentBundle<FluentResource>> =
     LazyLock::new(|| bundle("zh-CN", CHINESE));
@@ -123,6 +124,18 @@ impl Text {
     /// The text `PREFIX-VALUE` with several named values.
     pub fn of_with(&self, prefix: &str, value: &str, values: &[(&str, &dyn Display)]) -> String {
         self.with(&format!("{prefix}-{value}"), values)
+    }
+
+    /// Why something was not done; of several fields, what is wrong with each of them.
+    pub fn refusal(&self, refusal: &Refusal) -> String {
+        let filled = refusal.arguments.iter().map(|(name, argument)| match argument {
+            Argument::Text(text) => (*name, text.clone()),
+            Argument::Key(key) => (*name, self.t(key)),
+        });
+        let filled: Vec<_> = filled.collect();
+        let values: Vec<(&str, &dyn Display)> =
+            filled.iter().map(|(name, text)| (*name, text as &dyn Display)).collect();
+        self.of_with("refusal", refusal.key, &values)
     }
 
     /// Whether there is a text `key`.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_crdt::document::DocumentView;
@@ -13,8 +12,10 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::spoken_name;
+use cunlian_governance::refusal::Failed;
 use cunlian_governance::ticket::{
-    self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb, photo_home,
+    self as domain, Action, Body, Channel, Outcome, Rules, Step, Ticket, TraceStep, Verb,
+    photo_home,
 };
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
@@ -40,13 +41,13 @@ use crate::state::WebState;
 use crate::text::Text;
 use crate::visit::Staff;
 use crate::waiting::Turn;
-use crate::writing::save;
-
-pub(crate) use self::form::{action_of, action_on};
 
 mod form;
 pub(crate) mod path;
 pub(crate) mod signing;
+
+/// Where what is done at a terminal comes from.
+pub(crate) const SOURCE: &str = "terminal";
 
 pub(crate) fn routes() -> Router<WebState> {
     Router::new()
@@ -108,25 +109,7 @@ struct Loaded {
 
 /// The ticket, if `reader` may read it.
 pub(crate) fn load_ticket(store: &Store, reader: &Reader, home: &Home) -> Result<Ticket, Failure> {
-    let ticket = load_any(store, home)?;
-    let assignee = ticket.assignee.as_ref().map(|assignee| assignee.name.as_str());
-    if reader.may_read_ticket(home, assignee) { Ok(ticket) } else { Err(Failure::NotFound) }
-}
-
-/// The ticket, whoever asks: for what is answered to somebody who has just acted on it, and may
-/// have handed it on.
-pub(crate) fn load_any(store: &Store, home: &Home) -> Result<Ticket, Failure> {
-    let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    Ok(domain::fold(&view, &store.authority()))
-}
-
-/// What `actor` may do with the ticket now, by state and by right.
-fn possible(actor: &Actor, ticket: &Ticket) -> Vec<Verb> {
-    ticket
-        .actions()
-        .filter(|verb| !matches!(verb, Verb::Report | Verb::Rate))
-        .filter(|verb| actor.has(domain::right(*verb), &ticket.home))
-        .collect()
+    domain::read(store, reader, home)?.ok_or(Failure::NotFound)
 }
 
 fn load(
@@ -144,7 +127,7 @@ fn load(
         Some(_) if reader.may_read(&contact_home) => store.view(&contact_home)?,
         _ => None,
     };
-    let may = possible(&Actor::new(Arc::clone(&authority), *actor), &ticket);
+    let may = domain::possible(&Actor::new(Arc::clone(&authority), *actor), &ticket);
     let assignees =
         if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
     let similar = similar_tickets(store, reader, home, l, now_ms)?;
@@ -367,35 +350,21 @@ async fn act(
 ) -> Result<Response, Failure> {
     let home = ticket_home(&address, &document)?;
     let verb = Verb::from_name(&verb).ok_or(Failure::NotFound)?;
-    let l = staff.visit.l;
-    let reader = staff.reader(&state);
-    let still = reader.clone();
-    let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
-    let outcome = match action_on(&ticket, verb, &posted.0) {
-        Ok(action) => match ticket.act(&action, "terminal") {
-            Ok(write) => {
-                let author = staff.person.author.clone();
-                save(&state, author, vec![write], state.now_ms())
-                    .await
-                    .map_err(|failure| failure.words(&staff.visit))
-            }
-            Err(error) => Err(error.message(crate::text::domain_language(l))),
-        },
-        Err(_) => Err(l.t("choose-first")),
-    };
-    match outcome {
-        Ok(_) => {
-            let after = ask(&state, move |store| load_ticket(store, &still, &home)).await;
-            let href = match after {
-                Err(Failure::NotFound) => "/tickets/handed-on".to_owned(),
-                Ok(_) | Err(_) => format!("{}?saved={}", ticket_href(&home), verb.as_str()),
-            };
+    let fields = posted.0.clone();
+    let acted = staff.act(&state, SOURCE, move |acting| {
+        domain::act(acting, &home, &Step::named(verb, &fields).map_err(Failed::Refused)?)
+    });
+    match acted.await {
+        Ok(acted) if acted.is_theirs => {
+            let href = format!("{}?saved={}", ticket_href(&home), verb.as_str());
             Ok(Redirect::to(&href).into_response())
         }
-        Err(error) => {
-            let again = Again { verb, posted, error };
+        Ok(_) => Ok(Redirect::to("/tickets/handed-on").into_response()),
+        Err(failure) => {
+            let status = failure.status();
+            let again = Again { verb, posted, error: failure.words(&staff.visit) };
             let page = ticket_page(&state, &staff, home, "", Some(again)).await?;
-            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+            Ok(form_again(&page, status))
         }
     }
 }

@@ -101,7 +101,7 @@ async fn a_result_is_rated_once() {
         let rated = plain.send(&action, &fill(&form, &action, &[("stars", "5"), ("text", "好")]));
         assert!(rated.text.contains("5 星") && !rated.text.contains(&action));
         let again = plain.send(&action, &fill(&form, &action, &[("stars", "1")]));
-        assert_eq!(again.status, 422);
+        assert_eq!(again.status, 409);
     });
 }
 

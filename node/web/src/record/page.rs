@@ -17,7 +17,6 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
-use super::relocation::may_move;
 use super::{Loaded, RecordPath, base_of, joined_note, load, part_names, record_href, source_name};
 use crate::clock::full;
 use crate::component::{ConflictBox, Height, SyncBadge};
@@ -168,7 +167,7 @@ fn record_page(
         hidden: (!loaded.hidden.is_empty())
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
-        may_move: is_here && may_move(&actor, &home),
+        may_move: is_here && relocation::may_move(&actor, &home),
         erase_href: (!loaded.is_erased() && actor.erases(&home))
             .then(|| format!("{}/erase", record_href(&home))),
         moved_to,

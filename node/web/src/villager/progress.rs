@@ -6,7 +6,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
-use cunlian_governance::checks;
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::refusal::Failed;
 use cunlian_governance::ticket::{
     self as domain, Action, Body, Receipt, Rules, State as TicketState, Ticket, TraceStep, Verb,
     query as tickets,
@@ -24,10 +25,10 @@ use crate::photo::stored::{self, Audience};
 use crate::posted::Posted;
 use crate::reading::{ask, height, name_of};
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
-use crate::ticket::{action_of, action_words, rating_words};
+use crate::text::Text;
+use crate::ticket::{action_words, rating_words};
 use crate::visit::Visit;
-use crate::writing::save;
+use crate::writing::acting;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()
@@ -271,29 +272,24 @@ async fn rate(
     Path(receipt): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = visit.l;
     let found = by_receipt(&state, &visit, &receipt).await?;
-    let (words, _) = checks::mask_numbers(posted.text("text"));
-    let mut fields = posted.0.clone();
-    fields.insert("text".to_owned(), words);
-    let action = action_of(Verb::Rate, &fields).map_err(|_| l.t("rate-choose"));
-    let write = action.and_then(|action| {
-        found.ticket.act(&action, SOURCE).map_err(|error| error.message(domain_language(l)))
+    let (home, fields) = (found.ticket.home, posted.0.clone());
+    // Who has the receipt has reported it.
+    let node = (state.0.config.node.clone(), Reader::everything(), SOURCE);
+    let rated = acting(&state, node, move |acting| {
+        domain::act(
+            acting,
+            &home,
+            &domain::Step::named(Verb::Rate, &fields).map_err(Failed::Refused)?,
+        )
     });
-    let outcome = match write {
-        Ok(write) => {
-            let author = state.0.config.node.clone();
-            let saved = save(&state, author, vec![write], state.now_ms()).await;
-            saved.map_err(|failure| failure.words(&visit))
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
+    match rated.await {
         Ok(_) => Ok(Redirect::to(&format!("/t/{receipt}")).into_response()),
-        Err(error) => {
-            let words = posted.text("text").to_owned();
+        Err(failure) => {
+            let status = failure.status();
+            let (error, words) = (failure.words(&visit), posted.text("text").to_owned());
             let page = progress_page(&state, &visit, found, None, Some(error), words);
-            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+            Ok(form_again(&page, status))
         }
     }
 }
