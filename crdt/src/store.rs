@@ -35,28 +35,28 @@ use crate::document::{Author, DocumentView, Write};
 use crate::projector::Projector;
 
 mod alarms;
+mod apply_validity;
 mod backup;
 mod blob;
 mod bounds;
 mod checking;
+mod clone_guard;
 mod commit;
 mod counts;
-mod custody;
-mod effect;
+mod deferral;
+mod durability;
 mod erased;
 mod erasure;
 mod facts;
 mod follow;
 mod health;
 mod ingest;
-mod line;
 mod local;
 mod materialize;
 mod opening;
 mod outbox;
+mod pending_counts;
 mod permission;
-mod placing;
-mod postponement;
 mod purge;
 mod quarantine;
 mod quota;
@@ -64,24 +64,23 @@ mod reading;
 mod reconcile;
 mod replay;
 mod review;
+mod revocation_preview;
 pub(crate) mod rollup;
 mod rows;
 mod schema;
 mod selection;
 mod serving;
-mod standing;
 mod summary;
 mod suspension;
-mod tally;
+mod validity;
 mod verify;
 mod write_error;
 mod writer;
 
 pub use alarms::{Alarms, Equivocation};
 pub use backup::{StoreCopy, check_copy};
-pub use blob::{BlobBacklog, BlobContent, BlobStanding, BlobTotals, NotTaken};
+pub use blob::{BlobBacklog, BlobContent, BlobState, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
-pub use effect::Effect;
 pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};
 pub use opening::OpenError;
@@ -90,6 +89,7 @@ pub use purge::{Purged, Unsent, UnsentLeft};
 pub use quarantine::Refused;
 pub use quota::{Quota, QuotaUse};
 pub use review::ToReview;
+pub use revocation_preview::RevocationPreview;
 pub use schema::VERSION;
 pub use suspension::Suspension;
 pub use verify::Verification;
@@ -271,16 +271,16 @@ impl Store {
         permission::add_successions(&self.inner, successions.to_vec())
     }
 
-    /// Keys of children that two machines use, as their line tokens show.
+    /// Keys of children that two machines use, as their lineage tokens show.
     pub fn forked(&self) -> Result<Vec<PublicKey>, Fault> {
-        self.inner.readers.with(|connection| Ok(line::forked(connection)?))
+        self.inner.readers.with(|connection| Ok(clone_guard::forked(connection)?))
     }
 
     /// Lets the next machine in that comes with this child's key and asks to be certified anew;
     /// `false` when the child is not known as forked.
     pub fn release(&self, subject: &PublicKey) -> Result<bool, Fault> {
         let subject = *subject;
-        self.inner.writer.submit(move |batch| Ok(line::release(batch.connection, &subject)?))
+        self.inner.writer.submit(move |batch| Ok(clone_guard::release(batch.connection, &subject)?))
     }
 
     /// All certificates and revocations known now.
@@ -396,7 +396,7 @@ impl Store {
 
     /// Why tiers above take nothing, or only what is more urgent, for now.
     pub fn postponed(&self) -> Result<BTreeMap<Tier, String>, Fault> {
-        self.inner.readers.with(|connection| Ok(postponement::by_tier(connection)?))
+        self.inner.readers.with(|connection| Ok(deferral::by_tier(connection)?))
     }
 
     /// The latest refused changes, newest first.

@@ -54,7 +54,7 @@ pub struct Signed {
 
 /// What became of a sign-off.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum SignOffStatus {
     /// What was signed is what is there.
     Stands,
     /// Something else is there.
@@ -65,7 +65,7 @@ pub enum Standing {
     },
 }
 
-impl Standing {
+impl SignOffStatus {
     /// Whether it stands.
     pub const fn stands(&self) -> bool {
         matches!(self, Self::Stands)
@@ -91,13 +91,13 @@ impl<'a> Matter<'a> {
     }
 
     /// What has become of `signed` now that the matter is this.
-    pub fn standing(&self, signed: &Signed) -> Standing {
+    pub fn status(&self, signed: &Signed) -> SignOffStatus {
         if signed.digest == self.digest() {
-            return Standing::Stands;
+            return SignOffStatus::Stands;
         }
         let covered: BTreeSet<&str> = signed.covers.iter().map(String::as_str).collect();
         let since = self.writers().find(|writer| !covered.contains(tag(&writer.change).as_str()));
-        Standing::Void { since: since.cloned() }
+        SignOffStatus::Void { since: since.cloned() }
     }
 
     /// Who wrote what is signed: steps first, then fields by name.
@@ -210,11 +210,11 @@ mod tests {
         let (signed_fields, first, second) = (fields("停业", 1), writer(2), writer(3));
         let original = matter(home(), &signed_fields, &[&first, &second]);
         let signed = original.signed();
-        assert!(original.standing(&signed).stands());
+        assert!(original.status(&signed).stands());
 
-        let void = |matter: &Matter<'_>| match matter.standing(&signed) {
-            Standing::Void { since } => since.map(|writer| writer.seq),
-            Standing::Stands => panic!("it stands"),
+        let void = |matter: &Matter<'_>| match matter.status(&signed) {
+            SignOffStatus::Void { since } => since.map(|writer| writer.seq),
+            SignOffStatus::Stands => panic!("it stands"),
         };
         let later = writer(4);
         assert_eq!(void(&matter(home(), &signed_fields, &[&first, &second, &later])), Some(4));

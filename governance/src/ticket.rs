@@ -55,7 +55,7 @@ use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::rights::Rights;
 use serde::{Deserialize, Serialize};
 
-use crate::signoff::{Signed, Standing};
+use crate::signoff::{SignOffStatus, Signed};
 
 pub use act::{Acted, Step, act, possible, read};
 pub use action::{Action, Assignee, Body, Channel, Kind, Verb};
@@ -240,7 +240,7 @@ pub struct SignOff {
     /// What they signed.
     pub signed: Signed,
     /// What has become of it.
-    pub standing: Standing,
+    pub standing: SignOffStatus,
     /// The name of who made the change that voids it; empty when it stands, or when something
     /// that was signed is no longer there.
     pub voided_by: String,

@@ -28,7 +28,7 @@ use cunlian_host::network::dialling::Endpoints;
 use cunlian_host::network::enrol::Enrolment;
 use cunlian_host::network::gate::Gate;
 use cunlian_host::network::reset;
-use cunlian_host::network::runtime::{Network, Ties};
+use cunlian_host::network::runtime::{Dependencies, Network};
 use cunlian_host::network::tls::{self, TlsError};
 use cunlian_host::opening::{OpeningError, node_author, open_store_at};
 use cunlian_host::operator::Operators;
@@ -37,16 +37,16 @@ use cunlian_host::status::NodeStatus;
 use cunlian_web::{WebConfig, WebState, serve};
 
 mod control;
-mod life;
-mod lines;
-mod upkeep;
-mod watching;
+mod lineage_tokens;
+mod maintenance;
+mod restart;
+mod status_publisher;
 
-pub use life::{Places, live};
+pub use restart::{Places, live};
 
-use life::Lasting;
-use lines::Lines;
-use upkeep::Upkeep;
+use lineage_tokens::LineageTokens;
+use maintenance::Maintenance;
+use restart::AcrossRestarts;
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +97,11 @@ impl Service {
     /// Starts the node of a data directory. Whoever holds it heeds [`Service::restart`]; see
     /// [`live`].
     pub async fn start(data_dir: &Path) -> Result<Self, StartError> {
-        Self::start_with(data_dir, &Lasting::new(data_dir)).await
+        Self::start_with(data_dir, &AcrossRestarts::new(data_dir)).await
     }
 
-    async fn start_with(data_dir: &Path, lasting: &Lasting) -> Result<Self, StartError> {
-        let Lasting { clock, metrics, places } = lasting.clone();
+    async fn start_with(data_dir: &Path, kept: &AcrossRestarts) -> Result<Self, StartError> {
+        let AcrossRestarts { clock, metrics, places } = kept.clone();
         let mut config = Config::load(data_dir).map_err(OpeningError::from)?;
         if let Some(places) = places {
             config.listen = places.listen;
@@ -118,7 +118,7 @@ impl Service {
         let restart = Restart::new();
         let administration = administration(data_dir, &store, &identity, &clock, &restart);
         let (network, mut tasks) = connect(endpoints, &config, &administration, &metrics);
-        let (watch, watching) = watching::start(
+        let (watch, publishing) = status_publisher::start(
             store.clone(),
             &identity,
             &config,
@@ -146,7 +146,7 @@ impl Service {
                 tracing::error!(%error, "the pages stopped");
             }
         });
-        tasks.extend([pages, watching, control, tokio::spawn(gate.follow())]);
+        tasks.extend([pages, publishing, control, tokio::spawn(gate.follow())]);
         Ok(Self { network, store, status, places: Places { listen, http }, restart, tasks })
     }
 
@@ -187,21 +187,22 @@ fn connect(
     metrics: &Metrics,
 ) -> (Network, Vec<JoinHandle<()>>) {
     let Administration { store, identity, clock, data_dir, .. } = administration;
-    let lines = Lines::load(data_dir);
-    let (duties, left) = mpsc::unbounded_channel();
+    let lines = LineageTokens::load(data_dir);
+    let (tasks, left) = mpsc::unbounded_channel();
     let keys = config.peers.iter().map(|peer| peer.key).collect();
     let hub = Hub::new(Identity::clone(identity), store.authority(), keys)
-        .with_lines(lines.tokens().clone(), store.suspension().is_some());
+        .with_lineage_tokens(lines.tokens().clone(), store.suspension().is_some());
     let targets = config.peers.clone();
-    let ties = Ties {
+    let dependencies = Dependencies {
         clock: clock.clone(),
-        duties,
+        tasks,
         metrics: metrics.clone(),
         enrolment: Enrolment::new(administration.clone()),
     };
-    let network = Network::start(endpoints, hub, targets, store, ties);
-    let upkeep = Upkeep { administration: administration.clone(), clock: clock.clone(), lines };
-    let upkeep = tokio::spawn(upkeep.run(left, network.events()));
+    let network = Network::start(endpoints, hub, targets, store, dependencies);
+    let maintenance =
+        Maintenance { administration: administration.clone(), clock: clock.clone(), lines };
+    let maintenance = tokio::spawn(maintenance.run(left, network.events()));
     let (committed, learned) = (network.committed(), network.learned());
     let noted = Arc::new(Notify::new());
     let note = Arc::clone(&noted);
@@ -212,9 +213,9 @@ fn connect(
         committed();
         note.notify_one();
     });
-    let keeper = journal::Keeper::new(store.clone(), Arc::clone(identity), clock.clone());
+    let keeper = journal::JournalWriter::new(store.clone(), Arc::clone(identity), clock.clone());
     let arrivals = tokio::spawn(bundle::keep_arrivals(administration.clone()));
-    (network, vec![upkeep, tokio::spawn(keeper.run(noted)), arrivals])
+    (network, vec![maintenance, tokio::spawn(keeper.run(noted)), arrivals])
 }
 
 fn telling(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {

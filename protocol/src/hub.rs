@@ -11,29 +11,29 @@ use rand_core::Rng;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
-use crate::custody::News;
 use crate::dialect::Dialect;
+use crate::durability::News;
 use crate::id::PublicKey;
 use crate::limits;
 use crate::session::{self, Channel, Identity, Role, Session};
 use crate::sync::StoreRequest;
-use crate::wire::{FaultCode, LineToken};
+use crate::wire::{FaultCode, LineageToken};
 
 mod arrivals;
 mod between;
 mod dialling;
 mod report;
+mod scheduler;
 mod stored;
-mod surface;
-mod turns;
+mod types;
 
 pub use report::PeerReport;
-pub use surface::{ConnectionId, Effect, Event, TargetId};
+pub use types::{ConnectionId, Effect, Event, TargetId};
 
 use arrivals::Arrivals;
 use dialling::Target;
 use report::Past;
-use turns::Turns;
+use scheduler::Scheduler;
 
 /// All sessions of a node.
 pub struct Hub {
@@ -46,16 +46,16 @@ pub struct Hub {
     /// By key: a peer that was certified anew is the same peer.
     past: BTreeMap<PublicKey, Past>,
     dialect: Arc<Dialect>,
-    lines: BTreeMap<PublicKey, LineToken>,
+    lines: BTreeMap<PublicKey, LineageToken>,
     renewing: bool,
     clock_offset_ms: i64,
     arrivals: Arrivals,
     /// When it began, by the time that is given with events.
     begun_ms: Option<i64>,
     /// Batches to be made durable.
-    intake: Turns,
+    intake: Scheduler,
     /// Changes to be read and sent.
-    reads: Turns,
+    reads: Scheduler,
 }
 
 impl Hub {
@@ -75,15 +75,19 @@ impl Hub {
             clock_offset_ms: 0,
             arrivals: Arrivals::default(),
             begun_ms: None,
-            intake: Turns::new(turns::INTAKE),
-            reads: Turns::new(turns::READS),
+            intake: Scheduler::new(scheduler::INTAKE),
+            reads: Scheduler::new(scheduler::READS),
         }
     }
 
-    /// With the line tokens that peers gave last, by their keys, and whether this node came back
+    /// With the lineage tokens that peers gave last, by their keys, and whether this node came back
     /// from a copy and asks to be certified anew.
     #[must_use]
-    pub fn with_lines(mut self, lines: BTreeMap<PublicKey, LineToken>, renewing: bool) -> Self {
+    pub fn with_lineage_tokens(
+        mut self,
+        lines: BTreeMap<PublicKey, LineageToken>,
+        renewing: bool,
+    ) -> Self {
         self.lines = lines;
         self.renewing = renewing;
         self
@@ -111,8 +115,8 @@ impl Hub {
                 entry.dialling = false;
                 entry.connection = Some(connection);
                 let expected = entry.key;
-                let line = self.lines.get(&expected).copied().unwrap_or_default();
-                let role = Role::Dialler { expected, line, renewing: self.renewing };
+                let lineage = self.lines.get(&expected).copied().unwrap_or_default();
+                let role = Role::Dialler { expected, lineage, renewing: self.renewing };
                 self.begin(now_ms, connection, role, channel, effects);
             }
             Event::DialFailed { target, reason } => {

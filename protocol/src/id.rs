@@ -182,4 +182,4 @@ impl ChangeId {
 
 /// A number that a parent gives its child at each welcome and the child presents at the next: two
 /// machines with one identity cannot both present the last one. All zero when there is none.
-pub type LineToken = [u8; 16];
+pub type LineageToken = [u8; 16];

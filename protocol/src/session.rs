@@ -29,30 +29,30 @@ use std::sync::Arc;
 
 use crate::authority::Authority;
 use crate::certificate::Certificate;
-use crate::custody::News;
 use crate::dialect::Dialect;
+use crate::durability::News;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 use crate::wire::{self, FaultCode, Message, WireError};
 
+mod backpressure;
 mod below;
 mod blobs;
 mod compare;
-mod custody;
 mod dispatch;
+mod durability;
 mod fault;
 mod following;
 mod greeting;
 mod incoming;
-pub mod line;
-mod live;
+pub mod lineage;
 mod outgoing;
 mod pace;
-mod postponing;
+mod push;
 mod renewing;
 mod revoking;
 mod strangers;
-mod surface;
+mod types;
 mod versions;
 
 use compare::{Answering, Compare};
@@ -61,8 +61,8 @@ use incoming::Incoming;
 use outgoing::Outgoing;
 
 pub use fault::Fault;
-pub(crate) use surface::Peer;
-pub use surface::{Activity, Channel, Effect, Identity, Relation, Report, Role};
+pub(crate) use types::Peer;
+pub use types::{Activity, Channel, Effect, Identity, Relation, Report, Role};
 
 /// How long a peer may take to say hello, and to answer.
 const ANSWER_MS: i64 = 30_000;
@@ -77,7 +77,7 @@ const UNREAD_BYTES: usize = 2 << 20;
 enum Phase {
     /// Waiting for the first message of the peer.
     Greeting,
-    /// A child has said hello; the store is looking at its line token.
+    /// A child has said hello; the store is looking at its lineage token.
     Admitting,
     Open,
     Closed,
@@ -96,8 +96,8 @@ enum Purpose {
     Ingest { batch: u64, changes: u64, bytes: usize },
     /// Blobs.
     Blob(blobs::Purpose),
-    /// Custody.
-    Custody(custody::Purpose),
+    /// Durability.
+    Durability(durability::Purpose),
     /// May the child come in?
     Admit,
     /// Is it the machine that is known, further below?
@@ -134,7 +134,7 @@ pub struct Session {
     outgoing: Outgoing,
     incoming: Incoming,
     blobs: blobs::Blobs,
-    custody: custody::Custody,
+    durability: durability::Durability,
     strangers: strangers::Strangers,
     renewing: renewing::Renewing,
     below: below::Below,
@@ -179,7 +179,7 @@ impl Session {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             blobs: blobs::Blobs::default(),
-            custody: custody::Custody::default(),
+            durability: durability::Durability::default(),
             strangers: strangers::Strangers::default(),
             renewing: renewing::Renewing::default(),
             below: below::Below::default(),
@@ -326,7 +326,7 @@ impl Session {
 
     /// When [`Session::handle_deadline`] is due.
     pub fn next_deadline_ms(&self) -> Option<i64> {
-        let checks = [self.compare.next_check_ms(), self.next_custody_ms()];
+        let checks = [self.compare.next_check_ms(), self.next_durability_ms()];
         let check = checks.into_iter().flatten().min();
         let check = check.filter(|_| self.is_dialler() && self.is_quiet());
         let wake = self.outgoing.wake_ms().filter(|at_ms| *at_ms > self.now_ms);
@@ -416,7 +416,7 @@ impl Session {
         } else {
             self.check_agreement();
         }
-        self.ask_custody_once();
+        self.ask_durability_once();
     }
 
     /// Both were found equal, and nothing that came since is held back.

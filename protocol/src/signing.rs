@@ -36,7 +36,7 @@ pub enum Context {
     /// A receipt for changes made durable.
     Receipt,
     /// An answer about which tiers hold what.
-    Custody,
+    Durability,
     /// A request for a certificate.
     Request,
     /// A request for a certificate by invitation, over the exporter of its TLS connection.
@@ -55,7 +55,7 @@ impl Context {
             Self::Revocation => b"cunlian revocation 1",
             Self::Hello => b"cunlian hello 1",
             Self::Receipt => b"cunlian receipt 1",
-            Self::Custody => b"cunlian custody 1",
+            Self::Durability => b"cunlian custody 1",
             Self::Request => b"cunlian request 1",
             Self::Enrolment => b"cunlian enrolment 1",
             Self::Succession => b"cunlian succession 1",

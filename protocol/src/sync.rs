@@ -7,7 +7,7 @@
 use crate::blob::{BlobReply, BlobRequest};
 use crate::category::URGENCY;
 use crate::certificate::Tier;
-use crate::id::{ChangeId, LineToken, PublicKey, Serial};
+use crate::id::{ChangeId, LineageToken, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
 use crate::scope::Scope;
 use crate::sketch::ShortKey;
@@ -52,7 +52,7 @@ pub enum Selection {
     /// As [`Selection::Rows`], but what is urgent first: each class of categories
     /// ([`crate::category::URGENCY`]) has a row of its own to start after. A read ends with the
     /// first class that gave something, unless it is the last one.
-    Live {
+    Push {
         /// Rows to start after, by class.
         after: [i64; URGENCY.len()],
         /// So many classes are read, from the first one.
@@ -189,16 +189,16 @@ pub enum StoreRequest {
         /// Exact bytes.
         successions: Vec<Vec<u8>>,
     },
-    /// A child presents its line token: whether it may come in, and the token for next time.
+    /// A child presents its lineage token: whether it may come in, and the token for next time.
     Admit {
         /// Key of the child.
         subject: PublicKey,
         /// What it presents.
-        line: LineToken,
+        lineage: LineageToken,
         /// Whether this node gave it that, at whatever time.
         given: bool,
         /// What it will be given, made up by this node.
-        fresh: LineToken,
+        fresh: LineageToken,
         /// Whether it says itself that it came back from a copy.
         renewing: bool,
         /// How its certificate stands.
@@ -206,16 +206,16 @@ pub enum StoreRequest {
         /// Whether another machine with this key is in session at this moment.
         elsewhere: bool,
     },
-    /// One further below presents its line token: whether it is the machine that came before.
+    /// One further below presents its lineage token: whether it is the machine that came before.
     AdmitBelow {
         /// Its certificate.
         serial: Serial,
         /// What it presents.
-        line: LineToken,
+        lineage: LineageToken,
         /// Whether this node gave it that, at whatever time.
         given: bool,
         /// What it will be given, made up by this node.
-        fresh: LineToken,
+        fresh: LineageToken,
     },
     /// Adds revocations; bytes are untrusted.
     Revocations {
@@ -229,7 +229,7 @@ pub enum StoreRequest {
         after: i64,
     },
     /// Which tiers hold what.
-    Custody(crate::custody::request::Request),
+    Durability(crate::durability::request::Request),
     /// Notes that tiers hold changes durably.
     MarkReached {
         /// Changes and the tiers (bits) that hold them.
@@ -286,7 +286,7 @@ pub enum StoreReply {
         /// Where to go on; `None` at the end.
         rest: Option<Selection>,
         /// For [`Selection::Rows`] the row up to which everything was looked at; for
-        /// [`Selection::Live`], when nothing is left, the last row of all classes that were read.
+        /// [`Selection::Push`], when nothing is left, the last row of all classes that were read.
         through_row: i64,
     },
     /// What became of each change of the batch, in its order.
@@ -322,7 +322,7 @@ pub enum StoreReply {
         rest: Option<i64>,
     },
     /// Which tiers hold what.
-    Custody(crate::custody::request::Reply),
+    Durability(crate::durability::request::Reply),
     /// Marked; those which were news.
     MarkReached {
         /// Changes and the tiers that were not known before to hold them.

@@ -33,7 +33,7 @@ use crate::sync::Carried;
 pub(crate) mod bounded;
 mod prefixed;
 
-pub use crate::id::LineToken;
+pub use crate::id::LineageToken;
 pub use bounded::Bounded;
 pub use prefixed::Prefixed;
 
@@ -67,8 +67,8 @@ pub struct Hello {
     pub revocations: [u8; 32],
     /// Successions of the root, and of the speaker's own key.
     pub successions: Bounded<SuccessionBytes, { limits::SUCCESSIONS }>,
-    /// Of a dialler the line token it was given last; of a listener the next one.
-    pub line: LineToken,
+    /// Of a dialler the lineage token it was given last; of a listener the next one.
+    pub lineage: LineageToken,
     /// Of a dialler: it came back from a copy and must be certified anew. Of a listener: the
     /// session is for handing up what waits and for a new certificate only.
     pub renewing: bool,
@@ -121,7 +121,7 @@ pub enum Ask {
 
 /// What the answer to an [`Ask`] is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Told {
+pub enum AskReply {
     /// The frontier, in pages under the number of one question.
     Frontier(Page),
     /// Symbols.
@@ -174,7 +174,7 @@ pub enum Message {
     /// Asks about prefixes, numbered on from the question before, from 0 in each comparison.
     Query(Prefixed<Ask, { limits::QUERY_PREFIXES }>),
     /// Answers to questions, by their numbers; the rest follows in further messages.
-    Answer(Bounded<(u32, Told), { limits::QUERY_PREFIXES }>),
+    Answer(Bounded<(u32, AskReply), { limits::QUERY_PREFIXES }>),
     /// Asks for changes.
     Want {
         /// Number of the request, from 1.
@@ -212,7 +212,7 @@ pub enum Message {
         receipt: Bounded<u8, 512>,
     },
     /// Asks who holds what.
-    AskHeld(crate::custody::Questions),
+    AskHeld(crate::durability::Questions),
     /// Tiers (bits) that hold changes, told unasked.
     Held(Bounded<(SetKey, u8), { limits::HELD_KEYS }>),
     /// First bytes of the ids of the revocations the speaker knows; the peer sends the others.
@@ -232,8 +232,8 @@ pub enum Message {
     /// Answers about who holds what, in the order of the questions.
     Holding {
         /// The answers.
-        answers: Bounded<crate::custody::Answer, { limits::HELD_QUESTIONS }>,
-        /// The signed word for them, an [`crate::custody::Attestation`].
+        answers: Bounded<crate::durability::Answer, { limits::HELD_QUESTIONS }>,
+        /// The signed word for them, an [`crate::durability::Attestation`].
         receipt: Bounded<u8, 512>,
     },
     /// Tiers above hold more than can be told one by one: whoever wants to know should ask.

@@ -20,7 +20,7 @@ use cunlian_protocol::blob::{BlobName, BlobReference, Outline};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{Certificate, Tier};
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION, actor};
-use cunlian_protocol::custody::Attestation;
+use cunlian_protocol::durability::Attestation;
 use cunlian_protocol::enrolment::{self, JoinReply, JoinRequest, Token};
 use cunlian_protocol::id::{BlobId, DocumentId};
 use cunlian_protocol::key::{KeyPrefix, SetKey};

@@ -25,7 +25,7 @@ use cunlian_protocol::receipt::Receipt;
 use cunlian_protocol::session::{Channel, Identity};
 use cunlian_protocol::signing::{self, Context, SigningKey, public_key};
 use cunlian_protocol::wire::{
-    self, Bounded, FaultCode, Frame, Hello, LineToken, Message, VERSIONS,
+    self, Bounded, FaultCode, Frame, Hello, LineageToken, Message, VERSIONS,
 };
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use tokio::time::timeout;
@@ -40,14 +40,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a node that does not answer is dialled.
 const DIALS: usize = 5;
 
-/// Who the hostile node is, or says it is. Clones are one machine: they have one line token.
+/// Who the hostile node is, or says it is. Clones are one machine: they have one lineage token.
 #[derive(Clone)]
 pub struct Hostile {
     /// Key of its TLS certificate and of its signatures.
     pub key: SigningKey,
     /// Certificates it shows.
     pub chain: Vec<Vec<u8>>,
-    token: Arc<Mutex<LineToken>>,
+    token: Arc<Mutex<LineageToken>>,
 }
 
 /// A hostile machine and its certificate.
@@ -183,7 +183,7 @@ impl Hostile {
             clock_ms,
             revocations: [0; 32],
             successions: Bounded(Vec::new()),
-            line: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
+            lineage: *self.token.lock().unwrap_or_else(PoisonError::into_inner),
             renewing: false,
             software: wire::bounded_text("hostile"),
             more: Bounded(Vec::new()),
@@ -192,8 +192,8 @@ impl Hostile {
         self.sign(hello, channel)
     }
 
-    /// Keeps the line token that it was given, to present it the next time.
-    pub fn keep(&self, line: LineToken) {
+    /// Keeps the lineage token that it was given, to present it the next time.
+    pub fn keep(&self, line: LineageToken) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = line;
     }
 
@@ -327,7 +327,7 @@ impl Line {
         match &frame {
             Frame::Message(message) => {
                 if let Message::Welcome(hello) = message {
-                    *self.who.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.line;
+                    *self.who.token.lock().unwrap_or_else(PoisonError::into_inner) = hello.lineage;
                 }
                 self.heard.extend_from_slice(&bytes);
             }

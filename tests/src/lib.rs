@@ -21,6 +21,7 @@ pub mod measured;
 pub mod member;
 pub mod mounted;
 pub mod numbered;
+pub mod ports;
 pub mod program;
 pub mod purging;
 pub mod relay;

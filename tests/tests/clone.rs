@@ -11,7 +11,8 @@ use cunlian_host::keystore::Keystore;
 use cunlian_host::opening::open_store;
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_node::demo::layout::{Layout, Node};
-use cunlian_tests::federation::{Ports, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::federation::{TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{run_refused, run_well, wait_for};
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -64,7 +65,7 @@ fn two_machines_from_one_image_stop_until_a_person_decides() {
     let mut at_first = fleet(layout.clone());
     well(at_first.start_all());
     save(&first, "王建国").unwrap();
-    wait_for("a line token", || first.dir.join("lines.json").exists());
+    wait_for("a lineage token", || first.dir.join("lines.json").exists());
     at_first.stop_all();
     let image = dir.path().join("second");
     copy(&first.dir, &image);

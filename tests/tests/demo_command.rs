@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, free_bases};
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE};
+use cunlian_tests::ports::free_rows;
 use cunlian_tests::program::{Running, command, run, wait_for};
 use tempfile::tempdir;
 
@@ -32,7 +33,7 @@ fn answers(data_dir: &Path) -> bool {
 fn a_node_that_is_killed_is_named_and_started_again() {
     let dir = tempdir().unwrap();
     let data = dir.path().join("demo");
-    let (udp_base, http_base) = free_bases(&data);
+    let (udp_base, http_base) = free_rows();
     let (out, log) = (dir.path().join("out"), dir.path().join("log"));
     let bases = [udp_base.to_string(), http_base.to_string()];
     let place = ["demo", "--records", "420", "--dir", data.to_str().unwrap()];

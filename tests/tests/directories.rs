@@ -7,7 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cunlian_tests::federation::{COUNTY, Ports};
+use cunlian_tests::federation::COUNTY;
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{Running, command, program, run, run_well, wait_for};
 use tempfile::{TempDir, tempdir};
 

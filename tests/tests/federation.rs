@@ -10,8 +10,9 @@ use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::region::Region;
 use cunlian_protocol::wire::{Ask, FaultCode, Message, Prefixed};
-use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, free_bases, lay_out, well};
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::hostile::Hostile;
+use cunlian_tests::ports::free_rows;
 use cunlian_tests::program::program;
 use tempfile::tempdir;
 
@@ -32,7 +33,7 @@ mod evidence;
 #[test]
 fn an_outage_with_a_thief_at_the_town_leaves_no_difference() {
     let dir = tempdir().unwrap();
-    let (udp_base, http_base) = free_bases(dir.path());
+    let (udp_base, http_base) = free_rows();
     let options = Options {
         records: 2_100,
         seed: 7,

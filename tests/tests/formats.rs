@@ -16,7 +16,7 @@ use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference, Outline};
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Grant, Tier};
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
-use cunlian_protocol::custody::{Answer, Attestation, Open, Question, Questions};
+use cunlian_protocol::durability::{Answer, Attestation, Open, Question, Questions};
 use cunlian_protocol::enrolment::{
     self, InvitationId, JoinReply, JoinRequest, RefusalCode, Secret, Token,
 };
@@ -34,7 +34,7 @@ use cunlian_protocol::succession::{Succession, SuccessionBody};
 use cunlian_protocol::summary::{Fingerprint, Summary};
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{
-    self, Ask, Bounded, Frame, Hello, Message, Page, Prefixed, Told, Wanted,
+    self, Ask, AskReply, Bounded, Frame, Hello, Message, Page, Prefixed, Wanted,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -242,7 +242,7 @@ fn questions(key: &SetKey) -> Questions {
     Questions { tiers: 6, list: Bounded(list) }
 }
 
-fn custody_messages(key: SetKey) -> [(&'static str, Message); 4] {
+fn durability_messages(key: SetKey) -> [(&'static str, Message); 4] {
     [
         ("ask-held", Message::AskHeld(questions(&key))),
         ("held", Message::Held(Bounded(vec![(key, 5)]))),
@@ -283,7 +283,7 @@ fn messages() {
         clock_ms: 1_790_000_000_000,
         revocations: [7; 32],
         successions: Bounded(vec![Bounded(vec![4, 5])]),
-        line: [6; 16],
+        lineage: [6; 16],
         renewing: true,
         software: wire::bounded_text("cunlian 0.1.0"),
         more: Bounded(vec![9, 9]),
@@ -299,10 +299,10 @@ fn messages() {
     let shorts = Bounded(vec![[1; 8], [2; 8]]);
     let symbol = Symbol { sum: [1; 8], check: [2; 4], count: -3 };
     let answer = vec![
-        (0, Told::Frontier(page.clone())),
-        (1, Told::Symbols { items: 9, symbols: Bounded(vec![symbol]) }),
-        (2, Told::Shorts(shorts.clone())),
-        (3, Told::TooMany),
+        (0, AskReply::Frontier(page.clone())),
+        (1, AskReply::Symbols { items: 9, symbols: Bounded(vec![symbol]) }),
+        (2, AskReply::Shorts(shorts.clone())),
+        (3, AskReply::TooMany),
     ];
     let deeper = KeyPrefix::document(&home());
     let query =
@@ -339,7 +339,7 @@ fn messages() {
         ("speaks", Message::Speaks(Bounded(vec![2, 1]))),
         ("remark", Message::Remark(wire::bounded_text("update soon"))),
     ];
-    for (name, message) in messages.into_iter().chain(custody_messages(set_key)) {
+    for (name, message) in messages.into_iter().chain(durability_messages(set_key)) {
         let committed = assert_pinned(&format!("message-1-{name}"), &wire::encode(&message));
         let (length, frame) = committed.split_first_chunk().unwrap();
         assert_eq!(wire::frame_length(*length), Ok(frame.len()));

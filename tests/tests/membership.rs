@@ -12,7 +12,8 @@ use cunlian_node::demo::fleet::PASSWORD;
 use cunlian_node::demo::layout::{Layout, Node};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
-use cunlian_tests::federation::{COUNTY, Ports, TOWN, VILLAGE, fleet, well};
+use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, well};
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{files, run, run_refused, run_well, wait_for};
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
@@ -115,7 +116,6 @@ fn a_town_joins_by_files_and_its_records_reach_the_county() {
     }
     let county = desk.node(0, "county", Tier::County, COUNTY, &county_ports);
     let town = desk.node(1, "town", Tier::Town, TOWN, &town_ports);
-    drop((county_ports, town_ports));
     let nodes = vec![county.clone(), town.clone()];
     let mut fleet = fleet(Layout { nodes, villages: Vec::new() });
     well(fleet.start_all());

@@ -6,7 +6,8 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 
 use cunlian_host::config::Config;
 use cunlian_node::demo::fleet::PASSWORD;
-use cunlian_tests::federation::{Ports, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::federation::{TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{Running, command, run_refused, run_well, wait_for};
 use cunlian_tests::visitor::Person;
 use serde_json::Value;
@@ -88,7 +89,6 @@ fn an_invitation_by_name_is_kept() {
     let joined_text = joined.to_str().unwrap();
     let arguments = ["join", &token, "--data-dir", joined_text, "--listen", &places[0]];
     run_well(arguments.iter().chain(&["--http", &places[1], "--no-sync"]));
-    drop(ports);
     assert_eq!(Config::load(&joined).unwrap().peers[0].address.to_string(), name);
     let _node = Running(command(["run", "--data-dir", joined_text]).spawn().unwrap());
     wait_for("the link", || {

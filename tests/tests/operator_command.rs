@@ -5,7 +5,8 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use cunlian_tests::federation::{COUNTY, Ports};
+use cunlian_tests::federation::COUNTY;
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{Ran, Running, command, run, run_refused, run_well, wait_for};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};

@@ -16,10 +16,10 @@ mod bundles;
 mod clocks;
 #[path = "session/copies.rs"]
 mod copies;
-#[path = "session/custody.rs"]
-mod custody;
 #[path = "session/dialling.rs"]
 mod dialling;
+#[path = "session/durability.rs"]
+mod durability;
 #[path = "session/following.rs"]
 mod following;
 #[path = "session/greeting.rs"]

@@ -19,7 +19,7 @@
 //! | `blob_chunk` | chunk of 64 KiB that is here |
 //! | `blob_proof` | reference that lacks: what came under it, see [`proof`] |
 //! | `blob_reference` | document and blob it names; `lacking` while the document does not have it, then `awaited` as tier bits, as in `outbox` |
-//! | `blob_postponed` | tier above (bit) that does not ask for blobs of more than `over_bytes`, see [`postponing`] |
+//! | `blob_postponed` | tier above (bit) that does not ask for blobs of more than `over_bytes`, see [`deferral`] |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,11 +40,11 @@ use super::{Fault, Store, WriteError, local};
 use crate::document::{Author, Write};
 
 mod claims;
+mod deferral;
 mod exchange;
 mod missing;
 pub(super) mod naming;
 mod outlines;
-mod postponing;
 mod proof;
 mod verify;
 
@@ -66,7 +66,7 @@ pub enum BlobContent {
 
 /// How far a blob has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlobStanding {
+pub struct BlobState {
     /// Whether all of it is here.
     pub whole: bool,
     /// Bytes that are here.
@@ -191,7 +191,7 @@ impl Store {
     }
 
     /// How far a blob has got in all documents together; `None` when none here names it.
-    pub fn blob_standing(&self, name: &BlobName) -> Result<Option<BlobStanding>, Fault> {
+    pub fn blob_state(&self, name: &BlobName) -> Result<Option<BlobState>, Fault> {
         self.inner.readers.with(|connection| {
             let Some(entry) = entry(connection, name)? else { return Ok(None) };
             let documents = documents_of(connection, entry.number)?;
@@ -201,11 +201,7 @@ impl Store {
     }
 
     /// How far a blob has got that a document names; `None` when it does not.
-    pub fn blob_standing_of(
-        &self,
-        home: &Home,
-        name: &BlobName,
-    ) -> Result<Option<BlobStanding>, Fault> {
+    pub fn blob_state_of(&self, home: &Home, name: &BlobName) -> Result<Option<BlobState>, Fault> {
         self.inner.readers.with(|connection| {
             let document = KeyPrefix::document(home).as_bytes().to_vec();
             let Some(held) = held_by(connection, &document, name)? else { return Ok(None) };
@@ -222,17 +218,17 @@ impl Store {
         connection: &Connection,
         (entry, here): (&Entry, u64),
         documents: &[Vec<u8>],
-    ) -> rusqlite::Result<BlobStanding> {
+    ) -> rusqlite::Result<BlobState> {
         let ancestors = &self.inner.shared.ancestors;
         let covering =
             documents.iter().fold(0, |bits, document| bits | ancestors.covering(document));
         let (whole, awaited) = (entry.missing == 0, covering & !entry.reached);
         let postponed = if whole {
-            postponing::why_above(connection, entry.number, awaited)?
+            deferral::why_above(connection, entry.number, awaited)?
         } else {
-            postponing::why_here(&self.inner, entry.number)
+            deferral::why_here(&self.inner, entry.number)
         };
-        Ok(BlobStanding { whole, here, reached: entry.reached, awaited, postponed })
+        Ok(BlobState { whole, here, reached: entry.reached, awaited, postponed })
     }
 
     /// Whether a document within a scope that names a blob lacks it; `None` when none names it.
@@ -248,7 +244,7 @@ impl Store {
 
     /// What is not whole here, and what is not known to be above.
     pub fn blob_totals(&self) -> Result<BlobTotals, Fault> {
-        self.inner.readers.with(|connection| Ok(postponing::totals(&self.inner, connection)?))
+        self.inner.readers.with(|connection| Ok(deferral::totals(&self.inner, connection)?))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  erase ─► right, reason ─► one change ─┐                 ┌─ log: every other change a stub
-//!  batch with an erasure ────────────────┼─ standing::settle ─ quarantine: stubs
+//!  batch with an erasure ────────────────┼─ validity::settle ─ quarantine: stubs
 //!  full change of an erased document ────┘                 └─ rows: what is left to be said
 //! ```
 //!
@@ -17,7 +17,7 @@ use cunlian_protocol::id::ChangeId;
 
 use super::checking::is_reason;
 use super::materialize::{Panicked, base, project};
-use super::standing::{Entry, Source, settle};
+use super::validity::{Entry, Source, settle};
 use super::write_error::WriteError;
 use super::writer::Batch;
 use super::{Fault, Inner, Store, local, purge};

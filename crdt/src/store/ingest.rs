@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The work before the transaction is done on a snapshot, for documents in which everything stands
-//! and nothing is erased. Others are settled by the writer ([`super::standing`]).
+//! and nothing is erased. Others are settled by the writer ([`super::validity`]).
 //! The writer looks whether document and authority are still what they were, and does the work again if they are not, so the outcome is
 //! that of one batch after the other. A bad change is refused with its reason, kept in quarantine,
 //! and costs the others nothing.
@@ -30,7 +30,7 @@ use super::materialize::{Base, Outcome, base, project};
 use super::reading::Reader;
 use super::replay::{history, read};
 use super::rows::{changes_of, row_of};
-use super::standing::{Entry, Source, settle};
+use super::validity::{Entry, Source, settle};
 use super::writer::{Batch, Part};
 use super::{Inner, erasure, outbox, quarantine, quota};
 use crate::history::payload::Reading;

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::rows::{Range, damaged, key_of, row_of};
 use super::writer::Batch;
-use super::{postponement, tally};
+use super::{deferral, pending_counts};
 
 /// Name in `meta` of the note that what waits has been counted.
 const COUNTED: &str = "awaiting counted";
@@ -113,7 +113,7 @@ pub(super) fn enter(
         "INSERT INTO outbox (row, awaited, recorded_at, bytes) VALUES (?1, ?2, ?3, ?4)",
     )?;
     insert.execute((row, awaited, recorded_at_ms, bytes))?;
-    batch.tally.note(&key.to_bytes(), awaited, 1, length(bytes));
+    batch.pending_counts.note(&key.to_bytes(), awaited, 1, length(bytes));
     Ok(())
 }
 
@@ -143,11 +143,11 @@ pub(super) fn mark_reached(batch: &mut Batch<'_>, row: i64, bits: u8) -> rusqlit
         return Ok(0);
     }
     let left = awaited & !news;
-    batch.tally.note(&key, awaited, -1, -bytes);
+    batch.pending_counts.note(&key, awaited, -1, -bytes);
     if left == 0 {
         batch.connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
     } else {
-        batch.tally.note(&key, left, 1, bytes);
+        batch.pending_counts.note(&key, left, 1, bytes);
         batch
             .connection
             .prepare_cached(
@@ -165,8 +165,8 @@ pub(super) fn lose(batch: &mut Batch<'_>, key: &SetKey, tier: u8) -> rusqlite::R
     let tier = tier & batch.shared.ancestors.covering(&bytes);
     let Some(row) = row_of(batch.connection, key)?.filter(|_| tier != 0) else { return Ok(()) };
     if let Some(Entry { awaited, bytes: size, .. }) = entry(batch.connection, row)? {
-        batch.tally.note(&bytes, awaited, -1, -size);
-        batch.tally.note(&bytes, awaited | tier, 1, size);
+        batch.pending_counts.note(&bytes, awaited, -1, -size);
+        batch.pending_counts.note(&bytes, awaited | tier, 1, size);
         batch
             .connection
             .prepare_cached("UPDATE outbox SET awaited = ?2 WHERE row = ?1")?
@@ -184,7 +184,7 @@ pub(super) fn lose(batch: &mut Batch<'_>, key: &SetKey, tier: u8) -> rusqlite::R
 /// A change is about to leave the log: nothing of it waits any more.
 pub(super) fn leave(batch: &mut Batch<'_>, row: i64) -> rusqlite::Result<()> {
     let Some(Entry { key, awaited, bytes }) = entry(batch.connection, row)? else { return Ok(()) };
-    batch.tally.note(&key, awaited, -1, -bytes);
+    batch.pending_counts.note(&key, awaited, -1, -bytes);
     batch.connection.prepare_cached("DELETE FROM outbox WHERE row = ?1")?.execute([row])?;
     Ok(())
 }
@@ -192,7 +192,7 @@ pub(super) fn leave(batch: &mut Batch<'_>, row: i64) -> rusqlite::Result<()> {
 /// A change has another size than before.
 pub(super) fn resize(batch: &mut Batch<'_>, row: i64, new: usize) -> rusqlite::Result<()> {
     let Some(Entry { key, awaited, bytes }) = entry(batch.connection, row)? else { return Ok(()) };
-    batch.tally.note(&key, awaited, 0, length(new) - bytes);
+    batch.pending_counts.note(&key, awaited, 0, length(new) - bytes);
     batch
         .connection
         .prepare_cached("UPDATE outbox SET bytes = ?2 WHERE row = ?1")?
@@ -296,7 +296,7 @@ pub(super) fn reached(
     status.reached = ancestors.covering(prefix.as_bytes()) & !status.awaited;
     if status.awaited != 0 {
         let class = home.category.urgency();
-        status.postponed = postponement::reason(connection, status.awaited, class)?;
+        status.postponed = deferral::reason(connection, status.awaited, class)?;
     }
     Ok(status)
 }
@@ -304,8 +304,8 @@ pub(super) fn reached(
 /// What waits, by tier; tiers for which nothing waits are left out.
 pub(super) fn totals(connection: &Connection) -> rusqlite::Result<BTreeMap<Tier, Backlog>> {
     let mut totals: BTreeMap<Tier, Backlog> = BTreeMap::new();
-    for (awaited, (changes, bytes)) in tally::totals(connection)? {
-        let oldest = tally::longest_recorded_at_ms(connection, awaited)?;
+    for (awaited, (changes, bytes)) in pending_counts::totals(connection)? {
+        let oldest = pending_counts::longest_recorded_at_ms(connection, awaited)?;
         for tier in tiers(awaited) {
             let backlog = totals.entry(tier).or_default();
             backlog.changes += changes.unsigned_abs();
@@ -330,7 +330,7 @@ pub(super) fn adapt(connection: &Connection, ancestors: &Ancestors) -> rusqlite:
     if others {
         adapt_rows(connection, &known, ancestors)?;
     }
-    tally::rebuild(connection)?;
+    pending_counts::rebuild(connection)?;
     super::facts::set_meta(connection, COUNTED, &[])?;
     super::facts::set_meta(connection, "ancestors", &ancestors.to_bytes())?;
     Ok(others)

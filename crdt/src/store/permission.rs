@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use super::materialize::{Outcome, project};
 use super::rows::key_of;
-use super::standing::settle;
+use super::validity::settle;
 use super::writer::Batch;
 use super::{Fault, Inner, quarantine};
 

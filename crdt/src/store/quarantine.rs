@@ -3,7 +3,7 @@
 //! - *Refused*: something is wrong with it. Kept for a person to look at: the latest, up to a
 //!   number.
 //! - *Withheld*: its signature holds and its author had the right, but it does not stand, or it
-//!   is a stub of a document that is not erased ([`super::standing`]). What comes later may bring
+//!   is a stub of a document that is not erased ([`super::validity`]). What comes later may bring
 //!   it in, so it is looked at again whenever its document changes. The latest are kept, up to a
 //!   number for one document and a sum of bytes; what is pushed out comes again from peers that
 //!   hold it.

@@ -19,12 +19,12 @@
 //! | `certificate`, `revocation` | certificate, revocation, in the order learned |
 //! | `receipt` | receipt of a parent, latest only |
 //! | `outbox` | change that some tier above is not known to hold, `awaited` as tier bits |
-//! | `awaiting` | prefix and tier bits, with how much of the outbox waits there for them, see [`super::tally`] |
+//! | `awaiting` | prefix and tier bits, with how much of the outbox waits there for them, see [`super::pending_counts`] |
 //! | `quarantine` | change refused with its reason, latest only; `withheld` if it may come in later |
 //! | `tainted` | change of the log that does not stand, and whether a person has looked at it |
 //! | `equivocation` | second change of an author under one number |
 //! | `succession` | succession of the root key, in order |
-//! | `line` | child: the line token it presented last, the one it was given since, see [`super::line`] |
+//! | `line` | child: the lineage token it presented last, the one it was given since, see [`super::clone_guard`] |
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
 //! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
 //! | `quota`, `quota_use` | peer with bounds of its own; peer, with what was taken from it |

@@ -15,7 +15,7 @@ use super::rows::{Range, key_of};
 use super::summary::{each_key_while, id_of};
 use super::writer::known_author;
 
-mod live;
+mod push;
 
 /// Rows looked at for one [`Selection::Rows`], so that a narrow scope does not hold a reader long.
 const ROWS_LOOKED_AT: usize = 20_000;
@@ -60,7 +60,7 @@ impl Gathered {
     }
 }
 
-/// Whom live changes are for.
+/// Whom pushed changes are for.
 struct Receiver {
     scope: Scope,
     except: Serial,
@@ -93,9 +93,9 @@ pub(super) fn select(
         Selection::Rows { after, scope, except } => {
             after_row(connection, gathered, after, scope, except, ancestors)
         }
-        Selection::Live { after, classes, scope, except } => {
+        Selection::Push { after, classes, scope, except } => {
             let receiver = Receiver { scope, except };
-            live::select(connection, gathered, after, classes, receiver, ancestors)
+            push::select(connection, gathered, after, classes, receiver, ancestors)
         }
     }
 }

@@ -3,14 +3,14 @@
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
-use cunlian_protocol::wire::LineToken;
+use cunlian_protocol::wire::LineageToken;
 
 use super::checking::Sender;
-use super::line::{self, Presented};
-use super::postponement::{self, Word};
+use super::clone_guard::{self, Presented};
+use super::deferral::{self, Word};
 use super::reading::Reader;
 use super::{
-    Fault, Inner, blob, custody, ingest, outbox, permission, reconcile, selection, summary,
+    Fault, Inner, blob, durability, ingest, outbox, permission, reconcile, selection, summary,
 };
 
 pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, Fault> {
@@ -57,21 +57,22 @@ pub(super) fn serve(inner: &Inner, request: StoreRequest) -> Result<StoreReply, 
             let refused = permission::add_successions(inner, successions)?;
             Ok(StoreReply::Successions { refused })
         }
-        StoreRequest::Admit { subject, line, given, fresh, renewing, certified, elsewhere } => {
-            let child = Presented { subject, line, given, fresh, renewing, certified, elsewhere };
-            inner
-                .writer
-                .submit(move |batch| Ok(StoreReply::Admit(line::admit(batch.connection, &child)?)))
+        StoreRequest::Admit { subject, lineage, given, fresh, renewing, certified, elsewhere } => {
+            let child =
+                Presented { subject, lineage, given, fresh, renewing, certified, elsewhere };
+            admit(inner, child)
         }
-        StoreRequest::AdmitBelow { serial, line, given, fresh } => {
-            admit_below(inner, serial, (line, given), fresh)
+        StoreRequest::AdmitBelow { serial, lineage, given, fresh } => {
+            admit_below(inner, serial, (lineage, given), fresh)
         }
         StoreRequest::Revocations { revocations } => {
             permission::add_revocations(inner, &revocations)
                 .map(|refused| StoreReply::Revocations { refused })
         }
         StoreRequest::Waiting { after } => waiting(inner, after),
-        StoreRequest::Custody(request) => Ok(StoreReply::Custody(custody::serve(inner, request)?)),
+        StoreRequest::Durability(request) => {
+            Ok(StoreReply::Durability(durability::serve(inner, request)?))
+        }
         StoreRequest::MarkReached { reached, receipt } => inner.writer.submit(move |batch| {
             let news = outbox::mark_all_reached(batch, &reached, receipt.as_deref())?;
             Ok(StoreReply::MarkReached { news })
@@ -91,14 +92,20 @@ fn waiting(inner: &Inner, after: i64) -> Result<StoreReply, Fault> {
     })
 }
 
+fn admit(inner: &Inner, child: Presented) -> Result<StoreReply, Fault> {
+    inner
+        .writer
+        .submit(move |batch| Ok(StoreReply::Admit(clone_guard::admit(batch.connection, &child)?)))
+}
+
 fn admit_below(
     inner: &Inner,
     serial: Serial,
-    (line, given): (LineToken, bool),
-    fresh: LineToken,
+    (lineage, given): (LineageToken, bool),
+    fresh: LineageToken,
 ) -> Result<StoreReply, Fault> {
     inner.writer.submit(move |batch| {
-        let verdict = line::admit_below(batch.connection, &serial, line, given, fresh)?;
+        let verdict = clone_guard::admit_below(batch.connection, &serial, lineage, given, fresh)?;
         Ok(StoreReply::Admit(verdict))
     })
 }
@@ -118,11 +125,11 @@ fn mark_refused(
 fn note_postponed(inner: &Inner, word: Word) -> Result<StoreReply, Fault> {
     let known = inner
         .readers
-        .with_for(Reader::Peer, |connection| Ok(postponement::is_known(connection, &word)?))?;
+        .with_for(Reader::Peer, |connection| Ok(deferral::is_known(connection, &word)?))?;
     if !known {
         inner
             .writer
-            .submit(move |batch| Ok::<_, Fault>(postponement::note(batch.connection, &word)?))?;
+            .submit(move |batch| Ok::<_, Fault>(deferral::note(batch.connection, &word)?))?;
     }
     Ok(StoreReply::MarkPostponed)
 }

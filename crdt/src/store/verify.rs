@@ -12,12 +12,12 @@ use rayon::prelude::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::apply_validity::entries;
 use super::erased::erases;
 use super::materialize::fill;
-use super::placing::entries;
 use super::rows::{damaged, key_of};
-use super::standing::{Entry, Source, settle};
-use super::{Fault, Inner, blob, bounds, counts, rollup, summary, tally};
+use super::validity::{Entry, Source, settle};
+use super::{Fault, Inner, blob, bounds, counts, pending_counts, rollup, summary};
 use crate::projector::Rollup;
 
 /// Changes whose signatures are checked together, and their bytes.
@@ -38,7 +38,7 @@ pub struct Verification {
     /// Changes that should not be in the log, or not in this form: that do not stand without
     /// anything building on them, stubs without an erasure, payloads in spite of one, and marks of
     /// tainted changes that are missing or too many.
-    pub wrong_standing: Vec<String>,
+    pub wrong_validity: Vec<String>,
     /// Prefixes whose summary is not the sum of the changes below, or which should have none, and
     /// categories with another number of documents than is noted.
     pub wrong_summaries: Vec<String>,
@@ -59,7 +59,7 @@ impl Verification {
     pub fn is_sound(&self) -> bool {
         self.damaged_pages.is_empty()
             && self.bad_changes.is_empty()
-            && self.wrong_standing.is_empty()
+            && self.wrong_validity.is_empty()
             && self.wrong_summaries.is_empty()
             && self.wrong_counts.is_empty()
             && self.wrong_projections.is_empty()
@@ -73,7 +73,7 @@ pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
         let done = pages(connection, &mut report)
             .and_then(|()| log_and_summaries(connection, inner, &mut report))
             .and_then(|()| {
-                report.wrong_counts = tally::wrong(connection)?;
+                report.wrong_counts = pending_counts::wrong(connection)?;
                 report.beyond_bounds = bounds::listed(connection)?;
                 projections(connection, inner, &mut report)
             });
@@ -207,14 +207,14 @@ fn standing(
         let settled = settle(&authority, *home, entries(connection, &authority, home)?);
         let in_log = |entry: &Entry| matches!(entry.source, Source::Log { .. });
         for (entry, reason) in settled.withheld.iter().filter(|(entry, _)| in_log(entry)) {
-            report.wrong_standing.push(format!("{}: {reason}", entry.change.id()));
+            report.wrong_validity.push(format!("{}: {reason}", entry.change.id()));
         }
         for Entry { change, source, .. } in &settled.kept {
             let whole = erases(change) || change.is_stub() == settled.erased;
             if !matches!(source, Source::Log { .. }) {
-                report.wrong_standing.push(format!("{}: is in quarantine", change.id()));
+                report.wrong_validity.push(format!("{}: is in quarantine", change.id()));
             } else if !whole {
-                report.wrong_standing.push(format!("{}: its document was erased", change.id()));
+                report.wrong_validity.push(format!("{}: its document was erased", change.id()));
             }
         }
         let view = settled.history.view();
@@ -226,7 +226,7 @@ fn standing(
     let marked = marked.collect::<rusqlite::Result<BTreeSet<Vec<u8>>>>()?;
     for key in expected.symmetric_difference(&marked) {
         let change = key_of(key)?.change;
-        report.wrong_standing.push(format!("{change}: is marked as tainted or not, wrongly"));
+        report.wrong_validity.push(format!("{change}: is marked as tainted or not, wrongly"));
     }
     Ok(())
 }

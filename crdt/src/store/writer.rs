@@ -17,10 +17,10 @@ use cunlian_protocol::id::Serial;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::health::Fault;
+use super::pending_counts::PendingCounts;
 use super::rollup::deltas::Deltas;
 use super::rows::last_row;
 use super::summary::Additions;
-use super::tally::Tally;
 use super::{Shared, quarantine};
 use queue::{Job, Queue, Ran, Shareable};
 
@@ -71,7 +71,7 @@ pub(super) struct Batch<'a> {
     pub(super) authority: Arc<Authority>,
     pub(super) summaries: Additions,
     /// What of the outbox came and went.
-    pub(super) tally: Tally,
+    pub(super) pending_counts: PendingCounts,
     /// What rollups gain and lose.
     pub(super) deltas: Deltas,
     /// Changes added.

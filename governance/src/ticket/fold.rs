@@ -13,7 +13,7 @@ use cunlian_protocol::id::Serial;
 use super::action::{Action, Body};
 use super::receipt::Receipt;
 use super::{Erased, Outcome, Rating, SignOff, State, Ticket, TraceStep, right};
-use crate::signoff::{Matter, Signed, Standing};
+use crate::signoff::{Matter, SignOffStatus, Signed};
 use crate::ticket::action::Verb;
 
 /// What the fold has to know about authors.
@@ -54,8 +54,8 @@ pub fn fold_with(view: &DocumentView, judge: &impl Judge) -> Ticket {
         step(&mut ticket, operation, judge, &mut matter);
     }
     for sign_off in &mut ticket.sign_offs {
-        sign_off.standing = matter.standing(&sign_off.signed);
-        if let Standing::Void { since: Some(writer) } = &sign_off.standing {
+        sign_off.standing = matter.status(&sign_off.signed);
+        if let SignOffStatus::Void { since: Some(writer) } = &sign_off.standing {
             sign_off.voided_by = judge.name(writer);
         }
     }
@@ -158,7 +158,7 @@ fn sign_off(writer: &Writer, judge: &impl Judge, signed: &Signed, text: &str) ->
         at_ms: writer.recorded_at_ms,
         text: text.to_owned(),
         signed: signed.clone(),
-        standing: Standing::Stands,
+        standing: SignOffStatus::Stands,
         voided_by: String::new(),
     }
 }
@@ -177,7 +177,7 @@ fn judge_action(
     // A result that was signed may have been overtaken by a step that sorts before it: such a
     // sign-off is kept, to be shown as void. Signing what has no result is not possible.
     if let Action::SignOff { signed, .. } = action {
-        let unfinished = !ticket.state.allows(verb) && matter.standing(signed).stands();
+        let unfinished = !ticket.state.allows(verb) && matter.status(signed).stands();
         return if unfinished { Outcome::NotNow(ticket.state) } else { Outcome::Taken };
     }
     if !ticket.state.allows(verb) {

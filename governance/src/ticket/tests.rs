@@ -264,7 +264,7 @@ fn steps_that_were_taken_back_are_shown() {
     let ticket = story.ticket();
     assert_eq!(story.outcomes(), ["taken", "taken", "reverted", "taken"]);
     assert_eq!((ticket.state, ticket.result.as_deref()), (State::Accepted, None));
-    assert_eq!(ticket.sign_off().unwrap().standing, Standing::Void { since: None });
+    assert_eq!(ticket.sign_off().unwrap().standing, SignOffStatus::Void { since: None });
 }
 
 /// Shows that of an erased ticket nothing is left but who erased it, when and why, and that nothing

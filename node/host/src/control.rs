@@ -3,7 +3,7 @@
 //! Whoever connects sends one line of JSON, `"status"` or `{"request": …}` with a
 //! [`crate::admin::Request`], and is sent one JSON object, `{"done": …}` or `{"failed":
 //! {"message", "hint"}}`; then the connection is closed. After `{"bundle": …}` with a
-//! [`crate::admin::bundle::Wish`] records pass instead ([`crate::admin::bundle::line`]). The socket is for the owner of the data
+//! [`crate::admin::bundle::BundleRequest`] records pass instead ([`crate::admin::bundle::line`]). The socket is for the owner of the data
 //! directory only (mode 0600), who may do everything the node may.
 
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::admin::bundle::Wish;
+use crate::admin::bundle::BundleRequest;
 use crate::admin::bundle::line::Line;
 use crate::admin::{AdminError, Administration, Request};
 
@@ -67,13 +67,13 @@ pub fn short_path(data_dir: &Path) -> io::Result<(PathBuf, Option<File>)> {
 /// What a command asks of a running node, as one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Asked {
+pub enum ControlRequest {
     /// How it is.
     Status,
     /// An act of an administrator.
     Request(Request),
     /// To pass a bundle; records follow on the socket.
-    Bundle(Wish),
+    Bundle(BundleRequest),
 }
 
 /// What it answers, as one JSON object.
@@ -93,7 +93,7 @@ pub enum Reply {
 
 /// The status of the node that runs on a data directory, as JSON text.
 pub fn ask_status(data_dir: &Path) -> Result<String, ControlError> {
-    match exchange(data_dir, &Asked::Status, PATIENCE)? {
+    match exchange(data_dir, &ControlRequest::Status, PATIENCE)? {
         Reply::Done(status) => Ok(status.to_string()),
         Reply::Failed { message, .. } => {
             let source = io::Error::other(message);
@@ -113,8 +113,8 @@ pub fn ask(data_dir: &Path, request: &Request) -> Result<Value, AdminError> {
 
 /// Begins what is wished with a bundle at the node of a data directory, by the node itself if it
 /// runs.
-pub fn begin_bundle(data_dir: &Path, wish: &Wish) -> Result<Line, AdminError> {
-    let stream = match connect(data_dir, &Asked::Bundle(wish.clone())) {
+pub fn begin_bundle(data_dir: &Path, wish: &BundleRequest) -> Result<Line, AdminError> {
+    let stream = match connect(data_dir, &ControlRequest::Bundle(wish.clone())) {
         Err(ControlError::NotRunning { .. }) => {
             let administration = Administration::open(data_dir)?;
             let (here, there) = UnixStream::pair().map_err(AdminError::new)?;
@@ -132,13 +132,13 @@ pub fn send_request(
     data_dir: &Path,
     request: &Request,
 ) -> Result<Result<Value, AdminError>, ControlError> {
-    Ok(match exchange(data_dir, &Asked::Request(request.clone()), LONG_PATIENCE)? {
+    Ok(match exchange(data_dir, &ControlRequest::Request(request.clone()), LONG_PATIENCE)? {
         Reply::Done(value) => Ok(value),
         Reply::Failed { message, hint } => Err(AdminError { message, hint }),
     })
 }
 
-fn connect(data_dir: &Path, asked: &Asked) -> Result<UnixStream, ControlError> {
+fn connect(data_dir: &Path, asked: &ControlRequest) -> Result<UnixStream, ControlError> {
     let not_running = || ControlError::NotRunning { path: data_dir.to_owned() };
     let failed = |source| ControlError::Io { path: data_dir.to_owned(), source };
     let (path, _directory) = short_path(data_dir).map_err(|_| not_running())?;
@@ -149,7 +149,11 @@ fn connect(data_dir: &Path, asked: &Asked) -> Result<UnixStream, ControlError> {
     Ok(stream)
 }
 
-fn exchange(data_dir: &Path, asked: &Asked, patience: Duration) -> Result<Reply, ControlError> {
+fn exchange(
+    data_dir: &Path,
+    asked: &ControlRequest,
+    patience: Duration,
+) -> Result<Reply, ControlError> {
     let failed = |source| ControlError::Io { path: data_dir.to_owned(), source };
     let mut stream = connect(data_dir, asked)?;
     stream.set_read_timeout(Some(patience)).map_err(failed)?;

@@ -209,7 +209,7 @@ impl Part {
 }
 
 /// Keeps the journal of this node.
-pub struct Keeper {
+pub struct JournalWriter {
     store: Store,
     identity: Arc<Identity>,
     clock: Clock,
@@ -218,7 +218,7 @@ pub struct Keeper {
     alarms: (u64, BTreeSet<PublicKey>),
 }
 
-impl Keeper {
+impl JournalWriter {
     /// Of a node, by a clock.
     pub fn new(store: Store, identity: Arc<Identity>, clock: Clock) -> Self {
         Self { store, identity, clock, seen: None, alarms: (0, BTreeSet::new()) }

@@ -27,6 +27,6 @@ pub mod preset;
 pub mod private;
 pub mod regions;
 pub mod restart;
-pub mod standing;
 pub mod status;
+pub mod suspension;
 pub mod throttle;

@@ -23,7 +23,7 @@ use prometheus_client::registry::Registry;
 use crate::status::{Clock, Health, NodeStatus, Photos};
 
 pub use self::refusal::RefusalClass;
-pub use self::repeats::{Again, Repeats, Say};
+pub use self::repeats::{Repeated, Repeats, Say};
 
 mod link;
 mod refusal;

@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::operator::{OperatorError, Operators};
 use crate::private;
-use crate::standing::{self, StandingError};
+use crate::suspension::{self, SuspensionError};
 
 /// Why the store of a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum OpeningError {
     Operator(#[from] OperatorError),
     /// Whether the node may author cannot be told.
     #[error(transparent)]
-    Standing(#[from] StandingError),
+    Standing(#[from] SuspensionError),
 }
 
 /// Opens the store of a data directory for the node that lives there.
@@ -63,7 +63,7 @@ pub fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity)
     }
     let store = open_with(data_dir, &keystore, store_identity)?;
     store.add_certificates(&Operators::new(data_dir).certificates()?)?;
-    if let Some(suspended) = standing::check_in(data_dir, clock.now_ms())? {
+    if let Some(suspended) = suspension::check_in(data_dir, clock.now_ms())? {
         store.suspend(suspended.reason);
     }
     Ok((store, identity))

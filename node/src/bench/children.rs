@@ -18,7 +18,7 @@ use cunlian_host::keystore::Keystore;
 use cunlian_host::metrics::Metrics;
 use cunlian_host::network::dialling::Endpoints;
 use cunlian_host::network::enrol::Enrolment;
-use cunlian_host::network::runtime::{Duty, Network, Ties};
+use cunlian_host::network::runtime::{Dependencies, Network, NodeTask};
 use cunlian_host::network::tls;
 use cunlian_host::operator::Operators;
 use cunlian_host::preset;
@@ -53,7 +53,7 @@ pub(super) struct Child {
 pub(super) struct Running {
     network: Network,
     // What is left to a node that has no upkeep piles up here.
-    _left: mpsc::UnboundedReceiver<Duty>,
+    _left: mpsc::UnboundedReceiver<NodeTask>,
 }
 
 /// The parent as its children see it.
@@ -148,12 +148,12 @@ impl Child {
             clock: clock.clone(),
             restart: Restart::default(),
         };
-        let (duties, left) = mpsc::unbounded_channel();
+        let (tasks, left) = mpsc::unbounded_channel();
         let enrolment = Enrolment::new(administration);
-        let ties = Ties { clock, duties, metrics: Metrics::new(&dir), enrolment };
+        let dependencies = Dependencies { clock, tasks, metrics: Metrics::new(&dir), enrolment };
         let endpoints = Endpoints { own: endpoint, other: None };
         let parent = Peer { address: parent.at.into(), key: parent_key };
-        let network = Network::start(endpoints, hub, vec![parent], &store, ties);
+        let network = Network::start(endpoints, hub, vec![parent], &store, dependencies);
         store.on_commit({
             let committed = network.committed();
             move |_| committed()

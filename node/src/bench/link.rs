@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub struct Meeting {
     /// Until both sides had found each other equal.
     pub seconds: f64,
-    /// Frame bytes both ways before TLS, hello, acknowledgements and questions of custody included.
+    /// Frame bytes both ways before TLS, hello, acknowledgements and questions of durability included.
     pub wire_bytes: u64,
     /// Frames both ways.
     pub messages: u64,

@@ -20,11 +20,11 @@ mod sync;
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: BenchCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum BenchCommand {
     /// Copy a library to an empty terminal, compare, bring edits of both sides together
     Sync(sync::Sync),
     /// Find out what differs between two stores of millions of changes, over a slow line
@@ -76,13 +76,13 @@ impl Form {
 impl Bench {
     pub(super) fn run(self) -> Outcome {
         match self.what {
-            What::Sync(options) => options.run(),
-            What::Reconcile(options) => options.run(),
-            What::Storm(options) => options.run(),
-            What::Propagate(options) => options.run(),
-            What::Degraded(options) => options.run(),
-            What::History(options) => options.run(),
-            What::Identity(options) => options.run(),
+            BenchCommand::Sync(options) => options.run(),
+            BenchCommand::Reconcile(options) => options.run(),
+            BenchCommand::Storm(options) => options.run(),
+            BenchCommand::Propagate(options) => options.run(),
+            BenchCommand::Degraded(options) => options.run(),
+            BenchCommand::History(options) => options.run(),
+            BenchCommand::Identity(options) => options.run(),
         }
     }
 }

@@ -26,11 +26,11 @@ const NOT_ALLOWED: u8 = 3;
 #[derive(Debug, Args)]
 pub(super) struct Cert {
     #[command(subcommand)]
-    what: What,
+    what: CertCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum CertCommand {
     /// Show one certificate: what it allows, from whom, until when
     Show {
         #[command(flatten)]
@@ -127,9 +127,11 @@ impl From<VerbName> for Verb {
 impl Cert {
     pub(super) fn run(self) -> Outcome {
         match self.what {
-            What::Show { common, who } => common.asked(Action::Show { who }, print_card).map(drop),
-            What::Tree { common } => common.asked(Action::Tree, print_tree).map(drop),
-            What::Why(why) => {
+            CertCommand::Show { common, who } => {
+                common.asked(Action::Show { who }, print_card).map(drop)
+            }
+            CertCommand::Tree { common } => common.asked(Action::Tree, print_tree).map(drop),
+            CertCommand::Why(why) => {
                 let answer = why.common.asked(Action::Why(why.question()), print_answer)?;
                 if answer.allowed {
                     return Ok(());
@@ -137,7 +139,7 @@ impl Cert {
                 let (name, verb) = (&answer.who.name, answer.verb.name());
                 Err(Failure::new(format!("{name} may not {verb} there")).code(NOT_ALLOWED))
             }
-            What::Change(change) => {
+            CertCommand::Change(change) => {
                 change.common.asked(Action::Change(change.wanted()), print_changed).map(drop)
             }
         }

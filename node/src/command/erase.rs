@@ -4,7 +4,7 @@
 
 use clap::Args;
 use cunlian_host::admin::Request;
-use cunlian_host::admin::erasure::{Erased, Wish};
+use cunlian_host::admin::erasure::{Erased, ErasureRequest};
 
 use super::membership::asked;
 use super::operator::secret;
@@ -40,7 +40,7 @@ pub(super) struct Erase {
 impl Erase {
     pub(super) fn run(self) -> Outcome {
         let password = secret(&format!("password of {}: ", self.login))?;
-        let wish = Wish {
+        let wish = ErasureRequest {
             address: self.address,
             category: self.category,
             document: self.document,

@@ -27,11 +27,11 @@ mod tests;
 #[derive(Debug, Args)]
 pub(super) struct Import {
     #[command(subcommand)]
-    what: What,
+    what: ImportCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ImportCommand {
     /// Names of administrative divisions by code, as CSV.
     Divisions(Divisions),
 }
@@ -51,7 +51,7 @@ struct Divisions {
 
 impl Import {
     pub(super) fn run(self) -> Outcome {
-        let What::Divisions(Divisions { file, data, json }) = self.what;
+        let ImportCommand::Divisions(Divisions { file, data, json }) = self.what;
         let store = open_store_for_reference(&data.data_dir).map_err(open_failure)?;
         divisions(&store, &file, json, &mut io::stdout().lock())
             .map_err(|error| Failure::new(&error).hint(error.hint()))

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use cunlian_host::admin::Request;
-use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Invited, Listed, Wish};
+use cunlian_host::admin::invitation::{
+    BulkInvitationRequest, BulkRow, InvitationRequest, Invitations, Invited, Listed,
+};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_web::text::Text;
@@ -23,7 +25,7 @@ use crate::failure::{Failure, Outcome};
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Invite {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<InviteCommand>,
     #[command(flatten)]
     data: DataDir,
     /// Tier of the new node; follows from --region when absent
@@ -62,7 +64,7 @@ pub(super) struct Invite {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum InviteCommand {
     /// Show all invitations and what became of them.
     List(List),
     /// Take an invitation back.
@@ -92,8 +94,8 @@ struct Cancel {
 impl Invite {
     pub(super) fn run(self) -> Outcome {
         match (&self.what, &self.from, &self.out, self.region) {
-            (Some(What::List(list)), ..) => list.run(),
-            (Some(What::Cancel(cancel)), ..) => cancel.run(),
+            (Some(InviteCommand::List(list)), ..) => list.run(),
+            (Some(InviteCommand::Cancel(cancel)), ..) => cancel.run(),
             (None, Some(from), Some(out), _) => self.bulk(from, out),
             (None, _, _, Some(region)) => self.one(region),
             (None, ..) => Err(Failure::new("--region is missing").code(2)),
@@ -104,7 +106,7 @@ impl Invite {
         let by_level = cunlian_host::admin::invitation::tier_of(region.level());
         let tier = self.tier.or(by_level);
         let tier = tier.ok_or_else(|| Failure::new(format!("no node stands for {region}")))?;
-        let wish = Wish {
+        let wish = InvitationRequest {
             tier,
             region,
             name: self.name.clone(),
@@ -135,7 +137,7 @@ impl Invite {
 
     fn bulk(&self, from: &Path, out: &Path) -> Outcome {
         let (rows, mut bad) = read_rows(from)?;
-        let wish = BulkWish {
+        let wish = BulkInvitationRequest {
             rows,
             valid_ms: self.valid,
             lifetime_ms: self.lifetime,

@@ -17,11 +17,11 @@ use crate::failure::{Failure, Outcome};
 #[derive(Debug, Args)]
 pub(super) struct Review {
     #[command(subcommand)]
-    what: What,
+    what: ReviewCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ReviewCommand {
     /// Changes that somebody has to decide about
     List(List),
     /// Let a change stay as it is
@@ -59,9 +59,9 @@ struct Decide {
 impl Review {
     pub(super) fn run(self) -> Outcome {
         match self.what {
-            What::List(list) => list.run(),
-            What::Keep(decide) => decide.run(true),
-            What::Revert(decide) => decide.run(false),
+            ReviewCommand::List(list) => list.run(),
+            ReviewCommand::Keep(decide) => decide.run(true),
+            ReviewCommand::Revert(decide) => decide.run(false),
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use cunlian_host::admin::Request;
 use cunlian_host::admin::certificate::Named;
-use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
+use cunlian_host::admin::revocation::{Listed, RevocationRequest, Revoked};
 
 use super::membership::asked;
 use super::{DataDir, print_json};
@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Revoke {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<RevokeCommand>,
     /// Name, login, serial, or the first digits of a serial
     #[arg(required = true)]
     who: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Revoke {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum RevokeCommand {
     /// All revocations, and which nodes have them
     List(List),
 }
@@ -54,10 +54,10 @@ struct List {
 
 impl Revoke {
     pub(super) fn run(self) -> Outcome {
-        if let Some(What::List(list)) = self.what {
+        if let Some(RevokeCommand::List(list)) = self.what {
             return list.run();
         }
-        let wish = Wish {
+        let wish = RevocationRequest {
             who: self.who.unwrap_or_default(),
             reason: self.reason.unwrap_or_default(),
             through_seq: self.through_seq,

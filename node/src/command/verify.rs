@@ -28,7 +28,7 @@ impl Verify {
         let problems = [
             ("damaged_pages", &found.damaged_pages),
             ("bad_changes", &found.bad_changes),
-            ("wrong_standing", &found.wrong_standing),
+            ("wrong_standing", &found.wrong_validity),
             ("wrong_summaries", &found.wrong_summaries),
             ("wrong_counts", &found.wrong_counts),
             ("wrong_projections", &found.wrong_projections),

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cunlian_host::admin::{AdminError, Administration};
-use cunlian_host::control::{Asked, PATIENCE, Reply, short_path};
+use cunlian_host::control::{ControlRequest, PATIENCE, Reply, short_path};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
-use super::watching::Watch;
+use super::status_publisher::StatusPublisher;
 
 /// Longest request.
 const LINE_BYTES: u64 = 1 << 20;
@@ -19,7 +19,7 @@ const LINE_BYTES: u64 = 1 << 20;
 /// Serves requests. The store's lock is held, so an old socket is nobody's.
 pub(super) fn start(
     data_dir: &Path,
-    status: Watch,
+    status: StatusPublisher,
     administration: Administration,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     let (path, _directory) = short_path(data_dir)?;
@@ -56,7 +56,7 @@ impl Drop for Stopping {
 
 async fn answer(
     stream: tokio::net::UnixStream,
-    status: &Watch,
+    status: &StatusPublisher,
     administration: Administration,
     stop: Arc<AtomicBool>,
 ) -> io::Result<()> {
@@ -64,11 +64,11 @@ async fn answer(
     let mut line = String::new();
     let mut read = BufReader::new(read.take(LINE_BYTES));
     tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
-    let reply = match serde_json::from_str::<Asked>(&line) {
-        Ok(Asked::Status) => Reply::Done(
+    let reply = match serde_json::from_str::<ControlRequest>(&line) {
+        Ok(ControlRequest::Status) => Reply::Done(
             serde_json::to_value(status.now().await).expect("a status has only JSON types"),
         ),
-        Ok(Asked::Request(request)) => {
+        Ok(ControlRequest::Request(request)) => {
             let done = tokio::task::spawn_blocking(move || administration.perform(&request));
             match done.await {
                 Ok(Ok(value)) => Reply::Done(value),
@@ -76,7 +76,7 @@ async fn answer(
                 Err(error) => Reply::Failed { message: error.to_string(), hint: None },
             }
         }
-        Ok(Asked::Bundle(wish)) => {
+        Ok(ControlRequest::Bundle(wish)) => {
             let read = read.into_inner().into_inner();
             let stream = read.reunite(write).map_err(io::Error::other)?.into_std()?;
             stream.set_nonblocking(false)?;

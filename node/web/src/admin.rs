@@ -23,18 +23,16 @@ use axum::response::Response;
 use axum::routing::get;
 use cunlian_crdt::document::Edit;
 use cunlian_host::admin::certificate::read_address;
-use cunlian_host::admin::{AdminError, Administration};
 use cunlian_protocol::address::AddressCode;
 use serde_json::json;
 
-use crate::administrator::journal_of_people;
-use crate::failure::Failure;
-use crate::layout::{Page, html};
+use crate::frame::administrator::{Admin, act, journal_of_people};
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::room::{Entry, Room, Shown};
+use crate::frame::text::Text;
+use crate::frame::writing::save;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::writing::save;
-
-pub(crate) use crate::administrator::Admin;
 
 /// Most people and nodes offered when a name fits several.
 const CANDIDATES: usize = 20;
@@ -44,10 +42,24 @@ mod nodes;
 mod offline;
 mod people;
 mod review;
+pub mod sheet;
 mod why;
 mod words;
 
-pub(crate) fn routes() -> Router<WebState> {
+/// What administrators' pages give to the whole.
+pub(crate) const ROOM: Room = Room {
+    routes,
+    api: None,
+    navigation: &[Entry {
+        href: "/admin",
+        text: "nav-admin",
+        order: 70,
+        shown: Shown::ToAdministrators,
+        waiting: None,
+    }],
+};
+
+fn routes() -> Router<WebState> {
     Router::new()
         .route("/admin", get(overview))
         .merge(invitations::routes())
@@ -56,18 +68,6 @@ pub(crate) fn routes() -> Router<WebState> {
         .merge(nodes::routes())
         .merge(why::routes())
         .merge(review::routes())
-}
-
-/// Does something that may take a while, away from the threads that answer requests.
-pub(crate) async fn act<T: Send + 'static>(
-    state: &WebState,
-    work: impl FnOnce(&Administration) -> Result<T, AdminError> + Send + 'static,
-) -> Result<T, AdminError> {
-    let administration = state.administration().clone();
-    match tokio::task::spawn_blocking(move || work(&administration)).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(AdminError::new(error)),
-    }
 }
 
 /// Writes down, under the person's own signature, what they had done.
@@ -123,13 +123,6 @@ pub(crate) async fn candidates(
         Ok(candidates.collect())
     });
     found.await.map_err(|error| Failure::Internal(error.message))
-}
-
-/// What went wrong, as a line above a form: the words of the program, and what to do. What people
-/// often get wrong is checked before, and said in their language.
-pub(crate) fn problem(l: Text, error: &AdminError) -> String {
-    let hint = error.hint.as_deref().unwrap_or_default();
-    l.with("admin-problem", &[("reason", &error.message), ("hint", &hint.to_owned())])
 }
 
 #[derive(Template)]

@@ -16,15 +16,14 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use tokio::sync::{Semaphore, watch};
 
-use crate::form::register::Forms;
+use crate::frame::form::register::Forms;
+use crate::frame::login::turns::Turns;
+use crate::frame::room::Entry;
+use crate::frame::session::{FormTokens, SESSION_COOKIE, Sessions};
+use crate::frame::uploads::Uploads;
 use crate::limits::{
-    FIRST_REPORT, FIRST_REPORTS_PER_VILLAGE, LOGIN_OF_STRANGERS, LOGIN_PER_NAME, LOGIN_PER_NETWORK,
-    LOGINS_AT_ONCE, LOOKUP_PER_NETWORK, PHOTOS_AT_ONCE, REPORT_PER_NETWORK, REPORT_PER_PLATE,
-    REPORT_PER_VILLAGE,
+    LOGIN_OF_STRANGERS, LOGIN_PER_NAME, LOGIN_PER_NETWORK, LOGINS_AT_ONCE, PHOTOS_AT_ONCE,
 };
-use crate::login::turns::Turns;
-use crate::session::{FormTokens, SESSION_COOKIE, Sessions};
-use crate::uploads::Uploads;
 
 /// What the pages of a node need.
 pub struct WebConfig {
@@ -57,6 +56,8 @@ pub struct WebState(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) config: WebConfig,
+    /// In their order, of all tiers.
+    pub(crate) navigation: Vec<Entry>,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: FormTokens,
     /// Bodies under way.
@@ -70,12 +71,6 @@ pub(crate) struct Inner {
     pub(crate) login_per_name: Throttle<(String, String)>,
     pub(crate) login_of_strangers: Throttle<String>,
     pub(crate) login_per_network: Throttle<IpAddr>,
-    pub(crate) report_per_network: Throttle<IpAddr>,
-    pub(crate) report_per_plate: Throttle<AddressCode>,
-    pub(crate) report_per_village: Throttle<AddressCode>,
-    pub(crate) first_report: Throttle<(AddressCode, IpAddr)>,
-    pub(crate) first_reports: Throttle<AddressCode>,
-    pub(crate) lookup_per_network: Throttle<IpAddr>,
     pub(crate) forms: Forms,
 }
 
@@ -86,11 +81,12 @@ impl fmt::Debug for WebState {
 }
 
 impl WebState {
-    /// The state of a node's pages, with nobody logged in.
-    pub fn new(config: WebConfig) -> Self {
+    /// The state of pages with these entries in their navigation, with nobody logged in.
+    pub(crate) fn with_navigation(config: WebConfig, navigation: Vec<Entry>) -> Self {
         let tokens = FormTokens::new(&config.node.key.to_bytes());
         Self(Arc::new(Inner {
             config,
+            navigation,
             sessions: Sessions::default(),
             tokens,
             uploads: Arc::default(),
@@ -100,12 +96,6 @@ impl WebState {
             login_per_name: Throttle::new(LOGIN_PER_NAME),
             login_of_strangers: Throttle::new(LOGIN_OF_STRANGERS),
             login_per_network: Throttle::new(LOGIN_PER_NETWORK),
-            report_per_network: Throttle::new(REPORT_PER_NETWORK),
-            report_per_plate: Throttle::new(REPORT_PER_PLATE),
-            report_per_village: Throttle::new(REPORT_PER_VILLAGE),
-            first_report: Throttle::new(FIRST_REPORT),
-            first_reports: Throttle::new(FIRST_REPORTS_PER_VILLAGE),
-            lookup_per_network: Throttle::new(LOOKUP_PER_NETWORK),
             forms: Forms::default(),
         }))
     }
@@ -126,6 +116,17 @@ impl WebState {
     pub(crate) fn place(&self) -> (AddressCode, Tier) {
         let status = self.0.config.status.borrow();
         (status.region, status.tier)
+    }
+
+    /// The entries that people of this node see, in their order.
+    pub(crate) fn entries(&self, administers: bool) -> impl Iterator<Item = &Entry> {
+        let tier = self.place().1;
+        self.0.navigation.iter().filter(move |entry| entry.shown.is_at(tier, administers))
+    }
+
+    /// Where the people of this node begin.
+    pub(crate) fn first_page(&self) -> &'static str {
+        self.entries(false).next().map_or("/account", |entry| entry.href)
     }
 
     /// Every region the node holds, its own first: what lists and searches of its pages cover.

@@ -1,7 +1,7 @@
 //! What the store has answered, also to sessions that have ended meanwhile.
 
 use super::{ConnectionId, Effect, Hub};
-use crate::custody::News;
+use crate::durability::News;
 use crate::session::Session;
 use crate::sync::StoreReply;
 

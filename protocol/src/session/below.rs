@@ -2,9 +2,9 @@
 //!
 //! A node dials its grandparent as a fallback, for the days on which its parent is not there. The
 //! grandparent did not certify it, and does not see which of two machines its parent knows by the
-//! line token. So, as long as anybody between the two is heard, what it has comes through them:
+//! lineage token. So, as long as anybody between the two is heard, what it has comes through them:
 //! its batches are postponed, and the next comparison finds them again. When those between have
-//! been silent for [`limits::BETWEEN_SILENT_MS`], it hands up here if it presents the line token
+//! been silent for [`limits::BETWEEN_SILENT_MS`], it hands up here if it presents the lineage token
 //! that it was given here last. These are kept by certificate, so that a node that is certified
 //! anew begins anew. Nobody is marked by it: whoever is turned down has its parent to go to.
 //!
@@ -14,7 +14,7 @@ use super::{Effect, Message, Purpose, Session, StoreReply, StoreRequest, wire};
 use crate::id::PublicKey;
 use crate::limits;
 use crate::sync::Verdict;
-use crate::wire::{Bounded, Hello, LineToken};
+use crate::wire::{Bounded, Hello, LineageToken};
 
 /// State of a session with one below that does not come in as a child.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Below {
     /// Keys of those between, its parent last.
     between: Vec<PublicKey>,
     /// Whether it is the machine that this node knows.
-    is_in_line: bool,
+    is_single: bool,
     /// Whether those between have been silent for long.
     is_alone: bool,
 }
@@ -40,17 +40,17 @@ impl Session {
         self.below.is_alone = silent;
     }
 
-    /// One further below has said hello: the store looks at its line token.
+    /// One further below has said hello: the store looks at its lineage token.
     pub(super) fn ask_below(&mut self, hello: &Hello, chain: &[PublicKey]) {
         let own = chain.iter().rposition(|key| self.identity.is_own_key(key));
         let between = chain.iter().skip(own.map_or(0, |own| own + 1)).copied().collect();
-        self.below = Below { is_kept_out: true, between, is_in_line: false, is_alone: false };
+        self.below = Below { is_kept_out: true, between, is_single: false, is_alone: false };
         let certificate = &self.open_peer().certificate;
         let request = StoreRequest::AdmitBelow {
             serial: certificate.serial(),
-            line: hello.line,
-            given: self.gave_line(&certificate.body().subject, &hello.line),
-            fresh: self.renewing.line,
+            lineage: hello.lineage,
+            given: self.gave_lineage_token(&certificate.body().subject, &hello.lineage),
+            fresh: self.renewing.lineage,
         };
         self.store(Purpose::AdmitBelow, request);
     }
@@ -64,10 +64,10 @@ impl Session {
         let StoreReply::Admit(verdict) = reply else {
             unreachable!("the store answered an admission with {reply:?}");
         };
-        self.below.is_in_line = *verdict == Verdict::Open;
-        if !self.below.is_in_line {
+        self.below.is_single = *verdict == Verdict::Open;
+        if !self.below.is_single {
             // A token from now would be later than what the other machine presents.
-            self.renewing.line = LineToken::default();
+            self.renewing.lineage = LineageToken::default();
             let text = "another machine with this identity was here last, or this one was set \
                         back: it reads, and hands nothing up";
             self.effects.push(Effect::Notice(text.to_owned()));
@@ -77,8 +77,8 @@ impl Session {
 
     /// Why a batch of the peer is put off; `None` when it is taken.
     pub(super) fn put_off(&self) -> Option<&'static str> {
-        let Below { is_kept_out, is_in_line, is_alone, .. } = self.below;
-        match (is_kept_out, is_in_line, is_alone) {
+        let Below { is_kept_out, is_single, is_alone, .. } = self.below;
+        match (is_kept_out, is_single, is_alone) {
             (false, _, _) | (_, true, true) => None,
             (true, true, false) => Some("it comes through the node above the one that sent it"),
             (true, false, _) => {

@@ -22,7 +22,7 @@
 //! of them is kept. It is not shut out: its changes are judged by their own signatures.
 //!
 //! Asking is here; answering, and who holds what, is in [`serving`]; what is not asked for because
-//! no more is taken, in [`postponing`].
+//! no more is taken, in [`backpressure`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -37,12 +37,12 @@ use crate::key::KeyPrefix;
 use crate::limits;
 use crate::sync::{StoreReply, StoreRequest};
 
-mod postponing;
+mod backpressure;
 mod purpose;
 mod serving;
 mod window;
 
-use postponing::Told;
+use backpressure::LastNotice;
 use serving::Serving;
 use window::Window;
 
@@ -82,14 +82,14 @@ struct Asking {
     /// What this pass has passed over because no more is taken.
     passed_over: Option<Postponed>,
     /// What the peer was told of that, if anything.
-    told: Told,
+    told: LastNotice,
     looking: bool,
     /// No pass before this time, after nothing was found: commits are many, and photos few.
     next_look_ms: i64,
     transfers: VecDeque<Transfer>,
     last_transfer: u64,
     /// Questions that are not answered, in order.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<PendingPiece>,
     in_flight_bytes: u32,
     keeping: usize,
     window: Window,
@@ -132,16 +132,16 @@ struct Transfer {
 }
 
 #[derive(Debug)]
-struct Asked {
+struct PendingPiece {
     transfer: u64,
     name: BlobName,
-    what: What,
+    what: Piece,
     bytes: u32,
     at_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum Piece {
     Outline,
     Part { place: u32 },
 }
@@ -193,12 +193,12 @@ impl Transfer {
     }
 
     /// The next question, with about so many bytes to answer it.
-    fn next_question(&mut self, piece_bytes: u32) -> Option<(What, u32, BlobMessage)> {
+    fn next_question(&mut self, piece_bytes: u32) -> Option<(Piece, u32, BlobMessage)> {
         let (document, blob) = (self.document.clone(), self.name);
         if self.outline.is_none() && !self.outline_asked {
             self.outline_asked = true;
             let bytes = 32 * blob.chunks();
-            return Some((What::Outline, bytes, BlobMessage::WantOutline { document, blob }));
+            return Some((Piece::Outline, bytes, BlobMessage::WantOutline { document, blob }));
         }
         let place = *self.places.front()?;
         let left = blob.chunk_bytes(place).saturating_sub(self.asked_bytes);
@@ -210,7 +210,7 @@ impl Transfer {
             self.asked_bytes = 0;
         }
         let message = BlobMessage::Want { document, blob, from, length };
-        Some((What::Part { place }, length, message))
+        Some((Piece::Part { place }, length, message))
     }
 }
 
@@ -263,7 +263,7 @@ impl Session {
         });
         let Some((transfer, name, (what, bytes, message))) = question else { return false };
         asking.in_flight_bytes += bytes;
-        asking.asked.push_back(Asked { transfer, name, what, bytes, at_ms: self.now_ms });
+        asking.asked.push_back(PendingPiece { transfer, name, what, bytes, at_ms: self.now_ms });
         self.send(&Message::Blob(message));
         true
     }
@@ -395,7 +395,7 @@ impl Session {
             BlobMessage::Outline { values } => self.on_outline(values.0),
             BlobMessage::Part { bytes } => self.on_part(bytes.0),
             BlobMessage::None => {
-                let Asked { transfer, .. } = self.blobs.asking.answered(self.now_ms)?;
+                let PendingPiece { transfer, .. } = self.blobs.asking.answered(self.now_ms)?;
                 self.blobs.asking.decline(transfer);
                 Ok(())
             }
@@ -424,8 +424,8 @@ impl Session {
     }
 
     fn on_outline(&mut self, values: Vec<[u8; 32]>) -> Outcome {
-        let Asked { transfer, name, what, .. } = self.blobs.asking.answered(self.now_ms)?;
-        if what != What::Outline {
+        let PendingPiece { transfer, name, what, .. } = self.blobs.asking.answered(self.now_ms)?;
+        if what != Piece::Outline {
             return Err(not_asked());
         }
         let Some(transfer) = self.blobs.asking.transfer(transfer) else { return Ok(()) };
@@ -438,8 +438,8 @@ impl Session {
 
     fn on_part(&mut self, bytes: Vec<u8>) -> Outcome {
         let answered = self.blobs.asking.answered(self.now_ms)?;
-        let Asked { transfer, name, what, bytes: asked, .. } = answered;
-        let What::Part { place } = what else { return Err(not_asked()) };
+        let PendingPiece { transfer, name, what, bytes: asked, .. } = answered;
+        let Piece::Part { place } = what else { return Err(not_asked()) };
         if bytes.len() != asked as usize {
             return Err(not_asked());
         }
@@ -485,7 +485,7 @@ impl Session {
 
 impl Asking {
     /// The question that the answer that has come belongs to.
-    fn answered(&mut self, now_ms: i64) -> Result<Asked, Fault> {
+    fn answered(&mut self, now_ms: i64) -> Result<PendingPiece, Fault> {
         let asked = self.asked.pop_front().ok_or_else(not_asked)?;
         self.in_flight_bytes -= asked.bytes;
         self.window.note_answer(now_ms - asked.at_ms);

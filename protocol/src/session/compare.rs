@@ -19,7 +19,7 @@ use crate::limits;
 use crate::sketch::ShortKey;
 use crate::summary::{Fingerprint, Summary};
 use crate::sync::Selection;
-use crate::wire::{Page, Prefixed, Told, Wanted};
+use crate::wire::{AskReply, Page, Prefixed, Wanted};
 
 mod answering;
 mod asking;
@@ -45,7 +45,7 @@ pub(super) struct Compare {
     their_tops: Vec<(KeyPrefix, Fingerprint)>,
     questions: Questions,
     /// Answers that wait to be looked at against what is here.
-    to_look: VecDeque<(Differing, Told)>,
+    to_look: VecDeque<(Differing, AskReply)>,
     /// Own lookups under way.
     looking: usize,
     /// Found missing here, to be wanted.
@@ -90,7 +90,7 @@ pub(super) enum Purpose {
     /// The own side of a frontier.
     Against { theirs: Vec<(KeyPrefix, Fingerprint)> },
     /// The own ids of a prefix, to be held against an answer.
-    Own { differing: Box<Differing>, told: Box<Told> },
+    Own { differing: Box<Differing>, told: Box<AskReply> },
     /// Parts of a prefix that only this side has, some of which may have been refused.
     Split,
 }
@@ -331,7 +331,7 @@ impl Session {
         if self.compare.disputed.is_empty() {
             self.send_all(prefix, count);
         } else if count <= limits::SKETCH_ITEMS as u64 {
-            let nothing = Told::Shorts(crate::wire::Bounded(Vec::new()));
+            let nothing = AskReply::Shorts(crate::wire::Bounded(Vec::new()));
             self.compare.to_look.push_back((Differing::new(prefix, count, 0), nothing));
         } else {
             self.compare.looking += 1;
@@ -443,10 +443,10 @@ fn add_page(list: &mut Vec<(KeyPrefix, Fingerprint)>, page: Page) -> Outcome {
 }
 
 /// Short ids in an answer.
-fn ids_in(told: &Told) -> usize {
+fn ids_in(told: &AskReply) -> usize {
     match told {
-        Told::Shorts(list) => list.0.len(),
-        Told::Symbols { .. } | Told::Frontier(_) | Told::TooMany => 0,
+        AskReply::Shorts(list) => list.0.len(),
+        AskReply::Symbols { .. } | AskReply::Frontier(_) | AskReply::TooMany => 0,
     }
 }
 

@@ -84,7 +84,7 @@ impl Session {
                 self.on_ingested(batch, (changes, bytes), reply);
             }
             Purpose::Blob(purpose) => self.on_blob_stored(purpose, reply),
-            Purpose::Custody(purpose) => self.on_custody(purpose, reply),
+            Purpose::Durability(purpose) => self.on_durability(purpose, reply),
             Purpose::Admit => return self.on_admitted(&reply),
             Purpose::AdmitBelow => self.on_admitted_below(&reply),
             Purpose::Handover => self.on_handover(reply),

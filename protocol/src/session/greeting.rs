@@ -11,7 +11,7 @@ use crate::scope::Scope;
 use crate::signing::{self, Context};
 use crate::succession::Succession;
 use crate::sync::{Certified, Verdict};
-use crate::wire::{Bounded, Hello, LineToken};
+use crate::wire::{Bounded, Hello, LineageToken};
 
 /// A peer whose hello holds.
 struct Greeted {
@@ -22,9 +22,9 @@ struct Greeted {
 impl Session {
     /// This node's hello, signed for this connection and role.
     pub(super) fn own_hello(&self) -> Hello {
-        let (line, renewing) = match self.role {
-            Role::Dialler { line, renewing, .. } => (line, renewing),
-            Role::Listener => (self.renewing.line, self.figures.renewing),
+        let (lineage, renewing) = match self.role {
+            Role::Dialler { lineage, renewing, .. } => (lineage, renewing),
+            Role::Listener => (self.renewing.lineage, self.figures.renewing),
         };
         let successions = self.authority.successions().iter().map(|s| s.bytes().to_vec());
         let successions = successions.chain(self.identity.successions.iter().cloned());
@@ -34,7 +34,7 @@ impl Session {
             clock_ms: self.wall_ms(),
             revocations: revoking::digest(&self.authority),
             successions: Bounded(successions.map(Bounded).collect()),
-            line,
+            lineage,
             renewing,
             software: wire::bounded_text(&self.identity.software),
             more: Bounded(self.dialect.more.clone()),
@@ -54,7 +54,7 @@ impl Session {
         }
         let (is_child, relation) = (peer.is_child, peer.relation);
         let subject = peer.certificate.body().subject;
-        self.make_line(&subject);
+        self.make_lineage_token(&subject);
         self.peer = Some(peer);
         self.greeting = Some(hello.clone());
         if relation != Relation::Descendant {
@@ -70,9 +70,9 @@ impl Session {
         }
         let request = StoreRequest::Admit {
             subject,
-            line: hello.line,
-            given: self.gave_line(&subject, &hello.line),
-            fresh: self.renewing.line,
+            lineage: hello.lineage,
+            given: self.gave_lineage_token(&subject, &hello.lineage),
+            fresh: self.renewing.lineage,
             renewing: hello.renewing,
             certified,
             // The hub knows.
@@ -82,7 +82,7 @@ impl Session {
         Ok(())
     }
 
-    /// The store has looked at the line token of a child.
+    /// The store has looked at the lineage token of a child.
     pub(super) fn on_admitted(&mut self, reply: &StoreReply) -> Outcome {
         let StoreReply::Admit(verdict) = reply else {
             unreachable!("the store answered an admission with {reply:?}");
@@ -132,8 +132,8 @@ impl Session {
         }
         if above {
             self.effects.push(Effect::Beacon(hello.clock_ms));
-            if hello.line != LineToken::default() {
-                self.effects.push(Effect::Line(hello.line));
+            if hello.lineage != LineageToken::default() {
+                self.effects.push(Effect::Line(hello.lineage));
             }
         }
         self.remark();

@@ -4,7 +4,7 @@ use super::{
     Effect, Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply,
     StoreRequest,
 };
-use crate::custody::News;
+use crate::durability::News;
 use crate::id::{ChangeId, Serial};
 use crate::limits;
 use crate::receipt::Receipt;

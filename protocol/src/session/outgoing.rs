@@ -2,18 +2,18 @@
 //!
 //! Jobs are served in the order of their category, which is the order of urgency; changes that
 //! became durable after the comparison began pass before jobs that are not more urgent
-//! ([`super::live`]), so that an alert raised during a first copy does not wait for it. How much is
+//! ([`super::push`]), so that an alert raised during a first copy does not wait for it. How much is
 //! sent at a time is the matter of [`super::pace`].
 //!
 //! A peer may postpone changes because it has taken as much as it will for now. Then nothing of
 //! their urgency or less is sent before the next comparison, which finds them again. People see why
-//! by [`super::postponing`].
+//! by [`super::backpressure`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::live::Live;
+use super::backpressure::Backpressure;
 use super::pace::{Departure, Pace};
-use super::postponing::Postponing;
+use super::push::Push;
 use super::{
     Fault, FaultCode, Message, Outcome, Peer, Purpose, Relation, Session, StoreReply, StoreRequest,
 };
@@ -32,7 +32,7 @@ const TYPICAL_CHANGE_BYTES: u64 = 400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// So many classes of urgency.
-    Live {
+    Push {
         classes: usize,
     },
     Job {
@@ -71,12 +71,12 @@ pub(super) struct Outgoing {
     /// Requests of the peer that are answered in full once `gathered` is sent.
     complete: Vec<u64>,
     reading: bool,
-    live: Live,
+    push: Push,
     pace: Pace,
     in_flight: VecDeque<Sent>,
     /// Why the peer has postponed what is held up.
     held: Option<String>,
-    pub(super) postponing: Postponing,
+    pub(super) backpressure: Backpressure,
     last_batch: u64,
     queued: u64,
     unannounced: u64,
@@ -86,17 +86,17 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// A comparison begins that sees all up to this row: changes after it are pushed from now on.
     pub(super) fn go_live(&mut self, last_row: i64) {
-        self.live.go_on_from(last_row);
+        self.push.go_on_from(last_row);
         self.held = None;
     }
 
     pub(super) fn note_committed(&mut self) {
-        self.live.note_committed();
+        self.push.note_committed();
     }
 
     /// When to look for what is new, if that has been put off.
     pub(super) fn wake_ms(&self) -> Option<i64> {
-        self.live.wake_ms()
+        self.push.wake_ms()
     }
 
     /// Why the peer takes no more of some classes, in its words.
@@ -115,7 +115,7 @@ impl Outgoing {
             Selection::Prefix { prefix, .. } | Selection::Ids { prefix, .. } => {
                 (prefix.of_category().0, 0)
             }
-            Selection::Rows { .. } | Selection::Live { .. } => (0, 0),
+            Selection::Rows { .. } | Selection::Push { .. } => (0, 0),
         };
         self.next_job += 1;
         self.queued += count;
@@ -132,7 +132,7 @@ impl Outgoing {
     pub(super) fn unacknowledged(&self) -> u64 {
         let sent: usize = self.in_flight.iter().map(|sent| sent.keys.len()).sum();
         let read = sent + self.gathered.len();
-        self.queued + read as u64 + u64::from(self.live.is_waiting())
+        self.queued + read as u64 + u64::from(self.push.is_waiting())
     }
 
     /// Whether changes are being read from the store, or were and are not yet sent.
@@ -157,8 +157,8 @@ impl Outgoing {
         let urgent =
             |((category, _), _): &(&(u16, u64), &Job)| Category(*category).urgency() < least;
         let classes = if job.as_ref().is_some_and(urgent) { least } else { URGENCY.len() };
-        if let Some(selection) = self.live.next(now_ms, classes, peer) {
-            return Some((Reading::Live { classes }, selection));
+        if let Some(selection) = self.push.next(now_ms, classes, peer) {
+            return Some((Reading::Push { classes }, selection));
         }
         job.map(|(order, job)| (Reading::Job { order: *order }, job.selection.clone()))
     }
@@ -166,7 +166,7 @@ impl Outgoing {
     /// The peer takes nothing of this class of urgency, and none that is less urgent, for now.
     fn hold(&mut self, class: usize, reason: String) {
         self.held = Some(reason);
-        self.live.hold(class);
+        self.push.hold(class);
         let Some((first, _)) = URGENCY.get(class) else { return };
         for job in self.jobs.split_off(&(first.0, 0)).into_values() {
             self.queued -= job.left;
@@ -181,7 +181,7 @@ impl Outgoing {
 
     /// Without what is held up, which the next comparison finds again.
     fn may_send(&self, mut changes: Vec<Stored>) -> Vec<Stored> {
-        if let Some(class) = self.live.held_from() {
+        if let Some(class) = self.push.held_from() {
             changes.retain(|stored| stored.key.home.category.urgency() < class);
         }
         changes
@@ -251,8 +251,8 @@ impl Session {
         else {
             return;
         };
-        if let Reading::Live { classes } = reading {
-            self.outgoing.live.begin(classes);
+        if let Reading::Push { classes } = reading {
+            self.outgoing.push.begin(classes);
         }
         self.outgoing.reading = true;
         let bytes = self.outgoing.pace.batch_bytes();
@@ -267,9 +267,9 @@ impl Session {
         let count = changes.len() as u64;
         let changes = self.without_strangers(changes);
         match reading {
-            Reading::Live { classes } => {
-                self.outgoing.live.read(classes, rest.as_ref(), through_row);
-                self.outgoing.live.note_found(self.now_ms, rest.is_some() || !changes.is_empty());
+            Reading::Push { classes } => {
+                self.outgoing.push.read(classes, rest.as_ref(), through_row);
+                self.outgoing.push.note_found(self.now_ms, rest.is_some() || !changes.is_empty());
                 let changes = self.outgoing.may_send(changes);
                 if !changes.is_empty() {
                     let (count, bytes) = (changes.len() as u64, raw_bytes(&changes) as u64);

@@ -20,7 +20,7 @@ use crate::certificate::Certificate;
 use crate::key::KeyPrefix;
 use crate::renewal::Renewal;
 use crate::sync::Selection;
-use crate::wire::{self, Bounded, CertificateBytes, LineToken};
+use crate::wire::{self, Bounded, CertificateBytes, LineageToken};
 
 /// A refused renewal is asked for again after this time.
 const ASK_AGAIN_MS: i64 = 3_600_000;
@@ -38,7 +38,7 @@ pub(super) struct Renewing {
     /// The chain that the issuer gave, until the revocation that belongs to it is known.
     pub(super) to_take_over: Option<Vec<Vec<u8>>>,
     /// What the dialler is given on this connection, at the listener.
-    pub(super) line: LineToken,
+    pub(super) lineage: LineageToken,
 }
 
 impl Session {

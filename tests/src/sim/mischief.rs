@@ -295,7 +295,7 @@ impl World {
         matches!(outcome, Err(Refusal::Replaced { .. }))
     }
 
-    /// Whether the line token of a node is one that its parent must not take any more.
+    /// Whether the lineage token of a node is one that its parent must not take any more.
     fn is_stale(&mut self, at: usize) -> bool {
         let Some(machine) = self.machines.get(at) else { return false };
         let key = machine.disk.member.public_key();

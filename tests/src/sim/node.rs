@@ -15,7 +15,7 @@ use cunlian_protocol::dialect::Dialect;
 use cunlian_protocol::hub::{ConnectionId, Hub};
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::sync::StoreRequest;
-use cunlian_protocol::wire::LineToken;
+use cunlian_protocol::wire::LineageToken;
 
 use super::county::Seat;
 use super::model::Held;
@@ -28,8 +28,8 @@ const FILES: [&str; 3] = ["store.sqlite", "store.sqlite-wal", "clock.json"];
 pub(super) struct Disk {
     /// Key and certificates.
     pub(super) member: Member,
-    /// The line tokens that peers gave last.
-    pub(super) lines: BTreeMap<PublicKey, LineToken>,
+    /// The lineage tokens that peers gave last.
+    pub(super) lines: BTreeMap<PublicKey, LineageToken>,
     /// Whom it dials.
     pub(super) targets: Vec<PublicKey>,
     /// That it must not author.
@@ -147,7 +147,7 @@ impl Machine {
         let authority = store.authority();
         let identity = self.disk.member.identity.clone();
         let hub = Hub::new(identity, Arc::clone(&authority), self.disk.targets.clone())
-            .with_lines(self.disk.lines.clone(), self.disk.suspended.is_some())
+            .with_lineage_tokens(self.disk.lines.clone(), self.disk.suspended.is_some())
             .speaking(self.dialect.clone());
         self.process = Some(Process {
             store,

@@ -1,6 +1,6 @@
 //! What the process around a hub does: starts and dies, asks the store, keeps what it is told.
 //!
-//! It follows the runtime of the product (`node/host/src/network/runtime.rs`, `service/upkeep.rs`):
+//! It follows the runtime of the product (`node/host/src/network/runtime.rs`, `service/maintenance.rs`):
 //! two queues of store requests for each connection, commits told together, duties in order.
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::change::SignedChange;
 use cunlian_protocol::key::KeyPrefix;
-use cunlian_protocol::wire::{self, Frame, Message, Prefixed, Told};
+use cunlian_protocol::wire::{self, AskReply, Frame, Message, Prefixed};
 
 /// The name of the message in a frame (length included), and what else is short to say.
 pub(super) fn kind(frame: &[u8]) -> String {
@@ -83,8 +83,8 @@ pub(super) fn meaning(frame: &[u8]) -> Meaning {
         Some(Frame::Message(Message::Want { items, .. })) => prefixes(items),
         Some(Frame::Message(Message::Answer(items))) => {
             let pages = items.0.into_iter().filter_map(|(_, told)| match told {
-                Told::Frontier(page) => Some(page.items.0),
-                Told::Symbols { .. } | Told::Shorts(_) | Told::TooMany => None,
+                AskReply::Frontier(page) => Some(page.items.0),
+                AskReply::Symbols { .. } | AskReply::Shorts(_) | AskReply::TooMany => None,
             });
             Meaning::Prefixes(pages.flatten().map(|(prefix, _)| prefix).collect())
         }

@@ -117,7 +117,7 @@ impl World {
         self.trace().note_bytes(self.now_ms, "thief", "hears", frame);
         match decode(frame) {
             Some(Frame::Message(Message::Welcome(hello))) => {
-                self.thief.stolen.hostile.keep(hello.line);
+                self.thief.stolen.hostile.keep(hello.lineage);
                 assert_ne!(attempt, Fault::OldVersion, "nobody speaks that version");
                 if !hello.renewing {
                     self.attempt(connection, attempt);

@@ -3,7 +3,7 @@
 use cunlian_node::demo::client::{Client, random_document};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::SignedChange;
-use cunlian_protocol::custody::{Answer, Question, Questions};
+use cunlian_protocol::durability::{Answer, Question, Questions};
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::limits;
 use cunlian_protocol::region::Region;

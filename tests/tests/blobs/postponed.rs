@@ -1,7 +1,7 @@
 //! Photos that a node above does not take: seen where they are, where they should be, and as long as
 //! it is true.
 
-use cunlian_crdt::store::{BlobStanding, Quota, Store, StoreOptions};
+use cunlian_crdt::store::{BlobState, Quota, Store, StoreOptions};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::category::Category;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use super::story::*;
 use super::world::*;
 
-fn standing(world: &World, at: usize, photo: &[u8]) -> BlobStanding {
-    world.nodes[at].store.blob_standing(&name_of(photo)).unwrap().unwrap()
+fn standing(world: &World, at: usize, photo: &[u8]) -> BlobState {
+    world.nodes[at].store.blob_state(&name_of(photo)).unwrap().unwrap()
 }
 
 /// The town takes so many bytes of photos of the village.
@@ -201,7 +201,7 @@ fn little_space_is_said() {
         at_ms: 1,
     };
     store.serve(request).unwrap();
-    let standing = store.blob_standing(&name_of(&photo)).unwrap().unwrap();
+    let standing = store.blob_state(&name_of(&photo)).unwrap().unwrap();
     assert!(standing.postponed.is_some_and(|why| why.contains("little space")));
     let found = missing(&store, &village);
     let postponed = found.postponed.unwrap();

@@ -85,7 +85,7 @@ pub(crate) fn is_whole(store: &Store, content: &[u8]) -> bool {
 
 /// Bytes of a blob that are here.
 pub(crate) fn here(store: &Store, content: &[u8]) -> u64 {
-    store.blob_standing(&name_of(content)).unwrap().map_or(0, |standing| standing.here)
+    store.blob_state(&name_of(content)).unwrap().map_or(0, |standing| standing.here)
 }
 
 /// What a store would ask of a child now, in one look.

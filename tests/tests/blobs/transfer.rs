@@ -22,7 +22,7 @@ fn a_photo_climbs_to_the_county() {
     world.run(60_000);
     let (at_town, at_county) = (Tier::Town.bit(), Tier::County.bit());
     let standing = |world: &World| {
-        let standing = world.nodes[village].store.blob_standing(&name_of(&photo)).unwrap();
+        let standing = world.nodes[village].store.blob_state(&name_of(&photo)).unwrap();
         standing.map(|standing| (standing.reached, standing.awaited))
     };
     assert_eq!(standing(&world), Some((0, at_town | at_county)));
@@ -53,7 +53,7 @@ fn who_asked_too_early_is_told() {
     let asked_too_early = said(&world).iter().any(|(_, m)| matches!(m, BlobMessage::None));
     assert!(asked_too_early, "the county asked before the town had the photo");
     world.run(12_000);
-    let standing = world.nodes[village].store.blob_standing(&name_of(&photo)).unwrap().unwrap();
+    let standing = world.nodes[village].store.blob_state(&name_of(&photo)).unwrap().unwrap();
     assert_eq!(standing.reached, Tier::Town.bit() | Tier::County.bit());
 }
 
@@ -250,7 +250,7 @@ fn what_a_town_has_lost_waits_for_it_again() {
     save(&mut world, village, 1, &photo);
     world.run(60_000);
     let standing = |world: &World| {
-        let standing = world.nodes[village].store.blob_standing(&name_of(&photo)).unwrap().unwrap();
+        let standing = world.nodes[village].store.blob_state(&name_of(&photo)).unwrap().unwrap();
         (standing.reached & Tier::Town.bit() != 0, standing.awaited & Tier::Town.bit() != 0)
     };
     assert_eq!(standing(&world), (true, false));

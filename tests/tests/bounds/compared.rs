@@ -3,7 +3,7 @@
 use cunlian_protocol::limits;
 use cunlian_protocol::summary::{Fingerprint, Summary};
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
-use cunlian_protocol::wire::{Bounded, FaultCode, Message, Page, Prefixed, Told};
+use cunlian_protocol::wire::{AskReply, Bounded, FaultCode, Message, Page, Prefixed};
 use cunlian_tests::measured::growth_kib;
 
 use super::pair::{Side, documents, documents_at, grid, village_and_town};
@@ -67,7 +67,7 @@ fn long_answers_wait_up_to_a_sum() {
             _ => None,
         });
         assert_eq!(asked, Some(400));
-        let long = Told::Shorts(Bounded(vec![[5; 8]; limits::SKETCH_ITEMS]));
+        let long = AskReply::Shorts(Bounded(vec![[5; 8]; limits::SKETCH_ITEMS]));
         for number in 0..400 {
             village.hear(&Message::Answer(Bounded(vec![(number, long.clone())])));
         }
@@ -97,7 +97,7 @@ fn frontiers_without_end_are_cut_off() {
                 let fingerprint = Fingerprint { count: 1, sum: [7; 16] };
                 let items = documents_at(&grid, from, each).map(|prefix| (prefix, fingerprint));
                 let page = Page { items: Prefixed(items.collect()), more: true };
-                let told = Told::Frontier(page);
+                let told = AskReply::Frontier(page);
                 village.hear(&Message::Answer(Bounded(vec![(question, told)])));
                 if village.closed.is_some() {
                     break 'pages;

@@ -8,7 +8,7 @@ use cunlian_protocol::sketch::Symbol;
 use cunlian_protocol::summary::Fingerprint;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{
-    self, Ask, Bounded, Hello, Message, Page, Prefixed, Told, Wanted, WireError,
+    self, Ask, AskReply, Bounded, Hello, Message, Page, Prefixed, Wanted, WireError,
 };
 use cunlian_tests::measured::growth_kib;
 
@@ -35,7 +35,7 @@ fn hello(
         clock_ms: i64::MIN,
         revocations: [0; 32],
         successions: Bounded(vec![Bounded(vec![9; successions.1]); successions.0]),
-        line: [0; 16],
+        lineage: [0; 16],
         renewing: false,
         software: Bounded(Vec::new()),
         more: Bounded(vec![1; more]),
@@ -43,7 +43,7 @@ fn hello(
     })
 }
 
-fn answer(told: Told) -> Message {
+fn answer(told: AskReply) -> Message {
     Message::Answer(Bounded(vec![(0, told)]))
 }
 
@@ -122,13 +122,13 @@ fn lists() -> Vec<(&'static str, usize, Filled)> {
         (
             "SKETCH_ITEMS",
             SKETCH_ITEMS,
-            Box::new(|n| answer(Told::Shorts(Bounded(vec![[9; 8]; n])))),
+            Box::new(|n| answer(AskReply::Shorts(Bounded(vec![[9; 8]; n])))),
         ),
         (
             "SKETCH_SYMBOLS",
             SKETCH_SYMBOLS,
             Box::new(move |n| {
-                answer(Told::Symbols { items: u32::MAX, symbols: Bounded(vec![symbol; n]) })
+                answer(AskReply::Symbols { items: u32::MAX, symbols: Bounded(vec![symbol; n]) })
             }),
         ),
         (
@@ -213,7 +213,7 @@ fn batches_end_at_their_bounds() {
 /// bounds, each filled within a frame.
 #[test]
 fn questions_and_answers_end_at_their_bounds() {
-    use cunlian_protocol::custody::{Answer, Open, Question, Questions};
+    use cunlian_protocol::durability::{Answer, Open, Question, Questions};
     let ask = |count| {
         let list = Bounded((0..count).map(|number| Question::Change(key(number))).collect());
         Message::AskHeld(Questions { tiers: 7, list })

@@ -103,7 +103,7 @@ pub(super) fn village_and_town() -> (Side, Side) {
     let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
     let all = [&county, &town, &village];
     let expected = town.public_key();
-    let role = Role::Dialler { expected, line: [0; 16], renewing: false };
+    let role = Role::Dialler { expected, lineage: [0; 16], renewing: false };
     let mut below = Side::new(&village, all, role, &town);
     let mut above = Side::new(&town, all, Role::Listener, &village);
     let effects = below.session.start(0);

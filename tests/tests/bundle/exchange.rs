@@ -255,13 +255,13 @@ fn photos_go_along() {
     for (blob, content) in named.iter().zip(&contents) {
         let held = town.store.blob(&blob.name).unwrap();
         assert_eq!(held, Some(BlobContent::Whole(content.clone())));
-        let standing = village.store.blob_standing(&blob.name).unwrap().unwrap();
+        let standing = village.store.blob_state(&blob.name).unwrap().unwrap();
         assert_eq!(standing.reached & Tier::Town.bit(), 0);
     }
     assert_eq!(town.import(&parts[0]).unwrap().blobs, 0);
     village.import(&town.bundle_for(village)).unwrap();
     for blob in &named {
-        let standing = village.store.blob_standing(&blob.name).unwrap().unwrap();
+        let standing = village.store.blob_state(&blob.name).unwrap().unwrap();
         assert_eq!(standing.reached & Tier::Town.bit(), Tier::Town.bit());
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cunlian_host::admin::Request;
-use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, VALID_MS};
+use cunlian_host::admin::invitation::{BulkInvitationRequest, BulkRow, Invitations, VALID_MS};
 use cunlian_host::admin::issuing::LIFETIME_MS;
 use cunlian_host::clock::now_ms;
 use cunlian_host::keystore::Keystore;
@@ -33,7 +33,12 @@ fn five_hundred_invitations_become_five_hundred_nodes() {
         valid_ms: None,
     });
     let (valid_ms, lifetime_ms) = (VALID_MS, LIFETIME_MS);
-    let wish = BulkWish { rows: rows.collect(), valid_ms, lifetime_ms, addresses: Vec::new() };
+    let wish = BulkInvitationRequest {
+        rows: rows.collect(),
+        valid_ms,
+        lifetime_ms,
+        addresses: Vec::new(),
+    };
     let machines = tempfile::tempdir().unwrap();
     let started = Instant::now();
     let keys = runtime().block_on(async {

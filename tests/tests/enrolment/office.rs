@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_host::admin::Administration;
-use cunlian_host::admin::invitation::{Invited, Wish};
+use cunlian_host::admin::invitation::{InvitationRequest, Invited};
 use cunlian_host::clock::now_ms;
 use cunlian_host::control::ask_status;
 use cunlian_host::opening::{node_author, open_store};
@@ -17,7 +17,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::enrolment::Token;
 use cunlian_protocol::id::DocumentId;
-use cunlian_tests::federation::{Ports, VILLAGE};
+use cunlian_tests::federation::VILLAGE;
+use cunlian_tests::ports::Ports;
 use cunlian_tests::program::{Running, command, run_well, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -110,8 +111,11 @@ impl Office {
         // A certificate of this node is not older than the node.
         let lifetime_ms = 730 * 86_400_000;
         let region = AddressCode::parse(region).unwrap();
-        let wish =
-            Wish { name: Some(name.to_owned()), lifetime_ms, ..Wish::new(Tier::Town, region) };
+        let wish = InvitationRequest {
+            name: Some(name.to_owned()),
+            lifetime_ms,
+            ..InvitationRequest::new(Tier::Town, region)
+        };
         administration.invite(&wish).unwrap().into()
     }
 
@@ -194,7 +198,6 @@ impl Machine {
         config.save(&self.path).unwrap();
         let Self { path, ports, dir } = self;
         let (listen, http) = (ports.listen(), ports.http());
-        drop(ports);
         Office { path, listen, http, dir, process: None }.open()
     }
 

@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use cunlian_crdt::store::VERSION;
 use cunlian_host::config::Config;
-use cunlian_tests::federation::{COUNTY, fleet, free_bases, lay_out, well};
+use cunlian_tests::federation::{COUNTY, fleet, lay_out, well};
+use cunlian_tests::ports::free_rows;
 use cunlian_tests::program::{Running, command, files, run, run_refused, wait_for};
 use serde_json::Value;
 use tempfile::tempdir;
@@ -72,7 +73,7 @@ fn a_busy_port_is_named() {
 fn a_second_demo_says_which_port_is_taken() {
     let dir = tempdir().unwrap();
     let place = dir.path().join("demo");
-    let (udp_base, http_base) = free_bases(&place);
+    let (udp_base, http_base) = free_rows();
     for busy in [udp_base + 3, http_base + 1] {
         let _udp = UdpSocket::bind(("127.0.0.1", busy)).unwrap();
         let _tcp = TcpListener::bind(("127.0.0.1", busy)).unwrap();
@@ -104,10 +105,9 @@ fn one_data_directory_serves_one_process() {
     let data_dir = county.dir.to_str().unwrap();
     wait_for("the node", || run(["status", "--data-dir", data_dir], "").code == Some(0));
     // With ports of its own, so that it is the directory that is refused.
-    let ports = cunlian_tests::federation::Ports::free();
+    let ports = cunlian_tests::ports::Ports::free();
     let config = Config::load(&county.dir).unwrap();
     let other = Config { listen: ports.listen(), http: ports.http(), ..config };
-    drop(ports);
     other.save(&county.dir).unwrap();
     let errors = run_node(&county.dir);
     assert!(errors.contains(data_dir), "{errors}");

@@ -10,7 +10,7 @@ use cunlian_node::demo::layout::Node;
 use cunlian_protocol::authority::read_scope;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::SignedChange;
-use cunlian_protocol::custody::{Answer, Question, Questions};
+use cunlian_protocol::durability::{Answer, Question, Questions};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::region::Region;

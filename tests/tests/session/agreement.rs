@@ -6,7 +6,7 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
 use cunlian_tests::member::{Member, key};
 
-use super::custody::three_tiers;
+use super::durability::three_tiers;
 use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);

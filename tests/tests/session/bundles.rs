@@ -4,7 +4,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 
 use super::agreement::VILLAGE;
-use super::custody::three_tiers;
+use super::durability::three_tiers;
 use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);

@@ -8,7 +8,7 @@ use cunlian_protocol::certificate::{Certificate, Tier};
 use cunlian_protocol::hub::{ConnectionId, Event, TargetId};
 use cunlian_protocol::session::{Channel, Effect, Identity, Role, Session};
 use cunlian_protocol::signing::public_key;
-use cunlian_protocol::wire::{self, FaultCode, Frame, LineToken, Message};
+use cunlian_protocol::wire::{self, FaultCode, Frame, LineageToken, Message};
 use cunlian_tests::member::{Member, key};
 
 use super::agreement::{VILLAGE, town_and_village};
@@ -113,7 +113,7 @@ fn another_federation_is_refused() {
     let stranger = Identity { chain, ..stranger };
     let (connection, channel) = world.knock(town, public_key(&stranger.key));
     let expected = world.nodes[town].member.public_key();
-    let role = Role::Dialler { expected, line: LineToken::default(), renewing: false };
+    let role = Role::Dialler { expected, lineage: LineageToken::default(), renewing: false };
     let channel = Channel { peer_key: expected, ..channel };
     let authority = Arc::new(Authority::new(public_key(&key(200))));
     let mut session = Session::new(Arc::new(stranger), authority, role, channel, world.now_ms, 0);

@@ -1,4 +1,4 @@
-//! Custody by ranges: what it costs, and that it never claims too much.
+//! Durability by ranges: what it costs, and that it never claims too much.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::agreement::{TOWN, VILLAGE};
-use super::custody::three_tiers;
+use super::durability::three_tiers;
 use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 /// Records in the story of a library: enough that they are in many ranges.
 const RECORDS: u32 = 5_000;
 
-/// Bytes of the questions, answers and news about custody on the line.
-fn custody_bytes(world: &World) -> usize {
+/// Bytes of the questions, answers and news about durability on the line.
+fn durability_bytes(world: &World) -> usize {
     let about = |frame: &[u8]| match wire::decode(&frame[4..]) {
         Ok(Frame::Message(message)) => matches!(
             message,
@@ -94,7 +94,7 @@ fn a_library_that_reaches_the_county_costs_few_bytes_below() {
             world.run(60_000);
         }
         assert_eq!(waiting(&world, village), 0, "away: {away}");
-        let bytes = custody_bytes(&world);
+        let bytes = durability_bytes(&world);
         let keys: Vec<(SetKey, u8)> = claims(&world, village)
             .iter()
             .map(|(k, _)| (SetKey::from_bytes(k).unwrap(), 4))
@@ -198,7 +198,7 @@ fn what_a_town_has_lost_waits_for_it_again() {
         totals.get(&Tier::Town).map_or(0, |backlog| backlog.changes)
     };
     assert_eq!(waits_for_town(&world), 0);
-    // An empty store in the place of the old one, as after a fire; the line token is the last.
+    // An empty store in the place of the old one, as after a fire; the lineage token is the last.
     world.cut(at_town, at_village);
     world.run(1);
     let lost = world.replace(at_town);

@@ -13,7 +13,7 @@ use cunlian_protocol::wire::{self, Frame, Message};
 use cunlian_tests::member::{Member, key};
 
 use super::agreement::{TOWN, VILLAGE};
-use super::custody::three_tiers;
+use super::durability::three_tiers;
 use super::world::*;
 
 const DAY_MS: i64 = 86_400_000;

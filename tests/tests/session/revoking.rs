@@ -8,7 +8,7 @@ use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::session::{Channel, Effect, Role, Session};
-use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, LineToken, Message};
+use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, LineageToken, Message};
 use cunlian_tests::member::{Member, root};
 
 use super::agreement::TOWN;
@@ -66,7 +66,7 @@ fn revocations_go_as_fast_as_they_are_read() {
     let channel = |peer: &Member| Channel { exporter, peer_key: peer.public_key() };
     let identity = |member: &Member| Arc::new(member.identity.clone());
     let expected = county.public_key();
-    let role = Role::Dialler { expected, line: LineToken::default(), renewing: false };
+    let role = Role::Dialler { expected, lineage: LineageToken::default(), renewing: false };
     let empty = Arc::new(Authority::new(root()));
     let mut below = Session::new(identity(&town), empty, role, channel(&county), START_MS, 0);
     let mut above = Session::new(

@@ -251,7 +251,7 @@ fn who_is_allowed_less_does_not_certify_under_what_it_had() {
     assert!(holds(&world, county, 1), "what the village wrote between backup and restore");
 }
 
-/// Shows that a village that is set back between two connections, so that its line token is the
+/// Shows that a village that is set back between two connections, so that its lineage token is the
 /// right one, finds out by what the town has of it; that it is certified anew by itself, gets back
 /// what it had written, and gives no number twice.
 #[test]

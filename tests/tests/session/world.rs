@@ -22,7 +22,7 @@ use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, Target
 use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::{Channel, Identity, Report};
-use cunlian_protocol::wire::{self, FaultCode, Frame, LineToken, Message};
+use cunlian_protocol::wire::{self, FaultCode, Frame, LineageToken, Message};
 use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -44,7 +44,7 @@ pub(crate) struct Node {
     pub(crate) closed: Vec<(FaultCode, String)>,
     targets: Vec<PublicKey>,
     /// What a process keeps on disk.
-    pub(crate) lines: BTreeMap<PublicKey, LineToken>,
+    pub(crate) lines: BTreeMap<PublicKey, LineageToken>,
     /// Whether it asks to be certified anew because it may be a copy.
     pub(crate) suspended: bool,
     /// What the machine says the time is, less what it is.
@@ -62,7 +62,7 @@ const STORE: &str = "store.sqlite";
 /// An earlier state of a node.
 pub(crate) struct Backup {
     member: Member,
-    lines: BTreeMap<PublicKey, LineToken>,
+    lines: BTreeMap<PublicKey, LineageToken>,
     dir: TempDir,
 }
 
@@ -161,7 +161,7 @@ impl World {
         let (identity, targets) = (node.member.identity.clone(), node.targets.clone());
         node.authority = node.store.authority();
         let hub = Hub::new(identity, Arc::clone(&node.authority), targets);
-        node.hub = hub.with_lines(node.lines.clone(), node.suspended);
+        node.hub = hub.with_lineage_tokens(node.lines.clone(), node.suspended);
         node.offset_ms = 0;
         self.follow_clock(at);
     }

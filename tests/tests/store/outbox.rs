@@ -3,7 +3,7 @@
 use cunlian_crdt::store::{Reached, Store, StoreIdentity, StoreOptions};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
-use cunlian_protocol::custody::{self, Answer, Question, Questions};
+use cunlian_protocol::durability::{self, Answer, Question, Questions};
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
@@ -43,9 +43,9 @@ fn held(store: &Store, keys: &[SetKey], own: u8) -> Vec<u8> {
 }
 
 fn answers(store: &Store, questions: Questions, own: u8) -> Vec<Answer> {
-    let request = custody::Request::Answer { questions, own };
-    match store.serve(StoreRequest::Custody(request)).unwrap() {
-        StoreReply::Custody(custody::Reply::Answer(answers)) => answers,
+    let request = durability::Request::Answer { questions, own };
+    match store.serve(StoreRequest::Durability(request)).unwrap() {
+        StoreReply::Durability(durability::Reply::Answer(answers)) => answers,
         other => panic!("{other:?} is of another kind"),
     }
 }

@@ -193,7 +193,8 @@ fn mild_revocations_do_not_shut_out_a_dismissal() {
         let refusal = authority.valid_at(certificate, NOW_MS).unwrap_err();
         assert!(refusal.to_string().contains("was revoked"), "{refusal}");
     }
-    let told = (20..60).find_map(|number| town.effect_of(&[mild(number, 10)]).unwrap().err());
+    let told =
+        (20..60).find_map(|number| town.preview_revocations(&[mild(number, 10)]).unwrap().err());
     assert!(told.unwrap().contains("does not count"));
     let before = town.authority().revocations().count();
     drop(town);

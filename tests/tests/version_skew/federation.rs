@@ -58,7 +58,7 @@ impl Three {
         let node = &mut self.world.nodes[at];
         let (identity, authority) = (node.member.identity.clone(), node.store.authority());
         let hub = Hub::new(identity, Arc::clone(&authority), self.parents[tier].clone());
-        let hub = hub.with_lines(node.lines.clone(), node.suspended);
+        let hub = hub.with_lineage_tokens(node.lines.clone(), node.suspended);
         node.hub = hub.speaking(dialect(versions));
     }
 

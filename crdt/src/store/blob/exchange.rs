@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::missing::{Look, missing};
 use super::outlines::outline;
-use super::{Entry, entry, name_of, postponing, proof};
+use super::{Entry, deferral, entry, name_of, proof};
 use crate::store::outbox::Ancestors;
 use crate::store::rows::{Range, damaged};
 use crate::store::writer::Batch;
@@ -83,7 +83,7 @@ pub(in crate::store) fn serve(inner: &Inner, request: BlobRequest) -> Result<Blo
             Ok(BlobReply::MarkLost)
         }
         BlobRequest::MarkPostponed { tier, postponed, begun } => {
-            postponing::mark(inner, tier, postponed, begun)?;
+            deferral::mark(inner, tier, postponed, begun)?;
             Ok(BlobReply::MarkPostponed)
         }
     }

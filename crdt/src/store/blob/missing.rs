@@ -11,7 +11,7 @@ use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, Row};
 
-use super::postponing::why_none;
+use super::deferral::why_none;
 use super::{name_of, proof};
 use crate::store::blob::outlines::outline;
 use crate::store::rows::{Range, damaged};

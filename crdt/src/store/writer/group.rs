@@ -21,9 +21,9 @@ use super::folding::Folding;
 use super::queue::{Job, Next, Queue, Ran, Shareable};
 use super::{Batch, Memory};
 use crate::store::health::Fault;
+use crate::store::pending_counts::PendingCounts;
 use crate::store::rollup::deltas::Deltas;
 use crate::store::summary::Additions;
-use crate::store::tally::Tally;
 use crate::store::{CommitNotice, Shared};
 
 /// Most jobs in one transaction.
@@ -82,7 +82,7 @@ struct Group {
     added: u64,
     authority: Option<Arc<Authority>>,
     summaries: Additions,
-    tally: Tally,
+    pending_counts: PendingCounts,
     /// Whether a local job is in it, and another one.
     local: bool,
     other: bool,
@@ -170,7 +170,7 @@ impl Thread<'_> {
             next = self.next(group);
         }
         std::mem::take(&mut group.summaries).save(self.connection)?;
-        std::mem::take(&mut group.tally).save(self.connection)?;
+        std::mem::take(&mut group.pending_counts).save(self.connection)?;
         let last_row = self.memory.last_row(self.connection)?;
         self.connection.execute_batch("COMMIT")?;
         Ok(last_row)
@@ -201,7 +201,7 @@ impl Thread<'_> {
             queue: self.queue,
             authority: Arc::clone(&authority),
             summaries: Additions::default(),
-            tally: Tally::default(),
+            pending_counts: PendingCounts::default(),
             deltas: Deltas::default(),
             added: 0,
             most: if self.short_groups > 0 { SHORT_GROUP_CHANGES } else { u64::MAX },
@@ -217,7 +217,7 @@ impl Thread<'_> {
                     group.authority = Some(batch.authority);
                 }
                 group.summaries.merge(batch.summaries);
-                group.tally.merge(batch.tally);
+                group.pending_counts.merge(batch.pending_counts);
                 self.connection.execute_batch("RELEASE job")?;
                 Ok(ran)
             }

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use super::{AdminError, Administration};
 use crate::keystore::ROOT_KEY;
-use crate::standing;
+use crate::suspension;
 
 mod digest;
 mod making;
@@ -57,8 +57,8 @@ pub const LEFT_OUT: [&str; 8] = [
     "store.sqlite-compact",
     "store.lock",
     "control.sock",
-    standing::PLACE,
-    standing::SUSPENDED,
+    suspension::PLACE,
+    suspension::SUSPENDED,
 ];
 
 /// What a person asks for about backups and their aftermath.
@@ -134,7 +134,7 @@ impl Administration {
 
     /// Lets a suspended node author again on the word of a person, where no parent can give it.
     fn resume(&self, no_parent: bool) -> Result<Value, AdminError> {
-        let Some(suspended) = standing::read(&self.data_dir).map_err(AdminError::new)? else {
+        let Some(suspended) = suspension::read(&self.data_dir).map_err(AdminError::new)? else {
             return Ok(json!({ "resumed": false, "reason": null }));
         };
         let has_parent = self.identity.certificate.body().issuer.is_some();
@@ -161,7 +161,7 @@ impl Administration {
 
     /// Lets the node author again: its parent has confirmed it, or a person has.
     pub fn release(&self) -> Result<(), AdminError> {
-        standing::clear(&self.data_dir).map_err(AdminError::new)?;
+        suspension::clear(&self.data_dir).map_err(AdminError::new)?;
         self.store.resume();
         Ok(())
     }

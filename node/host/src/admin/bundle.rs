@@ -34,7 +34,7 @@ use line::{Incoming, Line, Record};
 /// What is to be done with a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum BundleRequest {
     /// Make one; its bytes come back.
     Export(Export),
     /// Take one part in; its bytes are sent after [`Record::Go`].
@@ -69,11 +69,11 @@ pub enum Since {
 impl Administration {
     /// Does what is wished over a socket, until it is done, the other side goes away, or `stop` is
     /// set because the node stops.
-    pub fn bundle(&self, wish: &Wish, stream: UnixStream, stop: Arc<AtomicBool>) {
+    pub fn bundle(&self, wish: &BundleRequest, stream: UnixStream, stop: Arc<AtomicBool>) {
         let served = Line::new(stream, stop).and_then(|mut line| {
             let outcome = match wish {
-                Wish::Export(export) => self.export_bundle(export, &mut line),
-                Wish::Import => self.import_bundle(&mut line),
+                BundleRequest::Export(export) => self.export_bundle(export, &mut line),
+                BundleRequest::Import => self.import_bundle(&mut line),
             };
             line.send(&match outcome {
                 Ok(value) => Record::Done(value),

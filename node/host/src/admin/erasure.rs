@@ -23,7 +23,7 @@ use super::{AdminError, Administration};
 
 /// What is to be erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct ErasureRequest {
     /// Address code of the document.
     pub address: String,
     /// Name of its category.
@@ -69,13 +69,13 @@ pub struct ErasedDocument {
 
 impl Administration {
     /// Erases a document, or all parts of a record.
-    pub fn erase(&self, wish: &Wish) -> Result<Erased, AdminError> {
+    pub fn erase(&self, wish: &ErasureRequest) -> Result<Erased, AdminError> {
         let author = self.acting_as(&wish.login, &wish.password)?;
         self.erase_as(&author, wish)
     }
 
     /// The same for somebody whose key is open already; login and password are not looked at.
-    pub fn erase_as(&self, author: &Author, wish: &Wish) -> Result<Erased, AdminError> {
+    pub fn erase_as(&self, author: &Author, wish: &ErasureRequest) -> Result<Erased, AdminError> {
         let desk = self.desk()?;
         let home = read_home(&desk, wish)?;
         let acting = Acting {
@@ -114,7 +114,7 @@ fn told(failed: Failed<EraseError>) -> AdminError {
     }
 }
 
-fn read_home(desk: &Desk<'_>, wish: &Wish) -> Result<Home, AdminError> {
+fn read_home(desk: &Desk<'_>, wish: &ErasureRequest) -> Result<Home, AdminError> {
     let category = parse_category(&wish.category, &desk.catalogue).map_err(AdminError::new)?;
     let document = wish.document.trim().parse().map_err(|_| {
         AdminError::new(format!("{:?} is not the id of a document", wish.document))

@@ -29,7 +29,7 @@ mod place;
 mod redeem;
 mod table;
 
-pub use bulk::{BulkRow, BulkWish, Invitations, Rejected};
+pub use bulk::{BulkInvitationRequest, BulkRow, Invitations, Rejected};
 pub use place::reachable_addresses;
 pub use redeem::{Redeemed, Refusal};
 
@@ -42,7 +42,7 @@ pub const VALID_MAX_MS: i64 = 90 * 86_400_000;
 
 /// What an administrator wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct InvitationRequest {
     /// Tier of the new node.
     pub tier: Tier,
     /// The address it will stand for.
@@ -57,7 +57,7 @@ pub struct Wish {
     pub addresses: Vec<String>,
 }
 
-impl Wish {
+impl InvitationRequest {
     /// An invitation with the usual times, name and addresses.
     pub fn new(tier: Tier, region: AddressCode) -> Self {
         let addresses = Vec::new();
@@ -142,7 +142,7 @@ pub struct Listed {
 
 impl Administration {
     /// Invites one node. Nothing is written when this node could not certify it.
-    pub fn invite(&self, wish: &Wish) -> Result<Invited, AdminError> {
+    pub fn invite(&self, wish: &InvitationRequest) -> Result<Invited, AdminError> {
         let draft = self.draft(wish)?;
         let (invited, row) = (draft.invited, draft.row);
         self.store.write_reference(move |connection| {
@@ -181,7 +181,7 @@ impl Administration {
         Ok(listed)
     }
 
-    fn draft(&self, wish: &Wish) -> Result<Draft, AdminError> {
+    fn draft(&self, wish: &InvitationRequest) -> Result<Draft, AdminError> {
         self.may_issue()?;
         check_wish(wish)?;
         let now_ms = (self.now_ms)();
@@ -266,7 +266,7 @@ struct Draft {
     row: table::Row,
 }
 
-fn check_wish(wish: &Wish) -> Result<(), AdminError> {
+fn check_wish(wish: &InvitationRequest) -> Result<(), AdminError> {
     if !(1..=VALID_MAX_MS).contains(&wish.valid_ms) {
         return Err(
             AdminError::new("an invitation is valid for at most 90 days").hint("--valid 72h")

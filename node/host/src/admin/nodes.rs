@@ -1,7 +1,7 @@
 //! The nodes that this one has certified: how they are, and letting one in again that was copied.
 //!
 //! Of each child the latest certificate counts. What it holds is read from its journal
-//! ([`crate::journal`]); whether two machines use it, from its line tokens.
+//! ([`crate::journal`]); whether two machines use it, from its lineage tokens.
 
 use std::collections::BTreeMap;
 

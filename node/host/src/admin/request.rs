@@ -36,9 +36,9 @@ pub enum Request {
         action: super::people::PeopleAction,
     },
     /// Invites one node; answered with the token, which is not shown again.
-    Invite(super::invitation::Wish),
+    Invite(super::invitation::InvitationRequest),
     /// Invites the nodes of a list.
-    InviteBulk(super::invitation::BulkWish),
+    InviteBulk(super::invitation::BulkInvitationRequest),
     /// All invitations.
     InviteList,
     /// Takes an invitation back.
@@ -56,7 +56,7 @@ pub enum Request {
         address: Option<crate::address::NodeAddress>,
     },
     /// Takes a certificate back; answered with a [`super::revocation::Revoked`].
-    Revoke(super::revocation::Wish),
+    Revoke(super::revocation::RevocationRequest),
     /// All revocations and who has them.
     RevokeList,
     /// What revoked authors left.
@@ -65,7 +65,7 @@ pub enum Request {
         action: super::review::ReviewAction,
     },
     /// Erases documents; answered with a [`super::erasure::Erased`].
-    Erase(super::erasure::Wish),
+    Erase(super::erasure::ErasureRequest),
     /// Reasons of the changes refused last, newest first.
     Quarantine {
         /// At most this many.

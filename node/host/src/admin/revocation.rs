@@ -8,7 +8,7 @@
 //! key could sign with any of them. So are those it was replaced by and those it replaced, whatever
 //! their keys: a thief may have asked for a certificate for a key of his own.
 
-use cunlian_crdt::store::Effect;
+use cunlian_crdt::store::RevocationPreview;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::limits;
@@ -24,7 +24,7 @@ mod drafting;
 
 /// What is to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct RevocationRequest {
     /// Name, login, serial or the beginning of one.
     pub who: String,
     /// Why, for people.
@@ -55,7 +55,7 @@ pub struct Revoked {
     /// Nodes and their people below that are revoked with it.
     pub revoked_with: Vec<Named>,
     /// What it does to the work that is here.
-    pub effect: Effect,
+    pub effect: RevocationPreview,
     /// Whether nothing was done.
     pub dry_run: bool,
 }
@@ -83,7 +83,7 @@ pub struct Listed {
 
 impl Administration {
     /// Revokes, or tells what it would do.
-    pub fn revoke(&self, wish: &Wish) -> Result<Revoked, AdminError> {
+    pub fn revoke(&self, wish: &RevocationRequest) -> Result<Revoked, AdminError> {
         let reason = wish.reason.trim();
         if reason.is_empty() || reason.len() > limits::REASON_BYTES {
             return Err(AdminError::new("a revocation needs a reason of at most 400 bytes")
@@ -99,7 +99,7 @@ impl Administration {
             return Err(AdminError::new(error)
                 .hint("there are too many below it: revoke some of these first"));
         }
-        let effect = self.store.effect_of(&signed)?.map_err(AdminError::new)?;
+        let effect = self.store.preview_revocations(&signed)?.map_err(AdminError::new)?;
         if !wish.dry_run
             && let Some(reason) = self.store.add_revocations(&signed)?.into_iter().next()
         {

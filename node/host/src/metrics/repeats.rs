@@ -25,7 +25,7 @@ pub enum Say {
 
 /// What came again and was not logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
+pub struct Repeated {
     /// Who.
     pub party: String,
     /// What, or `None` for different things together.
@@ -67,7 +67,7 @@ impl Repeats {
     }
 
     /// When the interval is over: what came again in it. A new interval begins.
-    pub fn due(&mut self, now_ms: i64) -> Vec<Again> {
+    pub fn due(&mut self, now_ms: i64) -> Vec<Repeated> {
         if now_ms.saturating_sub(self.began_ms) < INTERVAL_MS {
             return Vec::new();
         }
@@ -77,7 +77,7 @@ impl Repeats {
         let of_party = |(party, Party { lines, unsaid }): (String, Party)| {
             let again = lines.into_iter().map(|(line, count)| (Some(line), count));
             let all = again.chain([(None, unsaid)]).filter(|(_, count)| *count > 0);
-            let all = all.map(|(line, count)| Again { party: party.clone(), line, count });
+            let all = all.map(|(line, count)| Repeated { party: party.clone(), line, count });
             all.collect::<Vec<_>>()
         };
         said.into_iter().flat_map(of_party).collect()
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(repeats.note("b", "refused"), Say::InFull, "another party has its own line");
         assert_eq!(repeats.due(100_000 + INTERVAL_MS - 1), []);
         let line = Some("refused".to_owned());
-        let again = Again { party: "a".to_owned(), line, count: 999 };
+        let again = Repeated { party: "a".to_owned(), line, count: 999 };
         assert_eq!(repeats.due(100_000 + INTERVAL_MS), [again]);
         assert_eq!(repeats.note("a", "refused"), Say::InFull, "a new interval has begun");
     }

@@ -18,7 +18,7 @@ use super::dialling::{Endpoints, HANDSHAKE, reach};
 use super::enrol::Enrolment;
 use super::reader::{self, Allowance, Flow};
 use super::refusals::Refusals;
-use super::{lane, tls};
+use super::{store_queue, tls};
 use crate::config::Peer;
 
 /// How long the last words of a connection may take.
@@ -90,8 +90,8 @@ pub(super) async fn serve(
     let id = ConnectionId(shared.next_connection.fetch_add(1, Ordering::Relaxed));
     let (outgoing, frames) = mpsc::unbounded_channel();
     let (flow, allowed) = watch::channel(Flow::default());
-    let changing = lane::start(shared.store.clone(), shared.events.clone(), id);
-    let reading = lane::start(shared.store.clone(), shared.events.clone(), id);
+    let changing = store_queue::start(shared.store.clone(), shared.events.clone(), id);
+    let reading = store_queue::start(shared.store.clone(), shared.events.clone(), id);
     let sends_as = None;
     let link = Link { connection: connection.clone(), outgoing, flow, changing, reading, sends_as };
     let events = shared.events.clone();

@@ -93,7 +93,7 @@ impl Refusals {
             | StoreReply::Read { .. }
             | StoreReply::Admit(_)
             | StoreReply::Waiting { .. }
-            | StoreReply::Custody(_)
+            | StoreReply::Durability(_)
             | StoreReply::MarkReached { .. }
             | StoreReply::MarkRefused
             | StoreReply::MarkPostponed => {}

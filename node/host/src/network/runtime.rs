@@ -3,13 +3,13 @@
 //! ```text
 //!  quinn connection ─ reader ─▶ frames ─┐                    ┌─▶ writer ─ quinn connection
 //!  endpoint ─ accept, dial ───▶ events ─┼─▶ one task: Hub ───┼─▶ dial
-//!  store lanes ───────────────▶ replies ┘                    └─▶ store lanes (blocking threads)
+//!  store queues ───────────────▶ replies ┘                    └─▶ store queues (blocking threads)
 //! ```
 //!
 //! The hub's task never waits: what it hands out is bounded by the limits of the sessions. A reader
 //! waits while its session, or the node as a whole, has enough to do, so a peer that sends faster
 //! than the disk can write is slowed down by QUIC flow control; a few readers at a time, in the order
-//! they came, hand the hub a frame (`reader.rs`). Each connection has two lanes to the store, each in
+//! they came, hand the hub a frame (`reader.rs`). Each connection has two queues to the store, each in
 //! order: what changes the store in one, so that certificates precede the changes they cover, and what
 //! only reads it in the other.
 
@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::Authority;
-use cunlian_protocol::custody;
+use cunlian_protocol::durability;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::sync::StoreRequest;
-use cunlian_protocol::wire::{FaultCode, LineToken};
+use cunlian_protocol::wire::{FaultCode, LineageToken};
 use quinn::VarInt;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -53,15 +53,15 @@ const CLOCK_STEP_MS: u64 = 50;
 
 /// What the hub leaves to the node, in order; see the effects of the same names.
 #[derive(Debug)]
-pub enum Duty {
+pub enum NodeTask {
     /// A node above says what time it is.
     Beacon(i64),
-    /// Keep a line token durably.
+    /// Keep a lineage token durably.
     Line {
         /// Key of the peer.
         peer: PublicKey,
         /// The token.
-        token: LineToken,
+        token: LineageToken,
     },
     /// Keep the new key of a peer.
     Succeeded {
@@ -90,12 +90,12 @@ pub enum Duty {
     },
 }
 
-/// What ties the network to the rest of the node.
-pub struct Ties {
+/// What the network needs of the rest of the node.
+pub struct Dependencies {
     /// Trusted time.
     pub clock: Clock,
-    /// Takes the duties.
-    pub duties: mpsc::UnboundedSender<Duty>,
+    /// Takes the tasks.
+    pub tasks: mpsc::UnboundedSender<NodeTask>,
     /// Counts what is refused.
     pub metrics: Metrics,
     /// Serves those who want to join.
@@ -118,7 +118,7 @@ struct Driver {
     trusted: Clock,
     /// Trusted time less the time of the hub, as the hub knows it.
     offset_ms: i64,
-    duties: mpsc::UnboundedSender<Duty>,
+    tasks: mpsc::UnboundedSender<NodeTask>,
     shared: Shared,
     targets: Vec<Peer>,
     links: BTreeMap<ConnectionId, Link>,
@@ -137,17 +137,17 @@ impl Network {
         hub: Hub,
         targets: Vec<Peer>,
         store: &Store,
-        ties: Ties,
+        dependencies: Dependencies,
     ) -> Self {
-        let clock = HubClock::start(ties.clock.now_ms());
+        let clock = HubClock::start(dependencies.clock.now_ms());
         let (events, inbox) = mpsc::channel(EVENTS);
         let (links, new_links) = mpsc::unbounded_channel();
         let (publish, reports) = watch::channel(Vec::new());
         let (crowded, allowance) = Allowance::new();
         let shared = Shared {
             endpoints: endpoints.clone(),
-            refusals: Refusals::new(ties.metrics, clock),
-            enrolment: ties.enrolment,
+            refusals: Refusals::new(dependencies.metrics, clock),
+            enrolment: dependencies.enrolment,
             store: store.clone(),
             events: events.clone(),
             next_connection: Arc::new(AtomicU64::new(1)),
@@ -160,8 +160,8 @@ impl Network {
             hub,
             clock,
             offset_ms: 0,
-            trusted: ties.clock,
-            duties: ties.duties,
+            trusted: dependencies.clock,
+            tasks: dependencies.tasks,
             shared,
             targets,
             links: BTreeMap::new(),
@@ -195,7 +195,7 @@ impl Network {
         self.reports.clone()
     }
 
-    /// Where to tell the hub what became of its duties.
+    /// Where to tell the hub what became of its tasks.
     pub fn events(&self) -> mpsc::Sender<Event> {
         self.events.clone()
     }
@@ -327,8 +327,9 @@ impl Driver {
                     if let StoreRequest::Ingest { from, .. } = &request {
                         link.sends_as = Some(*from);
                     }
-                    let lane = if changes_store(&request) { &link.changing } else { &link.reading };
-                    let _ = lane.send((number, request));
+                    let queue =
+                        if changes_store(&request) { &link.changing } else { &link.reading };
+                    let _ = queue.send((number, request));
                 }
             }
             Effect::Close { connection, code, reason } => {
@@ -340,21 +341,21 @@ impl Driver {
                     let _ = link.outgoing.send(Outgoing::Close(code, reason));
                 }
             }
-            Effect::Beacon(at_ms) => self.leave(Duty::Beacon(at_ms)),
-            Effect::Line { peer, token } => self.leave(Duty::Line { peer, token }),
-            Effect::Succeeded { old, new } => self.leave(Duty::Succeeded { old, new }),
+            Effect::Beacon(at_ms) => self.leave(NodeTask::Beacon(at_ms)),
+            Effect::Line { peer, token } => self.leave(NodeTask::Line { peer, token }),
+            Effect::Succeeded { old, new } => self.leave(NodeTask::Succeeded { old, new }),
             Effect::Renew { connection, child, renewal, restricted } => {
-                self.leave(Duty::Renew { connection, child, renewal, restricted });
+                self.leave(NodeTask::Renew { connection, child, renewal, restricted });
             }
-            Effect::Issued(chain) => self.leave(Duty::Issued(chain)),
-            Effect::Suspend { reason } => self.leave(Duty::Suspend { reason }),
+            Effect::Issued(chain) => self.leave(NodeTask::Issued(chain)),
+            Effect::Suspend { reason } => self.leave(NodeTask::Suspend { reason }),
             Effect::Notice { peer, text } => self.shared.refusals.notice(&peer, &text),
         }
     }
 
-    fn leave(&self, duty: Duty) {
+    fn leave(&self, task: NodeTask) {
         // Nobody takes it when the node is about to stop.
-        let _ = self.duties.send(duty);
+        let _ = self.tasks.send(task);
     }
 
     fn publish(&mut self, idle: bool) {
@@ -402,7 +403,9 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Admit { .. }
         | StoreRequest::AdmitBelow { .. }
         | StoreRequest::MarkReached { .. }
-        | StoreRequest::Custody(custody::Request::Mark(_) | custody::Request::Lost { .. })
+        | StoreRequest::Durability(
+            durability::Request::Mark(_) | durability::Request::Lost { .. },
+        )
         | StoreRequest::MarkRefused { .. }
         | StoreRequest::MarkPostponed { .. } => true,
         StoreRequest::Blob(request) => request.is_write(),
@@ -412,8 +415,8 @@ pub fn changes_store(request: &StoreRequest) -> bool {
         | StoreRequest::Shorts { .. }
         | StoreRequest::Read { .. }
         | StoreRequest::Waiting { .. }
-        | StoreRequest::Custody(
-            custody::Request::Unsettled { .. } | custody::Request::Answer { .. },
+        | StoreRequest::Durability(
+            durability::Request::Unsettled { .. } | durability::Request::Answer { .. },
         ) => false,
     }
 }

@@ -24,7 +24,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cunlian_host::admin::Request;
-use cunlian_host::admin::invitation::{BulkRow, BulkWish, Invitations, Listed, State, VALID_MS};
+use cunlian_host::admin::invitation::{
+    BulkInvitationRequest, BulkRow, Invitations, Listed, State, VALID_MS,
+};
 use cunlian_host::admin::issuing::LIFETIME_MS;
 use cunlian_host::clock::now_ms;
 use cunlian_host::control::ask;
@@ -148,7 +150,12 @@ fn list(parent: &Node, nodes: usize) -> Request {
     };
     let (valid_ms, lifetime_ms) = (VALID_MS, LIFETIME_MS);
     let rows = (0..nodes).map(row).collect();
-    Request::InviteBulk(BulkWish { rows, valid_ms, lifetime_ms, addresses: Vec::new() })
+    Request::InviteBulk(BulkInvitationRequest {
+        rows,
+        valid_ms,
+        lifetime_ms,
+        addresses: Vec::new(),
+    })
 }
 
 /// Redeems all tokens; gives the different keys that have been certified.

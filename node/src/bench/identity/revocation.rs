@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::measure::document_work;
-use cunlian_crdt::store::{Effect, Store};
+use cunlian_crdt::store::{RevocationPreview, Store};
 use cunlian_governance::generator::Generator;
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_host::clock::now_ms;
@@ -112,7 +112,7 @@ pub(super) fn measure(
     };
     let signed = [body.sign(&identity.key)];
     let mark = Instant::now();
-    let effect = store.effect_of(&signed)?.map_err(Failure::new)?;
+    let effect = store.preview_revocations(&signed)?.map_err(Failure::new)?;
     let preview_seconds = mark.elapsed().as_secs_f64();
     let mark = Instant::now();
     let refused = store.add_revocations(&signed)?;
@@ -221,7 +221,7 @@ impl Work {
 
     /// Reads from the store what is left, and holds it against what was foretold and what has to
     /// be.
-    fn check(self, store: &Store, foretold: &Effect) -> Result<Left, Failure> {
+    fn check(self, store: &Store, foretold: &RevocationPreview) -> Result<Left, Failure> {
         let tainted: u64 = store.read(|connection| {
             connection.query_row("SELECT count(*) FROM tainted", [], |row| row.get(0))
         })?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cunlian_host::admin::bundle::line::{Line, Record};
-use cunlian_host::admin::bundle::{self, Since, Wish};
+use cunlian_host::admin::bundle::{self, BundleRequest, Since};
 use cunlian_host::admin::certificate::time_words;
 use cunlian_host::control;
 use jiff::Timestamp;
@@ -69,7 +69,7 @@ impl Export {
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from(self.name()));
         let out = std::path::absolute(out)?;
         let mut files = Files::new(&out, self.split.is_some())?;
-        let wish = Wish::Export(bundle::Export {
+        let wish = BundleRequest::Export(bundle::Export {
             recipient: self.recipient,
             open: self.open,
             regions: self.region,

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cunlian_host::admin::bundle::Wish;
+use cunlian_host::admin::bundle::BundleRequest;
 use cunlian_host::admin::bundle::line::{Line, Record};
 use cunlian_host::admin::certificate::time_words;
 use cunlian_host::control;
@@ -114,7 +114,7 @@ fn import(data_dir: &Path, path: &Path) -> Result<Value, Failure> {
         |error| Failure::new(format!("{}: {error}", path.display())).hint("see that it is there");
     let mut file = File::open(path).map_err(cannot_read)?;
     let bytes = file.metadata().map_err(cannot_read)?.len();
-    let mut line = control::begin_bundle(data_dir, &Wish::Import).map_err(failure)?;
+    let mut line = control::begin_bundle(data_dir, &BundleRequest::Import).map_err(failure)?;
     let mut sending = line.try_clone()?;
     let bar = bar("{bar:40} {percent:>3}% {bytes}, {msg}, {eta} left");
     bar.set_length(bytes);

@@ -6,20 +6,23 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use cunlian_governance::divisions::{self, Status};
-use cunlian_host::admin::invitation::{Invited, Listed, State as Became, Wish, tier_of};
+use cunlian_host::admin::invitation::{
+    InvitationRequest, Invited, Listed, State as Became, tier_of,
+};
 use cunlian_protocol::address::AddressCode;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::super::posted::Posted;
-use super::super::reading::ask;
-use super::{Admin, Pick, act, code_of, note, problem};
+use super::{Pick, code_of, note};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::ask;
+use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::text::Text;
 
 const HOUR_MS: i64 = 3_600_000;
 /// Hours an invitation may be chosen to be valid.
@@ -172,7 +175,7 @@ async fn invite(
     }
 }
 
-fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<Wish, String> {
+fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<InvitationRequest, String> {
     let typed = match posted.text("other") {
         "" => posted.text("code"),
         other => other,
@@ -184,7 +187,7 @@ fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<Wish, String> {
     if own.contains(&region) || !own.iter().any(|own| own.contains(&region)) {
         return Err(l.t1("admin-outside", "code", typed));
     }
-    let mut wish = Wish::new(tier, region);
+    let mut wish = InvitationRequest::new(tier, region);
     let name = posted.text("name");
     wish.name = (!name.is_empty()).then(|| name.to_owned());
     let hours = posted.text("hours").parse().ok().filter(|hours| HOURS.contains(hours));

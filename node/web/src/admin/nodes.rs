@@ -7,21 +7,22 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use cunlian_host::admin::certificate::Desk;
 use cunlian_host::admin::nodes::{Child, NodesAction};
-use cunlian_host::admin::revocation::{Listed, Revoked, Wish};
+use cunlian_host::admin::revocation::{Listed, RevocationRequest, Revoked};
 use cunlian_host::admin::{AdminError, Administration};
 use cunlian_host::journal::Entry;
 use cunlian_host::status::PeerStatus;
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::super::link;
-use super::super::posted::Posted;
-use super::{Admin, Candidate, act, candidates, note, problem, words};
+use super::{Candidate, candidates, note, words};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::text::Text;
+use crate::status::link;
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()
@@ -269,7 +270,7 @@ async fn revoke(
 ) -> Result<Response, Failure> {
     let l = admin.0.visit.l;
     let confirmed = posted.text("confirmed") == "yes";
-    let wish = Wish {
+    let wish = RevocationRequest {
         who: posted.text("who").to_owned(),
         reason: posted.text("reason").to_owned(),
         through_seq: None,
@@ -304,7 +305,11 @@ async fn revoke(
 }
 
 /// What keeps a revocation from being drafted at all, said before the attempt.
-async fn doubts(state: &WebState, l: Text, wish: &Wish) -> Result<Option<Said>, Failure> {
+async fn doubts(
+    state: &WebState,
+    l: Text,
+    wish: &RevocationRequest,
+) -> Result<Option<Said>, Failure> {
     if wish.reason.trim().is_empty() {
         return Ok(Some(Said { error: Some(l.t("revoke-no-reason")), ..Said::default() }));
     }
@@ -327,7 +332,7 @@ async fn doubts(state: &WebState, l: Text, wish: &Wish) -> Result<Option<Said>, 
     Ok(Some(Said { error: Some(error), ..Said::default() }))
 }
 
-fn draft(l: Text, revoked: &Revoked, about: String, wish: &Wish) -> Draft {
+fn draft(l: Text, revoked: &Revoked, about: String, wish: &RevocationRequest) -> Draft {
     let names = |nodes: &[cunlian_host::admin::certificate::Named]| words::names(l, nodes);
     let mut lines = vec![match revoked.through_seq {
         0 => l.t("revoke-stands-nothing"),

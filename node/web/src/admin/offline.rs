@@ -19,13 +19,14 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::id::PublicKey;
 use serde::Deserialize;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, form_again, html};
-use super::super::posted::{Posted, PostedPhoto};
-use super::{Admin, act, note, problem, words};
+use super::{note, words};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::posted::{Posted, PostedPhoto};
+use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::text::Text;
 
 /// Groups of digits of a key that two people read to each other on the telephone.
 const KEY_GROUPS: usize = 4;

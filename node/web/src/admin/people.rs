@@ -13,14 +13,15 @@ use cunlian_host::operator::{is_by_assignment, roles};
 use cunlian_protocol::id::Serial;
 use serde_json::Value;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::super::posted::Posted;
-use super::super::reading::ask;
-use super::{Admin, Pick, act, code_of, note, problem, words};
+use super::{Pick, code_of, note, words};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::reading::ask;
+use crate::frame::text::{Language, Text};
 use crate::state::WebState;
-use crate::text::{Language, Text};
 
 /// Most units to choose from.
 const UNITS: u32 = 200;

@@ -20,16 +20,17 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
 
-use super::super::clock::full;
-use super::super::conflict::label_of;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::super::posted::Posted;
-use super::super::record::record_href;
-use super::super::visit::Staff;
-use super::{problem, words};
+use super::words;
+use crate::conflict::boxes::label_of;
+use crate::frame::administrator::problem;
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
+use crate::frame::visit::Staff;
+use crate::library::record::record_href;
 use crate::state::WebState;
-use crate::text::Text;
 use crate::ticket::path::ticket_href;
 
 /// Most changes on the page.

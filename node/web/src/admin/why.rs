@@ -16,12 +16,13 @@ use cunlian_host::admin::naming::part_name;
 use cunlian_host::admin::{AdminError, Administration};
 use serde::Deserialize;
 
-use super::super::clock::full;
-use super::super::failure::Failure;
-use super::super::layout::{Page, html};
-use super::{Admin, Pick, act, code_of, problem, words};
+use super::{Pick, code_of, words};
+use crate::frame::administrator::{Admin, act, problem};
+use crate::frame::clock::full;
+use crate::frame::failure::Failure;
+use crate::frame::layout::{Page, html};
+use crate::frame::text::{Text, domain_language};
 use crate::state::WebState;
-use crate::text::{Text, domain_language};
 
 const VERBS: [Verb; 6] =
     [Verb::Read, Verb::Write, Verb::Assign, Verb::SignOff, Verb::Erase, Verb::Issue];

@@ -17,9 +17,9 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{AuthorKind, Certificate};
 use cunlian_protocol::id::Serial;
 
-use super::super::clock::full;
-use super::super::reading::name_of;
-use crate::text::{Text, domain_language};
+use crate::frame::clock::full;
+use crate::frame::place::name_of;
+use crate::frame::text::{Text, domain_language};
 
 /// Names on the way to an address that tell it apart from its neighbours.
 const NAMES: usize = 3;

@@ -2,9 +2,9 @@
 
 use cunlian_governance::ticket::{self as domain, Kind, Ticket, Verb};
 
-use crate::component::{Choice, FieldInput};
-use crate::posted::Posted;
-use crate::text::Text;
+use crate::frame::component::{Choice, FieldInput};
+use crate::frame::posted::Posted;
+use crate::frame::text::Text;
 
 /// One action and its form.
 pub(super) struct ActionForm {

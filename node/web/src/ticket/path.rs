@@ -4,7 +4,7 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 
-use crate::failure::Failure;
+use crate::frame::failure::Failure;
 
 /// The home of the ticket in a path.
 pub(crate) fn ticket_home(address: &str, document: &str) -> Result<Home, Failure> {

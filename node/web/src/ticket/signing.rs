@@ -1,11 +1,11 @@
 //! What the page of a ticket says of sign-offs.
 
-use cunlian_governance::signoff::Standing;
+use cunlian_governance::signoff::SignOffStatus;
 use cunlian_governance::ticket::SignOff;
 
-use crate::clock::full;
-use crate::component::Notice;
-use crate::text::Text;
+use crate::frame::clock::full;
+use crate::frame::component::Notice;
+use crate::frame::text::Text;
 
 /// The name of what has become of a sign-off, as texts have it.
 pub(crate) const fn signed_name(stands: bool) -> &'static str {
@@ -31,8 +31,8 @@ pub(super) fn notice_of(l: Text, sign_off: &SignOff) -> Notice {
 /// Why a sign-off no longer holds; `None` when it does.
 pub(super) fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
     match &sign_off.standing {
-        Standing::Stands => None,
-        Standing::Void { since: Some(writer) } => Some(l.with(
+        SignOffStatus::Stands => None,
+        SignOffStatus::Void { since: Some(writer) } => Some(l.with(
             "signed-voided",
             &[
                 ("name", &sign_off.voided_by),
@@ -40,6 +40,6 @@ pub(super) fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
                 ("id", &writer.change.to_string().chars().take(16).collect::<String>()),
             ],
         )),
-        Standing::Void { since: None } => Some(l.t("signed-voided-missing")),
+        SignOffStatus::Void { since: None } => Some(l.t("signed-voided-missing")),
     }
 }

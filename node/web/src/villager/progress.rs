@@ -1,11 +1,12 @@
 //! What became of a report, for whoever has its receipt: found by number, shown, rated.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::Router;
+use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::refusal::Failed;
 use cunlian_governance::ticket::{
@@ -15,28 +16,22 @@ use cunlian_governance::ticket::{
 use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
 
-use super::SOURCE;
-use crate::clock::{full, machine};
-use crate::component::{Photos, SyncBadge, Trace, TraceRow};
-use crate::failure::Failure;
-use crate::form::saved_words;
-use crate::layout::{Page, form_again, html};
-use crate::photo::stored::{self, Audience};
-use crate::posted::Posted;
-use crate::reading::{ask, height, name_of};
+use super::report::SOURCE;
+use super::throttles::Throttles;
+use crate::frame::clock::{full, machine};
+use crate::frame::component::{Photos, SyncBadge, Trace, TraceRow};
+use crate::frame::failure::Failure;
+use crate::frame::form::saved_words;
+use crate::frame::layout::{Page, form_again, html};
+use crate::frame::photo::stored::{self, Audience};
+use crate::frame::place::name_of;
+use crate::frame::posted::Posted;
+use crate::frame::reading::{ask, height};
+use crate::frame::text::Text;
+use crate::frame::visit::Visit;
+use crate::frame::writing::acting;
 use crate::state::WebState;
-use crate::text::Text;
-use crate::ticket::{action_words, rating_words};
-use crate::visit::Visit;
-use crate::writing::acting;
-
-pub(super) fn routes() -> Router<WebState> {
-    Router::new()
-        .route("/t", get(find))
-        .route("/t/{receipt}", get(progress))
-        .route("/t/{receipt}/rate", post(rate))
-        .route("/t/{receipt}/photo/{document}", get(ticket_photo))
-}
+use crate::ticket::page::{action_words, rating_words};
 
 #[derive(Template)]
 #[template(path = "villager/progress_form.html")]
@@ -48,12 +43,16 @@ struct FindPage {
 }
 
 #[derive(Deserialize)]
-struct Typed {
+pub(super) struct Typed {
     #[serde(default)]
     receipt: String,
 }
 
-async fn find(State(state): State<WebState>, visit: Visit, Query(typed): Query<Typed>) -> Response {
+pub(super) async fn find(
+    State(state): State<WebState>,
+    visit: Visit,
+    Query(typed): Query<Typed>,
+) -> Response {
     let l = visit.l;
     let text = typed.receipt.trim();
     if text.is_empty() {
@@ -111,7 +110,7 @@ struct ProgressPage {
 }
 
 #[derive(Deserialize)]
-struct Fresh {
+pub(super) struct Fresh {
     #[serde(default)]
     new: String,
 }
@@ -126,10 +125,15 @@ struct Found {
 }
 
 /// The ticket behind a receipt. Guessing receipts is slowed down per client.
-async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Found, Failure> {
+async fn by_receipt(
+    state: &WebState,
+    throttles: &Throttles,
+    visit: &Visit,
+    receipt: &str,
+) -> Result<Found, Failure> {
     let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
-    let limit = &state.0.lookup_per_network;
-    limit.take(visit.client, state.now_ms()).map_err(|wait_ms| Failure::TooMany { wait_ms })?;
+    let taken = throttles.lookup(visit.client, state.now_ms());
+    taken.map_err(|wait_ms| Failure::TooMany { wait_ms })?;
     let l = visit.l;
     ask(state, move |store| {
         let row = store.read(|connection| tickets::by_receipt(connection, &receipt))?;
@@ -149,13 +153,14 @@ async fn by_receipt(state: &WebState, visit: &Visit, receipt: &str) -> Result<Fo
     .await
 }
 
-async fn progress(
+pub(super) async fn progress(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Path(receipt): Path<String>,
     Query(fresh): Query<Fresh>,
 ) -> Result<Response, Failure> {
-    let found = match by_receipt(&state, &visit, &receipt).await {
+    let found = match by_receipt(&state, &throttles, &visit, &receipt).await {
         Err(Failure::NotFound) => {
             let is_receipt = Receipt::parse(&receipt).is_ok();
             let why = if is_receipt { "receipt-unknown" } else { "receipt-mistyped" };
@@ -266,13 +271,14 @@ fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
     })
 }
 
-async fn rate(
+pub(super) async fn rate(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Path(receipt): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let found = by_receipt(&state, &visit, &receipt).await?;
+    let found = by_receipt(&state, &throttles, &visit, &receipt).await?;
     let (home, fields) = (found.ticket.home, posted.0.clone());
     // Who has the receipt has reported it.
     let node = (state.0.config.node.clone(), Reader::everything(), SOURCE);
@@ -295,12 +301,13 @@ async fn rate(
 }
 
 /// A photo of the ticket, for whoever has its receipt.
-async fn ticket_photo(
+pub(super) async fn ticket_photo(
     State(state): State<WebState>,
+    Extension(throttles): Extension<Arc<Throttles>>,
     visit: Visit,
     Path((receipt, document)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
-    let Found { ticket, .. } = by_receipt(&state, &visit, &receipt).await?;
+    let Found { ticket, .. } = by_receipt(&state, &throttles, &visit, &receipt).await?;
     let document: DocumentId = document.parse().map_err(|_| Failure::NotFound)?;
     if !ticket.photos.contains(&document) && !ticket.result_photos.contains(&document) {
         return Err(Failure::NotFound);

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::postponing::Awaiting;
+use super::backpressure::Awaiting;
 use super::purpose::Purpose;
 use super::{FEW_CHANGES, PAUSE_MS, Purpose as Because};
 use crate::blob::{BlobMessage, BlobName, BlobReply, BlobRequest};

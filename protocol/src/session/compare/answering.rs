@@ -9,7 +9,7 @@ use super::digest;
 use crate::key::KeyPrefix;
 use crate::limits;
 use crate::sketch::{self, ShortKey};
-use crate::wire::{Ask, Bounded, Page, Told};
+use crate::wire::{Ask, AskReply, Bounded, Page};
 
 /// Answers are sent before they grow beyond this many bytes.
 const ANSWER_BYTES: usize = 256 << 10;
@@ -30,7 +30,7 @@ pub(in crate::session) struct Answering {
     next: u32,
     waiting: VecDeque<(u32, KeyPrefix, Ask)>,
     looking: usize,
-    answer: Vec<(u32, Told)>,
+    answer: Vec<(u32, AskReply)>,
     answer_bytes: usize,
 }
 
@@ -128,7 +128,7 @@ impl Session {
             (AnswerPurpose::Question { number, .. }, StoreReply::Frontier(frontier)) => {
                 self.answering.looking -= 1;
                 for page in Page::cut(frontier) {
-                    self.answer(number, Told::Frontier(page));
+                    self.answer(number, AskReply::Frontier(page));
                 }
                 self.answered();
             }
@@ -142,12 +142,12 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, number: u32, told: Told) {
+    fn answer(&mut self, number: u32, told: AskReply) {
         let bytes = match &told {
-            Told::Frontier(page) => page.items.0.len() * 60,
-            Told::Symbols { symbols, .. } => symbols.0.len() * 16,
-            Told::Shorts(list) => list.0.len() * 8,
-            Told::TooMany => 1,
+            AskReply::Frontier(page) => page.items.0.len() * 60,
+            AskReply::Symbols { symbols, .. } => symbols.0.len() * 16,
+            AskReply::Shorts(list) => list.0.len() * 8,
+            AskReply::TooMany => 1,
         };
         if self.answering.answer_bytes + bytes > ANSWER_BYTES {
             self.send_answer();
@@ -172,19 +172,19 @@ impl Session {
     }
 }
 
-fn told(ask: Ask, shorts: &[u64]) -> Told {
+fn told(ask: Ask, shorts: &[u64]) -> AskReply {
     if shorts.len() > limits::SKETCH_ITEMS {
-        return Told::TooMany;
+        return AskReply::TooMany;
     }
     match ask {
         Ask::Symbols { from, to } => {
             let own = shorts.iter().copied();
             let symbols = sketch::symbols(own, from as usize, to as usize);
             let items = u32::try_from(shorts.len()).unwrap_or(u32::MAX);
-            Told::Symbols { items, symbols: Bounded(symbols) }
+            AskReply::Symbols { items, symbols: Bounded(symbols) }
         }
         Ask::Shorts | Ask::Frontier => {
-            Told::Shorts(Bounded(shorts.iter().map(|short| short.to_le_bytes()).collect()))
+            AskReply::Shorts(Bounded(shorts.iter().map(|short| short.to_le_bytes()).collect()))
         }
     }
 }

@@ -68,7 +68,7 @@ impl Differing {
 
 /// A question that is not answered.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct PendingAsk {
     pub(super) differing: Differing,
     pub(super) ask: Ask,
     /// Pages of a frontier that have come.
@@ -79,7 +79,7 @@ pub(super) struct Asked {
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     waiting: BTreeMap<KeyPrefix, (Differing, Option<Ask>)>,
-    asked: BTreeMap<u32, Asked>,
+    asked: BTreeMap<u32, PendingAsk>,
     next: u32,
     under_way: u64,
     /// Prefixes in pages of frontiers that have come in part.
@@ -127,7 +127,7 @@ impl Questions {
     }
 
     /// The question with this number, which is answered.
-    pub(super) fn answered(&mut self, number: u32) -> Option<Asked> {
+    pub(super) fn answered(&mut self, number: u32) -> Option<PendingAsk> {
         let asked = self.asked.remove(&number)?;
         self.under_way -= cost(&asked.differing, asked.ask);
         self.paged -= asked.frontier.len();
@@ -135,7 +135,7 @@ impl Questions {
     }
 
     /// A question that is answered in part.
-    pub(super) fn put_back(&mut self, number: u32, asked: Asked) {
+    pub(super) fn put_back(&mut self, number: u32, asked: PendingAsk) {
         self.under_way += cost(&asked.differing, asked.ask);
         self.paged += asked.frontier.len();
         self.asked.insert(number, asked);
@@ -153,7 +153,7 @@ impl Questions {
                 given_up.push(differing);
                 continue;
             };
-            let asked = Asked { differing, ask, frontier: Vec::new() };
+            let asked = PendingAsk { differing, ask, frontier: Vec::new() };
             self.put_back(self.next, asked);
             self.next += 1;
             questions.push((prefix, ask));

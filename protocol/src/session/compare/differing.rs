@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::asking::Asked;
+use super::asking::PendingAsk;
 use super::{Differing, Fault, FaultCode, Outcome, Session, add_page, ids_in};
 use crate::id::ChangeId;
 use crate::limits;
 use crate::sync::Selection;
-use crate::wire::{Ask, Bounded, Told, Wanted};
+use crate::wire::{Ask, AskReply, Bounded, Wanted};
 
 impl Session {
     /// Answers to some of the questions.
-    pub(in crate::session) fn on_answer(&mut self, items: Vec<(u32, Told)>) -> Outcome {
+    pub(in crate::session) fn on_answer(&mut self, items: Vec<(u32, AskReply)>) -> Outcome {
         self.expect(super::State::Descending)?;
         for (number, told) in items {
             let Some(asked) = self.compare.questions.answered(number) else {
@@ -24,9 +24,9 @@ impl Session {
         self.check_compared()
     }
 
-    fn take_answer(&mut self, number: u32, mut asked: Asked, told: Told) -> Outcome {
+    fn take_answer(&mut self, number: u32, mut asked: PendingAsk, told: AskReply) -> Outcome {
         match (asked.ask, told) {
-            (Ask::Frontier, Told::Frontier(page)) => {
+            (Ask::Frontier, AskReply::Frontier(page)) => {
                 let prefix = &asked.differing.prefix;
                 if !page.items.0.iter().all(|(part, _)| prefix.contains(part.as_bytes())) {
                     let text = format!("a frontier of {prefix:?} that is not inside it");
@@ -40,14 +40,14 @@ impl Session {
                 }
                 self.take_frontier(asked);
             }
-            (Ask::Symbols { from, to }, Told::Symbols { items, symbols })
+            (Ask::Symbols { from, to }, AskReply::Symbols { items, symbols })
                 if symbols.0.len() == (to - from) as usize
                     && items as usize <= limits::SKETCH_ITEMS =>
             {
-                let told = Told::Symbols { items, symbols };
+                let told = AskReply::Symbols { items, symbols };
                 self.compare.to_look.push_back((asked.differing, told));
             }
-            (Ask::Shorts, told @ Told::Shorts(_)) => {
+            (Ask::Shorts, told @ AskReply::Shorts(_)) => {
                 let ids = ids_in(&told);
                 if self.compare.answered_ids + ids > limits::ANSWERED_IDS {
                     // Much more than the peer said it had.
@@ -57,7 +57,7 @@ impl Session {
                     self.compare.to_look.push_back((asked.differing, told));
                 }
             }
-            (Ask::Symbols { .. } | Ask::Shorts, Told::TooMany) => {
+            (Ask::Symbols { .. } | Ask::Shorts, AskReply::TooMany) => {
                 // It has grown since the frontier was made.
                 self.compare.questions.add(asked.differing, Some(Ask::Frontier));
             }
@@ -69,8 +69,8 @@ impl Session {
         Ok(())
     }
 
-    fn take_frontier(&mut self, asked: Asked) {
-        let Asked { differing, frontier, .. } = asked;
+    fn take_frontier(&mut self, asked: PendingAsk) {
+        let PendingAsk { differing, frontier, .. } = asked;
         // A prefix that the peer does not split any further leads nowhere.
         if frontier.first().is_some_and(|(part, _)| *part == differing.prefix) {
             self.send_all(differing.prefix.clone(), differing.mine);
@@ -84,7 +84,7 @@ impl Session {
     pub(super) fn hold_against(
         &mut self,
         mut differing: Differing,
-        told: Told,
+        told: AskReply,
         mine: &[(u64, ChangeId)],
     ) {
         if mine.len() > limits::SKETCH_ITEMS {
@@ -93,7 +93,7 @@ impl Session {
         }
         let own = || mine.iter().map(|(short, _)| *short);
         match told {
-            Told::Symbols { items, symbols } => {
+            AskReply::Symbols { items, symbols } => {
                 differing.theirs = u64::from(items);
                 if differing.difference.extend(&symbols.0, items as usize, own()) {
                     let (only_theirs, only_mine) = differing.difference.sides();
@@ -102,7 +102,7 @@ impl Session {
                     self.compare.questions.ask_more(differing);
                 }
             }
-            Told::Shorts(list) => {
+            AskReply::Shorts(list) => {
                 differing.theirs = list.0.len() as u64;
                 let mut theirs: Vec<u64> = list.0.into_iter().map(u64::from_le_bytes).collect();
                 theirs.sort_unstable();
@@ -116,7 +116,7 @@ impl Session {
                 let (only_theirs, only_mine) = (without(&theirs, &here), without(&here, &theirs));
                 self.settle_differing(&differing, mine, only_theirs, &only_mine);
             }
-            Told::Frontier(_) | Told::TooMany => {
+            AskReply::Frontier(_) | AskReply::TooMany => {
                 unreachable!("only symbols and short ids are held against what is here")
             }
         }

@@ -11,7 +11,7 @@ use super::{Backup, STORE, World, nobody, open};
 
 impl World {
     /// A second machine with the identity of a node and an empty store, as after a fire; with the
-    /// line tokens of the first one if it is a copy.
+    /// lineage tokens of the first one if it is a copy.
     pub(crate) fn copy(&mut self, at: usize) -> usize {
         let (member, targets) = (self.nodes[at].member.clone(), self.nodes[at].targets.clone());
         let copy = self.add(&member, &targets);
@@ -20,7 +20,7 @@ impl World {
         copy
     }
 
-    /// The machine of a node is lost, and another one with its identity and line tokens and an empty
+    /// The machine of a node is lost, and another one with its identity and lineage tokens and an empty
     /// store stands in its place.
     pub(crate) fn replace(&mut self, at: usize) -> usize {
         let new = self.copy(at);

@@ -16,7 +16,7 @@ use super::making::{make_directory, set_mode, sync};
 use super::reading::read_manifest;
 use super::{AdminError, BackupFile, DATA, Manifest, PARTIAL, STORE, io_error};
 use crate::keystore::Keystore;
-use crate::standing::{self, Place};
+use crate::suspension::{self, Place};
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,7 +80,7 @@ fn fill(
             .hint("use another backup"));
     }
     let identity = Keystore::new(partial).identity().map_err(AdminError::new)?;
-    standing::suspend(partial, Suspension::Restored, now_ms).map_err(AdminError::new)?;
+    suspension::suspend(partial, Suspension::Restored, now_ms).map_err(AdminError::new)?;
     let place = Place::of(partial).map_err(AdminError::new)?;
     place.write(partial).map_err(AdminError::new)?;
     Ok(identity)

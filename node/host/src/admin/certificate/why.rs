@@ -87,7 +87,7 @@ pub struct Considered {
 }
 
 /// A question whose words have been understood.
-struct Asked {
+struct WhyRequest {
     verb: Verb,
     address: AddressCode,
     category: Option<Category>,
@@ -128,7 +128,7 @@ impl Desk<'_> {
             parse_category(name, &self.catalogue)
                 .map_err(|error| AdminError::new(error).hint("ask about one category at a time"))
         });
-        let asked = Asked {
+        let asked = WhyRequest {
             verb: question.verb,
             address: read_address(&question.address)?,
             category: category.transpose()?,
@@ -138,7 +138,7 @@ impl Desk<'_> {
         Ok(self.answer(certificate, &asked, at_ms))
     }
 
-    fn answer(&self, certificate: &Certificate, asked: &Asked, at_ms: i64) -> Answer {
+    fn answer(&self, certificate: &Certificate, asked: &WhyRequest, at_ms: i64) -> Answer {
         let body = certificate.body();
         let mut obstacles = self.obstacles(certificate, at_ms);
         if asked.verb == Verb::Issue && body.kind != AuthorKind::Node {
@@ -174,7 +174,7 @@ impl Desk<'_> {
     }
 
     /// What one grant lacks; empty if and only if the authority lets it count.
-    fn lacks(&self, grant: &Grant, asked: &Asked) -> Vec<Lack> {
+    fn lacks(&self, grant: &Grant, asked: &WhyRequest) -> Vec<Lack> {
         let mut lacks: Vec<Lack> =
             address_lack(&grant.region, &asked.address).into_iter().collect();
         if let Some(category) = asked.category.filter(|c| !grant.categories.contains(*c)) {

@@ -3,7 +3,7 @@
 use cunlian_protocol::address::AddressCode;
 use serde::{Deserialize, Serialize};
 
-use super::{Draft, Invited, Wish, table, tier_of};
+use super::{Draft, InvitationRequest, Invited, table, tier_of};
 use crate::admin::{AdminError, Administration};
 
 /// Most rows of one list.
@@ -24,7 +24,7 @@ pub struct BulkRow {
 
 /// A list of nodes to invite. Tiers follow from the codes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BulkWish {
+pub struct BulkInvitationRequest {
     /// The rows.
     pub rows: Vec<BulkRow>,
     /// How long invitations are valid, milliseconds.
@@ -56,7 +56,7 @@ pub struct Rejected {
 impl Administration {
     /// Invites all nodes of a list, in one transaction; rows that cannot be used are given back
     /// and do not hold up the others.
-    pub fn invite_bulk(&self, wish: &BulkWish) -> Result<Invitations, AdminError> {
+    pub fn invite_bulk(&self, wish: &BulkInvitationRequest) -> Result<Invitations, AdminError> {
         if wish.rows.len() > ROWS {
             let got = wish.rows.len();
             return Err(AdminError::new(format!("{got} rows are too many for one list"))
@@ -86,13 +86,13 @@ impl Administration {
 
     fn draft_row(
         &self,
-        wish: &BulkWish,
+        wish: &BulkInvitationRequest,
         row: &BulkRow,
         seen: &mut std::collections::BTreeMap<AddressCode, u64>,
     ) -> Result<Draft, AdminError> {
         let region = AddressCode::parse(row.code.trim()).map_err(AdminError::new)?;
         let no_node = || AdminError::new(format!("no node stands for {region}"));
-        let draft = self.draft(&Wish {
+        let draft = self.draft(&InvitationRequest {
             tier: tier_of(region.level()).ok_or_else(no_node)?,
             region,
             name: row.name.clone().filter(|name| !name.trim().is_empty()),

@@ -63,8 +63,11 @@ fn region(code: &str) -> AddressCode {
     AddressCode::parse(code).unwrap()
 }
 
-fn wish(code: &str) -> Wish {
-    Wish { name: Some("苑兴村".to_owned()), ..Wish::new(Tier::Village, region(code)) }
+fn wish(code: &str) -> InvitationRequest {
+    InvitationRequest {
+        name: Some("苑兴村".to_owned()),
+        ..InvitationRequest::new(Tier::Village, region(code))
+    }
 }
 
 fn request(token: &Token, machine: u8) -> JoinRequest {
@@ -174,15 +177,18 @@ fn nothing_is_written_for_what_cannot_be_certified() {
     let sound = wish("370322102310");
     let wrong = [
         (wish("370322101255"), "within its own region"),
-        (Wish { tier: Tier::Town, ..sound.clone() }, "not the code of a town"),
-        (Wish { valid_ms: 0, ..sound.clone() }, "90 days"),
-        (Wish { valid_ms: VALID_MAX_MS + 1, ..sound.clone() }, "90 days"),
-        (Wish { name: None, ..sound.clone() }, "no name for 370322102310"),
-        (Wish { name: Some(" ".to_owned()), ..sound.clone() }, "needs a name"),
-        (Wish { name: Some("村".repeat(99)), ..sound.clone() }, "name is too long"),
-        (Wish { lifetime_ms: 0, ..sound.clone() }, "valid for some time"),
-        (Wish { addresses: vec!["town".to_owned()], ..sound.clone() }, "not an address"),
-        (Wish { addresses: vec!["a:1".to_owned(); 5], ..sound }, "1 to 4 addresses"),
+        (InvitationRequest { tier: Tier::Town, ..sound.clone() }, "not the code of a town"),
+        (InvitationRequest { valid_ms: 0, ..sound.clone() }, "90 days"),
+        (InvitationRequest { valid_ms: VALID_MAX_MS + 1, ..sound.clone() }, "90 days"),
+        (InvitationRequest { name: None, ..sound.clone() }, "no name for 370322102310"),
+        (InvitationRequest { name: Some(" ".to_owned()), ..sound.clone() }, "needs a name"),
+        (InvitationRequest { name: Some("村".repeat(99)), ..sound.clone() }, "name is too long"),
+        (InvitationRequest { lifetime_ms: 0, ..sound.clone() }, "valid for some time"),
+        (
+            InvitationRequest { addresses: vec!["town".to_owned()], ..sound.clone() },
+            "not an address",
+        ),
+        (InvitationRequest { addresses: vec!["a:1".to_owned(); 5], ..sound }, "1 to 4 addresses"),
     ];
     for (wish, words) in wrong {
         let error = parent.administration.invite(&wish).unwrap_err();
@@ -254,7 +260,7 @@ fn bad_rows_do_not_hold_up_the_others() {
         name: Some(format!("{code}村")),
         valid_ms: None,
     });
-    let wish = BulkWish {
+    let wish = BulkInvitationRequest {
         rows: rows.collect(),
         valid_ms: VALID_MS,
         lifetime_ms: LIFETIME_MS,

@@ -17,7 +17,7 @@ use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::limits;
 use cunlian_protocol::revocation::{Revocation, RevocationBody, Standing, Tag};
 
-use super::Wish;
+use super::RevocationRequest;
 use crate::admin::AdminError;
 use crate::admin::certificate::Desk;
 
@@ -42,7 +42,7 @@ pub(super) fn draft(
     desk: &Desk<'_>,
     own: &Certificate,
     meant: &Certificate,
-    wish: &Wish,
+    wish: &RevocationRequest,
     reason: &str,
 ) -> Result<Draft, AdminError> {
     let authority = &*desk.authority;

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Peer};
 use crate::keystore::{self, Keystore, KeystoreError, NEXT_KEY, NODE_KEY};
 use crate::regions::own_region;
-use crate::standing::{self, StandingError};
+use crate::suspension::{self, SuspensionError};
 
 /// File with the id of the invitation this directory joined by.
 pub const INVITATION: &str = "join.invitation";
@@ -81,7 +81,7 @@ pub enum JoinError {
     Config(#[from] ConfigError),
     /// The mark of a node that must not author.
     #[error(transparent)]
-    Standing(#[from] StandingError),
+    Standing(#[from] SuspensionError),
     /// A file.
     #[error("{path}: {source}")]
     Io {
@@ -125,7 +125,7 @@ pub async fn join_anew(data_dir: &Path, token: &Token, clock_ms: i64) -> Result<
     let granted = ask(&key, token, clock_ms).await?;
     note_invitation(data_dir, token)?;
     keystore.renew(&granted.chain)?;
-    standing::clear(data_dir)?;
+    suspension::clear(data_dir)?;
     settle(data_dir, token, &granted)?;
     Ok(joined(&granted))
 }

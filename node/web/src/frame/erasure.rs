@@ -1,0 +1,9 @@
+//! What is said of something that was erased.
+
+use crate::frame::clock::full;
+use crate::frame::text::Text;
+
+/// That something was erased, by whom, when and why.
+pub(crate) fn erased_words(l: Text, name: &str, at_ms: i64, reason: &str) -> String {
+    l.with("erased-by", &[("name", &name), ("time", &full(at_ms)), ("reason", &reason)])
+}
