@@ -3,10 +3,10 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`catalogue`] | the classes and their fields, as replicated data |
-//! | [`register`], [`edit`], [`relocation`] | what people do with records, each act once |
+//! | [`register`], [`edit`], [`relocate`] | what people do with records, each act once |
 //! | [`record`] | what is written for a new or edited record |
 //! | [`masking`] | what who may not read a part sees of it |
-//! | [`relocation`] | a record goes to another village |
+//! | [`relocation`] | what is written when a record goes to another village |
 //! | [`query`] | search, and one record with the parts that are here |
 
 pub mod catalogue;
@@ -17,6 +17,7 @@ pub(crate) mod projection;
 pub mod query;
 pub mod record;
 pub mod register;
+pub mod relocate;
 pub mod relocation;
 pub(crate) mod sample;
 pub(crate) mod whole;

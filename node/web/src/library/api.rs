@@ -394,7 +394,7 @@ async fn relocate(
     let (class, place) = place_of(&catalogue, &path)?;
     let moved = staff
         .act(&state, SOURCE, move |acting| {
-            domain::relocation::move_record(acting, &class, place, wanted.village)
+            domain::relocate::relocate(acting, &class, place, wanted.village)
         })
         .await?;
     let status = if moved.changes.is_empty() { StatusCode::OK } else { StatusCode::CREATED };

@@ -11,7 +11,7 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::language::Language;
 use cunlian_governance::library::catalogue::Part;
-use cunlian_governance::library::{Place, masking, relocation};
+use cunlian_governance::library::{Place, masking, relocate, relocation};
 use cunlian_governance::query;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
@@ -168,7 +168,7 @@ fn record_page(
         hidden: (!loaded.hidden.is_empty())
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
-        may_move: is_here && relocation::may_move(&actor, &home),
+        may_move: is_here && relocate::may_move(&actor, &home),
         erase_href: (!loaded.is_erased() && actor.erases(&home))
             .then(|| format!("{}/erase", record_href(&home))),
         moved_to,

@@ -10,7 +10,8 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::divisions::Status;
 use cunlian_governance::library::catalogue::Part;
-use cunlian_governance::library::relocation::{self as moves, RelocationError};
+use cunlian_governance::library::relocate::{self as moves, relocate};
+use cunlian_governance::library::relocation::{self, RelocationError};
 use cunlian_governance::refusal::{Failed, Refused as _};
 use cunlian_protocol::address::{AddressCode, Level};
 use serde::Deserialize;
@@ -61,7 +62,7 @@ fn villages(
     Ok(store.read(|connection| {
         let listed = regions.iter().flat_map(|region| villages_of(connection, region));
         let open = listed.filter(|village| {
-            let there = moves::destination(loaded.place, village.code);
+            let there = relocation::destination(loaded.place, village.code);
             let home = loaded.class.home(Part::Base, there.address, there.record);
             village.status == Status::Active && Some(village.code) != own && actor.edits(&home)
         });
@@ -152,8 +153,7 @@ pub(super) async fn do_move(
     let to = code_of(posted.text("village")).ok_or_else(|| Failure::malformed("village"))?;
     let base = ask(&state, move |store| base_of(store, &category, &address, &document));
     let (class, place) = base.await?;
-    let moved = staff
-        .act(&state, SOURCE, move |acting| moves::move_record(acting, &class, place, to))
-        .await?;
+    let moved =
+        staff.act(&state, SOURCE, move |acting| relocate(acting, &class, place, to)).await?;
     Ok(Redirect::to(&format!("{}?saved=1", record_href(&moved.home))).into_response())
 }
