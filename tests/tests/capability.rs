@@ -16,8 +16,8 @@ use cunlian_governance::capabilities::{Capabilities, Kinds};
 use cunlian_governance::capability::{
     Attachments, Capability, Kind, Sensitivity, Spot, Subject, Whole, sample,
 };
-use cunlian_governance::catalogue::Language;
 use cunlian_governance::generator::{Role, Scene};
+use cunlian_governance::language::Language;
 use cunlian_governance::query;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::{Authority, Refusal};

@@ -9,8 +9,8 @@ use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, ToSql, named_params};
 
-use super::{broken, change, home, range, serial};
 use crate::access::reader::{Condition, Reader};
+use crate::query::{self, broken, change, home, range, serial};
 use crate::ticket::{
     Assignee, Body, Card, Channel, Clock, Kind, Receipt, ReceiptError, State, contact_home,
 };
@@ -300,7 +300,7 @@ pub fn count_within(
         let filter = Filter { region: *region, ..filter.clone() };
         let asked = Asked::of(&filter);
         let named = readable.with(&asked.named());
-        count += statement.query_row(&*named, |row| super::count(row, 0))?;
+        count += statement.query_row(&*named, |row| query::count(row, 0))?;
     }
     Ok(count)
 }
@@ -324,7 +324,7 @@ pub fn open_by_address(
     region: AddressCode,
 ) -> rusqlite::Result<BTreeMap<AddressCode, u64>> {
     const OPEN: &str = "state IN ('reported', 'accepted', 'assigned', 'handling')";
-    let counts = by(connection, reader, region, "address", OPEN, |row| super::address(row, 0))?;
+    let counts = by(connection, reader, region, "address", OPEN, |row| query::address(row, 0))?;
     Ok(counts.into_iter().collect())
 }
 
@@ -371,7 +371,7 @@ fn by<T>(
     ))?;
     let own = named_params! {":category": Category::TICKET.0, ":from": from, ":to": to};
     let named = readable.with(own);
-    let rows = statement.query_map(&*named, |row| Ok((read(row)?, super::count(row, 1)?)))?;
+    let rows = statement.query_map(&*named, |row| Ok((read(row)?, query::count(row, 1)?)))?;
     rows.collect()
 }
 
@@ -498,7 +498,7 @@ fn first(
 fn ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
     let name: Option<String> = row.get(9)?;
     let assignee = match name {
-        Some(name) => Some(Assignee { name, address: super::address(row, 10)? }),
+        Some(name) => Some(Assignee { name, address: query::address(row, 10)? }),
         None => None,
     };
     let clock = match (row.get(16)?, row.get(17)?) {

@@ -1,41 +1,16 @@
 //! Tickets in every state, as the actions of those who sign them.
 
-use cunlian_crdt::document::Write;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::id::DocumentId;
 
-use super::names::Names;
-use super::random::Random;
+use crate::generator::names::Names;
+use crate::generator::random::Random;
+use crate::generator::scene::{Role, Scene};
 use crate::ticket::{self, Action, Assignee, Channel, Kind, NewTicket, Receipt};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// Who signs an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// The village's node: it signs what villagers report and rate.
-    Village,
-    /// The dispatcher at the town.
-    Dispatcher,
-    /// The village secretary.
-    Secretary,
-    /// The county's node: what it publishes for everybody.
-    County,
-}
-
-/// One write of a ticket's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scene {
-    /// Who signs it.
-    pub role: Role,
-    /// When it was recorded, milliseconds since 1970-01-01 UTC. To be stored with this time: the
-    /// receipt and the clock follow from it.
-    pub at_ms: i64,
-    /// What is written.
-    pub write: Write,
-}
 
 /// A ticket with its history, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +149,7 @@ const STAGES: [Stage; 12] = [
 ];
 
 /// The `number`-th ticket of `village`.
-pub(super) fn ticket(
+pub(crate) fn ticket(
     random: &mut Random,
     names: &Names,
     village: AddressCode,
@@ -202,7 +177,7 @@ pub(super) fn ticket(
 }
 
 /// The three families of the story.
-pub(super) fn story(
+pub(crate) fn story(
     random: &mut Random,
     names: &Names,
     village: AddressCode,

@@ -13,6 +13,7 @@
 
 pub mod kinds;
 pub(crate) mod projection;
+mod query;
 
 use std::collections::BTreeMap;
 
@@ -23,15 +24,9 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use serde::{Deserialize, Serialize};
 
-/// A language of names and messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Language {
-    /// zh-CN, the default.
-    #[default]
-    Chinese,
-    /// English.
-    English,
-}
+pub use query::at;
+
+use crate::language::Language;
 
 /// The part of a record a field belongs to: its own document in its own category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -307,14 +302,14 @@ impl Catalogue {
     /// The eight classes every county starts with.
     pub fn built_in() -> Self {
         let sources = [
-            include_str!("../catalogue/population.json"),
-            include_str!("../catalogue/housing.json"),
-            include_str!("../catalogue/medical.json"),
-            include_str!("../catalogue/enterprise.json"),
-            include_str!("../catalogue/farmland.json"),
-            include_str!("../catalogue/facility.json"),
-            include_str!("../catalogue/organisation.json"),
-            include_str!("../catalogue/care.json"),
+            include_str!("../../catalogue/population.json"),
+            include_str!("../../catalogue/housing.json"),
+            include_str!("../../catalogue/medical.json"),
+            include_str!("../../catalogue/enterprise.json"),
+            include_str!("../../catalogue/farmland.json"),
+            include_str!("../../catalogue/facility.json"),
+            include_str!("../../catalogue/organisation.json"),
+            include_str!("../../catalogue/care.json"),
         ];
         let class = |text| serde_json::from_str(text).expect("an embedded class is valid JSON");
         Self { classes: sources.into_iter().map(class).collect() }

@@ -13,8 +13,9 @@ use cunlian_crdt::document::{DocumentView, Edit, Write};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::id::DocumentId;
 
+use super::catalogue::{Class, Part};
 use super::{Origin, Place};
-use crate::catalogue::{Class, Language, Part};
+use crate::refusal::{Class as Told, Refusal, Refused, keys};
 
 /// The field of a base or part that says where the record has gone: a [`Place::link`].
 pub const MOVED_TO: &str = "moved_to";
@@ -36,6 +37,15 @@ pub enum RelocationError {
         /// Where to.
         to: AddressCode,
     },
+    /// The target is no village in use.
+    #[error("{to} is not a village in use")]
+    NoVillage {
+        /// The target.
+        to: AddressCode,
+    },
+    /// Who moves it has no right to write its base at both ends.
+    #[error("no right to write the record in both villages")]
+    NoRight,
     /// The target is no village, or the village it is in.
     #[error("{to} is not another village")]
     NotElsewhere {
@@ -50,32 +60,29 @@ pub enum RelocationError {
     },
 }
 
-impl RelocationError {
-    /// The message in `language`.
-    pub fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
+keys!(RelocationError {
+    Self::NoBase => "relocation-not-found",
+    Self::Erased => "relocation-erased",
+    Self::Moved { .. } => "relocation-moved",
+    Self::NoVillage { .. } => "relocation-no-village",
+    Self::NotElsewhere { .. } => "relocation-not-elsewhere",
+    Self::NoRight => "relocation-no-right",
+    Self::Conflict { .. } => "relocation-conflict",
+});
+
+impl Refused for RelocationError {
+    fn refusal(&self) -> Refusal {
+        let refusal = |class| Refusal::new(class, self.key(), self);
         match self {
-            Self::NoBase => "本机没有这份档案的基本信息".to_owned(),
-            Self::Erased => "这份档案已删除".to_owned(),
-            Self::Moved { to } => format!("这份档案已迁往 {to}"),
-            Self::NotElsewhere { to } => format!("{to} 不是另一个村，请重新选择"),
-            Self::Conflict { .. } => "档案里有待核对的内容，请先核对再迁移".to_owned(),
+            Self::NoBase => refusal(Told::NotFound),
+            Self::Erased => refusal(Told::Conflict),
+            Self::Moved { to } | Self::NotElsewhere { to } => {
+                refusal(Told::Conflict).with("code", to)
+            }
+            Self::NoVillage { to } => refusal(Told::Malformed).with("code", to).about("village"),
+            Self::NoRight => refusal(Told::Forbidden),
+            Self::Conflict { field } => refusal(Told::Conflict).with("field", field),
         }
-    }
-}
-
-impl Place {
-    /// How a move names a record: address and document, separated by a blank.
-    pub fn link(&self) -> String {
-        format!("{} {}", self.address, self.record)
-    }
-
-    /// Reads what [`Self::link`] wrote.
-    pub fn from_link(text: &str) -> Option<Self> {
-        let (address, record) = text.split_once(' ')?;
-        Some(Self { address: AddressCode::parse(address).ok()?, record: record.parse().ok()? })
     }
 }
 

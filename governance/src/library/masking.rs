@@ -15,11 +15,11 @@
 //! The third row is not the customary mask, and has to be so: place, birth and the last four are
 //! the whole number.
 
-use cunlian_crdt::document::Edit;
+use cunlian_crdt::document::{DocumentView, Edit, Write};
 
-use super::Fields;
-use crate::catalogue::{Class, Field, Mask, Part};
+use super::{Fields, Origin};
 use crate::checks;
+use crate::library::catalogue::{Class, Field, Mask, Part};
 
 /// How a base field that holds a mask ends.
 const SUFFIX: &str = "_masked";
@@ -74,4 +74,20 @@ pub fn with_masks(mut seen: Fields, stored: &Fields) -> Fields {
         seen.insert(key.clone(), text.clone());
     }
     seen
+}
+
+/// The write that takes the masks of `part` out of the base of a record; `None` when it holds none.
+pub fn unmask(class: &Class, part: Part, base: &DocumentView, origin: &Origin) -> Option<Write> {
+    let fields = class.fields.iter().filter(|field| field.part == part);
+    let keys = fields.filter_map(mask_key).filter(|key| is_mask(key));
+    let edits: Vec<Edit> = keys
+        .filter(|key| base.fields.contains_key(key))
+        .map(|field| Edit::Delete { field })
+        .collect();
+    (!edits.is_empty()).then(|| Write {
+        home: base.home,
+        edits,
+        source: origin.source.clone(),
+        task: origin.task.clone(),
+    })
 }

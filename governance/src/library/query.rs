@@ -16,15 +16,15 @@
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
-use rusqlite::{Connection, Row, ToSql, named_params, params};
+use rusqlite::{Connection, Row, ToSql, named_params};
 
-use super::conflict::{self, Conflict};
-use super::{address, document, json, range, serial};
-use crate::catalogue::{Class, Part};
+use crate::access::reader::{Condition, Reader};
 use crate::divisions;
-use crate::record::{Fields, Place};
+use crate::library::catalogue::{Class, Part};
+use crate::library::{Fields, Place};
+use crate::query::conflict::{self, Conflict};
+use crate::query::{address, document, json, range, serial};
 
 /// Most part rows looked at for one number search.
 const NUMBER_MATCHES: u32 = 200;
@@ -114,27 +114,32 @@ impl Record {
     }
 }
 
-/// Searches base documents, with every part that is here: for who may read all of them.
-pub fn search(connection: &Connection, search: &Search<'_>) -> rusqlite::Result<Hits> {
-    search_as(connection, search, &[search.region], &|_| true)
-}
-
-/// Searches base documents in each of `regions`, which do not overlap, instead of the search's
-/// own. Numbers are looked up only in the parts that `may` holds for: who may not read a phone
-/// does not find it out by guessing, and searches its mask.
-pub fn search_as(
+/// Searches the base documents that `reader` may read in each of `regions`, which do not overlap,
+/// instead of the search's own. Numbers, and names of children, are looked up only in the parts that
+/// they may read: who may not read a phone does not find it out by guessing, and searches its mask.
+pub fn search_within(
     connection: &Connection,
+    reader: &Reader,
     search: &Search<'_>,
     regions: &[AddressCode],
-    may: &dyn Fn(&Home) -> bool,
 ) -> rusqlite::Result<Hits> {
     let text = search.text.trim().to_lowercase();
     let codes = typed_codes(connection, &text, regions);
+    let asked = Asked { connection, readable: &reader.condition_of_all() };
     if text.is_empty() || !codes.is_empty() {
         let regions = if text.is_empty() { regions } else { codes.as_slice() };
-        return each(search, regions, |search| listed(connection, search, search.region));
+        return each(search, regions, |search| asked.selected(search, Mode::Listed, ""));
     }
-    each(search, regions, |search| in_region(connection, search, &text, may))
+    each(search, regions, |search| asked.in_region(search, &text))
+}
+
+/// Searches the base documents that `reader` may read in the region of the search.
+pub fn search(
+    connection: &Connection,
+    reader: &Reader,
+    search: &Search<'_>,
+) -> rusqlite::Result<Hits> {
+    search_within(connection, reader, search, &[search.region])
 }
 
 /// The codes to list when `text` is one in `regions`: with those joined to it, or the one it was
@@ -167,32 +172,6 @@ fn each(
     }
     let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
     Ok(cut(hits.into_iter().skip(offset).collect(), search.limit))
-}
-
-/// A search for what is neither nothing nor an address code.
-fn in_region(
-    connection: &Connection,
-    search: &Search<'_>,
-    text: &str,
-    may: &dyn Fn(&Home) -> bool,
-) -> rusqlite::Result<Hits> {
-    let number = text.strip_suffix('x').unwrap_or(text);
-    if number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return by_number(connection, search, text, may);
-    }
-    let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
-    let text: String = text.chars().filter(|found| !letters || *found != ' ').collect();
-    let prefix = if letters { Mode::Pinyin } else { Mode::Name };
-    let mut hits = selected(connection, search, prefix, &text)?;
-    if hits.hits.is_empty() && !any(connection, search, prefix, &text)? {
-        hits = selected(connection, search, Mode::Within, &text)?;
-    }
-    if letters || hits.more || search.offset > 0 || text.chars().count() < 2 {
-        return Ok(hits);
-    }
-    // Of a child the base has the surname alone.
-    hits.hits.extend(in_parts(connection, search, CHILDREN, &text, may)?);
-    Ok(cut(once_each(hits.hits), search.limit))
 }
 
 /// The record at `place`, with the parts that are here; `None` if there is none of them.
@@ -248,15 +227,16 @@ enum Mode {
     Within,
 }
 
-/// The statement for base rows in class and region, page by page.
+/// The statement for readable base rows in class and region, page by page.
 ///
 /// Where the text selects by an index, the `+` keeps the address from being preferred: in a large
 /// region it selects nothing. Two selects, because `OR` would not use both indexes.
-fn statement(mode: Mode) -> String {
+fn statement(mode: Mode, readable: &Condition) -> String {
     let select = |condition: &str| {
         format!(
             "SELECT {COLUMNS} FROM record
-             WHERE part = 0 AND (:class IS NULL OR class = :class) AND {condition}"
+             WHERE part = 0 AND (:class IS NULL OR class = :class) AND {condition} AND {}",
+            readable.sql()
         )
     };
     let (rows, order) = match mode {
@@ -285,56 +265,114 @@ fn statement(mode: Mode) -> String {
     format!("{rows} ORDER BY {order} LIMIT :limit OFFSET :offset")
 }
 
-fn listed(
-    connection: &Connection,
-    search: &Search<'_>,
-    region: AddressCode,
-) -> rusqlite::Result<Hits> {
-    let search = Search { region, ..search.clone() };
-    selected(connection, &search, Mode::Listed, "")
+/// One search of one reader.
+struct Asked<'a> {
+    connection: &'a Connection,
+    readable: &'a Condition,
 }
 
-/// The base rows of one page.
-fn selected(
-    connection: &Connection,
-    search: &Search<'_>,
-    mode: Mode,
-    text: &str,
-) -> rusqlite::Result<Hits> {
-    let (from, to) = range(search.region);
-    let mut statement = connection.prepare_cached(&statement(mode))?;
-    let limit = search.limit.saturating_add(1);
-    let named: &[(&str, &dyn ToSql)] = named_params! {
-        ":text": text, ":from": from, ":to": to, ":class": search.class,
-        ":limit": limit, ":offset": search.offset,
-    };
-    let hits = statement.query_map(named, hit)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(cut(hits, search.limit))
-}
+impl Asked<'_> {
+    /// A search for what is neither nothing nor an address code.
+    fn in_region(&self, search: &Search<'_>, text: &str) -> rusqlite::Result<Hits> {
+        let number = text.strip_suffix('x').unwrap_or(text);
+        if number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return self.by_number(search, text);
+        }
+        let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
+        let text: String = text.chars().filter(|found| !letters || *found != ' ').collect();
+        let prefix = if letters { Mode::Pinyin } else { Mode::Name };
+        let mut hits = self.selected(search, prefix, &text)?;
+        if hits.hits.is_empty() && !self.any(search, prefix, &text)? {
+            hits = self.selected(search, Mode::Within, &text)?;
+        }
+        if letters || hits.more || search.offset > 0 || text.chars().count() < 2 {
+            return Ok(hits);
+        }
+        // Of a child the base has the surname alone.
+        hits.hits.extend(self.in_parts(search, CHILDREN, &text)?);
+        Ok(cut(once_each(hits.hits), search.limit))
+    }
 
-/// Whether there is any such row in class and region, on whatever page.
-fn any(
-    connection: &Connection,
-    search: &Search<'_>,
-    mode: Mode,
-    text: &str,
-) -> rusqlite::Result<bool> {
-    let first = Search { offset: 0, limit: 1, ..search.clone() };
-    Ok(!selected(connection, &first, mode, text)?.hits.is_empty())
-}
+    /// The base rows of one page.
+    fn selected(&self, search: &Search<'_>, mode: Mode, text: &str) -> rusqlite::Result<Hits> {
+        let (from, to) = range(search.region);
+        let mut statement = self.connection.prepare_cached(&statement(mode, self.readable))?;
+        let limit = search.limit.saturating_add(1);
+        let named: &[(&str, &dyn ToSql)] = named_params! {
+            ":text": text, ":from": from, ":to": to, ":class": search.class,
+            ":limit": limit, ":offset": search.offset,
+        };
+        let rows = statement.query_map(&*self.readable.with(named), hit)?;
+        Ok(cut(rows.collect::<rusqlite::Result<Vec<_>>>()?, search.limit))
+    }
 
-/// Records with `number` in an identity or contact part, then those with it in a base text.
-fn by_number(
-    connection: &Connection,
-    search: &Search<'_>,
-    number: &str,
-    may: &dyn Fn(&Home) -> bool,
-) -> rusqlite::Result<Hits> {
-    let mut hits = in_parts(connection, search, NUMBERS, number, may)?;
-    let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
-    hits.extend(selected(connection, &all, Mode::Within, number)?.hits);
-    let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
-    Ok(cut(once_each(hits).into_iter().skip(offset).collect(), search.limit))
+    /// Whether there is any such row in class and region, on whatever page.
+    fn any(&self, search: &Search<'_>, mode: Mode, text: &str) -> rusqlite::Result<bool> {
+        let first = Search { offset: 0, limit: 1, ..search.clone() };
+        Ok(!self.selected(&first, mode, text)?.hits.is_empty())
+    }
+
+    /// Records with `number` in an identity or contact part, then those with it in a base text.
+    fn by_number(&self, search: &Search<'_>, number: &str) -> rusqlite::Result<Hits> {
+        let mut hits = self.in_parts(search, NUMBERS, number)?;
+        let all = Search { offset: 0, limit: NUMBER_MATCHES, ..search.clone() };
+        hits.extend(self.selected(&all, Mode::Within, number)?.hits);
+        let offset = usize::try_from(search.offset).unwrap_or(usize::MAX);
+        Ok(cut(once_each(hits).into_iter().skip(offset).collect(), search.limit))
+    }
+
+    /// The records with `text` in one of these parts.
+    ///
+    /// A part row does not name its base, but it is at the same address, where there are few; the id
+    /// of the part follows from that of the base.
+    fn in_parts(&self, search: &Search<'_>, parts: &str, text: &str) -> rusqlite::Result<Vec<Hit>> {
+        let (from, to) = range(search.region);
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT category, address, document, class FROM record
+             WHERE {parts} AND instr(search, :text) > 0 AND address >= :from AND address < :to
+                 AND (:class IS NULL OR class = :class) AND {}
+             ORDER BY address, class, document LIMIT :limit",
+            self.readable.sql()
+        ))?;
+        let named: &[(&str, &dyn ToSql)] = named_params! {
+            ":text": text, ":from": from, ":to": to, ":class": search.class,
+            ":limit": NUMBER_MATCHES,
+        };
+        let parts = statement.query_map(&*self.readable.with(named), |row| {
+            let class: u8 = row.get(3)?;
+            Ok((Category(row.get(0)?), address(row, 1)?, document(row, 2)?, class))
+        })?;
+        let mut hits: Vec<Hit> = Vec::new();
+        for part in parts {
+            let (category, address, document, class) = part?;
+            hits.extend(self.owner(category, address, document, class)?);
+        }
+        Ok(hits)
+    }
+
+    /// The base row whose part of this category has this document id.
+    fn owner(
+        &self,
+        category: Category,
+        address: AddressCode,
+        part: DocumentId,
+        class: u8,
+    ) -> rusqlite::Result<Option<Hit>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM record WHERE category = :category AND address = :address AND {}",
+            self.readable.sql()
+        ))?;
+        let base = Category::library(class, Part::Base.number());
+        let named = named_params! {":category": base.0, ":address": address.as_str()};
+        let rows = statement.query_map(&*self.readable.with(named), hit)?;
+        for candidate in rows {
+            let candidate = candidate?;
+            if candidate.place.record.part(category) == part {
+                return Ok(Some(candidate));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The parts that numbers are looked up in.
@@ -342,69 +380,10 @@ const NUMBERS: &str = "part IN (1, 2)";
 /// The part that names of children are looked up in.
 const CHILDREN: &str = "part = 5";
 
-/// The records with `text` in one of these parts, as far as `may` holds for it.
-///
-/// A part row does not name its base, but it is at the same address, where there are few; the id
-/// of the part follows from that of the base.
-fn in_parts(
-    connection: &Connection,
-    search: &Search<'_>,
-    parts: &str,
-    text: &str,
-    may: &dyn Fn(&Home) -> bool,
-) -> rusqlite::Result<Vec<Hit>> {
-    let (from, to) = range(search.region);
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT category, address, document, class FROM record
-         WHERE {parts} AND instr(search, :text) > 0 AND address >= :from AND address < :to
-             AND (:class IS NULL OR class = :class)
-         ORDER BY address, class, document LIMIT :limit"
-    ))?;
-    let named: &[(&str, &dyn ToSql)] = named_params! {
-        ":text": text, ":from": from, ":to": to, ":class": search.class,
-        ":limit": NUMBER_MATCHES,
-    };
-    let parts = statement.query_map(named, |row| {
-        let class: u8 = row.get(3)?;
-        Ok((Category(row.get(0)?), address(row, 1)?, document(row, 2)?, class))
-    })?;
-    let mut hits: Vec<Hit> = Vec::new();
-    for part in parts {
-        let (category, address, document, class) = part?;
-        if !may(&Home { category, address, document }) {
-            continue;
-        }
-        hits.extend(owner(connection, category, address, document, class)?);
-    }
-    Ok(hits)
-}
-
 fn once_each(mut hits: Vec<Hit>) -> Vec<Hit> {
     let mut seen = std::collections::BTreeSet::new();
     hits.retain(|hit| seen.insert((hit.class, hit.place.address, hit.place.record)));
     hits
-}
-
-/// The base row whose part of this category has this document id.
-fn owner(
-    connection: &Connection,
-    category: Category,
-    address: AddressCode,
-    part: DocumentId,
-    class: u8,
-) -> rusqlite::Result<Option<Hit>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM record WHERE category = ?1 AND address = ?2"
-    ))?;
-    let base = Category::library(class, Part::Base.number());
-    let rows = statement.query_map(params![base.0, address.as_str()], hit)?;
-    for candidate in rows {
-        let candidate = candidate?;
-        if candidate.place.record.part(category) == part {
-            return Ok(Some(candidate));
-        }
-    }
-    Ok(None)
 }
 
 fn cut(mut hits: Vec<Hit>, limit: u32) -> Hits {
@@ -442,13 +421,14 @@ mod tests {
     fn beginnings_are_looked_up_in_an_index() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(&GovernanceProjector.schema()).unwrap();
+        let readable = Reader::everything().condition_of_all();
         for (mode, index) in [(Mode::Name, "record_name"), (Mode::Pinyin, "record_pinyin")] {
-            let mut plan =
-                connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement(mode))).unwrap();
+            let sql = format!("EXPLAIN QUERY PLAN {}", statement(mode, &readable));
+            let mut plan = connection.prepare(&sql).unwrap();
             let steps: Vec<String> = plan
                 .query_map(
-                    named_params! {":text": "a", ":from": "", ":to": ":", ":class": None::<u8>,
-                    ":limit": 1, ":offset": 0},
+                    &*readable.with(named_params! {":text": "a", ":from": "", ":to": ":",
+                    ":class": None::<u8>, ":limit": 1, ":offset": 0}),
                     |row| row.get(3),
                 )
                 .unwrap()

@@ -6,51 +6,24 @@
 //! its own source, time and author.
 //!
 //! A value of a sensitive part comes with its mask in the base ([`mask`]), in the same call; a
-//! record goes to another village by [`relocate`].
+//! record goes to another village by [`relocate`](super::relocation::relocate).
 //!
 //! These functions build [`Write`]s and decide nothing about rights: the form hides what may not
 //! be written, the store refuses it.
-
-mod masking;
-mod relocation;
 
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::id::DocumentId;
 
-use crate::catalogue::{Catalogue, Class, Field, FieldKind, Language, Part};
+use super::masking::{has_text, mask, mask_edit};
+use super::{Fields, Origin, Place};
 use crate::checks::{self, CheckError};
-
-pub use masking::{has_text, is_mask, mask, mask_edit, mask_key, with_masks};
-pub use relocation::{
-    MOVED_FROM, MOVED_TO, RelocationError, destination, is_link, moved_from, moved_to, relocate,
-};
+use crate::library::catalogue::{Catalogue, Class, Field, FieldKind, Part};
+use crate::refusal::{Class as Told, Refusal, Refused, keys};
 
 /// Longest text of one field, in characters.
 pub const FIELD_CHARACTERS: usize = 500;
-
-/// Field texts by key, across all parts of a record.
-pub type Fields = BTreeMap<String, String>;
-
-/// Where a record lives and which one it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The address it belongs to: house, grid or village.
-    pub address: AddressCode,
-    /// The id of its base document.
-    pub record: DocumentId,
-}
-
-/// Where values come from and what they were asked for (provenance of every field).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// Such as `form`, `import` or `survey`.
-    pub source: String,
-    /// The survey or help task that asked; may be empty.
-    pub task: String,
-}
 
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +53,17 @@ pub enum Problem {
     /// The text is not an address code.
     #[error("is not an address code: {0}")]
     Address(String),
+    /// The place of a record is no village, nor below one.
+    #[error("is not the code of a village or of something in it")]
+    NotInVillage,
+    /// The village was joined to another one.
+    #[error("is the old code of {old}, which was joined to {new}")]
+    Joined {
+        /// Name of the village that is no more.
+        old: String,
+        /// Names and codes of those that took its place.
+        new: String,
+    },
     /// A number or date that fails its check.
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -91,20 +75,50 @@ pub enum Problem {
     },
 }
 
-impl Problem {
-    /// The message in `language`, to follow the field's name.
-    pub fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
+keys!(Problem {
+    Self::Required => "field-required",
+    Self::Unknown => "field-unknown",
+    Self::TooLong { .. } => "field-too-long",
+    Self::Option { .. } => "field-option",
+    Self::Address(_) => "field-address",
+    Self::NotInVillage => "field-not-in-village",
+    Self::Joined { .. } => "field-village-joined",
+    Self::Disagrees { .. } => "field-disagrees",
+    Self::Check(CheckError::Length { .. }) => "field-length",
+    Self::Check(CheckError::Character { .. }) => "field-character",
+    Self::Check(CheckError::CheckCharacter { .. }) => "field-check-character",
+    Self::Check(CheckError::Hidden { .. }) => "field-hidden",
+    Self::Check(CheckError::Date { .. }) => "field-date",
+    Self::Check(CheckError::Phone) => "field-phone",
+    Self::Check(CheckError::Number) => "field-number",
+});
+
+impl Refused for Problem {
+    fn refusal(&self) -> Refusal {
+        let refusal = Refusal::new(Told::Malformed, self.key(), self);
         match self {
-            Self::Required => "必须填写".to_owned(),
-            Self::Unknown => "不是本类的字段".to_owned(),
-            Self::TooLong { got, most } => format!("共 {got} 字，最多 {most} 字"),
-            Self::Option { got, options } => format!("没有“{got}”这一项，请从 {options} 中选择"),
-            Self::Address(reason) => format!("不是有效的地址码：{reason}"),
-            Self::Check(check) => check.chinese(),
-            Self::Disagrees { expected } => format!("与身份证号不符，证号为 {expected}"),
+            Self::Required
+            | Self::Unknown
+            | Self::NotInVillage
+            | Self::Check(CheckError::Phone | CheckError::Number) => refusal,
+            Self::TooLong { got, most } => refusal.with("got", got).with("most", most),
+            Self::Option { got, options } => refusal.with("got", got).with("options", options),
+            Self::Address(reason) => refusal.with("reason", reason),
+            Self::Joined { old, new } => refusal.with("old", old).with("new", new),
+            Self::Disagrees { expected } => refusal.with("expected", expected),
+            Self::Check(CheckError::Length { expected, got }) => {
+                refusal.with("expected", expected).with("got", got)
+            }
+            Self::Check(CheckError::Character { position, found }) => {
+                refusal.with("position", position).with("found", found)
+            }
+            Self::Check(CheckError::CheckCharacter { expected, got }) => {
+                refusal.with("expected", expected).with("got", got)
+            }
+            Self::Check(CheckError::Hidden { position, code }) => {
+                refusal.with("position", position).with("code", &format!("U+{code:04X}"))
+            }
+            Self::Check(CheckError::Date { got }) => refusal.with("got", got),
         }
     }
 }
@@ -124,6 +138,30 @@ pub enum RecordError {
     /// Nothing differs from what is stored.
     #[error("nothing was changed")]
     Unchanged,
+}
+
+keys!(RecordError {
+    Self::Class { .. } => "record-class",
+    Self::Fields(_) => "record-fields",
+    Self::Unchanged => "record-unchanged",
+});
+
+impl Refused for RecordError {
+    fn refusal(&self) -> Refusal {
+        let refusal = |class| Refusal::new(class, self.key(), self);
+        match self {
+            Self::Class { key } => refusal(Told::Malformed).with("class", key).about("class"),
+            Self::Fields(problems) => {
+                refusal(Told::Malformed).with("count", &problems.len()).about_each(told(problems))
+            }
+            Self::Unchanged => refusal(Told::Conflict),
+        }
+    }
+}
+
+/// Problems as they are told, by field.
+pub(crate) fn told(problems: &BTreeMap<String, Problem>) -> BTreeMap<String, Refusal> {
+    problems.iter().map(|(key, problem)| (key.clone(), problem.refusal())).collect()
 }
 
 /// Checks the fields of a new record and returns one write per part that has any.
@@ -264,7 +302,7 @@ pub fn check(field: &Field, text: &str) -> Result<String, Problem> {
     })
 }
 
-fn find<'a>(catalogue: &'a Catalogue, key: &str) -> Result<&'a Class, RecordError> {
+pub(super) fn find<'a>(catalogue: &'a Catalogue, key: &str) -> Result<&'a Class, RecordError> {
     catalogue.class(key).ok_or_else(|| RecordError::Class { key: key.to_owned() })
 }
 

@@ -11,9 +11,9 @@ use cunlian_protocol::category::Category;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, ToSql, named_params};
 
-use super::{address, range};
 use crate::access::reader::{Condition, Reader};
-use crate::catalogue::Language;
+use crate::language::Language;
+use crate::query::{self, address, range};
 use crate::ticket::day_start_ms;
 use crate::ticket::rollup::month;
 
@@ -307,7 +307,7 @@ pub fn by_child(
 }
 
 fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Statistics> {
-    let count = |column: usize| super::count(row, first + column);
+    let count = |column: usize| query::count(row, first + column);
     let accepted = count(1)?;
     Ok(Statistics {
         reported: count(0)?,

@@ -3,9 +3,11 @@
 
 use cunlian_crdt::document::{DocumentView, FieldValue, FieldView, Writer};
 use cunlian_protocol::category::Category;
-use cunlian_protocol::id::{ChangeId, Serial};
+use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 
 use super::*;
+use crate::library::masking::with_masks;
+use crate::library::relocation::{RelocationError, relocate};
 
 fn place() -> Place {
     Place {
@@ -77,7 +79,7 @@ fn all_problems_are_reported_together() {
     assert_eq!(keys, ["id_number", "name", "phone", "sex", "shoe_size"]);
     assert_eq!(problems.get("name"), Some(&Problem::Required));
     assert_eq!(problems.get("shoe_size"), Some(&Problem::Unknown));
-    assert!(problems.get("sex").unwrap().message(Language::Chinese).contains("男、女"));
+    assert!(problems.get("sex").unwrap().to_string().contains("男、女"));
 }
 
 /// Shows that a birth date that contradicts the identity number is not taken.

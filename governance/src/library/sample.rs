@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use cunlian_crdt::document::Write;
 use cunlian_protocol::address::AddressCode;
 
-use super::household::{Household, Person};
-use super::names::Names;
-use super::random::Random;
-use crate::catalogue::Catalogue;
 use crate::checks;
-use crate::record::{self, Fields, Origin, Place};
+use crate::generator::household::{Household, Person};
+use crate::generator::names::Names;
+use crate::generator::random::Random;
+use crate::library::catalogue::Catalogue;
+use crate::library::{Fields, Origin, Place, record};
 
-/// The writes of a village, group by group; see [`super::Generator::records`].
+/// The writes of a village, group by group; see [`crate::generator::Generator::records`].
 #[derive(Debug)]
 pub struct Records {
     draw: Draw,
@@ -33,7 +33,7 @@ struct Draw {
 }
 
 impl Records {
-    pub(super) fn new(mut random: Random, village: AddressCode, count: usize) -> Self {
+    pub(crate) fn new(mut random: Random, village: AddressCode, count: usize) -> Self {
         let names = Names::new(village, &mut random);
         let has_flats = random.chance(33);
         let origin = Origin { source: "import".to_owned(), task: String::new() };
