@@ -207,6 +207,13 @@ impl Hostile {
         self.sign(hello, channel)
     }
 
+    /// What it answers to the hello of who has dialled it: it says which keys came after which.
+    pub fn welcome(&self, channel: &Channel, clock_ms: i64, successions: Vec<Vec<u8>>) -> Hello {
+        let successions = Bounded(successions.into_iter().map(Bounded).collect());
+        let hello = Hello { successions, ..self.greeting(channel, clock_ms) };
+        self.sign_as(hello, channel, false)
+    }
+
     /// Keeps the lineage token that it was given, to present it the next time.
     pub fn keep(&self, line: LineageToken) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = line;
@@ -214,9 +221,13 @@ impl Hostile {
 
     /// Signs a hello for a connection, whatever it says.
     pub fn sign(&self, hello: Hello, channel: &Channel) -> Hello {
+        self.sign_as(hello, channel, true)
+    }
+
+    fn sign_as(&self, hello: Hello, channel: &Channel, dials: bool) -> Hello {
         let unsigned = Hello { signature: Signature([0; 64]), ..hello };
         let mut signed = channel.exporter.to_vec();
-        signed.push(1);
+        signed.push(u8::from(dials));
         signed.extend(postcard::to_allocvec(&unsigned).expect("a hello is encodable"));
         let signature = signing::sign(&self.key, Context::Hello, &signed);
         Hello { signature, ..unsigned }

@@ -1,11 +1,15 @@
 //! Honest bundles between stores: what is in them, and what they change.
 
+use std::sync::Arc;
+
 use cunlian_crdt::bundle::{Follows, note_arrivals};
 use cunlian_crdt::store::{BlobContent, Quota};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::blob::{BlobReference, BlobReply, BlobRequest, Kept, Outline, Under};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
 
 use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise, plan, plan_for, put};
 use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, home};
@@ -285,7 +289,7 @@ fn photos_go_along() {
 /// and that of photos, each in words, and none when there was room.
 #[test]
 fn the_bound_that_was_reached_is_named() {
-    let world = World::new();
+    let world = Places::new();
     let (town, village) = (&world.town, &world.village);
     let peer = village.member.public_key();
     let photo = noise(9, 400_000).into_bytes();
@@ -315,4 +319,36 @@ fn the_bound_that_was_reached_is_named() {
     let imported = town.import(&bundle).unwrap();
     assert_eq!((imported.postponed, said(&imported)), (0, Vec::new()));
     assert!(matches!(town.store.blob(&blob.name), Ok(Some(BlobContent::Whole(_)))));
+}
+
+/// Shows that a photo which a bundle of the county brings counts for the document that has it there,
+/// and not for one of another village that names it by its hash; and that it counts for none of both
+/// when a bundle, as one of an older program, does not say which has it.
+#[test]
+fn a_bundle_gives_no_photo_to_who_names_it() {
+    let world = Places::new();
+    let (town, village) = (&world.town, &world.village);
+    let county = Place::open(&world.county);
+    county.knows(&village.member);
+    let photo = noise(3, 900).into_bytes();
+    let blob = BlobReference::of(&photo, "image/jpeg").unwrap();
+    let [theirs, named] =
+        [OTHER_VILLAGE, VILLAGE].map(|address| home(Category::TICKET_PHOTO, address, 1));
+    let put = |home| vec![put(home, &blob.to_string())];
+    let author = town.member.author(1);
+    county.store.write_with_blobs(&author, put(theirs), vec![photo.clone()], NOW_MS).unwrap();
+    county.store.write(&village.member.author(1), put(named), NOW_MS).unwrap();
+    let imported = town.import(&county.bundle_for(town)).unwrap();
+    assert_eq!((imported.new, imported.blobs, imported.refusals()), (2, 1, 0));
+    let held = |home| town.store.blob_of(home, &blob.name).unwrap();
+    assert_eq!(held(&theirs), Some(BlobContent::Whole(photo.clone())));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo.clone())));
+    let outline = Arc::new(Outline::of(&photo).unwrap());
+    let chunk = outline.verify(0, photo.clone()).unwrap();
+    let (under, from) = (Under::Scope(Scope::everything()), county.member.public_key());
+    let request = BlobRequest::Keep { under, outline, chunk, from, limited: false, at_ms: None };
+    let kept = town.store.serve(StoreRequest::Blob(request)).unwrap();
+    assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(Kept::Unwanted)));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo)));
+    town.assert_sound();
 }
