@@ -11,7 +11,7 @@
 //! Segments are taken in one after the other and batches each in a transaction, so an import that
 //! was killed is done again from the beginning: what is there is known and passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use cunlian_protocol::address::AddressCode;
@@ -60,6 +60,8 @@ pub struct Imported {
     pub blobs: u64,
     /// Changes that may come later: the exporter has sent as much as it may for now.
     pub postponed: u64,
+    /// Which bounds were reached on what the exporter may send, each in words.
+    pub bounds: BTreeSet<String>,
     /// Reasons of refusals, each with its number of changes; certificates and revocations count
     /// as one each. Of very many different ones the first are told.
     pub refused: BTreeMap<String, u64>,
@@ -150,6 +152,7 @@ pub fn import(
         known: 0,
         blobs: 0,
         postponed: 0,
+        bounds: BTreeSet::new(),
         refused: BTreeMap::new(),
         total: 0,
         follows: Follows::More,
@@ -312,10 +315,14 @@ impl<'a> Sender<'a> {
             Taken::Nothing => {}
             Taken::Whole => imported.blobs += 1,
             Taken::Unwanted => imported.refuse([
-                "a photo or file that no document here names, or more of them than may be sent; \
-                 of a bundle in parts take in the first part first"
+                "a photo or file that no document here names; of a bundle in parts take in the \
+                 first part first"
                     .to_owned(),
             ]),
+            Taken::Full(why) => {
+                imported.bounds.insert(why.clone());
+                imported.refuse([why]);
+            }
             Taken::Unsound => imported.refuse(["a photo or file is not what it says".to_owned()]),
         }
         Ok(())
@@ -341,6 +348,7 @@ impl<'a> Sender<'a> {
                 Fate::Refused { reason } => imported.refuse([reason]),
                 Fate::Postponed { reason } => {
                     imported.postponed += 1;
+                    imported.bounds.insert(reason.clone());
                     imported.refuse([reason]);
                 }
             }

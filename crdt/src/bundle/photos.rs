@@ -179,14 +179,16 @@ pub(super) struct Incoming {
 }
 
 /// What came of one frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Taken {
     /// Nothing that counts.
     Nothing,
     /// A blob became whole.
     Whole,
-    /// No document here names the blob, or the exporter has given as much as it may.
+    /// No document here names the blob.
     Unwanted,
+    /// The exporter has given as much as it may: which bound says so.
+    Full(String),
     /// It is not what its name says.
     Unsound,
 }
@@ -251,8 +253,10 @@ impl Incoming {
             Kept::Part | Kept::Elsewhere => Ok(Taken::Nothing),
             Kept::Whole => Ok(Taken::Whole),
             Kept::Unwanted => {
-                self.outline = None;
-                Ok(Taken::Unwanted)
+                let bytes = self.outline.take().map_or(0, |outline| outline.name().bytes);
+                let (room, why) = store.room_for_blobs(&from)?;
+                let is_full = limited && room < bytes.into();
+                Ok(if is_full { Taken::Full(why) } else { Taken::Unwanted })
             }
         }
     }
