@@ -53,7 +53,10 @@ impl World {
             // The bounds are narrower than those of the product from here on.
             Sabotage::Certify => self.bounds.certificates = NOTHING,
             Sabotage::Revoke => self.bounds.revocations = vec![(1, NOTHING)],
-            Sabotage::Ask => self.bounds.photos_at_once = 0,
+            Sabotage::Ask => {
+                self.bounds.photos_at_once = 0;
+                self.show_photo();
+            }
             Sabotage::Unfold => {
                 self.bounds.operations = 100_000;
                 self.crowd_town();
@@ -85,14 +88,19 @@ impl World {
     }
 
     fn claim(&mut self) {
-        let Some((_, region)) = self.tier_and_region(VILLAGE) else { return };
-        let home = Home { category: Category::TICKET_PHOTO, ..self.new_home(region) };
-        let content = self.new_content(500);
-        self.add_photo(VILLAGE, home, content);
+        self.show_photo();
         if let Some(photo) = self.photos.last_mut() {
             photo.given = false;
         }
         self.check_claims(VILLAGE);
+    }
+
+    /// The village adds a photo, which its town asks for.
+    fn show_photo(&mut self) {
+        let Some((_, region)) = self.tier_and_region(VILLAGE) else { return };
+        let home = Home { category: Category::TICKET_PHOTO, ..self.new_home(region) };
+        let content = self.new_content(500);
+        self.add_photo(VILLAGE, home, content);
     }
 
     fn break_store(&mut self, what: Sabotage) {
