@@ -289,7 +289,7 @@ fn photos_go_along() {
 /// and that of photos, each in words, and none when there was room.
 #[test]
 fn the_bound_that_was_reached_is_named() {
-    let world = Places::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     let peer = village.member.public_key();
     let photo = noise(9, 400_000).into_bytes();
@@ -326,7 +326,7 @@ fn the_bound_that_was_reached_is_named() {
 /// when a bundle, as one of an older program, does not say which has it.
 #[test]
 fn a_bundle_gives_no_photo_to_who_names_it() {
-    let world = Places::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     let county = Place::open(&world.county);
     county.knows(&village.member);
