@@ -8,6 +8,7 @@
 //! | module | answers |
 //! |---|---|
 //! | [`region`] | counts by class and by child region, villages and their latest change |
+//! | [`told`] | what may be said of figures of people |
 //! | [`conflict`] | the conflict inbox |
 //! | [`title`] | search by title over other kinds |
 //! | [`erasure`] | what was erased, by whom and why |
@@ -18,6 +19,7 @@ pub mod conflict;
 pub mod erasure;
 pub mod region;
 pub mod title;
+pub mod told;
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;

@@ -23,19 +23,16 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
-use cunlian_protocol::scope::Scope;
-use cunlian_protocol::signing::{SigningKey, public_key};
-use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
+use cunlian_protocol::signing::public_key;
+use cunlian_protocol::sync::Carried;
+use cunlian_tests::member::key;
+use cunlian_tests::world::take;
 use rusqlite::types::Value;
 
 const NOW_MS: i64 = 1_783_735_200_000;
 
 fn code(text: &str) -> AddressCode {
     AddressCode::parse(text).unwrap()
-}
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_bytes(&[seed; 32])
 }
 
 /// The certificate of an author under the root key 1.
@@ -115,14 +112,7 @@ impl Node {
 
     /// Takes in changes in this order.
     fn take(&self, from: Serial, changes: Vec<Carried>) {
-        let scope = Scope::everything();
-        let request = StoreRequest::Ingest { from, scope, changes, sender_tiers: 0, at_ms: 0 };
-        let StoreReply::Ingested { fates, .. } = self.store.serve(request).unwrap() else {
-            panic!("an ingest is answered by fates")
-        };
-        for (_, fate) in fates {
-            assert!(matches!(fate, Fate::Accepted | Fate::Known), "{fate:?}");
-        }
+        take(&self.store, from, changes);
     }
 
     fn ticket(&self, home: &Home) -> Ticket {

@@ -25,6 +25,7 @@ use crate::ticket::{
 };
 
 mod reader;
+mod told;
 
 const MORNING_MS: i64 = 1_783_641_600_000;
 const HOUR_MS: i64 = 3_600_000;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use cunlian_host::keystore::{hex, unhex};
 use cunlian_protocol::category::Category;
 
-use super::world::{VILLAGE, World};
+use cunlian_tests::world::VILLAGE;
+use cunlian_tests::world::place::Places;
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("data/golden/bundle-2-{name}.hex"))
@@ -20,7 +21,7 @@ fn committed(name: &str) -> Vec<u8> {
 /// with `CUNLIAN_WRITE_GOLDEN=1` when there is no file.
 #[test]
 fn a_bundle_is_pinned() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(Category::TICKET, VILLAGE, 0..2, "路灯不亮");
     world.village.write(Category::ALERT, VILLAGE, 0..1, "河水上涨");
     let made =
@@ -38,7 +39,7 @@ fn a_bundle_is_pinned() {
 /// Shows that bundles that 0.1.0 wrote, with the wide certificates that it issued, are read.
 #[test]
 fn a_bundle_of_0_1_0_is_read() {
-    let world = World::new();
+    let world = Places::open();
     for (kind, (new, known)) in [("sealed-0.1.0", (3, 0)), ("open-0.1.0", (0, 3))] {
         let imported = world.town.import(&committed(kind)).unwrap();
         assert_eq!((imported.new, imported.known), (new, known), "{kind}");

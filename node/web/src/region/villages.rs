@@ -16,7 +16,7 @@ use cunlian_protocol::region::Depth;
 use super::coverage::coverage_within;
 use crate::frame::component::{Notice, PeerBadge, last_success};
 use crate::frame::failure::Failure;
-use crate::frame::figure::figure;
+use crate::frame::figure::told;
 use crate::frame::layout::{Page, html};
 use crate::frame::place::villages_of;
 use crate::frame::reading::ask;
@@ -87,7 +87,7 @@ pub(super) async fn villages(
                 },
                 last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
                 pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
-                records: figure(here.map_or(0, |village| village.records)),
+                records: told(l, here.map(|village| village.told).unwrap_or_default()),
                 open: open.get(&division.code).copied().unwrap_or(0),
                 code: division.code.as_str().to_owned(),
                 name: division.name,

@@ -9,7 +9,7 @@ use cunlian_host::operator::is_by_assignment;
 use cunlian_protocol::address::AddressCode;
 use rusqlite::Connection;
 
-use crate::frame::room::Asking;
+use crate::frame::navigation::Asking;
 
 /// The states in which a ticket waits for this person.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,6 +2,7 @@
 //!
 //! One queue holds everything on its way: frames, answers of stores, ends of connections. It is
 //! worked off in order; when it is empty, time jumps to the next deadline of a hub.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -9,49 +10,55 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use cunlian_crdt::bundle::{Output, Owner, Plan, export, import};
-use cunlian_crdt::document::{Author, Edit, Write};
+use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions, Suspension};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_host::admin::renewal::renew;
 use cunlian_host::clock::{Clock, Judgement, Source};
-use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
 use cunlian_protocol::hub::{ConnectionId, Effect, Event, Hub, PeerReport, TargetId};
-use cunlian_protocol::id::{ChangeId, DocumentId, PublicKey};
+use cunlian_protocol::id::{ChangeId, PublicKey};
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::session::{Channel, Identity, Report};
 use cunlian_protocol::wire::{self, FaultCode, Frame, LineageToken, Message};
-use cunlian_tests::member::Member;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
 
-#[path = "world/machines.rs"]
+pub use super::home;
+use crate::member::Member;
+
 mod machines;
 
-pub(crate) const START_MS: i64 = 1_795_000_000_000;
+/// When every story begins, milliseconds since 1970.
+pub const START_MS: i64 = 1_795_000_000_000;
 /// More events than any story here needs: a story that does not come to rest fails.
 const MOST_EVENTS: u64 = 400_000;
 
 /// A node of the story.
-pub(crate) struct Node {
-    pub(crate) member: Member,
-    pub(crate) store: Store,
-    pub(crate) hub: Hub,
-    pub(crate) notices: Vec<String>,
-    pub(crate) closed: Vec<(FaultCode, String)>,
+pub struct Node {
+    /// Who it is.
+    pub member: Member,
+    /// What it holds.
+    pub store: Store,
+    /// Its side of all sessions.
+    pub hub: Hub,
+    /// What it has said to people.
+    pub notices: Vec<String>,
+    /// The sessions that it has ended, and why.
+    pub closed: Vec<(FaultCode, String)>,
     targets: Vec<PublicKey>,
     /// What a process keeps on disk.
-    pub(crate) lines: BTreeMap<PublicKey, LineageToken>,
+    pub lines: BTreeMap<PublicKey, LineageToken>,
     /// Whether it asks to be certified anew because it may be a copy.
-    pub(crate) suspended: bool,
+    pub suspended: bool,
     /// What the machine says the time is, less what it is.
     clock_error_ms: Arc<AtomicI64>,
     clock: Clock,
     offset_ms: i64,
-    pub(crate) dir: PathBuf,
+    /// The directory of its store.
+    pub dir: PathBuf,
     authority: Arc<Authority>,
     committed: Arc<AtomicBool>,
 }
@@ -60,26 +67,30 @@ pub(crate) struct Node {
 const STORE: &str = "store.sqlite";
 
 /// An earlier state of a node.
-pub(crate) struct Backup {
+pub struct Backup {
     member: Member,
     lines: BTreeMap<PublicKey, LineageToken>,
     dir: TempDir,
 }
 
 /// Everything there is.
-pub(crate) struct World {
-    pub(crate) now_ms: i64,
+pub struct World {
+    /// The time, milliseconds since 1970.
+    pub now_ms: i64,
     /// The same for the clocks of the machines.
     steady_ms: Arc<AtomicI64>,
-    pub(crate) nodes: Vec<Node>,
+    /// All nodes by number.
+    pub nodes: Vec<Node>,
     /// Every frame sent so far, with sender, as on the wire.
-    pub(crate) tape: Vec<(usize, Vec<u8>)>,
+    pub tape: Vec<(usize, Vec<u8>)>,
     /// The line breaks when so many more frames have been sent.
-    pub(crate) frames_until_cut: Option<usize>,
+    pub frames_until_cut: Option<usize>,
     /// Whether certificates get lost on the way.
-    pub(crate) loses_certificates: bool,
+    pub loses_certificates: bool,
     /// A node that answers requests for certificates with this, whatever they are.
-    pub(crate) gives: Option<(usize, Vec<Vec<u8>>)>,
+    pub gives: Option<(usize, Vec<Vec<u8>>)>,
+    /// A node that refuses so many requests for certificates yet.
+    pub refuses: Option<(usize, u32)>,
     rng: StdRng,
     queue: VecDeque<(usize, Event)>,
     lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
@@ -92,7 +103,7 @@ pub(crate) struct World {
 
 impl World {
     /// Nobody yet. The seed decides exporters and jitter.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
             now_ms: START_MS,
             steady_ms: Arc::new(AtomicI64::new(START_MS)),
@@ -101,6 +112,7 @@ impl World {
             frames_until_cut: None,
             loses_certificates: false,
             gives: None,
+            refuses: None,
             rng: StdRng::seed_from_u64(seed),
             queue: VecDeque::new(),
             lines: BTreeMap::new(),
@@ -112,12 +124,12 @@ impl World {
     }
 
     /// Adds a node that dials those with these keys; gives its number.
-    pub(crate) fn add(&mut self, member: &Member, targets: &[PublicKey]) -> usize {
+    pub fn add(&mut self, member: &Member, targets: &[PublicKey]) -> usize {
         self.add_with_clock(member, targets, 0)
     }
 
     /// Adds a node whose machine's clock is wrong by so much.
-    pub(crate) fn add_with_clock(
+    pub fn add_with_clock(
         &mut self,
         member: &Member,
         targets: &[PublicKey],
@@ -154,7 +166,7 @@ impl World {
     }
 
     /// The process of a node ends and starts again: its connections go, its store stays.
-    pub(crate) fn restart(&mut self, at: usize) {
+    pub fn restart(&mut self, at: usize) {
         self.drop_lines(|(one, _), (other, _)| one == at || other == at);
         self.queue.retain(|(to, _)| *to != at);
         let node = &mut self.nodes[at];
@@ -167,7 +179,7 @@ impl World {
     }
 
     /// The process starts again as another: with this identity, on the same store.
-    pub(crate) fn become_other(&mut self, at: usize, identity: Identity) {
+    pub fn become_other(&mut self, at: usize, identity: Identity) {
         let node = &mut self.nodes[at];
         node.member = Member { identity };
         node.suspended = false;
@@ -179,45 +191,45 @@ impl World {
     }
 
     /// Time goes by without anything happening.
-    pub(crate) fn pass(&mut self, ms: i64) {
+    pub fn pass(&mut self, ms: i64) {
         self.set_now(self.now_ms + ms);
     }
 
     /// The machine's clock of a node is set to be wrong by so much.
-    pub(crate) fn set_clock(&mut self, at: usize, error_ms: i64) {
+    pub fn set_clock(&mut self, at: usize, error_ms: i64) {
         self.nodes[at].clock_error_ms.store(error_ms, Ordering::SeqCst);
     }
 
     /// What a node takes for the time.
-    pub(crate) fn trusted_ms(&self, at: usize) -> i64 {
+    pub fn trusted_ms(&self, at: usize) -> i64 {
         self.nodes[at].clock.now_ms()
     }
 
     /// A person says that the machine's clock of a node is right.
-    pub(crate) fn believe_clock(&mut self, at: usize) {
+    pub fn believe_clock(&mut self, at: usize) {
         self.nodes[at].clock.believe_system();
         self.follow_clock(at);
     }
 
     /// What a node says about its machine's clock.
-    pub(crate) fn judgement(&self, at: usize) -> Judgement {
+    pub fn judgement(&self, at: usize) -> Judgement {
         self.nodes[at].clock.check()
     }
 
     /// Cuts the line between two nodes.
-    pub(crate) fn cut(&mut self, one: usize, other: usize) {
+    pub fn cut(&mut self, one: usize, other: usize) {
         self.cut.extend([(one, other), (other, one)]);
         self.drop_lines(|(a, _), (b, _)| (a, b) == (one, other) || (a, b) == (other, one));
     }
 
     /// Heals the line between two nodes.
-    pub(crate) fn heal(&mut self, one: usize, other: usize) {
+    pub fn heal(&mut self, one: usize, other: usize) {
         self.cut.remove(&(one, other));
         self.cut.remove(&(other, one));
     }
 
     /// Lets everything happen that happens within this time.
-    pub(crate) fn run(&mut self, duration_ms: i64) {
+    pub fn run(&mut self, duration_ms: i64) {
         let until = self.now_ms + duration_ms;
         let mut events = 0_u64;
         for at in 0..self.nodes.len() {
@@ -244,7 +256,7 @@ impl World {
 
     /// Lets so many of the events happen that wait, or all if they are fewer; if none does, time goes
     /// on to the next deadline.
-    pub(crate) fn run_events(&mut self, count: usize) {
+    pub fn run_events(&mut self, count: usize) {
         if self.queue.is_empty() {
             let deadlines = self.nodes.iter().filter_map(|node| node.hub.next_deadline_ms());
             if let Some(next) = deadlines.min() {
@@ -261,12 +273,7 @@ impl World {
     }
 
     /// Writes records at a node, one document for each number, in the name of an author.
-    pub(crate) fn write(
-        &mut self,
-        at: usize,
-        author: &Author,
-        writes: Vec<Write>,
-    ) -> Vec<ChangeId> {
+    pub fn write(&mut self, at: usize, author: &Author, writes: Vec<Write>) -> Vec<ChangeId> {
         let now_ms = self.trusted_ms(at);
         let ids = self.nodes[at].store.write(author, writes, now_ms).unwrap();
         self.after_store(at);
@@ -274,7 +281,7 @@ impl World {
     }
 
     /// Exports a bundle at a running node for another, and takes it in there.
-    pub(crate) fn carry(&mut self, from: usize, to: usize) {
+    pub fn carry(&mut self, from: usize, to: usize) {
         let recipient = Some(self.nodes[to].member.identity.certificate.clone());
         let now_ms = self.trusted_ms(from);
         let (bundle, ephemeral) = ([7; 16], self.random());
@@ -304,7 +311,7 @@ impl World {
     }
 
     /// Connects to node `at` from outside, with a key of one's own; gives the connection there.
-    pub(crate) fn knock(&mut self, at: usize, peer_key: PublicKey) -> (ConnectionId, Channel) {
+    pub fn knock(&mut self, at: usize, peer_key: PublicKey) -> (ConnectionId, Channel) {
         let connection = self.new_connection();
         let channel = Channel { exporter: self.random(), peer_key };
         self.handle(at, Event::Accepted { connection, channel: channel.clone() });
@@ -312,29 +319,29 @@ impl World {
     }
 
     /// Gives a frame (length included) to a node.
-    pub(crate) fn give(&mut self, at: usize, connection: ConnectionId, frame: &[u8]) {
+    pub fn give(&mut self, at: usize, connection: ConnectionId, frame: &[u8]) {
         self.handle(at, Event::Frame { connection, bytes: frame[4..].to_vec() });
     }
 
     /// A node is told that so many bytes have been written to a connection.
-    pub(crate) fn wrote(&mut self, at: usize, connection: ConnectionId, bytes: usize) {
+    pub fn wrote(&mut self, at: usize, connection: ConnectionId, bytes: usize) {
         self.handle(at, Event::Sent { connection, bytes });
     }
 
     /// The figures of a node about the peer of this name.
-    pub(crate) fn report(&self, at: usize, peer: &str) -> Report {
+    pub fn report(&self, at: usize, peer: &str) -> Report {
         self.peer(at, peer).session.unwrap()
     }
 
     /// What a node says about the peer of this name.
-    pub(crate) fn peer(&self, at: usize, peer: &str) -> PeerReport {
+    pub fn peer(&self, at: usize, peer: &str) -> PeerReport {
         let reports = self.nodes[at].hub.reports();
         let found = reports.iter().find(|report| report.name.as_deref() == Some(peer));
         found.unwrap_or_else(|| panic!("{peer} is not in {reports:#?}")).clone()
     }
 
     /// Ids of all changes of a store within a scope.
-    pub(crate) fn ids(&self, at: usize, scope: &Scope) -> BTreeSet<Vec<u8>> {
+    pub fn ids(&self, at: usize, scope: &Scope) -> BTreeSet<Vec<u8>> {
         let keys: Vec<Vec<u8>> = self.nodes[at]
             .store
             .read(|connection| {
@@ -346,7 +353,7 @@ impl World {
     }
 
     /// What both nodes may read.
-    pub(crate) fn common_scope(&self, one: usize, other: usize) -> Scope {
+    pub fn common_scope(&self, one: usize, other: usize) -> Scope {
         let scope = |at: usize| {
             let node: &Node = &self.nodes[at];
             node.store.authority().read_scope(&node.member.serial())
@@ -355,7 +362,7 @@ impl World {
     }
 
     /// Fails unless both hold the same of what both may read, and something of it.
-    pub(crate) fn assert_equal(&self, one: usize, other: usize) {
+    pub fn assert_equal(&self, one: usize, other: usize) {
         let scope = self.common_scope(one, other);
         let held = self.ids(one, &scope);
         assert!(!held.is_empty());
@@ -404,6 +411,13 @@ impl World {
             {
                 let (_, chain) = self.gives.clone().unwrap();
                 self.queue.push_back((at, Event::Issued { connection, outcome: Ok(chain) }));
+            }
+            Effect::Renew { connection, .. }
+                if self.refuses.is_some_and(|(who, left)| who == at && left > 0) =>
+            {
+                self.refuses = self.refuses.map(|(who, left)| (who, left - 1));
+                let outcome = Err("the store is full".to_owned());
+                self.queue.push_back((at, Event::Issued { connection, outcome }));
             }
             Effect::Renew { connection, child, renewal, restricted } => {
                 let Node { store, member, clock, .. } = &self.nodes[at];
@@ -473,7 +487,7 @@ impl World {
     }
 
     /// A connection of `at` for its target ends up at node `to`, whoever that is.
-    pub(crate) fn connect(&mut self, at: usize, target: TargetId, to: usize) {
+    pub fn connect(&mut self, at: usize, target: TargetId, to: usize) {
         let (here, there) = (self.new_connection(), self.new_connection());
         self.lines.insert((at, here), (to, there));
         self.lines.insert((to, there), (at, here));
@@ -563,17 +577,6 @@ impl Source for Machine {
 }
 
 /// A write of one field, in a document of this number.
-pub(crate) fn put(category: Category, address: &str, document: u32, text: &str) -> Write {
-    let edits = vec![Edit::Put { field: "name".to_owned(), text: text.to_owned() }];
-    let home = home(category, address, document);
-    Write { home, edits, source: "terminal".to_owned(), task: String::new() }
-}
-
-pub(crate) fn home(category: Category, address: &str, document: u32) -> Home {
-    let mut id = [0; 16];
-    // Spread over the first bytes, as random ids are.
-    id[..4].copy_from_slice(&document.wrapping_mul(0x9e37_79b1).to_be_bytes());
-    id[12..].copy_from_slice(&document.to_be_bytes());
-    let address = AddressCode::parse(address).unwrap();
-    Home { category, address, document: DocumentId(id) }
+pub fn put(category: Category, address: &str, document: u32, text: &str) -> Write {
+    super::put(home(category, address, document), "name", text)
 }
