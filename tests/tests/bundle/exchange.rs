@@ -6,7 +6,6 @@ use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
-
 use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise, plan, plan_for, put};
 use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, home};
 
