@@ -51,6 +51,7 @@ mod facts;
 mod follow;
 mod health;
 mod ingest;
+mod kept;
 mod local;
 mod materialize;
 mod opening;
@@ -83,6 +84,7 @@ pub use blob::{BlobBacklog, BlobContent, BlobState, BlobTotals, NotTaken};
 pub use counts::{CategoryCounts, Counts};
 pub use follow::{Follower, Lag, News, Start, Touched};
 pub use health::{Fault, Health};
+pub use kept::{Kept, KeptOfAll};
 pub use opening::OpenError;
 pub use outbox::{Backlog, Reached};
 pub use purge::{Purged, Unsent, UnsentLeft};
@@ -410,6 +412,14 @@ impl Store {
         self.inner.readers.with(|connection| quota::state(connection, usual, peer, at_ms))
     }
 
+    /// How many bytes of blobs a peer may still give, and why no more.
+    pub(crate) fn room_for_blobs(&self, peer: &PublicKey) -> Result<(u64, String), Fault> {
+        let (authority, usual) = (self.authority(), &self.inner.options.quota);
+        self.inner
+            .readers
+            .with(|connection| Ok(quota::room_for_blobs(connection, &authority, usual, peer)?))
+    }
+
     /// Gives a peer bounds of its own, or with `None` the usual ones again. What waits for it is
     /// taken in the next comparison.
     pub fn set_quota(&self, peer: &PublicKey, bounds: Option<Quota>) -> Result<(), Fault> {
@@ -436,11 +446,12 @@ impl Store {
         verify::verify(&self.inner)
     }
 
-    /// Makes the summaries, and the numbers of documents, anew from the keys of the log.
+    /// Makes the summaries, the numbers of documents and what is kept of whom anew from the log.
     pub fn rebuild_summaries(&self) -> Result<(), Fault> {
         self.inner.writer.submit(|batch| {
             summary::trie::rebuild(batch.connection)?;
-            Ok(counts::rebuild(batch.connection)?)
+            counts::rebuild(batch.connection)?;
+            Ok(kept::rebuild(batch.connection)?)
         })
     }
 

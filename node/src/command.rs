@@ -23,6 +23,7 @@ mod bench;
 mod bundle;
 mod cert;
 mod demo;
+mod directory;
 mod erase;
 mod import;
 mod init;
@@ -113,7 +114,8 @@ pub fn main() -> ExitCode {
     end_quietly_with_the_reader();
     keep_private();
     let matches = Cli::command().get_matches();
-    if let Err(failure) = owner::become_owner(&matches) {
+    let ready = directory::check(&matches).and_then(|()| owner::become_owner(&matches));
+    if let Err(failure) = ready {
         return told(&failure);
     }
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

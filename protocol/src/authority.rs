@@ -26,7 +26,7 @@ use crate::succession::{BadSuccession, Succession};
 
 mod room;
 
-pub use room::Dropped;
+pub use room::{Dropped, RoomTaken, Taken};
 
 /// Why an author may not do what a change does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

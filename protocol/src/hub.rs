@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::durability::News;
 use crate::id::PublicKey;
 use crate::limits;
-use crate::session::{self, Channel, Identity, Role, Session};
+use crate::session::{self, Channel, Identity, Remembered, Role, Session};
 use crate::sync::StoreRequest;
 use crate::wire::{FaultCode, LineageToken};
 
@@ -26,6 +26,7 @@ mod report;
 mod scheduler;
 mod stored;
 mod types;
+mod wants;
 
 pub use report::PeerReport;
 pub use types::{ConnectionId, Effect, Event, TargetId};
@@ -34,6 +35,7 @@ use arrivals::Arrivals;
 use dialling::Target;
 use report::Past;
 use scheduler::Scheduler;
+use wants::Wants;
 
 /// All sessions of a node.
 pub struct Hub {
@@ -56,6 +58,9 @@ pub struct Hub {
     intake: Scheduler,
     /// Changes to be read and sent.
     reads: Scheduler,
+    wants: Wants,
+    /// What is looked up to compare and to answer.
+    lookups: Scheduler,
 }
 
 impl Hub {
@@ -77,6 +82,8 @@ impl Hub {
             begun_ms: None,
             intake: Scheduler::new(scheduler::INTAKE),
             reads: Scheduler::new(scheduler::READS),
+            wants: Wants::default(),
+            lookups: Scheduler::new(scheduler::LOOKUPS),
         }
     }
 
@@ -132,6 +139,7 @@ impl Hub {
             Event::Frame { connection, bytes } => {
                 self.note_silence(now_ms, connection);
                 self.with(now_ms, connection, effects, |s| s.handle_frame(now_ms, &bytes));
+                self.bound_wants(now_ms, effects);
             }
             Event::Unframed { connection, error } => {
                 self.with(now_ms, connection, effects, |s| s.handle_unframed(now_ms, &error));
@@ -182,7 +190,7 @@ impl Hub {
 
     /// Whether so much of all peers waits for the store that no frames should be read.
     pub fn is_crowded(&self) -> bool {
-        self.intake.is_crowded()
+        self.intake.is_crowded() || self.lookups.is_crowded()
     }
 
     /// Bytes of changes of all peers that are in memory until they are durable.
@@ -248,7 +256,9 @@ impl Hub {
         input: impl FnOnce(&mut Session) -> Vec<session::Effect>,
     ) {
         let Some(session) = self.sessions.get_mut(&connection) else { return };
-        for effect in input(session) {
+        let done = input(session);
+        self.wants.note(connection, session.remembered());
+        for effect in done {
             match effect {
                 session::Effect::Send(frame) => effects.push(Effect::Send { connection, frame }),
                 session::Effect::Store { number, mut request } => {
@@ -301,6 +311,12 @@ impl Hub {
     /// A peer has proved who it is: an older session with it gives way.
     fn opened(&mut self, now_ms: i64, connection: ConnectionId, effects: &mut Vec<Effect>) {
         let Some(subject) = self.subject(connection) else { return };
+        if let Some(most) = self.too_many_below(connection) {
+            let text = format!("{most} machines below one child are connected already");
+            return self.with(now_ms, connection, effects, |session| {
+                session.close(now_ms, FaultCode::Busy, &text)
+            });
+        }
         if let Some(past) = self.past.get_mut(&subject) {
             past.problem = None;
             past.report.skew = None;
@@ -313,6 +329,23 @@ impl Hub {
             }
         }
         self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
+    }
+
+    /// The bound on sessions of those below one child, when this connection is of one of them and
+    /// goes beyond it.
+    fn too_many_below(&self, connection: ConnectionId) -> Option<usize> {
+        let session = self.sessions.get(&connection)?;
+        let (branch, subject) = (session.branch()?, session.peer()?.body().subject);
+        let is_below = |session: &Session| {
+            let own = session.peer().map(|peer| peer.body().subject);
+            session.branch() == Some(branch) && own != Some(branch.key) && own != Some(subject)
+        };
+        if branch.key == subject {
+            return None;
+        }
+        let most = limits::SESSIONS_BELOW.of(branch.tier);
+        let open = self.sessions.values().filter(|session| is_below(session)).count();
+        (open >= most).then_some(most)
     }
 
     /// Whether a machine with this key is in an ordinary session. One that is being certified anew
@@ -364,12 +397,15 @@ impl Hub {
         let target = self.target_of(connection);
         self.intake.forget(connection);
         self.reads.forget(connection);
+        self.wants.note(connection, Remembered::default());
+        self.lookups.forget(connection);
         if let Some(session) = self.sessions.remove(&connection)
             && let Some(peer) = session.peer()
         {
             self.note_worth(now_ms, target, &session.report());
             let mut report = self.total(&session);
             report.synced = false;
+            report.remembered = Remembered::default();
             self.past.insert(peer.body().subject, Past { report, problem: Some(reason.clone()) });
         }
         if let Some(target) = target {

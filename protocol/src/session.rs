@@ -62,7 +62,7 @@ use outgoing::Outgoing;
 
 pub use fault::Fault;
 pub(crate) use types::Peer;
-pub use types::{Activity, Channel, Effect, Identity, Relation, Report, Role};
+pub use types::{Activity, Branch, Channel, Effect, Identity, Relation, Remembered, Report, Role};
 
 /// How long a peer may take to say hello, and to answer.
 const ANSWER_MS: i64 = 30_000;
@@ -367,12 +367,18 @@ impl Session {
         report.to_send = self.outgoing.unacknowledged();
         report.to_receive = self.incoming.expected();
         report.in_store_bytes = self.incoming.in_store_bytes() as u64;
+        report.remembered = self.remembered();
         report.send_rate = self.outgoing.rate();
         report.postponed = self.outgoing.held().map(str::to_owned);
         report.synced = self.is_quiet() && self.holds_the_same();
         report.disputed = self.compare.disputed();
         report.activity = self.activity(&report);
         report
+    }
+
+    /// What the peer has asked for and not been sent.
+    pub fn remembered(&self) -> Remembered {
+        self.outgoing.remembered()
     }
 
     /// Runs one input, then everything that can go on because of it.
@@ -458,6 +464,7 @@ impl Session {
         self.say_versions(code);
         self.send(&Message::Goodbye { code: code as u16, reason: wire::bounded_text(&reason) });
         self.phase = Phase::Closed;
+        self.outgoing.forget_wants();
         self.effects.push(Effect::Close { code, reason });
     }
 

@@ -127,6 +127,20 @@ impl Visitor {
         self.head("POST", &format!("/p/{code}/report"), &[kind, length])
     }
 
+    /// So many requests for one thing, one after the other on one connection.
+    pub fn requests(&self, path: &str, count: usize) -> Vec<u8> {
+        let one = self.head("GET", path, &[]).replacen("HTTP/1.0", "HTTP/1.1", 1);
+        one.repeat(count).into_bytes()
+    }
+
+    /// An open connection from its address that takes little before it is read.
+    pub async fn connect_reluctantly(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4 << 10)?;
+        socket.bind((self.from, 0).into())?;
+        socket.connect(self.node).await
+    }
+
     fn head(&self, method: &str, path: &str, more: &[String]) -> String {
         // Version 1.0: the answer ends with the connection.
         let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {}\r\n", self.node);

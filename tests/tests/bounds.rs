@@ -8,6 +8,8 @@ mod authority;
 mod blobs;
 #[path = "bounds/compared.rs"]
 mod compared;
+#[path = "bounds/hello.rs"]
+mod hello;
 #[path = "bounds/lists.rs"]
 mod lists;
 #[path = "bounds/pair.rs"]
@@ -16,3 +18,5 @@ mod pair;
 mod unprocessed;
 #[path = "bounds/wanted.rs"]
 mod wanted;
+#[path = "bounds/wanted_of_all.rs"]
+mod wanted_of_all;

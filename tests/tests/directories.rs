@@ -180,3 +180,62 @@ fn a_command_of_root_leaves_nothing_of_root() {
         assert_eq!(fs::symlink_metadata(&path).unwrap().uid(), NOBODY, "{}", path.display());
     }
 }
+
+/// Commands that need a data directory, as somebody types them.
+const COMMANDS: [&[&str]; 29] = [
+    &["run"],
+    &["status"],
+    &["status", "--json"],
+    &["verify"],
+    &["invite", "--region", "370322102", "--name", "高城镇"],
+    &["invite", "list"],
+    &["issue", "request.txt", "--out", "issued.txt"],
+    &["accept", "issued.txt"],
+    &["revoke", "王建国", "--reason", "x"],
+    &["revoke", "list"],
+    &["review", "list"],
+    &["erase", "370322102310", "ticket", "00", "--reason", "x", "--as", "admin"],
+    &["cert", "show"],
+    &["cert", "tree"],
+    &["backup", "copies"],
+    &["bundle", "export", "--out", "file", "--open"],
+    &["bundle", "import", "file"],
+    &["resume"],
+    &["node", "list"],
+    &["node", "release", "x"],
+    &["node", "quota", "x"],
+    &["node", "believe-clock"],
+    &["rotate"],
+    &["rotate", "--root"],
+    &["renew"],
+    &["operator", "list"],
+    &["operator", "unlock", "x"],
+    &["operator", "remove", "x"],
+    &["import", "divisions", "file"],
+];
+
+/// Shows that every command that needs a data directory says which one it missed and how to name
+/// another, makes none, and does so before it looks at anything else.
+#[test]
+fn a_missing_data_directory_is_named_by_every_command() {
+    let dir = tempdir().unwrap();
+    let missing = dir.path().join("nowhere");
+    let mut said = 0;
+    for arguments in COMMANDS {
+        let ran =
+            run(arguments.iter().copied().chain(["--data-dir", missing.to_str().unwrap()]), "");
+        // A word that this table has wrong is told as such, by the usage of the command.
+        assert_ne!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {}", ran.stderr);
+        let error = format!("error: there is no data directory {}", missing.display());
+        assert!(ran.stderr.contains(&error), "{arguments:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("hint: name it with --data-dir"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+        assert!(!missing.exists(), "{arguments:?} made it");
+        said += 1;
+    }
+    assert_eq!(said, COMMANDS.len());
+}

@@ -176,3 +176,79 @@ fn what_a_town_has_no_room_for_says_why_it_waits() {
     assert_eq!(secretary.record(&late).unwrap()["reached_why"], Value::Null);
     drop(fleet);
 }
+
+/// What a node keeps for a child, as the command tells it in JSON, by kind: how much, and the bound.
+fn kept_for(node: &Node, child: &str) -> BTreeMap<String, (u64, Option<u64>)> {
+    let status: Value = serde_json::from_str(&command(node, true)).unwrap();
+    let children = status["ledger"]["children"].as_array().unwrap();
+    let found = children.iter().find(|found| found["name"] == child).cloned().unwrap_or_default();
+    let entries = found["entries"].as_array().cloned().unwrap_or_default();
+    let entry = |entry: &Value| {
+        let what = entry["what"].as_str().unwrap().to_owned();
+        (what, (entry["used"].as_u64().unwrap(), entry["bound"].as_u64()))
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// Shows that the command, the figures and the page of a town say the same of what it keeps for its
+/// village, that this is what the village has sent, also after the town was started anew; and that
+/// when the administrator leaves little room, page, command and the page of nodes say which bound is
+/// nearly reached. What programs read of a status before stands where it stood.
+#[test]
+fn who_fills_a_node_is_said_everywhere() {
+    let dir = tempdir().unwrap();
+    let mut fleet = fleet(lay_out(dir.path(), &[TOWN, VILLAGE]));
+    well(fleet.start_all());
+    let layout = fleet.layout().clone();
+    let (town, village) = (&layout.nodes[0], &layout.nodes[1]);
+    wait_for("the link", || link(village, &town.name)["state"] == "live");
+    let secretary = well(Client::log_in(village, "secretary"));
+    for _ in 0..7 {
+        well(secretary.report(VILLAGE, "walk_in", "路灯坏了"));
+    }
+    let waiting = || link(village, &town.name)["pending_changes"].as_u64();
+    wait_for("the reports", || {
+        waiting() == Some(0) && kept_for(town, &village.name)["documents"].0 >= 7
+    });
+    let told = kept_for(town, &village.name);
+    assert_eq!(told["changes"].0, told["changes-taken"].0, "nothing went");
+    assert_eq!(told["bytes"].0, told["bytes-taken"].0);
+    assert!(told["changes"].0 >= 7 && told["bytes"].0 > 700, "{told:?}");
+    assert_eq!((told["changes"].1, told["documents"].1), (None, None));
+    assert_eq!(told["certificates"].1, Some(512));
+    let metrics = get(town, "/metrics");
+    for (what, (used, bound)) in &told {
+        let labels = format!("child=\"{}\",region=\"{VILLAGE}\",what=\"{what}\"", village.name);
+        for (name, value) in [("used", Some(used)), ("bound", bound.as_ref())] {
+            let line = format!("cunlian_ledger_{name}{{{labels}}} ");
+            let found = metrics.lines().find_map(|found| found.strip_prefix(&line));
+            assert_eq!(found.map(str::to_owned), value.map(u64::to_string), "{line}");
+        }
+    }
+    let status: Value = serde_json::from_str(&command(town, true)).unwrap();
+    for key in ["name", "tier", "region", "health", "peers", "documents", "changes", "photos"] {
+        assert!(!status[key].is_null(), "{key}");
+    }
+
+    // What was taken is remembered by the store, and so is what is here.
+    fleet.kill(0).unwrap();
+    well(fleet.start(0));
+    wait_for("the same", || kept_for(town, &village.name)["changes"] == told["changes"]);
+    let data_dir = town.dir.to_str().unwrap();
+    let bound = (told["changes"].0 + 1).to_string();
+    run_well(["node", "quota", &village.name, "--data-dir", data_dir, "--changes", &bound]);
+    wait_for("the bound", || {
+        let (used, most) = kept_for(town, &village.name)["changes-taken"];
+        most.is_some_and(|most| used * 10 >= most * 8)
+    });
+    let text = command(town, false);
+    assert!(text.contains(&format!("changes-taken: {} of {bound}", told["changes"].0)), "{text}");
+    let admin = Person::log_in(town.http, "admin", PASSWORD);
+    let page = admin.get("/status?lang=en");
+    let line = format!("{} of {bound} · ", told["changes"].0);
+    assert!(page.contains(&line) && page.contains("nearly full"), "{line}: {page}");
+    let nodes = admin.get("/admin/nodes?lang=en");
+    let line = format!("Entries and corrections in all: {} of {bound}", told["changes"].0);
+    assert!(nodes.contains(&line), "{line}: {nodes}");
+    drop(fleet);
+}

@@ -11,7 +11,7 @@ use cunlian_crdt::store::{Store, Unsent};
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::generator::{Case, Generator};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_governance::query::statistics::{Period, Rate, Statistics, by_child, statistics};
+use cunlian_governance::ticket::statistics::{Period, Rate, Statistics, by_child, statistics};
 use cunlian_governance::ticket::{Channel, NewTicket, report};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::{Category, CategorySet};

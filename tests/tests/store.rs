@@ -19,6 +19,8 @@ mod faults;
 mod follow;
 #[path = "store/intake.rs"]
 mod intake;
+#[path = "store/kept.rs"]
+mod kept;
 #[path = "store/opening.rs"]
 mod opening;
 #[path = "store/outbox.rs"]

@@ -11,7 +11,7 @@
 //! Segments are taken in one after the other and batches each in a transaction, so an import that
 //! was killed is done again from the beginning: what is there is known and passed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use cunlian_protocol::address::AddressCode;
@@ -24,7 +24,7 @@ use cunlian_protocol::succession::{self, Succession};
 use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 
-use super::photos::{Incoming, KIND_BLOB, KIND_CHUNK, Taken};
+use super::photos::{Incoming, KIND_BLOB, KIND_CHUNK, KIND_OWNERS, Taken};
 use super::reading::{Flaw, Opened, Reader, Segment, Unreadable};
 use super::{Cover, Follows, Head, Party, Receiver};
 use crate::store::{Fault, Store};
@@ -60,6 +60,8 @@ pub struct Imported {
     pub blobs: u64,
     /// Changes that may come later: the exporter has sent as much as it may for now.
     pub postponed: u64,
+    /// Which bounds were reached on what the exporter may send, each in words.
+    pub bounds: BTreeSet<String>,
     /// Reasons of refusals, each with its number of changes; certificates and revocations count
     /// as one each. Of very many different ones the first are told.
     pub refused: BTreeMap<String, u64>,
@@ -150,6 +152,7 @@ pub fn import(
         known: 0,
         blobs: 0,
         postponed: 0,
+        bounds: BTreeSet::new(),
         refused: BTreeMap::new(),
         total: 0,
         follows: Follows::More,
@@ -269,7 +272,9 @@ impl<'a> Sender<'a> {
         progress: &mut dyn FnMut(&Imported),
     ) -> Result<(), ImportError> {
         for frame in segment.frames {
-            if let Some((kind @ (&KIND_BLOB | &KIND_CHUNK), body)) = frame.split_first() {
+            if let Some((kind @ (&KIND_BLOB | &KIND_CHUNK | &KIND_OWNERS), body)) =
+                frame.split_first()
+            {
                 self.blob(*kind, body, imported)?;
                 continue;
             }
@@ -298,20 +303,26 @@ impl<'a> Sender<'a> {
     }
 
     fn blob(&mut self, kind: u8, body: &[u8], imported: &mut Imported) -> Result<(), Fault> {
-        let taken = if kind == KIND_BLOB {
-            self.blobs.blob(self.store, body, (&self.scope, self.tiers))?
-        } else {
-            let from = (self.certificate.body().subject, self.tiers == 0);
-            self.blobs.chunk(self.store, body, &self.scope, from)?
+        let taken = match kind {
+            KIND_OWNERS => self.blobs.owners(body, &self.scope),
+            KIND_BLOB => self.blobs.blob(self.store, body, (&self.scope, self.tiers))?,
+            _ => {
+                let from = (self.certificate.body().subject, self.tiers == 0);
+                self.blobs.chunk(self.store, body, from)?
+            }
         };
         match taken {
             Taken::Nothing => {}
             Taken::Whole => imported.blobs += 1,
             Taken::Unwanted => imported.refuse([
-                "a photo or file that no document here names, or more of them than may be sent; \
-                 of a bundle in parts take in the first part first"
+                "a photo or file that no document here names; of a bundle in parts take in the \
+                 first part first"
                     .to_owned(),
             ]),
+            Taken::Full(why) => {
+                imported.bounds.insert(why.clone());
+                imported.refuse([why]);
+            }
             Taken::Unsound => imported.refuse(["a photo or file is not what it says".to_owned()]),
         }
         Ok(())
@@ -337,6 +348,7 @@ impl<'a> Sender<'a> {
                 Fate::Refused { reason } => imported.refuse([reason]),
                 Fate::Postponed { reason } => {
                     imported.postponed += 1;
+                    imported.bounds.insert(reason.clone());
                     imported.refuse([reason]);
                 }
             }

@@ -107,7 +107,7 @@ impl Batch<'_> {
             changes += 1;
             bytes += self.take(entry, erased, awaiting, origin)?;
         }
-        self.describe(&home, changes, bytes, outcome)?;
+        self.describe(&home, (changes, bytes), outcome, origin)?;
         // What is added is told by its row of the log. Without a peer it is the authority that
         // changed, and with it what stands in the document.
         if self.added == added && (leaves || from.is_none()) {
@@ -221,13 +221,13 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// What the tables say of a document.
+    /// What the tables say of a document. `origin` is where it comes from if it is new.
     fn describe(
         &mut self,
         home: &Home,
-        changes: u32,
-        bytes: u64,
+        (changes, bytes): (u32, u64),
         outcome: Outcome,
+        origin: i64,
     ) -> rusqlite::Result<()> {
         let document = KeyPrefix::document(home);
         self.withdraw_rows(home)?;
@@ -244,7 +244,10 @@ impl Batch<'_> {
             self.summaries.documents(home.category, 1);
         }
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .prepare_cached(
+                "INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (prefix) \
+                 DO UPDATE SET changes = ?2, waiting = ?3, conflicted = ?4, bytes = ?5, beyond = ?6",
+            )?
             .execute((
                 document.as_bytes(),
                 changes,
@@ -252,6 +255,7 @@ impl Batch<'_> {
                 outcome.conflicted,
                 bytes,
                 outcome.beyond,
+                origin,
             ))?;
         self.insert_rows(outcome.rows)
     }

@@ -53,8 +53,8 @@ impl Batch<'_> {
         }
         let added = u32::try_from(new.len()).unwrap_or(u32::MAX);
         let mut upsert = self.connection.prepare_cached(
-            "INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (prefix) DO UPDATE \
-             SET changes = ?2, waiting = ?3, conflicted = ?4, bytes = ?5, beyond = ?6",
+            "INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (prefix) \
+             DO UPDATE SET changes = ?2, waiting = ?3, conflicted = ?4, bytes = ?5, beyond = ?6",
         )?;
         let changes = base.changes.saturating_add(added);
         upsert.execute((
@@ -64,6 +64,7 @@ impl Batch<'_> {
             outcome.conflicted,
             bytes,
             outcome.beyond,
+            origin,
         ))?;
         if base.changes == 0 {
             self.summaries.documents(home.category, 1);

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checking::{Fates, Sender};
 use super::health::Fault;
+use super::kept::blob_bytes;
 
 /// A day begins at midnight in China.
 const ZONE_MS: i64 = 8 * 3_600_000;
@@ -241,13 +242,6 @@ pub(super) fn room_for_blobs(
     let known = authority.certificates().find(|found| found.body().subject == *peer);
     let name = known.map_or_else(|| peer.to_string(), |found| found.body().name.clone());
     Ok((room, Bound::BlobBytes(most).reason(&name)))
-}
-
-/// Bytes of the blobs that a peer has given, those in progress counted in full.
-fn blob_bytes(connection: &Connection, peer: &[u8]) -> rusqlite::Result<u64> {
-    let mut select =
-        connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM blob WHERE origin = ?1")?;
-    select.query_row([peer], |row| row.get(0))
 }
 
 /// What is more urgent than the last class may go beyond the bounds by an eighth.

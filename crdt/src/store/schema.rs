@@ -10,7 +10,7 @@
 //! | `meta` | fact about this store, by name; `rollup.TABLE`: see [`super::rollup`]; `set.NAME`: version (4 bytes, big-endian) and tables of a set of projection tables |
 //! | `author` | certificate serial, with a small number and the last `seq` of changes removed |
 //! | `change` | change, in the order made durable; `origin` is the peer it came from, 0 for none |
-//! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count |
+//! | `document` | document: its changes, those waiting, fields in conflict, bytes, changes `beyond` what may count, `origin` of its first change |
 //! | `summary` | prefix with changes below it, see [`super::summary`] |
 //! | `tally` | category, with the number of its documents |
 //! | `blob`, `blob_chunk`, `blob_reference` | content that a document names, a part of it that is here, a document naming it, see [`super::blob`] |
@@ -28,6 +28,7 @@
 //! | `pending_certificate` | key that is to get this certificate at its next renewal |
 //! | `arrival` | hour: the greatest row of the log then, see [`crate::bundle`] |
 //! | `quota`, `quota_use` | peer with bounds of its own; peer, with what was taken from it |
+//! | `kept`, `kept_blob` | certificate and peer that something came from, with what is kept of it, see [`super::kept`] |
 //! | `follower`, `touched` | who is told of changes, and of what it is told beside those of the log, see [`super::follow`] |
 //! | `purged` | prefix whose changes were purged and not yet accounted for, see [`super::purge`] |
 
@@ -37,10 +38,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{counts, summary};
+use super::{counts, kept, summary};
 
 /// The version this code reads and writes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// From one version to the next.
 struct Step {
@@ -227,6 +228,57 @@ const STEPS: [Step; VERSION as usize] = [
         CREATE TABLE touched (row INTEGER PRIMARY KEY, document BLOB NOT NULL UNIQUE);
 ",
     ),
+    Step {
+        sql: "
+        ALTER TABLE document ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+        UPDATE document SET origin = first.origin FROM (
+            SELECT substr(key, 1, length(key) - 32) AS prefix, origin, min(row)
+                FROM change GROUP BY substr(key, 1, length(key) - 32)
+        ) AS first WHERE document.prefix = first.prefix;
+        CREATE TABLE kept (
+            origin INTEGER PRIMARY KEY,
+            changes INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            documents INTEGER NOT NULL
+        );
+        CREATE TABLE kept_blob (
+            origin BLOB PRIMARY KEY NOT NULL, blobs INTEGER NOT NULL, bytes INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TRIGGER change_comes AFTER INSERT ON change BEGIN
+            INSERT INTO kept VALUES (NEW.origin, 1, length(NEW.bytes), 0)
+                ON CONFLICT (origin) DO UPDATE
+                SET changes = changes + 1, bytes = bytes + excluded.bytes;
+        END;
+        CREATE TRIGGER change_goes AFTER DELETE ON change BEGIN
+            UPDATE kept SET changes = changes - 1, bytes = bytes - length(OLD.bytes)
+                WHERE origin = OLD.origin;
+        END;
+        CREATE TRIGGER change_shrinks AFTER UPDATE OF bytes ON change BEGIN
+            UPDATE kept SET bytes = bytes - length(OLD.bytes) + length(NEW.bytes)
+                WHERE origin = NEW.origin;
+        END;
+        CREATE TRIGGER document_comes AFTER INSERT ON document BEGIN
+            INSERT INTO kept VALUES (NEW.origin, 0, 0, 1)
+                ON CONFLICT (origin) DO UPDATE SET documents = documents + 1;
+        END;
+        CREATE TRIGGER document_goes AFTER DELETE ON document BEGIN
+            UPDATE kept SET documents = documents - 1 WHERE origin = OLD.origin;
+        END;
+        CREATE TRIGGER blob_goes AFTER DELETE ON blob WHEN OLD.origin IS NOT NULL BEGIN
+            UPDATE kept_blob SET blobs = blobs - 1, bytes = bytes - OLD.bytes
+                WHERE origin = OLD.origin;
+        END;
+        CREATE TRIGGER blob_changes_hands AFTER UPDATE OF origin ON blob
+            WHEN OLD.origin IS NOT NEW.origin BEGIN
+            UPDATE kept_blob SET blobs = blobs - 1, bytes = bytes - OLD.bytes
+                WHERE origin = OLD.origin;
+            INSERT INTO kept_blob SELECT NEW.origin, 1, NEW.bytes WHERE NEW.origin IS NOT NULL
+                ON CONFLICT (origin) DO UPDATE
+                SET blobs = blobs + 1, bytes = bytes + excluded.bytes;
+        END;
+",
+        then: kept::rebuild,
+    },
 ];
 
 /// Until version 3 all projection tables had one version, and their names stood in one fact. Now

@@ -17,7 +17,7 @@ use super::erased::erases;
 use super::materialize::fill;
 use super::rows::{damaged, key_of};
 use super::validity::{Entry, Source, settle};
-use super::{Fault, Inner, blob, bounds, counts, pending_counts, rollup, summary};
+use super::{Fault, Inner, blob, bounds, counts, kept, pending_counts, rollup, summary};
 use crate::projector::Rollup;
 
 /// Changes whose signatures are checked together, and their bytes.
@@ -42,7 +42,8 @@ pub struct Verification {
     /// Prefixes whose summary is not the sum of the changes below, or which should have none, and
     /// categories with another number of documents than is noted.
     pub wrong_summaries: Vec<String>,
-    /// Places and tiers of which the counts of what waits are not what the outbox holds.
+    /// Places and tiers of which the counts of what waits are not what the outbox holds, and tables of
+    /// what is kept of whom that are not those of a recount.
     pub wrong_counts: Vec<String>,
     /// Projection tables that differ from what the log gives, and rollups that differ from a recount.
     pub wrong_projections: Vec<String>,
@@ -74,6 +75,7 @@ pub(super) fn verify(inner: &Inner) -> Result<Verification, Fault> {
             .and_then(|()| log_and_summaries(connection, inner, &mut report))
             .and_then(|()| {
                 report.wrong_counts = pending_counts::wrong(connection)?;
+                report.wrong_counts.extend(kept::wrong(connection)?);
                 report.beyond_bounds = bounds::listed(connection)?;
                 projections(connection, inner, &mut report)
             });

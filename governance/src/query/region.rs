@@ -1,12 +1,14 @@
 //! Figures by region: how much there is, where, and how fresh it is. Records that have moved away
-//! are not counted where they were.
+//! are not counted where they were. What may be told of numbers of records stands beside them, made of
+//! the same cells everywhere ([`super::told`]); pages show nothing else.
 
 use std::collections::BTreeMap;
 
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
 
+use super::told::Told;
 use super::{address, count, range};
 use crate::access::reader::Reader;
 use crate::divisions;
@@ -18,6 +20,8 @@ pub struct ClassCount {
     pub class: u8,
     /// Records: base documents.
     pub records: u64,
+    /// What may be told of these.
+    pub told: Told,
     /// Documents: base documents and parts.
     pub documents: u64,
     /// Latest change, milliseconds since 1970-01-01 UTC.
@@ -39,6 +43,11 @@ impl RegionCount {
         self.classes.iter().map(|class| class.records).sum()
     }
 
+    /// What may be told of these.
+    pub fn told(&self) -> Told {
+        self.classes.iter().map(|class| class.told).sum()
+    }
+
     /// Documents of all classes.
     pub fn documents(&self) -> u64 {
         self.classes.iter().map(|class| class.documents).sum()
@@ -57,6 +66,8 @@ pub struct VillageStatus {
     pub address: AddressCode,
     /// Base documents of the library.
     pub records: u64,
+    /// What may be told of these.
+    pub told: Told,
     /// Tickets.
     pub tickets: u64,
     /// Latest change of either, milliseconds since 1970-01-01 UTC, by its author's clock.
@@ -74,19 +85,42 @@ pub fn counts_by_class(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT class, sum(part = 0), count(*), max(updated_ms) FROM record
          WHERE address >= :from AND address < :to AND moved_to = '' AND {}
-         GROUP BY class ORDER BY class",
+         GROUP BY class, substr(address, 1, :village) ORDER BY class",
         readable.sql()
     ))?;
-    let named = readable.with(named_params! {":from": from, ":to": to});
-    let rows = statement.query_map(&*named, |row| {
-        Ok(ClassCount {
-            class: row.get(0)?,
-            records: count(row, 1)?,
-            documents: count(row, 2)?,
-            updated_ms: row.get(3)?,
-        })
-    })?;
-    rows.collect()
+    let village = digits(Level::Village);
+    let named = readable.with(named_params! {":from": from, ":to": to, ":village": village});
+    let cells = statement.query_map(&*named, |row| cell(row, 0))?;
+    let mut classes = Vec::new();
+    for cell in cells {
+        add_cell(&mut classes, cell?);
+    }
+    Ok(classes)
+}
+
+/// A cell of a class and a village, or an exact address above, from this column on.
+fn cell(row: &Row<'_>, first: usize) -> rusqlite::Result<ClassCount> {
+    let records = count(row, first + 1)?;
+    Ok(ClassCount {
+        class: row.get(first)?,
+        records,
+        told: Told::cell(records),
+        documents: count(row, first + 2)?,
+        updated_ms: row.get(first + 3)?,
+    })
+}
+
+/// Counts a cell with those of its class, which come one after the other.
+fn add_cell(classes: &mut Vec<ClassCount>, cell: ClassCount) {
+    match classes.last_mut().filter(|class| class.class == cell.class) {
+        Some(class) => {
+            class.records += cell.records;
+            class.told += cell.told;
+            class.documents += cell.documents;
+            class.updated_ms = class.updated_ms.max(cell.updated_ms);
+        }
+        None => classes.push(cell),
+    }
 }
 
 /// The library below `region`, by regions of `level` such as towns of a county, ordered by
@@ -105,24 +139,18 @@ pub fn counts_by_child(
          FROM record
          WHERE address >= :from AND address < :to AND length(address) >= :digits
              AND moved_to = '' AND {}
-         GROUP BY child, class ORDER BY child, class",
+         GROUP BY child, class, substr(address, 1, :village) ORDER BY child, class",
         readable.sql()
     ))?;
-    let digits = digits(level);
-    let named = readable.with(named_params! {":from": from, ":to": to, ":digits": digits});
-    let rows = statement.query_map(&*named, |row| {
-        let of_class = ClassCount {
-            class: row.get(1)?,
-            records: count(row, 2)?,
-            documents: count(row, 3)?,
-            updated_ms: row.get(4)?,
-        };
-        Ok((address(row, 0)?, of_class))
-    })?;
+    let (digits, village) = (digits(level), digits(Level::Village));
+    let named = readable.with(named_params! {
+        ":from": from, ":to": to, ":digits": digits, ":village": village,
+    });
+    let cells = statement.query_map(&*named, |row| Ok((address(row, 0)?, cell(row, 1)?)))?;
     let mut regions: BTreeMap<AddressCode, Vec<ClassCount>> = BTreeMap::new();
-    for row in rows {
-        let (address, of_class) = row?;
-        regions.entry(address).or_default().push(of_class);
+    for cell in cells {
+        let (address, cell) = cell?;
+        add_cell(regions.entry(address).or_default(), cell);
     }
     let region = |(address, classes)| RegionCount { address, classes };
     Ok(regions.into_iter().map(region).collect())
@@ -140,19 +168,17 @@ pub fn villages(
     let (from, to) = range(region);
     let readable = reader.condition_of_all();
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT village, sum(records), sum(tickets), max(updated_ms) FROM (
-             SELECT substr(address, 1, :digits) AS village, sum(part = 0 AND moved_to = '' AND {}) AS records,
-                    0 AS tickets, max(updated_ms) AS updated_ms
-             FROM record
-             WHERE address >= :from AND address < :to AND length(address) >= :digits
-             GROUP BY village
-             UNION ALL
-             SELECT substr(address, 1, :digits), 0, count(*), max(updated_ms)
-             FROM ticket
-             WHERE category = :category AND address >= :from AND address < :to
-                 AND length(address) >= :digits AND erased IS NULL
-             GROUP BY 1
-         ) GROUP BY village ORDER BY village",
+        "SELECT substr(address, 1, :digits) AS village, sum(part = 0 AND moved_to = '' AND {}),
+                0, max(updated_ms)
+         FROM record
+         WHERE address >= :from AND address < :to AND length(address) >= :digits
+         GROUP BY village, class
+         UNION ALL
+         SELECT substr(address, 1, :digits), 0, count(*), max(updated_ms)
+         FROM ticket
+         WHERE category = :category AND address >= :from AND address < :to
+             AND length(address) >= :digits AND erased IS NULL
+         GROUP BY 1",
         readable.sql()
     ))?;
     let digits = digits(Level::Village);
@@ -160,9 +186,11 @@ pub fn villages(
         ":category": Category::TICKET.0, ":from": from, ":to": to, ":digits": digits,
     });
     let rows = statement.query_map(&*named, |row| {
+        let records = count(row, 1)?;
         Ok(VillageStatus {
             address: address(row, 0)?,
-            records: count(row, 1)?,
+            records,
+            told: Told::cell(records),
             tickets: count(row, 2)?,
             updated_ms: row.get(3)?,
         })
@@ -171,7 +199,7 @@ pub fn villages(
     Ok(with_successors(connection, region, rows))
 }
 
-/// The villages with those that were joined to another one of `region` counted as part of it.
+/// Each village once, with those that were joined to another one of `region` counted as part of it.
 fn with_successors(
     connection: &Connection,
     region: AddressCode,
@@ -184,10 +212,12 @@ fn with_successors(
         let village = villages.entry(address).or_insert(VillageStatus {
             address,
             records: 0,
+            told: Told::default(),
             tickets: 0,
             updated_ms: row.updated_ms,
         });
         village.records += row.records;
+        village.told += row.told;
         village.tickets += row.tickets;
         village.updated_ms = village.updated_ms.max(row.updated_ms);
     }

@@ -25,6 +25,7 @@ use crate::status::{Clock, Health, NodeStatus, Photos};
 pub use self::refusal::RefusalClass;
 pub use self::repeats::{Repeated, Repeats, Say};
 
+mod ledger;
 mod link;
 mod refusal;
 mod repeats;
@@ -143,6 +144,7 @@ impl Metrics {
         self.register(&mut registry);
         register_node(&mut registry, status, figures);
         link::register(&mut registry, &status.peers);
+        ledger::register(&mut registry, &status.ledger);
         let mut text = String::new();
         encode(&mut text, &registry).expect("writing to a string does not fail");
         text
@@ -291,7 +293,7 @@ pub(super) mod tests {
     use cunlian_protocol::certificate::Tier;
 
     use super::*;
-    use crate::status::PeerStatus;
+    use crate::status::{Ledger, PeerStatus};
 
     pub(super) fn status(peers: Vec<PeerStatus>) -> NodeStatus {
         NodeStatus {
@@ -311,6 +313,7 @@ pub(super) mod tests {
             changes: 9,
             waiting: 2,
             photos: Photos::default(),
+            ledger: Ledger::default(),
         }
     }
 

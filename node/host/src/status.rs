@@ -12,9 +12,11 @@ use utoipa::ToSchema;
 
 use crate::clock::Doubt;
 
+pub use self::ledger::{ChildLedger, Ledger, LedgerEntry, LedgerItem};
 pub use self::photos::{LinkPhotos, Photos};
 pub use self::rate::{Meter, Passed, Rate};
 
+pub mod ledger;
 mod photos;
 mod rate;
 
@@ -58,6 +60,8 @@ pub struct NodeStatus {
     pub waiting: u64,
     /// Photos and files that are on their way.
     pub photos: Photos,
+    /// What is kept for each child, beside the bound on it.
+    pub ledger: Ledger,
 }
 
 /// Whether the store takes writes.

@@ -7,17 +7,17 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::ArgMatches;
 
+use super::directory;
 use crate::failure::{Failure, Outcome};
 
 /// Goes on as the owner of the data directory that the command names; returns where nothing is to
 /// be changed, or where it cannot be.
 pub(super) fn become_owner(matches: &ArgMatches) -> Outcome {
-    let Some(data_dir) = data_dir(matches) else { return Ok(()) };
+    let Some(data_dir) = directory::named(matches) else { return Ok(()) };
     let Ok(metadata) = fs::metadata(data_dir) else { return Ok(()) };
     if !rustix::process::geteuid().is_root() || metadata.uid() == 0 {
         return Ok(());
@@ -34,13 +34,4 @@ pub(super) fn become_owner(matches: &ArgMatches) -> Outcome {
     let arguments = std::env::args_os().skip(1);
     let mut again = Command::new(program);
     Err(failed(again.args(arguments).uid(metadata.uid()).gid(metadata.gid()).exec()))
-}
-
-/// The data directory of the command that is asked for; a demo or a benchmark has none.
-fn data_dir(matches: &ArgMatches) -> Option<&Path> {
-    if let Ok(Some(directory)) = matches.try_get_one::<PathBuf>("data_dir") {
-        return Some(directory);
-    }
-    let (_, matches) = matches.subcommand()?;
-    data_dir(matches)
 }

@@ -58,6 +58,47 @@ fn print(status: &Value) {
             println!("{line}");
         }
     }
+    for line in ledger(status.get("ledger")) {
+        println!("{line}");
+    }
+}
+
+/// Who fills this node: of each child what is here, and what is fullest.
+fn ledger(ledger: Option<&Value>) -> Vec<String> {
+    let children = ledger.and_then(|ledger| ledger.get("children")).and_then(Value::as_array);
+    let mut lines = Vec::new();
+    for child in children.into_iter().flatten() {
+        let name = child.get("name").and_then(Value::as_str).unwrap_or_default();
+        let entries = child.get("entries").and_then(Value::as_array);
+        let entries: Vec<Entry> = entries.into_iter().flatten().filter_map(Entry::of).collect();
+        let here = entries.iter().filter(|entry| entry.bound.is_none());
+        let here: Vec<String> =
+            here.map(|entry| format!("{} {}", entry.what, entry.used)).collect();
+        lines.push(format!("kept    {name:<16} {}", here.join(", ")));
+        let full = entries.iter().filter_map(|entry| Some((entry, entry.bound?)));
+        for (place, (Entry { what, used, .. }, bound)) in full.enumerate() {
+            let percent = used.saturating_mul(100).checked_div(bound).unwrap_or(100);
+            if place == 0 || percent >= 80 {
+                lines.push(format!("        {what}: {used} of {bound} ({percent} %)"));
+            }
+        }
+    }
+    lines
+}
+
+/// One figure of a ledger.
+struct Entry<'a> {
+    what: &'a str,
+    used: u64,
+    bound: Option<u64>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(value: &'a Value) -> Option<Self> {
+        let what = value.get("what")?.as_str()?;
+        let bound = value.get("bound").and_then(Value::as_u64);
+        Some(Self { what, used: value.get("used")?.as_u64()?, bound })
+    }
 }
 
 /// One link of a status.

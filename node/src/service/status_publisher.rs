@@ -17,11 +17,13 @@ use cunlian_host::config::Config;
 use cunlian_host::network::gate::Gate;
 use cunlian_host::regions::own_region;
 use cunlian_host::status::{
-    Clock, Health, LinkPhotos, LinkState, Meter, NodeStatus, Passed, PeerRole, Photos,
+    Clock, Health, Ledger, LinkPhotos, LinkState, Meter, NodeStatus, Passed, PeerRole, Photos,
 };
 
+use self::ledger::Ledgers;
 use self::peer::peer_status;
 
+mod ledger;
 mod peer;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +45,7 @@ struct Watcher {
     counted: Instant,
     counting_took: Duration,
     photos: Counted,
+    ledgers: Ledgers,
     probed: Instant,
     gate: Gate,
     clock: clock::Clock,
@@ -140,18 +143,21 @@ pub(super) fn start(
         changes: 0,
         waiting: 0,
         photos: Photos::default(),
+        ledger: Ledger::default(),
     };
     let addresses = config.peers.iter().map(|peer| peer.address.to_string()).collect();
     let (publish, status) = watch::channel(known.clone());
     let changed = Arc::new(AtomicBool::new(true));
     let commits = Arc::clone(&changed);
     store.on_commit(move |_| commits.store(true, Ordering::Release));
+    let ledgers = Ledgers::new(&store, identity);
     let mut watcher = Watcher {
         store,
         changed,
         counted: Instant::now(),
         counting_took: Duration::ZERO,
         photos: Counted::default(),
+        ledgers,
         probed: Instant::now(),
         gate,
         clock,
@@ -246,6 +252,7 @@ impl Watcher {
             })
             .collect();
         self.measure(now_ms);
+        self.known.ledger = self.ledgers.look(&self.store, &authority, reports, now_ms);
         self.known.clock = judged(&self.clock);
         self.known.cut_links = self.gate.cut_links();
         self.known.suspended = self.store.suspension();

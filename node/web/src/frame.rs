@@ -42,6 +42,7 @@ pub(crate) mod photo;
 pub(crate) mod place;
 pub(crate) mod posted;
 pub(crate) mod reading;
+pub(crate) mod reason;
 pub(crate) mod room;
 pub(crate) mod session;
 pub(crate) mod specimen;

@@ -40,6 +40,7 @@ mod conflict;
 mod frame;
 mod library;
 mod limits;
+mod patience;
 mod plate;
 mod region;
 mod serving;

@@ -7,13 +7,13 @@
 //! | time for the head of a request | [`HEAD`] | the connection |
 //! | bytes of the head of a request | [`HEAD_BYTES`] | the connection |
 //! | rate of a body after [`BODY_GRACE`] | [`BODY_BYTES_PER_SECOND`] | the request |
+//! | rate at which an answer is read after [`ANSWER_GRACE`] | [`ANSWER_BYTES_PER_SECOND`] | the connection |
 //! | bytes of all bodies under way | [`UPLOADS_BYTES`] | the largest of the network that has most |
 //! | photos made smaller at a time | [`PHOTOS_AT_ONCE`] | the next waits |
 //! | pixels of a photo | [`PHOTO_PIXELS`] | the photo |
 //!
 //! Together they bound the memory of the pages: [`HEAD_BYTES`] for each of [`CONNECTIONS`],
-//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`] and
-//! what a decoder of progressive pictures keeps beside it, about as much again.
+//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`].
 
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ pub(crate) const HEAD_BYTES: usize = 32 << 10;
 
 /// How long a body may take before its rate is looked at.
 pub(crate) const BODY_GRACE: Duration = Duration::from_secs(20);
+/// How long an answer may wait for a reader before its rate is looked at.
+pub(crate) const ANSWER_GRACE: Duration = Duration::from_secs(20);
+/// Least rate at which an answer has to be read while it waits.
+pub(crate) const ANSWER_BYTES_PER_SECOND: u64 = BODY_BYTES_PER_SECOND;
 /// Least rate of a body: a photo of 3 MB over a bad line takes as long as people wait at all.
 pub(crate) const BODY_BYTES_PER_SECOND: u64 = 4 << 10;
 
@@ -48,7 +52,8 @@ pub(crate) const UPLOADS_BYTES: usize = 64 << 20;
 pub(crate) const PHOTOS_AT_ONCE: usize = 1;
 /// Most pixels of a photo.
 pub(crate) const PHOTO_PIXELS: u64 = 24_000_000;
-/// Most bytes that a photo takes once it is decoded: three for each pixel, or four.
+/// Most bytes that a photo takes once it is decoded, three for each pixel or four, with what the
+/// decoder of one that comes in several scans keeps beside it.
 pub(crate) const PHOTO_DECODED_BYTES: u64 = 4 * PHOTO_PIXELS;
 /// Longest side of a photo as it is kept, in pixels.
 pub(crate) const PHOTO_SIDE: u32 = 1_600;
@@ -66,9 +71,9 @@ pub(crate) const LOGIN_OF_STRANGERS: Rate = Rate { burst: 60, refill_ms: 30_000 
 pub(crate) const LOGIN_PER_NETWORK: Rate = Rate { burst: 30, refill_ms: 20_000 };
 /// Reports of one network.
 pub(crate) const REPORT_PER_NETWORK: Rate = Rate { burst: 10, refill_ms: 6 * 60_000 };
-/// Reports about one door, after the first of each network.
+/// Reports about one door, after the first of each network, which have fair shares.
 pub(crate) const REPORT_PER_PLATE: Rate = Rate { burst: 20, refill_ms: 3 * 60_000 };
-/// Reports in one village, after the first of each network.
+/// Reports in one village, after the first of each network, which have fair shares.
 pub(crate) const REPORT_PER_VILLAGE: Rate = Rate { burst: 60, refill_ms: 60_000 };
 /// A network's first report in one village within the hour.
 pub(crate) const FIRST_REPORT: Rate = Rate { burst: 1, refill_ms: 3_600_000 };

@@ -29,6 +29,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service as _;
 
 use crate::limits::{CONNECTIONS, CONNECTIONS_PER_NETWORK, HEAD, HEAD_BYTES};
+use crate::patience::Patient;
 use crate::router;
 use crate::state::WebState;
 
@@ -75,7 +76,7 @@ async fn connection(stream: TcpStream, address: SocketAddr, pages: Router, place
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection(TokioIo::new(Patient::new(stream)), answer)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, %address, "a browser went away");

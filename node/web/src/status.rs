@@ -9,6 +9,7 @@ use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
 mod api;
+pub(crate) mod ledger;
 pub(crate) mod link;
 mod metrics;
 mod page;

@@ -46,6 +46,24 @@ pub(super) struct Room {
     dropped: Dropped,
 }
 
+/// How much of the room below one certificate is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomTaken {
+    /// Certificates below it.
+    pub certificates: Taken,
+    /// Revocations from it on down, by their size ([`limits::REVOCATION_ROOM`]).
+    pub revocations: [Taken; limits::REVOCATION_ROOM.len()],
+}
+
+/// So many, of at most so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// How many there are.
+    pub count: usize,
+    /// Most that are kept.
+    pub most: usize,
+}
+
 /// What was known and is kept no longer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dropped {
@@ -71,6 +89,19 @@ impl Authority {
     /// Number of certificates below one.
     pub fn count_below(&self, serial: &Serial) -> usize {
         self.room.certificates.get(serial).map_or(0, |below| below.len())
+    }
+
+    /// How much of the room below a certificate is taken; `None` when it is not known. Nothing is
+    /// counted for it, whatever there is.
+    pub fn room_below(&self, serial: &Serial) -> Option<RoomTaken> {
+        let tier = self.get(serial)?.body().tier;
+        let certificates =
+            Taken { count: self.count_below(serial), most: limits::CERTIFICATES_BELOW.of(tier) };
+        let revocations = core::array::from_fn(|size| Taken {
+            count: self.room.revocations.get(&(size, *serial)).map_or(0, |below| below.len()),
+            most: limits::REVOCATION_ROOM.get(size).map_or(0, |room| room.below.of(tier)),
+        });
+        Some(RoomTaken { certificates, revocations })
     }
 
     /// Adds the chain of this node itself, root side first, for which there is always room.

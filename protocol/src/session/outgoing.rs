@@ -15,7 +15,8 @@ use super::backpressure::Backpressure;
 use super::pace::{Departure, Pace};
 use super::push::Push;
 use super::{
-    Fault, FaultCode, Message, Outcome, Peer, Purpose, Relation, Session, StoreReply, StoreRequest,
+    Fault, FaultCode, Message, Outcome, Peer, Purpose, Relation, Remembered, Session, StoreReply,
+    StoreRequest,
 };
 use crate::category::{Category, URGENCY};
 use crate::id::Serial;
@@ -63,6 +64,8 @@ pub(super) struct Outgoing {
     next_job: u64,
     /// Jobs of each request of the peer that are not yet sent.
     wants: BTreeMap<u64, usize>,
+    /// Jobs of all these requests.
+    wanted_ranges: usize,
     /// Short ids of all jobs.
     wanted_ids: usize,
     /// Read for jobs and waiting to share a batch with what the next jobs give.
@@ -121,6 +124,7 @@ impl Outgoing {
         self.queued += count;
         if let Some(number) = want {
             *self.wants.entry(number).or_default() += 1;
+            self.wanted_ranges += 1;
         } else {
             self.unannounced += count;
         }
@@ -133,6 +137,19 @@ impl Outgoing {
         let sent: usize = self.in_flight.iter().map(|sent| sent.keys.len()).sum();
         let read = sent + self.gathered.len();
         self.queued + read as u64 + u64::from(self.push.is_waiting())
+    }
+
+    /// What the peer has asked for and not been sent.
+    pub(super) fn remembered(&self) -> Remembered {
+        Remembered { ranges: self.wanted_ranges, ids: self.wanted_ids }
+    }
+
+    /// The session has ended, and nothing more is sent.
+    pub(super) fn forget_wants(&mut self) {
+        self.jobs = BTreeMap::new();
+        self.wants = BTreeMap::new();
+        self.wanted_ranges = 0;
+        self.wanted_ids = 0;
     }
 
     /// Whether changes are being read from the store, or were and are not yet sent.
@@ -190,6 +207,7 @@ impl Outgoing {
     /// A job of this request of the peer is read to its end, or given up.
     fn end_job(&mut self, want: Option<u64>) {
         let Some(number) = want else { return };
+        self.wanted_ranges -= 1;
         let left = self.wants.get_mut(&number);
         if left.is_some_and(|left| {
             *left -= 1;

@@ -22,8 +22,12 @@ use crate::renewal::Renewal;
 use crate::sync::Selection;
 use crate::wire::{self, Bounded, CertificateBytes, LineageToken};
 
-/// A refused renewal is asked for again after this time.
-const ASK_AGAIN_MS: i64 = 3_600_000;
+/// A refused renewal is asked for again at the next deadline after this time, doubled with each
+/// refusal: most reasons pass in a minute (a store that was full, a revocation that was on its way),
+/// and until then nobody can write at a node that came for its certificate alone.
+const ASK_AGAIN_MS: i64 = 30_000;
+/// Longest such time, and how long an answer is waited for.
+const LONGEST_ASK_AGAIN_MS: i64 = 3_600_000;
 
 /// State of renewing.
 #[derive(Debug, Default)]
@@ -31,6 +35,10 @@ pub(super) struct Renewing {
     /// What waits is being read and sent.
     handing_over: bool,
     asked_at_ms: Option<i64>,
+    /// Refusals in this session.
+    refusals: u32,
+    /// Whether the last request was refused; else it is under way, or was granted.
+    is_refused: bool,
     /// Whether this node came back from a copy and is not certified anew yet.
     unconfirmed: bool,
     /// What the peer is to be answered.
@@ -39,6 +47,19 @@ pub(super) struct Renewing {
     pub(super) to_take_over: Option<Vec<Vec<u8>>>,
     /// What the dialler is given on this connection, at the listener.
     pub(super) lineage: LineageToken,
+}
+
+impl Renewing {
+    /// When to ask again; `None` before the first time.
+    fn due_ms(&self) -> Option<i64> {
+        let pause_ms = if self.is_refused {
+            let doubled = self.refusals.saturating_sub(1).min(16);
+            (ASK_AGAIN_MS << doubled).min(LONGEST_ASK_AGAIN_MS)
+        } else {
+            LONGEST_ASK_AGAIN_MS
+        };
+        self.asked_at_ms.map(|at_ms| at_ms.saturating_add(pause_ms))
+    }
 }
 
 impl Session {
@@ -115,9 +136,10 @@ impl Session {
     }
 
     fn ask_for_renewal(&mut self) {
-        let due = self.renewing.asked_at_ms.is_none_or(|at| self.now_ms >= at + ASK_AGAIN_MS);
+        let due = self.renewing.due_ms().is_none_or(|at_ms| self.now_ms >= at_ms);
         if due {
             self.renewing.asked_at_ms = Some(self.now_ms);
+            self.renewing.is_refused = false;
             self.introduce_issued();
             let key = self.identity.next_key.as_ref().unwrap_or(&self.identity.key);
             let request = Renewal::sign(self.identity.certificate.serial(), key);
@@ -199,6 +221,8 @@ impl Session {
     }
 
     pub(super) fn on_not_issued(&mut self, reason: &[u8]) {
+        self.renewing.is_refused = true;
+        self.renewing.refusals = self.renewing.refusals.saturating_add(1);
         let reason = String::from_utf8_lossy(reason);
         self.effects.push(Effect::Notice(format!("no new certificate: {reason}")));
     }

@@ -89,6 +89,8 @@ pub struct World {
     pub loses_certificates: bool,
     /// A node that answers requests for certificates with this, whatever they are.
     pub gives: Option<(usize, Vec<Vec<u8>>)>,
+    /// A node that refuses so many requests for certificates yet.
+    pub refuses: Option<(usize, u32)>,
     rng: StdRng,
     queue: VecDeque<(usize, Event)>,
     lines: BTreeMap<(usize, ConnectionId), (usize, ConnectionId)>,
@@ -110,6 +112,7 @@ impl World {
             frames_until_cut: None,
             loses_certificates: false,
             gives: None,
+            refuses: None,
             rng: StdRng::seed_from_u64(seed),
             queue: VecDeque::new(),
             lines: BTreeMap::new(),
@@ -408,6 +411,13 @@ impl World {
             {
                 let (_, chain) = self.gives.clone().unwrap();
                 self.queue.push_back((at, Event::Issued { connection, outcome: Ok(chain) }));
+            }
+            Effect::Renew { connection, .. }
+                if self.refuses.is_some_and(|(who, left)| who == at && left > 0) =>
+            {
+                self.refuses = self.refuses.map(|(who, left)| (who, left - 1));
+                let outcome = Err("the store is full".to_owned());
+                self.queue.push_back((at, Event::Issued { connection, outcome }));
             }
             Effect::Renew { connection, child, renewal, restricted } => {
                 let Node { store, member, clock, .. } = &self.nodes[at];

@@ -207,6 +207,8 @@ fn what_one_peer_gives_is_limited() {
         let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms: Some(1) };
         store.serve(StoreRequest::Blob(request)).unwrap();
     }
+    let kept = || store.kept().unwrap().by_peer[&from];
+    assert_eq!((kept().blobs, kept().blob_bytes), (2, 2 * bytes), "in progress, in full");
     let in_progress = missing(true);
     assert_eq!(in_progress.len(), 2, "those in progress go on, no others begin");
     assert!(in_progress.iter().all(|found| found.places == [1] && found.outline.is_some()));
@@ -215,11 +217,12 @@ fn what_one_peer_gives_is_limited() {
     let chunk = outline.verify(0, third.unwrap()[..CHUNK].to_vec()).unwrap();
     let (under, limited) = (Under::Scope(Scope::everything()), true);
     let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms: Some(1) };
-    let kept = store.serve(StoreRequest::Blob(request)).unwrap();
-    assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(cunlian_protocol::blob::Kept::Unwanted)));
+    let refused = store.serve(StoreRequest::Blob(request)).unwrap();
+    assert_eq!(refused, StoreReply::Blob(BlobReply::Keep(cunlian_protocol::blob::Kept::Unwanted)));
     let place = photos.iter().position(|photo| name_of(photo) == in_progress[0].name).unwrap();
     let home = home(PHOTO, VILLAGE, u32::try_from(place).unwrap() + 1);
     store.erase(&town.author(1), &[home], "withdrawn", 2).unwrap();
+    assert_eq!((kept().blobs, kept().blob_bytes), (1, bytes), "erased");
     let names: Vec<_> = missing(true).into_iter().map(|found| found.name).collect();
     assert_eq!(names.len(), 2);
     assert!(!names.contains(&in_progress[0].name) && names.contains(&in_progress[1].name));

@@ -15,7 +15,7 @@ use cunlian_host::metrics::Metrics;
 use cunlian_host::operator::{Issuer, NewOperator, Operators};
 use cunlian_host::preset;
 use cunlian_host::status::{
-    Clock, Health, LinkPhotos, LinkState, NodeStatus, PeerRole, PeerStatus, Photos,
+    Clock, Health, Ledger, LinkPhotos, LinkState, NodeStatus, PeerRole, PeerStatus, Photos,
 };
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -327,6 +327,7 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
         changes: 0,
         waiting: 0,
         photos: Photos::default(),
+        ledger: Ledger::default(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! Honest bundles between stores: what is in them, and what they change.
 
+use std::sync::Arc;
+
 use cunlian_crdt::bundle::{Follows, note_arrivals};
-use cunlian_crdt::store::BlobContent;
+use cunlian_crdt::store::{BlobContent, Quota};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::blob::{BlobReference, BlobReply, BlobRequest, Kept, Outline, Under};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise, plan, plan_for, put};
 use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, home};
 
@@ -278,4 +282,72 @@ fn photos_go_along() {
     assert_eq!(county.import(&parts[0]).unwrap().blobs, 2);
     town.assert_sound();
     county.assert_sound();
+}
+
+/// Shows that an import says which bound on what the exporter may send was reached, that of changes
+/// and that of photos, each in words, and none when there was room.
+#[test]
+fn the_bound_that_was_reached_is_named() {
+    let world = Places::new();
+    let (town, village) = (&world.town, &world.village);
+    let peer = village.member.public_key();
+    let photo = noise(9, 400_000).into_bytes();
+    let blob = BlobReference::of(&photo, "image/jpeg").unwrap();
+    let write = put(home(Category::TICKET_PHOTO, VILLAGE, 1), &blob.to_string());
+    let author = village.member.author(1);
+    village.store.write_with_blobs(&author, vec![write], vec![photo], NOW_MS).unwrap();
+    village.write(POPULATION, VILLAGE, 0..20, "王建国");
+    let bundle = village.bundle_for(town);
+    let said = |imported: &cunlian_crdt::bundle::Imported| -> Vec<String> {
+        imported.bounds.iter().cloned().collect()
+    };
+    town.store.set_quota(&peer, Some(Quota { changes: 8, ..Quota::default() })).unwrap();
+    let imported = town.import(&bundle).unwrap();
+    assert!(imported.postponed >= 10 && imported.new <= 11, "{imported:?}");
+    assert!(said(&imported).concat().contains("the bound of 8 changes in all on"), "{imported:?}");
+
+    town.store.set_quota(&peer, Some(Quota { blob_bytes: 1 << 20, ..Quota::default() })).unwrap();
+    let full = Quota { blob_bytes: 0, ..Quota::default() };
+    let other = Place::open(&town.member);
+    other.knows(&village.member);
+    other.store.set_quota(&peer, Some(full)).unwrap();
+    let imported = other.import(&bundle).unwrap();
+    assert_eq!((imported.new, imported.postponed, imported.blobs), (21, 0, 0));
+    assert!(said(&imported).concat().contains("0 MiB of photos and files"), "{imported:?}");
+
+    let imported = town.import(&bundle).unwrap();
+    assert_eq!((imported.postponed, said(&imported)), (0, Vec::new()));
+    assert!(matches!(town.store.blob(&blob.name), Ok(Some(BlobContent::Whole(_)))));
+}
+
+/// Shows that a photo which a bundle of the county brings counts for the document that has it there,
+/// and not for one of another village that names it by its hash; and that it counts for none of both
+/// when a bundle, as one of an older program, does not say which has it.
+#[test]
+fn a_bundle_gives_no_photo_to_who_names_it() {
+    let world = Places::new();
+    let (town, village) = (&world.town, &world.village);
+    let county = Place::open(&world.county);
+    county.knows(&village.member);
+    let photo = noise(3, 900).into_bytes();
+    let blob = BlobReference::of(&photo, "image/jpeg").unwrap();
+    let [theirs, named] =
+        [OTHER_VILLAGE, VILLAGE].map(|address| home(Category::TICKET_PHOTO, address, 1));
+    let put = |home| vec![put(home, &blob.to_string())];
+    let author = town.member.author(1);
+    county.store.write_with_blobs(&author, put(theirs), vec![photo.clone()], NOW_MS).unwrap();
+    county.store.write(&village.member.author(1), put(named), NOW_MS).unwrap();
+    let imported = town.import(&county.bundle_for(town)).unwrap();
+    assert_eq!((imported.new, imported.blobs, imported.refusals()), (2, 1, 0));
+    let held = |home| town.store.blob_of(home, &blob.name).unwrap();
+    assert_eq!(held(&theirs), Some(BlobContent::Whole(photo.clone())));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo.clone())));
+    let outline = Arc::new(Outline::of(&photo).unwrap());
+    let chunk = outline.verify(0, photo.clone()).unwrap();
+    let (under, from) = (Under::Scope(Scope::everything()), county.member.public_key());
+    let request = BlobRequest::Keep { under, outline, chunk, from, limited: false, at_ms: None };
+    let kept = town.store.serve(StoreRequest::Blob(request)).unwrap();
+    assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(Kept::Unwanted)));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo)));
+    town.assert_sound();
 }

@@ -156,3 +156,57 @@ async fn a_body_that_hardly_comes_is_cut_off() {
     assert!(slowly.contains(" 303 "), "{slowly:?}");
     assert!(began.elapsed() < Duration::from_secs(40), "{} s", began.elapsed().as_secs());
 }
+
+/// Sockets that a process has open.
+fn sockets(pid: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// Shows that who asks for pages, for a photo, for the state of the node or for its figures,
+/// and does not read the answers, is let go by the node, and that others are served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_is_let_go() {
+    let village = Village::start();
+    let pid = village.fleet.pid(0).unwrap();
+    let mut villager = village.visitor(7);
+    let reported = villager.report(VILLAGE, "村东头路灯坏了", Some(PHOTO)).await;
+    assert_eq!(reported.status, 303, "{}", reported.text());
+    let receipt = villager.get(&reported.header("location")).await.text();
+    let photo = receipt.split('"').find(|part| part.contains("/photo/")).unwrap().to_owned();
+    let mut staff = village.visitor(1);
+    assert_eq!(staff.log_in("secretary", PASSWORD).await.status, 303);
+    let plate = format!("/p/{VILLAGE}");
+    let asked = [
+        (&villager, plate.as_str()),
+        (&villager, photo.as_str()),
+        (&staff, "/status"),
+        (&staff, "/metrics"),
+    ];
+    for (who, path) in &asked {
+        let answer = (*who).clone().get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    let before = sockets(pid);
+    let mut flood = JoinSet::new();
+    for (who, path) in asked {
+        let (who, requests) = (who.clone(), who.requests(path, 4_000));
+        flood.spawn(async move {
+            let mut stream = who.connect_reluctantly().await.ok()?;
+            let _ = timeout(FLOODING, stream.write_all(&requests)).await;
+            Some(stream)
+        });
+    }
+    let held = all(flood).await;
+    assert_eq!(sockets(pid), before + held.len(), "all of them wait");
+    let answer = village.visitor(8).report(VILLAGE, "井盖不见了", None).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let began = Instant::now();
+    while sockets(pid) > before {
+        assert!(began.elapsed() < Duration::from_mins(2), "some are held still");
+        sleep(Duration::from_millis(200)).await;
+    }
+    village.assert_memory();
+    drop(held);
+}

@@ -104,6 +104,31 @@ async fn a_flooded_plate_is_open_to_others() {
     assert_eq!(late.status, LATER);
 }
 
+/// Shows that when five telephones have sent all the reports about one door that are taken, another
+/// one's second report and its third are taken still, as each of the five was given no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flooded_plate_leaves_others_their_share() {
+    let village = Village::start();
+    let mut taken = [0; 5];
+    for number in 0..50_u8 {
+        let who = number % 5;
+        let mut visitor = village.visitor(FLOOD + who);
+        let answer = visitor.report(VILLAGE, &format!("第{number}次"), None).await;
+        assert!(matches!(answer.status, 303 | LATER), "{}", answer.text());
+        taken[usize::from(who)] += usize::from(answer.status == 303);
+    }
+    assert!(
+        taken.iter().all(|taken| *taken <= 5) && taken.iter().sum::<usize>() >= 20,
+        "{taken:?}"
+    );
+    for number in 0..3 {
+        let answer = village.visitor(7).report(VILLAGE, &format!("路灯{number}"), None).await;
+        assert_eq!(answer.status, 303, "report {number}: {}", answer.text());
+    }
+    let late = village.visitor(FLOOD).report(VILLAGE, "再来", None).await;
+    assert_eq!(late.status, LATER, "who flooded it waits");
+}
+
 /// Shows that behind a proxy that the configuration names each client is counted by itself, that
 /// what a client writes in front of the list is not believed, and that nobody else's word is.
 #[tokio::test(flavor = "multi_thread")]

@@ -96,6 +96,37 @@ fn an_expired_village_hands_up_its_work_and_is_certified_anew() {
     world.assert_equal(town, village);
 }
 
+/// Shows that a village whose certificate has ended, and whose town cannot certify it for a moment,
+/// asks again within two minutes and is certified then, for until then nobody can write there; and
+/// that a town which always refuses is asked no more than some thirty times a day.
+#[test]
+fn who_was_refused_a_certificate_asks_again_soon_and_then_rarely() {
+    let expired = || {
+        let (mut world, town, village) = town_and_village_for(START_MS - DAY_MS..START_MS + DAY_MS);
+        world.run(1_000);
+        world.cut(town, village);
+        world.pass(3 * DAY_MS);
+        world.tape.clear();
+        (world, town, village)
+    };
+    let (mut world, town, village) = expired();
+    world.refuses = Some((town, 1));
+    world.heal(town, village);
+    world.run(125_000);
+    assert_eq!(world.refuses, Some((town, 0)));
+    assert!(body(&world, village).not_after_ms > world.now_ms);
+    write_one(&mut world, village, 1);
+    world.assert_equal(town, village);
+
+    let (mut world, town, village) = expired();
+    world.refuses = Some((town, u32::MAX));
+    world.heal(town, village);
+    world.run(DAY_MS);
+    let renewals = |m: &&Option<Message>| matches!(m, Some(Message::Renew { .. }));
+    let asked = messages(&world, village).iter().filter(renewals).count();
+    assert!((24..=34).contains(&asked), "{asked}");
+}
+
 /// Shows that the children of a node with a newer certificate follow it, down two tiers, and that
 /// nothing they wrote before is lost on the way.
 #[test]

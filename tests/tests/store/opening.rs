@@ -10,6 +10,7 @@ use cunlian_crdt::store::{OpenError, Store, StoreOptions, VERSION};
 use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::actor;
+use cunlian_protocol::signing::public_key;
 use cunlian_protocol::sync::Fate;
 use cunlian_tests::measured::growth_kib;
 use cunlian_tests::unfolding::Puts;
@@ -259,6 +260,24 @@ fn a_store_of_version_4_opens() {
         assert_sound(&restored);
     });
     assert!(grown < 96 << 10, "{} MiB", grown >> 10);
+}
+
+/// Shows that a file of version 5, which did not note what it keeps of whom, opens, is sound, and says
+/// it as a recount of its log does. The file was made by version 5 out of that of version 4.
+#[test]
+fn a_store_of_version_5_opens() {
+    let world = World::new();
+    let dir = tempdir().unwrap();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/store-v5.sqlite");
+    fs::copy(old, dir.path().join("store.sqlite")).unwrap();
+    let store = open(&world, dir.path()).unwrap();
+    assert_sound(&store);
+    let kept = store.kept().unwrap();
+    let key = public_key(&world.village.author.key);
+    let sent = kept.by_peer[&key];
+    assert_eq!((sent.changes, sent.bytes, sent.documents), (121, 23_889, 2));
+    let others = kept.others;
+    assert_eq!((others.changes, others.bytes, others.documents), (308, 70_693, 157));
 }
 
 /// Shows that another version of the projector makes all rows anew at the next start.

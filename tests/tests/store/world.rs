@@ -284,9 +284,10 @@ pub(crate) fn frontier(
     }
 }
 
-/// All rows of the tables that must not depend on the order of arrival.
+/// All rows of the tables that must not depend on the order of arrival, without who brought them.
 pub(crate) fn dump(store: &Store) -> Vec<Vec<Value>> {
-    let tables = ["field", "step", "document", "summary", "tainted"];
+    let document = "(SELECT prefix, changes, waiting, conflicted, bytes, beyond FROM document)";
+    let tables = ["field", "step", document, "summary", "tainted"];
     store
         .read(|connection| {
             let mut dump = Vec::new();

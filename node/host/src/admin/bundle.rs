@@ -276,6 +276,7 @@ fn taken_in(imported: &Imported) -> Value {
             "refused": imported.refusals(),
             "blobs": imported.blobs,
             "postponed": imported.postponed,
+            "bounds": imported.bounds,
             "reasons": refused,
             "total": total,
             "follows": follows_word(*follows),

@@ -18,8 +18,8 @@
 use std::sync::Arc;
 
 use cunlian_crdt::store::Store;
-use cunlian_governance::catalogue::Catalogue;
-use cunlian_governance::{divisions, query};
+use cunlian_governance::divisions;
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
@@ -103,7 +103,7 @@ impl Administration {
             store: &self.store,
             operators: &self.operators,
             authority: self.store.authority(),
-            catalogue: self.store.read(|connection| query::catalogue(connection, region))?,
+            catalogue: self.store.read(|connection| catalogue::at(connection, region))?,
             own: self.identity.certificate.serial(),
             now_ms: (self.now_ms)(),
         })

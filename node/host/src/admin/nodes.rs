@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::store::{Quota, QuotaUse};
+use cunlian_protocol::authority::Authority;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, Tier};
 use cunlian_protocol::id::{PublicKey, Serial};
 use cunlian_protocol::revocation::{Revocation, RevocationId};
+use cunlian_protocol::session::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -113,7 +115,7 @@ impl Administration {
         let waiting = pending::subjects(&self.store)?;
         let now_ms = (self.now_ms)();
         let mut children = Vec::new();
-        for certificate in self.latest().into_values() {
+        for certificate in children_of(&authority, &self.identity).into_values() {
             let journal = journal::journal_of(&self.store, &certificate)?;
             let body = certificate.body();
             let (taken, bounds) = self.store.quota(&body.subject, now_ms)?;
@@ -138,39 +140,6 @@ impl Administration {
         }
         children.sort_by(|one, other| (&one.region, &one.name).cmp(&(&other.region, &other.name)));
         Ok(children)
-    }
-
-    /// Of each key certified by this node the latest certificate. A key that was changed for
-    /// another is left out.
-    fn latest(&self) -> BTreeMap<PublicKey, Certificate> {
-        let authority = self.store.authority();
-        let is_child = |certificate: &&Certificate| {
-            let issuer = certificate.body().issuer.and_then(|issuer| authority.get(&issuer));
-            certificate.body().kind == AuthorKind::Node
-                && issuer.is_some_and(|issuer| self.identity.is_own_key(&issuer.body().subject))
-        };
-        let mut latest: BTreeMap<PublicKey, Certificate> = BTreeMap::new();
-        for certificate in authority.certificates().filter(is_child) {
-            let newer = |known: &Certificate| {
-                // One that was replaced is not the latest, whatever its date.
-                let at = |c: &Certificate| {
-                    let stands = authority.revocations_of(&c.serial()).is_empty();
-                    (stands, c.body().issued_at_ms, c.serial())
-                };
-                at(certificate) > at(known)
-            };
-            let subject = certificate.body().subject;
-            if latest.get(&subject).is_none_or(newer) {
-                latest.insert(subject, certificate.clone());
-            }
-        }
-        latest.retain(|subject, certificate| {
-            let revocations = authority.revocations_of(&certificate.serial()).iter();
-            let successors = revocations.filter_map(|revocation| revocation.body().successor);
-            let mut successors = successors.filter_map(|serial| authority.get(&serial));
-            !successors.any(|successor| successor.body().subject != *subject)
-        });
-        latest
     }
 
     fn bound_child(&self, name: &str, change: &Bounds) -> Result<Child, AdminError> {
@@ -224,6 +193,45 @@ impl Child {
     fn is_named(&self, name: &str) -> bool {
         self.name == name || (name.len() >= 4 && self.serial.to_string().starts_with(name))
     }
+}
+
+/// Of each key certified by this node the latest certificate. A key that was changed for
+/// another is left out.
+pub fn children_of(authority: &Authority, own: &Identity) -> BTreeMap<PublicKey, Certificate> {
+    // Looking through the keys that this node had before takes long, and there are few issuers.
+    let mut is_own: BTreeMap<Serial, bool> = BTreeMap::new();
+    let mut latest: BTreeMap<PublicKey, Certificate> = BTreeMap::new();
+    for certificate in authority.certificates() {
+        let Some(issuer) = certificate.body().issuer else { continue };
+        let own_key = || {
+            let issuer = authority.get(&issuer);
+            issuer.is_some_and(|issuer| own.is_own_key(&issuer.body().subject))
+        };
+        if certificate.body().kind != AuthorKind::Node
+            || !*is_own.entry(issuer).or_insert_with(own_key)
+        {
+            continue;
+        }
+        let newer = |known: &Certificate| {
+            // One that was replaced is not the latest, whatever its date.
+            let at = |c: &Certificate| {
+                let stands = authority.revocations_of(&c.serial()).is_empty();
+                (stands, c.body().issued_at_ms, c.serial())
+            };
+            at(certificate) > at(known)
+        };
+        let subject = certificate.body().subject;
+        if latest.get(&subject).is_none_or(newer) {
+            latest.insert(subject, certificate.clone());
+        }
+    }
+    latest.retain(|subject, certificate| {
+        let revocations = authority.revocations_of(&certificate.serial()).iter();
+        let successors = revocations.filter_map(|revocation| revocation.body().successor);
+        let mut successors = successors.filter_map(|serial| authority.get(&serial));
+        !successors.any(|successor| successor.body().subject != *subject)
+    });
+    latest
 }
 
 fn not_one(count: usize, name: &str) -> AdminError {

@@ -91,10 +91,13 @@ fn missing(reports: &[Value]) -> Vec<String> {
                  bundle"
             ));
         }
+        let path = text("path").unwrap_or_default();
         if number("postponed") > 0 {
-            let path = text("path").unwrap_or_default();
             missing.push(format!("{path}: {} changes are taken later", number("postponed")));
         }
+        let bounds = report.get("bounds").and_then(Value::as_array);
+        let bounds = bounds.into_iter().flatten().filter_map(Value::as_str);
+        missing.extend(bounds.map(|bound| format!("{path}: {bound}")));
         let bundle = parts.entry(text("bundle").unwrap_or_default()).or_default();
         bundle.insert(number("part"), text("follows").unwrap_or_default());
     }

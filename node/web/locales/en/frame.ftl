@@ -168,3 +168,32 @@ ended-password = The password was changed. Please log in with the new one.
 ended-removed = Your administrator removed your login at this node. Ask them if this is a mistake.
 ended-revoked = Your certificate was revoked; you can no longer work here. Ask your administrator if this is a mistake.
 ended-expired = Your certificate has expired; you can no longer work here. Ask your administrator. If the date of this computer is wrong, correct it first.
+
+# figures of people that are not told in full
+figure-few = fewer than { $n }
+figure-at-least = at least { $n }
+
+# reasons that another node gives
+reason-quota-changes = the bound of { $n } entries in all for "{ $name }" is reached; the rest waits until the administrator there raises it
+reason-quota-bytes = the bound of { $n } MiB in all for "{ $name }" is reached; the rest waits until the administrator there raises it
+reason-quota-day-changes = the bound of { $n } entries a day for "{ $name }" is reached; the rest is taken tomorrow, or when the administrator there raises it
+reason-quota-day-bytes = the bound of { $n } MiB a day for "{ $name }" is reached; the rest is taken tomorrow, or when the administrator there raises it
+reason-quota-photos = the bound of { $n } MiB of photos and files for "{ $name }" is reached; the rest waits until the administrator raises it
+reason-unknown-author = the other side does not know the author { $author } yet
+reason-no-right = "{ $name }" has no right to { $rights } category { $category } at { $address }
+reason-revoked = "{ $name }" was revoked; its work stands up to number { $n }
+reason-replaced = the certificate of "{ $name }" was replaced by { $successor }
+reason-expired = the certificate of "{ $name }" is not valid at this time
+reason-busy = the other side has no room for another link; it is tried again by itself
+reason-too-often = this node connects too often; it may come again in { $n } ms
+reason-too-much-wanted = the other side can remember no more requests for now; it is tried again by itself
+reason-cloned = another machine uses the identity of this one
+reason-cloned-child = two machines use the identity of "{ $name }", or it was set back
+reason-took-over = a newer link of the same node took the place of this one
+reason-wrong-peer = the other side is "{ $name }", not the node that was to be reached
+reason-not-signed = the certificate of "{ $name }" is not signed by the node above it
+reason-silent = the other side did not say who it is in time
+reason-unconfirmed = "{ $name }" came back from a backup and lets nobody in until the node above has confirmed it
+reason-not-issuer = the other side did not issue the certificate of this node
+reason-little-space = little disk space is left there; photos and files are taken when there is more
+reason-takes-nothing = nothing can be saved there at present; its administrator knows why

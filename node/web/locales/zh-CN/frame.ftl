@@ -168,3 +168,32 @@ ended-password = 密码已修改，请用新密码重新登录。
 ended-removed = 您在本节点的登录已被管理员删除。如有疑问请联系管理员。
 ended-revoked = 您的证书已被吊销，不能再办理业务。如有疑问请联系管理员。
 ended-expired = 您的证书已过期，不能再办理业务。请联系管理员；如果电脑的日期不对，请先改正日期。
+
+# figures of people that are not told in full
+figure-few = 不足 { $n }
+figure-at-least = 至少 { $n }
+
+# reasons that another node gives
+reason-quota-changes = 上级给“{ $name }”的总条数上限（{ $n } 条）已到，其余先留在本机；上级管理员调高上限后会自动接收
+reason-quota-bytes = 上级给“{ $name }”的总容量上限（{ $n } MiB）已到，其余先留在本机；上级管理员调高上限后会自动接收
+reason-quota-day-changes = 上级给“{ $name }”的每日条数上限（{ $n } 条）已到，其余明天接收，或等上级管理员调高上限
+reason-quota-day-bytes = 上级给“{ $name }”的每日容量上限（{ $n } MiB）已到，其余明天接收，或等上级管理员调高上限
+reason-quota-photos = 给“{ $name }”的照片和附件上限（{ $n } MiB）已到，其余等管理员调高上限后接收
+reason-unknown-author = 对方还不认识作者 { $author }
+reason-no-right = “{ $name }”在 { $address } 没有对类别 { $category } 的权限（{ $rights }）
+reason-revoked = “{ $name }”的证书已被撤销，只保留到第 { $n } 条
+reason-replaced = “{ $name }”的证书已被 { $successor } 取代
+reason-expired = “{ $name }”的证书现在不在有效期内
+reason-busy = 对方连接已满，会自动再试
+reason-too-often = 连接太频繁，{ $n } 毫秒后可再连
+reason-too-much-wanted = 对方一时记不下更多请求，会自动再试
+reason-cloned = 另一台机器在使用本机的身份
+reason-cloned-child = 两台机器在使用“{ $name }”的身份，或它被恢复到了较早的状态
+reason-took-over = 同一节点的新连接取代了这个连接
+reason-wrong-peer = 对方是“{ $name }”，不是要连接的节点
+reason-not-signed = “{ $name }”的证书不是其上级签发的
+reason-silent = 对方没有及时表明身份
+reason-unconfirmed = “{ $name }”是从备份恢复的，在上级确认之前不接受连接
+reason-not-issuer = 对方不是本机证书的签发者
+reason-little-space = 对方磁盘空间不足，有空间后再接收照片和附件
+reason-takes-nothing = 对方暂时无法保存，请联系其管理员

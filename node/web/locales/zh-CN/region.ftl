@@ -20,6 +20,7 @@ overview-total = 合计
 wall-show = 大屏显示
 wall-leave = 退出大屏
 tile-records = 档案
+tile-records-at-least = 档案（至少）
 tile-tickets = 工单
 tile-open = 未办结
 tile-overdue = 已超时
@@ -30,3 +31,6 @@ rate-reply = 回复率
 rate-completion = 办结率
 rate-satisfaction = 满意率
 definitions-title = 指标口径
+
+# figures of people that are not told in full
+figure-note = 一个地方只有一两条档案时，容易看出是谁，所以不显示具体数字。合计里含有这样的数字时写“至少”：已公开的数字，加上每个未公开的地方各算一条。每个页面的合计都这样算，相减也推不出来。

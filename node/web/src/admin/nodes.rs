@@ -10,7 +10,7 @@ use cunlian_host::admin::nodes::{Child, NodesAction};
 use cunlian_host::admin::revocation::{Listed, RevocationRequest, Revoked};
 use cunlian_host::admin::{AdminError, Administration};
 use cunlian_host::journal::Entry;
-use cunlian_host::status::PeerStatus;
+use cunlian_host::status::{Ledger, PeerStatus};
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ use crate::frame::layout::{Page, html};
 use crate::frame::posted::Posted;
 use crate::frame::text::Text;
 use crate::state::WebState;
-use crate::status::link;
+use crate::status::{ledger, link};
 
 pub(super) fn routes() -> Router<WebState> {
     Router::new()
@@ -117,7 +117,7 @@ async fn show(
     let l = admin.0.visit.l;
     let who = typed.text("who").to_owned();
     let (status, now_ms) = (state.status(), state.now_ms());
-    let links = Links { peers: status.peers, now_ms };
+    let links = Links { peers: status.peers, ledger: status.ledger, now_ms };
     let read = act(state, move |administration| {
         let desk = administration.desk()?;
         let rows = administration.children()?;
@@ -153,6 +153,7 @@ async fn show(
 /// The links of this node at one moment.
 struct Links {
     peers: Vec<PeerStatus>,
+    ledger: Ledger,
     now_ms: i64,
 }
 
@@ -180,6 +181,8 @@ fn row(desk: &Desk<'_>, l: Text, child: &Child, links: &Links) -> Row {
         (None, false) => ("good", l.t("node-valid")),
     };
     let mut notes = alarms(desk, l, &child.alarms);
+    let filled = links.ledger.children.iter().find(|filled| filled.serial == child.serial);
+    notes.extend(filled.and_then(|filled| ledger::warning(l, filled)));
     if !child.lacks.is_empty() {
         notes.push(l.t1("node-lacks", "n", child.lacks.len()));
     }

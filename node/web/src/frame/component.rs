@@ -8,6 +8,7 @@ use cunlian_governance::ticket::{Card, Clock, State};
 use cunlian_host::status::{Health, LinkState, NodeStatus, PeerStatus};
 
 use crate::frame::clock::{ago, short, span};
+use crate::frame::reason::reason;
 use crate::frame::text::Text;
 
 /// The link to the parent, in the header of every staff page.
@@ -140,6 +141,7 @@ impl SyncBadge {
 
     /// With the reason why it has come no further.
     pub(crate) fn because(self, why: Option<String>) -> Self {
+        let why = why.map(|why| reason(self.l, &why));
         Self { why, ..self }
     }
 

@@ -1,31 +1,16 @@
-//! How figures are written: in groups of three digits, and of people not when they are so few that
-//! somebody could point at them.
+//! How figures are written: in groups of three digits, and those of people in words where they are not
+//! told in full.
 
-/// The smallest figure of people that is told.
-const SMALLEST_FIGURE: u64 = 3;
+use cunlian_governance::query::told::{Figure, SMALLEST_TOLD, Told};
 
-/// A figure of people or households. One or two in a place can be pointed at.
-pub(crate) fn figure(number: u64) -> String {
-    match number {
-        1..SMALLEST_FIGURE => format!("<{SMALLEST_FIGURE}"),
-        _ => grouped(number),
-    }
-}
+use crate::frame::text::Text;
 
-/// The total of a row of cells.
-pub(crate) fn total_of(cells: &[u64]) -> String {
-    total_beside(cells.iter().sum(), cells)
-}
-
-/// A total that stands beside its cells: where one of them is not told, neither is what the others
-/// leave of the total.
-pub(crate) fn total_beside(total: u64, cells: &[u64]) -> String {
-    let told: u64 = cells.iter().filter(|cell| **cell >= SMALLEST_FIGURE).sum();
-    let untold = cells.iter().filter(|cell| (1..SMALLEST_FIGURE).contains(*cell)).count() as u64;
-    match (untold, told) {
-        (0, _) => figure(total),
-        (_, 0) => format!("<{}", (SMALLEST_FIGURE - 1) * untold + 1),
-        (_, _) => format!("{}+", grouped(told)),
+/// A figure of people or households, as it may be told: `1,003`, `fewer than 3`, `at least 1,004`.
+pub(crate) fn told(l: Text, told: Told) -> String {
+    match told.figure() {
+        Figure::Exactly(number) => grouped(number),
+        Figure::Few => l.t1("figure-few", "n", SMALLEST_TOLD),
+        Figure::AtLeast(number) => l.t1("figure-at-least", "n", grouped(number)),
     }
 }
 
@@ -45,6 +30,7 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::text::Language;
 
     /// Shows that digits stand in groups of three.
     #[test]
@@ -52,14 +38,17 @@ mod tests {
         assert_eq!([grouped(7), grouped(1_000), grouped(106_000)], ["7", "1,000", "106,000"]);
     }
 
-    /// Shows that one or two people in a place are not told, neither by their cell nor by what the
-    /// other cells leave of the total beside them.
+    /// Shows that what is not told in full is said in words, in both languages.
     #[test]
-    fn small_figures_are_not_told() {
-        assert_eq!([figure(0), figure(1), figure(2), figure(3)], ["0", "<3", "<3", "3"]);
-        assert_eq!(total_of(&[3, 0, 1_000]), "1,003");
-        assert_eq!(total_of(&[3, 1, 1_000]), "1,003+");
-        assert_eq!([total_of(&[2]), total_of(&[1, 2, 0]), total_of(&[])], ["<3", "<5", "0"]);
-        assert_eq!(total_beside(12, &[]), "12");
+    fn what_is_not_told_in_full_is_said_in_words() {
+        let said = |language, cells: &[u64]| {
+            let cells = cells.iter().copied().map(Told::cell);
+            told(Text::new(language), cells.sum())
+        };
+        let cells: [&[u64]; 4] = [&[3, 0, 1_000], &[2], &[3, 1, 1_000], &[]];
+        let chinese = cells.map(|cells| said(Language::Chinese, cells));
+        assert_eq!(chinese, ["1,003", "不足 3", "至少 1,004", "0"]);
+        let english = cells.map(|cells| said(Language::English, cells));
+        assert_eq!(english, ["1,003", "fewer than 3", "at least 1,004", "0"]);
     }
 }

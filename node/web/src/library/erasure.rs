@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::Part;
+use cunlian_governance::library::catalogue::Part;
 use cunlian_host::admin::erasure::ErasureRequest;
 use cunlian_host::admin::people::Password;
 use cunlian_protocol::change::Home;

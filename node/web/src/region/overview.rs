@@ -7,16 +7,16 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::catalogue::Catalogue;
 use cunlian_governance::divisions::{self, Division, Status};
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_governance::query::region::{
     ClassCount, RegionCount, counts_by_child, counts_by_class,
 };
-use cunlian_governance::query::statistics::{
+use cunlian_governance::query::told::{Figure, Told};
+use cunlian_governance::ticket::query::{self as tickets, Filter};
+use cunlian_governance::ticket::statistics::{
     Measure, Period, Rate, Statistics, by_child, statistics,
 };
-use cunlian_governance::query::ticket::Filter;
-use cunlian_governance::query::{self};
 use cunlian_protocol::address::{AddressCode, Level};
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ use super::coverage::{Coverage, coverage};
 use crate::frame::code::code_of;
 use crate::frame::component::{Fact, Notice, TicketItem};
 use crate::frame::failure::Failure;
-use crate::frame::figure::{figure, grouped, total_beside, total_of};
+use crate::frame::figure::{grouped, told};
 use crate::frame::layout::{Page, html};
 use crate::frame::place::name_of;
 use crate::frame::reading::ask;
@@ -144,7 +144,7 @@ fn figures(
         name: name_of(connection, &region, 1),
         above,
         coverage: coverage(connection, region)?,
-        catalogue: query::catalogue(connection, own)?,
+        catalogue: catalogue::at(connection, own)?,
         classes: counts_by_class(connection, reader, region)?,
         all: statistics(connection, reader, region, period)?,
         children: if is_village {
@@ -178,7 +178,7 @@ async fn show(
         let mut tickets = Vec::new();
         if region.level() >= Level::Village {
             let all = Filter::all(region);
-            let rows = store.read(|connection| query::ticket::list(connection, &reader, &all))?;
+            let rows = store.read(|connection| tickets::list(connection, &reader, &all))?;
             tickets = ticket_items(store, rows, Turn::default(), l, now_ms)?;
         }
         Ok::<_, Failure>((figures, tickets))
@@ -193,17 +193,17 @@ async fn show(
             .iter()
             .find(|count| count.address == child.code)
             .map_or(&empty, |count| &count.classes);
-        let counts: Vec<u64> =
+        let counts: Vec<Told> =
             classes.iter().map(|class| records_of(counts, class.number)).collect();
         CountRow {
             href: format!("/overview/{}", child.code),
             name: child.name.clone(),
-            total: total_of(&counts),
-            counts: counts.into_iter().map(figure).collect(),
+            total: told(l, counts.iter().copied().sum()),
+            counts: counts.into_iter().map(|count| told(l, count)).collect(),
         }
     };
     let numbers: Vec<u8> = classes.iter().map(|class| class.number).collect();
-    let totals = totals(&figures, &numbers);
+    let totals = totals(l, &figures, &numbers);
     let title = l.t1("overview-title", "place", &figures.name);
     let crumb = |(code, label): &(AddressCode, String)| Crumb {
         href: format!("/overview/{code}"),
@@ -235,36 +235,29 @@ async fn show(
     }))
 }
 
-fn records_of(counts: &[ClassCount], number: u8) -> u64 {
-    counts.iter().find(|count| count.class == number).map_or(0, |count| count.records)
+fn records_of(counts: &[ClassCount], number: u8) -> Told {
+    counts.iter().find(|count| count.class == number).map(|count| count.told).unwrap_or_default()
 }
 
 /// The totals of the columns of these classes, and of all of them.
-fn totals(figures: &Figures, numbers: &[u8]) -> Vec<String> {
-    let of_class = |number: &u8| {
-        let cells = figures.counts.iter().map(|count| records_of(&count.classes, *number));
-        let total = records_of(&figures.classes, *number);
-        total_beside(total, &cells.collect::<Vec<_>>())
-    };
-    let cells: Vec<u64> = figures.counts.iter().flat_map(of_each).collect();
-    let all = numbers.iter().map(|number| records_of(&figures.classes, *number)).sum();
-    numbers.iter().map(of_class).chain([total_beside(all, &cells)]).collect()
-}
-
-/// The cells of a region, by class.
-fn of_each(count: &RegionCount) -> impl Iterator<Item = u64> {
-    count.classes.iter().map(|class| class.records)
+fn totals(l: Text, figures: &Figures, numbers: &[u8]) -> Vec<String> {
+    let of_class = |number: &u8| records_of(&figures.classes, *number);
+    let all = numbers.iter().map(of_class).sum();
+    numbers.iter().map(of_class).chain([all]).map(|total| told(l, total)).collect()
 }
 
 fn tiles(l: Text, figures: &Figures) -> Vec<Tile> {
-    let cells: Vec<u64> = figures.counts.iter().flat_map(of_each).collect();
-    let records = figures.classes.iter().map(|class| class.records).sum();
-    let records = total_beside(records, &cells);
+    let records: Told = figures.classes.iter().map(|class| class.told).sum();
+    // The number alone is large; that it is at least so many stands with what it counts.
+    let (records, label) = match records.figure() {
+        Figure::AtLeast(number) => (grouped(number), l.t("tile-records-at-least")),
+        Figure::Exactly(_) | Figure::Few => (told(l, records), l.t("tile-records")),
+    };
     let tile = |class, figure: String, label: String| Tile { class, figure, label };
     let all = &figures.all;
     let overdue = if all.overdue > 0 { "bad" } else { "" };
     let mut tiles = vec![
-        tile("", records, l.t("tile-records")),
+        tile("", records, label),
         tile("", grouped(all.reported), l.t("tile-tickets")),
         tile("", grouped(all.open), l.t("tile-open")),
         tile(overdue, grouped(all.overdue), l.t("tile-overdue")),

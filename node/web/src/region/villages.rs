@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use cunlian_governance::divisions;
-use cunlian_governance::query::{self};
+use cunlian_governance::ticket::query as tickets;
+use cunlian_governance::{divisions, query};
 use cunlian_host::status::{LinkState, PeerStatus};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -16,7 +16,7 @@ use cunlian_protocol::region::Depth;
 use super::coverage::coverage_within;
 use crate::frame::component::{Notice, PeerBadge, last_success};
 use crate::frame::failure::Failure;
-use crate::frame::figure::figure;
+use crate::frame::figure::told;
 use crate::frame::layout::{Page, html};
 use crate::frame::place::villages_of;
 use crate::frame::reading::ask;
@@ -59,9 +59,7 @@ pub(super) async fn villages(
             }
             let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
             for region in &regions {
-                for (address, count) in
-                    query::ticket::open_by_address(connection, &reader, *region)?
-                {
+                for (address, count) in tickets::open_by_address(connection, &reader, *region)? {
                     let today = divisions::successor(connection, &address);
                     *open.entry(today.unwrap_or(address)).or_default() += count;
                 }
@@ -89,7 +87,7 @@ pub(super) async fn villages(
                 },
                 last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
                 pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
-                records: figure(here.map_or(0, |village| village.records)),
+                records: told(l, here.map(|village| village.told).unwrap_or_default()),
                 open: open.get(&division.code).copied().unwrap_or(0),
                 code: division.code.as_str().to_owned(),
                 name: division.name,

@@ -6,6 +6,7 @@ use cunlian_host::status::{PeerRole, PeerStatus};
 
 use crate::frame::clock::{ago, span};
 use crate::frame::figure::grouped;
+use crate::frame::reason::reason;
 use crate::frame::text::Text;
 
 /// What the link is doing, as of when, and when it is tried again.
@@ -61,7 +62,7 @@ pub(crate) fn left(l: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
         lines.push(l.t1("lag-disputed", "n", grouped(peer.disputed)));
     }
     if let Some(why) = &peer.postponed {
-        lines.push(l.t1("lag-postponed", "why", why));
+        lines.push(l.t1("lag-postponed", "why", reason(l, why)));
     }
     lines
 }
@@ -83,7 +84,8 @@ fn photos(l: Text, peer: &PeerStatus, now_ms: i64, lines: &mut Vec<String>) {
             PeerRole::Child | PeerRole::Other => "lag-photos-postponed-here",
         };
         let (n, size) = (grouped(photos.not_taken), bytes(photos.not_taken_bytes));
-        lines.push(l.with(key, &[("n", &n), ("size", &size), ("why", why)]));
+        let why = reason(l, why);
+        lines.push(l.with(key, &[("n", &n), ("size", &size), ("why", &why)]));
     }
 }
 
@@ -97,7 +99,7 @@ pub(crate) fn problem(l: Text, said: &str) -> String {
             let name = said.strip_prefix("the name ");
             let name = name.and_then(|rest| rest.strip_suffix(" was not found"));
             return name
-                .map_or_else(|| said.to_owned(), |name| l.t1("problem-no-name", "name", name));
+                .map_or_else(|| reason(l, said), |name| l.t1("problem-no-name", "name", name));
         }
     };
     l.t(key)
@@ -127,6 +129,17 @@ pub(crate) fn bytes(count: u64) -> String {
         1_048_576..1_073_741_824 => format!("{} MiB", count >> 20),
         _ => format!("{} GiB", count >> 30),
     }
+}
+
+/// A size beside a bound: with a tenth where whole units are coarse.
+pub(crate) fn size(count: u64) -> String {
+    let (unit, shift) = match count {
+        0..1_048_576 => return bytes(count),
+        1_048_576..1_073_741_824 => ("MiB", 20),
+        _ => ("GiB", 30),
+    };
+    let tenths = (u128::from(count) * 10) >> shift;
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use cunlian_host::status::{Clock, Health, NodeStatus, PeerRole, PeerStatus, Photos, VersionSkew};
 
+use super::ledger::LedgerView;
 use super::link::{self, bytes};
 use crate::frame::clock::{ago, full, span};
 use crate::frame::component::{Fact, Notice, PeerBadge, last_success};
 use crate::frame::figure::grouped;
 use crate::frame::layout::{Page, health_notice, html, link_badge};
+use crate::frame::reason::reason;
 use crate::frame::text::Text;
 use crate::frame::visit::Visit;
 use crate::state::WebState;
@@ -36,6 +38,7 @@ struct StatusList {
 struct Details {
     facts: Vec<Fact>,
     peers: Vec<PeerView>,
+    ledger: Option<LedgerView>,
 }
 
 struct PeerView {
@@ -76,6 +79,7 @@ fn list(state: &WebState, visit: &Visit) -> StatusList {
     let details = visit.person.is_some().then(|| Details {
         facts: facts(l, &status, now_ms),
         peers: status.peers.iter().map(|peer| view(l, peer, now_ms)).collect(),
+        ledger: LedgerView::of(l, &status.ledger),
     });
     StatusList { l, notices, details }
 }
@@ -144,7 +148,7 @@ fn photos(l: Text, photos: &Photos, now_ms: i64) -> String {
     let lines = [
         line("photos-missing", missing, missing_bytes, missing_since_ms),
         line("lag-photos", waiting, waiting_bytes, waiting_since_ms),
-        photos.none_taken.as_ref().map(|why| l.t1("photos-none-taken", "why", why)),
+        photos.none_taken.as_ref().map(|why| l.t1("photos-none-taken", "why", reason(l, why))),
     ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
     if lines.is_empty() { l.t("photos-all-there") } else { lines.join(&l.t("photos-and")) }

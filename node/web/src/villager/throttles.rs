@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cunlian_host::throttle::Throttle;
+use cunlian_host::throttle::{FairThrottle, Throttle};
 use cunlian_protocol::address::AddressCode;
 
 use crate::limits::{
@@ -13,8 +13,8 @@ use crate::limits::{
 /// What is counted.
 pub(super) struct Throttles {
     report_per_network: Throttle<IpAddr>,
-    report_per_plate: Throttle<AddressCode>,
-    report_per_village: Throttle<AddressCode>,
+    report_per_plate: FairThrottle<AddressCode, IpAddr>,
+    report_per_village: FairThrottle<AddressCode, IpAddr>,
     first_report: Throttle<(AddressCode, IpAddr)>,
     first_reports: Throttle<AddressCode>,
     lookup_per_network: Throttle<IpAddr>,
@@ -24,8 +24,8 @@ impl Default for Throttles {
     fn default() -> Self {
         Self {
             report_per_network: Throttle::new(REPORT_PER_NETWORK),
-            report_per_plate: Throttle::new(REPORT_PER_PLATE),
-            report_per_village: Throttle::new(REPORT_PER_VILLAGE),
+            report_per_plate: FairThrottle::new(REPORT_PER_PLATE),
+            report_per_village: FairThrottle::new(REPORT_PER_VILLAGE),
             first_report: Throttle::new(FIRST_REPORT),
             first_reports: Throttle::new(FIRST_REPORTS_PER_VILLAGE),
             lookup_per_network: Throttle::new(LOOKUP_PER_NETWORK),
@@ -36,7 +36,8 @@ impl Default for Throttles {
 impl Throttles {
     /// Takes from every limit of reports about a plate in a village, or says how long to wait,
     /// milliseconds. A network's first report of the hour is counted apart, so that whoever floods
-    /// a plate or a village takes the reports of nobody else.
+    /// a plate or a village takes the reports of nobody else; of the others each network has its
+    /// fair share.
     pub(super) fn report(
         &self,
         network: IpAddr,
@@ -49,8 +50,8 @@ impl Throttles {
         {
             return Ok(());
         }
-        self.report_per_plate.take(plate, now_ms)?;
-        self.report_per_village.take(village, now_ms)
+        self.report_per_plate.take(plate, network, now_ms)?;
+        self.report_per_village.take(village, network, now_ms)
     }
 
     /// How long a network has to wait that has sent too many reports, milliseconds.

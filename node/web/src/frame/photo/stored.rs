@@ -16,6 +16,7 @@ use cunlian_protocol::id::DocumentId;
 use crate::frame::component::{Height, Photo, Photos, SyncBadge};
 use crate::frame::failure::Failure;
 use crate::frame::reading::{height_of, progress};
+use crate::frame::reason::reason;
 use crate::frame::text::Text;
 
 /// What this program writes and a browser may show as a picture. Anything else is a download:
@@ -55,7 +56,7 @@ pub(crate) fn photos(
 /// Why there is no picture, for who administers nodes and for who does not.
 fn postponed(l: Text, audience: Audience, why: &str) -> String {
     match audience {
-        Audience::Staff => l.t1("photo-postponed", "why", why),
+        Audience::Staff => l.t1("photo-postponed", "why", reason(l, why)),
         Audience::Villager(_) => l.t("photo-postponed-villager"),
     }
 }
