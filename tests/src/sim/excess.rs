@@ -12,10 +12,10 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::wire::{self, Bounded, Message};
 
-use super::START_MS;
 use super::fault::Fault;
 use super::thief::batch;
 use super::world::World;
+use super::{START_MS, county};
 use crate::member::key;
 use crate::unfolding::Puts;
 
@@ -160,7 +160,7 @@ fn below(
         tier,
         grants: Vec::new(),
         issued_at_ms: START_MS + later_ms,
-        not_after_ms: i64::MAX,
+        not_after_ms: county::VALID.end,
         issuer: Some(*issuer),
     };
     Certificate::issue(&body, by)

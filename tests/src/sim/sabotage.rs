@@ -4,11 +4,11 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::limits::ByTier;
 use cunlian_protocol::scope::Scope;
-use cunlian_protocol::sync::{Carried, StoreRequest};
+use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use rusqlite::OptionalExtension as _;
 
 use super::network::Place;
-use super::world::World;
+use super::world::{Happening, World};
 
 /// The first village, its town, and a neighbour.
 const VILLAGE: usize = 3;
@@ -43,6 +43,9 @@ pub enum Sabotage {
 impl World {
     /// Does it, at the first village or its town.
     pub(super) fn sabotage(&mut self, what: Sabotage) {
+        if self.process(TOWN).is_none() {
+            return self.after(1_000, Happening::Sabotage(what));
+        }
         match what {
             Sabotage::Forget | Sabotage::Lie | Sabotage::Leak => self.break_store(what),
             Sabotage::Snoop => self.snoop(),
@@ -74,7 +77,10 @@ impl World {
         let refused = process.store.add_certificates(&chain).expect("a store takes certificates");
         assert_eq!(refused, Vec::<String>::new());
         let request = StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms };
-        process.store.serve(request).expect("a store takes changes");
+        let reply = process.store.serve(request).expect("a store takes changes");
+        let StoreReply::Ingested { fates, .. } = reply else { return };
+        let taken = fates.iter().all(|(_, fate)| *fate == Fate::Accepted);
+        assert!(taken, "the town takes {fates:?}");
         self.after_store(TOWN);
     }
 

@@ -18,12 +18,13 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 
 use super::START_MS;
+use super::chance::Chance;
 use super::fault::Fault;
 use super::node::Machine;
 use super::world::{Happening, World};
 
 /// What is drawn of each capability for a village in one run, in the unit that people count.
-const SAMPLES: usize = 60;
+const SAMPLES: usize = 100;
 /// Writes of one sample that are made together.
 const SAMPLES_TOGETHER: usize = 5;
 /// Of ten times that somebody works, so often something of a sample is written.
@@ -42,7 +43,8 @@ impl Work {
         Self { seed, capabilities: capabilities.clone(), scenes: BTreeMap::new() }
     }
 
-    /// What is left of the sample of a capability for a village.
+    /// What is left of the sample of a capability for a village. It begins somewhere in its first
+    /// half, so that what stands late in a sample is written in some runs.
     fn sample(
         &mut self,
         capability: usize,
@@ -53,7 +55,10 @@ impl Work {
         let draw = || {
             let spot = Spot { village, count: SAMPLES, now_ms: START_MS };
             let found = capabilities.iter().nth(capability);
-            found.map(|found| found.sample(seed, &spot)).unwrap_or_default().into()
+            let scenes = found.map(|found| found.sample(seed, &spot)).unwrap_or_default();
+            let mut chance = Chance::new(seed, &format!("sample {capability} of {village}"));
+            let first = chance.place(scenes.len() / 2 + 1);
+            scenes.into_iter().skip(first).collect()
         };
         self.scenes.entry((capability, at)).or_insert_with(draw)
     }
