@@ -102,7 +102,7 @@ impl Relay {
 
 /// Takes what comes to the front; each sender has a socket of its own towards the other side.
 fn forward(front: &UdpSocket, to: SocketAddr, stretch: &Arc<Stretch>) {
-    let mut backs: BTreeMap<SocketAddr, Box<dyn Fn(&[u8])>> = BTreeMap::new();
+    let mut backs: BTreeMap<SocketAddr, Way> = BTreeMap::new();
     let mut buffer = vec![0; DATAGRAM_BYTES];
     let mut before = Vec::new();
     while let Ok((length, from)) = front.recv_from(&mut buffer) {
@@ -115,8 +115,11 @@ fn forward(front: &UdpSocket, to: SocketAddr, stretch: &Arc<Stretch>) {
     }
 }
 
+/// Takes a datagram to the other side.
+type Way = Box<dyn Fn(&[u8])>;
+
 /// The way over a line to where datagrams `arrive`: on a short one they are there at once.
-fn way(delay: Duration, arrive: impl Fn(&[u8]) + Send + 'static) -> Box<dyn Fn(&[u8])> {
+fn way(delay: Duration, arrive: impl Fn(&[u8]) + Send + 'static) -> Way {
     if delay.is_zero() {
         return Box::new(arrive);
     }

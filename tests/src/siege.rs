@@ -218,7 +218,8 @@ impl Siege {
         suffered.memory_kib = peak_kib(pid);
         let Suffered { rounds, sync, back, answer, memory_kib } = suffered;
         println!(
-            "{name}: {} ms, {rounds} reports; slowest to the town {} ms, slowest back {} ms, slowest answer {} ms, {} MiB",
+            "{name}: {} ms, {rounds} reports; at the slowest {} ms to the town, {} ms back, \
+             {} ms for an answer; {} MiB",
             lasted.as_millis(),
             sync.as_millis(),
             back.as_millis(),

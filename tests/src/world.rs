@@ -93,9 +93,9 @@ pub fn learn(store: &Store, certificates: &[Vec<u8>]) {
 /// # Panics
 /// When the address is none.
 pub fn home(category: Category, address: &str, document: u32) -> Home {
-    let [a, b, c, d] = document.wrapping_mul(0x9e37_79b1).to_be_bytes();
-    let [e, f, g, h] = document.to_be_bytes();
-    let document = DocumentId([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, e, f, g, h]);
+    let spread = document.wrapping_mul(0x9e37_79b1);
+    let document = u128::from(spread) << 96 | u128::from(document);
+    let document = DocumentId(document.to_be_bytes());
     let address = AddressCode::parse(address).expect("the suites name real codes");
     Home { category, address, document }
 }

@@ -31,7 +31,7 @@ struct Going {
 
 impl Going {
     /// From now on, for so long, or for longer if that is asked for.
-    fn for_(target: &Target, short: Duration) -> Self {
+    fn lasting(target: &Target, short: Duration) -> Self {
         Self { until: Instant::now() + target.lasts(short) }
     }
 

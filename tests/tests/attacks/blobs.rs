@@ -68,7 +68,7 @@ async fn give_nothing(target: &Target, machine: u16) {
         line.send(&wire::encode_batch(batch + 1, &named.collect::<Vec<_>>())).await;
     }
     // The town asks when both sides agree, which a comparison of who holds nothing else never says.
-    let attack = Going::for_(target, Duration::from_secs(5));
+    let attack = Going::lasting(target, Duration::from_secs(5));
     line.say(&Message::Root { number: 1, digest: [0; 32] }).await;
     while attack.on() {
         let Ok(frame) = timeout(Duration::from_millis(500), line.take()).await else { continue };
@@ -117,7 +117,7 @@ async fn ask(target: &Target, machine: u16) {
     };
     let asked = (0..limits::BLOB_NAMES as u64).map(|at| (document(at % 10), name(at))).collect();
     let held = Message::Blob(BlobMessage::AskHeld(Bounded(asked)));
-    let attack = Going::for_(target, Duration::from_secs(4));
+    let attack = Going::lasting(target, Duration::from_secs(4));
     let mut number = 0;
     while attack.on() {
         for _ in 0..8 {

@@ -39,7 +39,7 @@ async fn send_batches(
     let mut fates = Fates::default();
     let mut line = by.hostile.enter(target.listen()).await;
     let mut number = 0;
-    let attack = Going::for_(target, short);
+    let attack = Going::lasting(target, short);
     while attack.on() {
         let batch = make(number);
         number += 1;
@@ -216,7 +216,7 @@ fn frames_that_unpack_to_much() {
             let (target, bomb) = (target.clone(), bomb.clone());
             machines.spawn(async move {
                 let by = target.below(number).hostile;
-                let attack = Going::for_(&target, Duration::from_secs(3));
+                let attack = Going::lasting(&target, Duration::from_secs(3));
                 while attack.on() {
                     let mut line = by.enter(target.listen()).await;
                     // As much as a batch may hold, and not more than the header says it is.

@@ -51,7 +51,7 @@ where
     for last in 1..=STRANGERS {
         let (target, done, act) = (target.clone(), Arc::clone(&done), Arc::clone(&act));
         strangers.spawn(async move {
-            let attack = Going::for_(&target, Duration::from_secs(4));
+            let attack = Going::lasting(&target, Duration::from_secs(4));
             while attack.on() {
                 act(last, target.listen()).await;
                 done.fetch_add(1, Ordering::Relaxed);

@@ -77,7 +77,7 @@ fn progressive(width: u16, height: u16) -> Vec<u8> {
 
 /// A report with a picture, sent as often as an attack goes on.
 async fn send_pictures(target: Target, last: u8, picture: Vec<u8>) {
-    let attack = Going::for_(&target, Duration::from_secs(4));
+    let attack = Going::lasting(&target, Duration::from_secs(4));
     let mut number = 0;
     while attack.on() {
         number += 1;
@@ -146,7 +146,7 @@ fn guesses_and_forms_of_a_program() {
         for last in 0..20 {
             let target = target.clone();
             flood.spawn(async move {
-                let attack = Going::for_(&target, Duration::from_secs(4));
+                let attack = Going::lasting(&target, Duration::from_secs(4));
                 let mut sender = visitor(&target, FLOOD + last);
                 let hidden = sender.form(&format!("/p/{DOOR}/report")).await;
                 let body = report_body(&hidden, "又来", None);

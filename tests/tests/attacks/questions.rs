@@ -63,7 +63,7 @@ where
 /// Says something over and over, and hears what comes; a node that has had enough of it may end the
 /// connection.
 async fn ask_over_and_over(target: Target, mut line: Line, question: Message, answers: usize) {
-    let attack = Going::for_(&target, Duration::from_secs(4));
+    let attack = Going::lasting(&target, Duration::from_secs(4));
     while attack.on() {
         line.say(&question).await;
         for _ in 0..answers {
@@ -141,7 +141,7 @@ fn answers_that_nobody_reads() {
         from_machines(&target, |target, mut line, machine| async move {
             let prefix = everything(&target, machine);
             let mut number = 0;
-            let attack = Going::for_(&target, Duration::from_secs(4));
+            let attack = Going::lasting(&target, Duration::from_secs(4));
             while attack.on() {
                 number += 1;
                 let wanted = if number == 1 {
@@ -164,7 +164,7 @@ fn answers_that_nobody_reads() {
         from_machines(&target, |target, mut line, machine| async move {
             let ask = Ask::Symbols { from: 0, to: limits::SKETCH_SYMBOLS as u32 };
             let question = Message::Query(Prefixed(vec![(everything(&target, machine), ask)]));
-            let attack = Going::for_(&target, Duration::from_secs(4));
+            let attack = Going::lasting(&target, Duration::from_secs(4));
             while attack.on() {
                 let said = line.say(&question);
                 if timeout(Duration::from_millis(200), said).await.is_err() {
@@ -217,7 +217,7 @@ fn words_in_the_wrong_place() {
             Message::NotIssued { reason: wire::bounded_text("no") },
             Message::Answer(Bounded(Vec::new())),
         ];
-        let attack = Going::for_(&target, Duration::from_secs(3));
+        let attack = Going::lasting(&target, Duration::from_secs(3));
         for (number, word) in (0..50).cycle().zip(words.iter().cycle()) {
             if !attack.on() {
                 break;

@@ -16,10 +16,10 @@ use cunlian_protocol::wire::{self, Bounded, Message};
 use cunlian_tests::measured::growth_kib;
 use cunlian_tests::member::{Member, key};
 use cunlian_tests::unfolding::Puts;
-
-use super::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
 use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise};
 use cunlian_tests::world::{OTHER_VILLAGE, VILLAGE, home};
+
+use super::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
 
 const POPULATION: Category = Category::library(0, 0);
 

@@ -18,12 +18,11 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::public_key;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{Running, command, files, run, run_refused, run_well, wait_for};
+use cunlian_tests::world::home;
+use cunlian_tests::world::place::{NOW_MS, noise, put};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::tempdir;
-
-use cunlian_tests::world::home;
-use cunlian_tests::world::place::{NOW_MS, noise, put};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const POPULATION: Category = Category::library(0, 0);

@@ -10,7 +10,6 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
-
 use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise, plan, plan_for, put};
 use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, home};
 

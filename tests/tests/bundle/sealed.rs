@@ -9,12 +9,12 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::succession::SuccessionBody;
 use cunlian_tests::member::{Member, key};
+use cunlian_tests::world::place::{NOW_MS, Place, Places, noise, plan_for};
+use cunlian_tests::world::{TOWN, VILLAGE};
 
 use super::forged::{
     COUNT, COVER, Forged, PREFIX_BYTES, SEALED, STAMP, Sealing, ephemeral, framed, frames,
 };
-use cunlian_tests::world::place::{NOW_MS, Place, Places, noise, plan_for};
-use cunlian_tests::world::{TOWN, VILLAGE};
 
 const POPULATION: Category = Category::library(0, 0);
 

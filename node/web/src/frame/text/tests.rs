@@ -151,7 +151,7 @@ fn no_key_is_left_over() {
     sources(&root.join("src"), "rs", &mut files);
     let all = files.concat();
     let mut prefixes = BTreeSet::new();
-    for call in ["l.of(\"", "l.of_with(\""] {
+    for call in ["l.of(\"", "l.of_with(\"", "self.of_with(\""] {
         for rest in all.split(call).skip(1) {
             prefixes.insert(rest.split('"').next().unwrap().to_owned());
         }
