@@ -21,7 +21,7 @@
 //! | 69 | [`Head`] in the postcard wire format; the first frame after the cover, and no other |
 //! | 70 | count: changes in this part so far, and in this part and those before it so far, each as eight bytes big-endian; right before each stamp |
 //! | 1, 2 | message, batch of changes, as on the wire: `Certificates`, `Revocations` and batches only |
-//! | 66, 67 | blob and chunk of it, see `bundle/photos.rs` |
+//! | 71, 66, 67 | what has a blob, the blob, and chunks of it, see `bundle/photos.rs` |
 //!
 //! In a sealed bundle there is nothing but cover, sealed frames and stamps; in an open one nothing
 //! is sealed.

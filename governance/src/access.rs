@@ -4,6 +4,7 @@
 //! is granted to nobody, at any tier and in any role. What it is not: the check itself, which is
 //! the protocol's, nor what one person gets, which is cut by their node.
 
+pub mod acting;
 pub mod actor;
 pub mod preset;
 pub mod reader;

@@ -21,7 +21,7 @@ use crate::projection::shared;
 
 /// Every capability of the program.
 pub const CAPABILITIES: [&dyn Capability; 8] = [
-    &crate::catalogue::kinds::Catalogues,
+    &crate::library::catalogue::kinds::Catalogues,
     &crate::notice::kinds::Notices,
     &crate::directory::kinds::Directories,
     &crate::journal::kinds::Journals,

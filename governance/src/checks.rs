@@ -73,37 +73,17 @@ pub enum CheckError {
     Number,
 }
 
-impl CheckError {
-    /// The message in Chinese.
-    pub fn chinese(&self) -> String {
-        match self {
-            Self::Length { expected, got } => format!("共 {got} 位，应为 {expected} 位"),
-            Self::Character { position, found } => format!("第 {position} 位不能是“{found}”"),
-            Self::CheckCharacter { expected, got } => {
-                format!("校验位应为 {expected}，填的是 {got}，请逐位核对")
-            }
-            Self::Hidden { position, code } => {
-                format!(
-                    "第 {position} 个字是看不见的控制字符（U+{code:04X}），请重新输入，不要粘贴"
-                )
-            }
-            Self::Date { got } => format!("“{got}”不是有效日期，请按 1990-05-31 填写"),
-            Self::Phone => "不是有效的电话号码，请填 11 位手机号或带区号的座机号".to_owned(),
-            Self::Number => "不是数字，请只填数字，如 120 或 3.5".to_owned(),
-        }
-    }
-}
-
 /// `text`, if everything in it can be seen: no control character but tab and line break, and none
 /// that turns the direction of writing, with which a text can show another order than it has.
 pub fn visible(text: &str) -> Result<&str, CheckError> {
+    let hidden = |(position, code)| CheckError::Hidden { position, code };
+    first_hidden(text).map_or(Ok(text), |found| Err(hidden(found)))
+}
+
+/// The first character that cannot be seen: its position, counted from 1, and its code point.
+pub fn first_hidden(text: &str) -> Option<(usize, u32)> {
     let found = text.chars().zip(1..).find(|(character, _)| is_hidden(*character));
-    match found {
-        Some((character, position)) => {
-            Err(CheckError::Hidden { position, code: u32::from(character) })
-        }
-        None => Ok(text),
-    }
+    found.map(|(character, position)| (position, u32::from(character)))
 }
 
 /// `text` with line breaks in one form: browsers and programs send CR LF, which is no hidden

@@ -6,6 +6,7 @@
 
 pub mod kinds;
 pub(crate) mod projection;
+pub mod query;
 
 use std::collections::BTreeMap;
 

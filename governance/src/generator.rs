@@ -13,23 +13,25 @@
 //! | `random` | numbers |
 //! | `names` | surnames and given names by generation |
 //! | `household` | families at addresses |
-//! | `library` | the writes of families and of a village's public records |
-//! | `cases` | tickets in every state, and the story of 苑兴村 |
+//! | `scene` | who writes what and when |
+//! | `<capability>/sample.rs` | the writes of families and public records; tickets in every state, and the story of 苑兴村 |
 
-mod cases;
-mod household;
-mod library;
-mod names;
-mod random;
+pub(crate) mod household;
+pub(crate) mod names;
+pub(crate) mod random;
+pub(crate) mod scene;
 
 use cunlian_crdt::document::Write;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::id::DocumentId;
 
-pub use cases::{Case, Role, Scene};
-pub use library::Records;
+pub use scene::{Role, Scene};
+
+pub use crate::library::sample::Records;
+pub use crate::ticket::sample::Case;
 
 use crate::directory::{self, Contact};
+use crate::ticket::sample;
 use names::Names;
 use random::Random;
 
@@ -88,7 +90,7 @@ impl Generator {
         let names = Names::new(village, &mut random);
         let secretary = self.secretary(village);
         (0..count)
-            .map(|number| cases::ticket(&mut random, &names, village, &secretary, number, now_ms))
+            .map(|number| sample::ticket(&mut random, &names, village, &secretary, number, now_ms))
             .collect()
     }
 
@@ -100,7 +102,7 @@ impl Generator {
         let mut random = self.random(village, "story");
         let names = Names::new(village, &mut random);
         let secretary = self.secretary(village);
-        cases::story(&mut random, &names, village, &secretary, now_ms)
+        sample::story(&mut random, &names, village, &secretary, now_ms)
     }
 
     /// The `number`-th free document id of this seed, for documents a demo makes itself.

@@ -24,7 +24,7 @@
 //! `fields` is a JSON object of texts; `options` a JSON array of [`ConflictOption`], the one shown
 //! first being the first. `document` is the base document for records' base rows and the part's
 //! own document for part rows; `moved_to` says where a record has gone, as
-//! [`Place::link`](crate::record::Place::link) does, and is empty where it has not. `name` is empty in part rows: names are only in the base.
+//! [`Place::link`](crate::library::Place::link) does, and is empty where it has not. `name` is empty in part rows: names are only in the base.
 
 pub(crate) mod row;
 pub(crate) mod shared;

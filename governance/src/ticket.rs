@@ -32,16 +32,21 @@
 //! notes and sign-offs, which say something about it and do not change it. A step that is shown
 //! and ignored voids nothing; one that was taken does, wherever in the order it arrives.
 
+mod act;
 mod action;
 mod calendar;
 mod command;
 mod fold;
+mod intake;
 pub mod kinds;
 mod limit;
 mod photo;
 pub(crate) mod projection;
+pub mod query;
 mod receipt;
 pub(crate) mod rollup;
+pub(crate) mod sample;
+pub mod statistics;
 mod whole;
 
 use cunlian_protocol::category::Category;
@@ -52,10 +57,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::signoff::{SignOffStatus, Signed};
 
+pub use act::{Acted, Step, act, possible, read};
 pub use action::{Action, Assignee, Body, Channel, Kind, Verb};
 pub use calendar::{Calendar, CalendarError, day_start_ms, local_date, local_datetime};
 pub use command::{NewTicket, TEXT_CHARACTERS, TITLE_CHARACTERS, TicketError, report};
 pub use fold::{Judge, fold, fold_with};
+pub use intake::{Reported, intake, receipt_of};
 pub use limit::{Card, Clock, Goal, Limit, Rules, Span, Yellow};
 pub use photo::{Picture, photo_home, photo_write, picture};
 pub use receipt::{Receipt, ReceiptError};

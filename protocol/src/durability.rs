@@ -29,7 +29,6 @@ use crate::limits;
 use crate::scope::Scope;
 use crate::signing::{self, Context, SigningKey};
 use crate::summary::Summary;
-use crate::sync::{Fate, StoreReply};
 use crate::wire::bounded::Bounded;
 
 /// One thing asked.
@@ -173,22 +172,6 @@ impl News {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.ranges.is_empty() && !self.more
-    }
-
-    /// What an answer of the store tells. Of what came and was here already a peer above may have
-    /// said that it is held above.
-    pub fn of(reply: &StoreReply) -> Self {
-        if let StoreReply::MarkReached { news } = reply {
-            return Self { changes: news.clone(), ..Self::default() };
-        }
-        if let StoreReply::Durability(Reply::Mark { news, .. }) = reply {
-            return news.clone();
-        }
-        if let StoreReply::Ingested { fates, .. } = reply {
-            let more = fates.iter().any(|(_, fate)| *fate == Fate::Known);
-            return Self { more, ..Self::default() };
-        }
-        Self::default()
     }
 
     /// Whether there is more than is listed that somebody with this scope may know.

@@ -59,6 +59,8 @@ pub struct Hub {
     /// Changes to be read and sent.
     reads: Scheduler,
     wants: Wants,
+    /// What is looked up to compare and to answer.
+    lookups: Scheduler,
 }
 
 impl Hub {
@@ -81,6 +83,7 @@ impl Hub {
             intake: Scheduler::new(scheduler::INTAKE),
             reads: Scheduler::new(scheduler::READS),
             wants: Wants::default(),
+            lookups: Scheduler::new(scheduler::LOOKUPS),
         }
     }
 
@@ -187,7 +190,7 @@ impl Hub {
 
     /// Whether so much of all peers waits for the store that no frames should be read.
     pub fn is_crowded(&self) -> bool {
-        self.intake.is_crowded()
+        self.intake.is_crowded() || self.lookups.is_crowded()
     }
 
     /// Bytes of changes of all peers that are in memory until they are durable.
@@ -308,6 +311,12 @@ impl Hub {
     /// A peer has proved who it is: an older session with it gives way.
     fn opened(&mut self, now_ms: i64, connection: ConnectionId, effects: &mut Vec<Effect>) {
         let Some(subject) = self.subject(connection) else { return };
+        if let Some(most) = self.too_many_below(connection) {
+            let text = format!("{most} machines below one child are connected already");
+            return self.with(now_ms, connection, effects, |session| {
+                session.close(now_ms, FaultCode::Busy, &text)
+            });
+        }
         if let Some(past) = self.past.get_mut(&subject) {
             past.problem = None;
             past.report.skew = None;
@@ -320,6 +329,23 @@ impl Hub {
             }
         }
         self.end_others(now_ms, connection, &subject, FaultCode::Replaced, effects);
+    }
+
+    /// The bound on sessions of those below one child, when this connection is of one of them and
+    /// goes beyond it.
+    fn too_many_below(&self, connection: ConnectionId) -> Option<usize> {
+        let session = self.sessions.get(&connection)?;
+        let (branch, subject) = (session.branch()?, session.peer()?.body().subject);
+        let is_below = |session: &Session| {
+            let own = session.peer().map(|peer| peer.body().subject);
+            session.branch() == Some(branch) && own != Some(branch.key) && own != Some(subject)
+        };
+        if branch.key == subject {
+            return None;
+        }
+        let most = limits::SESSIONS_BELOW.of(branch.tier);
+        let open = self.sessions.values().filter(|session| is_below(session)).count();
+        (open >= most).then_some(most)
     }
 
     /// Whether a machine with this key is in an ordinary session. One that is being certified anew
@@ -372,6 +398,7 @@ impl Hub {
         self.intake.forget(connection);
         self.reads.forget(connection);
         self.wants.note(connection, Remembered::default());
+        self.lookups.forget(connection);
         if let Some(session) = self.sessions.remove(&connection)
             && let Some(peer) = session.peer()
         {

@@ -91,8 +91,9 @@ pub const REVOCATION_ROOM: [RevocationRoom; 3] = [
         below: ByTier { county: 256, town: 16, village: 2 },
     },
 ];
-/// Bytes of revocations given to the runtime for one peer and not yet written.
-pub const REVOCATIONS_UNSENT_BYTES: usize = 2 * REVOCATION_BYTES;
+/// With so many bytes given to the runtime for one peer and not yet written, no more revocations are:
+/// on a thin line a change waits behind one of them, and not behind two.
+pub const REVOCATIONS_UNSENT_BYTES: usize = REVOCATION_BYTES / 4;
 /// Most versions of the protocol in a list.
 pub const VERSIONS: usize = 16;
 /// Most bytes that a later version adds to a hello.
@@ -183,6 +184,9 @@ pub const BLOB_BYTES_OF_PEER: u64 = 16 << 30;
 pub const SESSION_REQUESTS: usize = 16;
 /// Sessions of one node.
 pub const SESSIONS: usize = 2_000;
+/// Sessions of machines below one child, by the tier of the child: they have a parent of their own,
+/// and come here when it is silent. A child certifies without end, and each session takes memory.
+pub const SESSIONS_BELOW: ByTier = ByTier { county: 1_024, town: 256, village: 32 };
 /// How long those between must have been silent before a node hands up to one further above,
 /// milliseconds: longer than a restart, shorter than people wait for an alert.
 pub const BETWEEN_SILENT_MS: i64 = 15 * 60_000;

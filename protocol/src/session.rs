@@ -62,7 +62,7 @@ use outgoing::Outgoing;
 
 pub use fault::Fault;
 pub(crate) use types::Peer;
-pub use types::{Activity, Channel, Effect, Identity, Relation, Remembered, Report, Role};
+pub use types::{Activity, Branch, Channel, Effect, Identity, Relation, Remembered, Report, Role};
 
 /// How long a peer may take to say hello, and to answer.
 const ANSWER_MS: i64 = 30_000;

@@ -7,6 +7,7 @@
 use crate::blob::{BlobReply, BlobRequest};
 use crate::category::URGENCY;
 use crate::certificate::Tier;
+use crate::durability::{News, Reply, Request};
 use crate::id::{ChangeId, LineageToken, PublicKey, Serial};
 use crate::key::{KeyPrefix, SetKey};
 use crate::scope::Scope;
@@ -229,7 +230,7 @@ pub enum StoreRequest {
         after: i64,
     },
     /// Which tiers hold what.
-    Durability(crate::durability::request::Request),
+    Durability(Request),
     /// Notes that tiers hold changes durably.
     MarkReached {
         /// Changes and the tiers (bits) that hold them.
@@ -322,7 +323,7 @@ pub enum StoreReply {
         rest: Option<i64>,
     },
     /// Which tiers hold what.
-    Durability(crate::durability::request::Reply),
+    Durability(Reply),
     /// Marked; those which were news.
     MarkReached {
         /// Changes and the tiers that were not known before to hold them.
@@ -334,6 +335,24 @@ pub enum StoreReply {
     MarkRefused,
     /// Noted.
     MarkPostponed,
+}
+
+impl StoreReply {
+    /// What it tells of which tiers hold what. Of what came and was here already a peer above may
+    /// have said that it is held above.
+    pub fn news(&self) -> News {
+        if let Self::MarkReached { news } = self {
+            return News { changes: news.clone(), ..News::default() };
+        }
+        if let Self::Durability(Reply::Mark { news, .. }) = self {
+            return news.clone();
+        }
+        if let Self::Ingested { fates, .. } = self {
+            let more = fates.iter().any(|(_, fate)| *fate == Fate::Known);
+            return News { more, ..News::default() };
+        }
+        News::default()
+    }
 }
 
 /// Tiers as a set of bits, for display.

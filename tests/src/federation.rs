@@ -8,13 +8,7 @@ use cunlian_node::failure::Failure;
 
 use crate::ports::Ports;
 use crate::program::program;
-
-/// 高青县.
-pub const COUNTY: &str = "370322";
-/// 高城镇.
-pub const TOWN: &str = "370322102";
-/// 苑兴村 in 高城镇.
-pub const VILLAGE: &str = "370322102310";
+pub use crate::world::{COUNTY, TOWN, VILLAGE};
 
 /// A panic with the words of a failure of the node.
 pub fn well<T>(outcome: Result<T, Failure>) -> T {

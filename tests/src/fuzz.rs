@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use cunlian_crdt::bundle::{Owner, import};
 use cunlian_crdt::store::{Store, StoreOptions};
+use cunlian_governance::divisions;
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_host::keystore::{hex, unhex};
 use cunlian_protocol::address::AddressCode;
@@ -36,16 +37,22 @@ use cunlian_protocol::wire;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
+use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
+
+mod pages;
 
 use crate::member::{Member, key, root};
 use crate::traces::{forget_peak, peak_kib, resident_kib};
 use crate::unfolding::Puts;
+use pages::Pages;
 
 /// Longest time that one input may take, on a machine that does other things, too.
 const TIME: Duration = Duration::from_secs(2);
 /// Most memory that one input may take.
 const MEMORY_KIB: u64 = 48 << 10;
+/// The same of one that has a photo: 24 million pixels, and as much again beside them.
+const PHOTO_KIB: u64 = 224 << 10;
 const VILLAGE: &str = "370322102310";
 /// Where the checksum of an Automerge chunk is, and what it is made of.
 const CHECKSUM: std::ops::Range<usize> = 4..8;
@@ -76,11 +83,19 @@ pub enum Target {
     Blob,
     /// Keys, prefixes, addresses, summaries.
     Key,
+    /// Lists of divisions, as CSV.
+    Divisions,
+    /// Forms of text, sent to the pages of a village.
+    Form,
+    /// Forms with a file.
+    Upload,
+    /// Bodies of calls of the API.
+    Call,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Frame,
         Self::Hello,
         Self::Change,
@@ -92,6 +107,10 @@ impl Target {
         Self::Bundle,
         Self::Blob,
         Self::Key,
+        Self::Divisions,
+        Self::Form,
+        Self::Upload,
+        Self::Call,
     ];
 
     /// Its name, which is that of its folder in the corpus.
@@ -108,7 +127,30 @@ impl Target {
             Self::Bundle => "bundle",
             Self::Blob => "blob",
             Self::Key => "key",
+            Self::Divisions => "divisions",
+            Self::Form => "form",
+            Self::Upload => "upload",
+            Self::Call => "call",
         }
+    }
+
+    /// Whether an input needs a store or checks signatures, which takes its time.
+    pub const fn is_slow(self) -> bool {
+        matches!(
+            self,
+            Self::Payload
+                | Self::Bundle
+                | Self::Hello
+                | Self::Divisions
+                | Self::Form
+                | Self::Upload
+                | Self::Call
+        )
+    }
+
+    /// Most memory that one input may take: a photo is decoded ([`cunlian_web`] bounds its pixels).
+    const fn memory_kib(self) -> u64 {
+        if matches!(self, Self::Upload) { PHOTO_KIB } else { MEMORY_KIB }
     }
 
     /// What the names of committed formats begin with that it reads.
@@ -117,7 +159,7 @@ impl Target {
             Self::Frame => &["message-", "batch-", "blob-message-"],
             Self::Hello => &["message-1-hello", "message-1-welcome"],
             Self::Change => &["change-", "erasure-", "stub-"],
-            Self::Payload => &[],
+            Self::Payload | Self::Divisions | Self::Form | Self::Upload | Self::Call => &[],
             Self::Certificate => &["certificate-"],
             Self::Revocation => &["revocation-"],
             Self::Word => &["succession-", "receipt-", "attestation-", "renewal-"],
@@ -160,7 +202,7 @@ impl Fuzzer {
     /// # Panics
     /// When the corpus cannot be read.
     pub fn new(target: Target, seed: u64) -> Self {
-        let stage = Stage::new();
+        let stage = Stage::new(target);
         let mut corpus = committed(target);
         if target == Target::Payload {
             corpus.extend(payloads(&stage.village));
@@ -198,7 +240,7 @@ impl Fuzzer {
             "panic".to_owned()
         } else if time > TIME {
             format!("{} ms", time.as_millis())
-        } else if grown > MEMORY_KIB {
+        } else if grown > target.memory_kib() {
             format!("{grown} KiB")
         } else {
             return Ok(());
@@ -212,22 +254,29 @@ struct Stage {
     town: Member,
     village: Member,
     store: Store,
-    _dir: tempfile::TempDir,
+    /// Of the village, for what is sent to pages.
+    pages: Option<Pages>,
+    _dirs: [tempfile::TempDir; 2],
     sequence: u64,
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(target: Target) -> Self {
         let county = Member::county(2);
         let town = county.certify(3, Tier::Town, "370322102", "高城镇");
         let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
-        let dir = tempfile::tempdir().expect("a directory");
-        let projector = Arc::new(GovernanceProjector);
-        let identity = town.store_identity();
-        let store = Store::open(dir.path(), projector, identity, StoreOptions::default());
-        let store = store.expect("a new store opens");
+        let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+        let open = |dir: &tempfile::TempDir, member: &Member| {
+            let (projector, identity) = (Arc::new(GovernanceProjector), member.store_identity());
+            let store = Store::open(dir.path(), projector, identity, StoreOptions::default());
+            store.expect("a new store opens")
+        };
+        let [of_town, of_village] = &dirs;
+        let store = open(of_town, &town);
         store.add_certificates(&village.identity.chain).expect("certificates are kept");
-        Self { town, village, store, _dir: dir, sequence: 0 }
+        let pages = matches!(target, Target::Form | Target::Upload | Target::Call)
+            .then(|| Pages::new(&village, &open(of_village, &village), of_village.path()));
+        Self { town, village, store, pages, _dirs: dirs, sequence: 0 }
     }
 
     fn give(&mut self, target: Target, input: &[u8]) {
@@ -264,6 +313,14 @@ impl Stage {
                 drop(SetKey::from_bytes(input));
                 drop(AddressCode::parse(&text()));
                 let _: Option<Summary> = Summary::from_bytes(input);
+            }
+            Target::Divisions => {
+                let register = Connection::open_in_memory().expect("memory is there");
+                drop(divisions::import(&register, input, |_| ()));
+            }
+            Target::Form | Target::Upload | Target::Call => {
+                let pages = self.pages.as_mut().expect("these targets have pages");
+                pages.give(target, input);
             }
         }
     }

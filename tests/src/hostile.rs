@@ -104,12 +104,18 @@ impl Hostile {
     /// A machine that the node of a data directory certified with the grants of a tier there: an
     /// insider, who is what he says and wants what is not his.
     pub fn insider(issuer: &Path, seed: u8, tier: Tier, region: AddressCode) -> Stolen {
+        Self::insider_with(issuer, [seed; 32], tier, region)
+    }
+
+    /// The same, whose key is made of more than one number.
+    pub fn insider_with(issuer: &Path, seed: [u8; 32], tier: Tier, region: AddressCode) -> Stolen {
         let Identity { certificate, chain, key, .. } = identity(issuer);
         let own = certificate.body();
-        let subject_key = SigningKey::from_bytes(&[seed; 32]);
+        let subject_key = SigningKey::from_bytes(&seed);
+        let [first, ..] = seed;
         let body = CertificateBody {
             subject: public_key(&subject_key),
-            name: format!("insider {seed}"),
+            name: format!("insider {first}"),
             tier,
             grants: preset::grants(tier, region),
             issuer: Some(certificate.serial()),
@@ -161,12 +167,21 @@ impl Hostile {
 
     /// Connects and says a hello as it should be; the node must welcome it.
     pub async fn enter(&self, address: SocketAddr) -> Line {
+        self.knock(address).await.unwrap_or_else(|ending| panic!("not a welcome: {ending:?}"))
+    }
+
+    /// The same when the node may turn it away.
+    pub async fn knock(&self, address: SocketAddr) -> Result<Line, Ending> {
         let mut line = self.dial(address).await;
         let hello = self.hello(&line);
         line.say(&Message::Hello(hello)).await;
         match line.hear().await {
-            Ok(Frame::Message(Message::Welcome(_))) => line,
-            other => panic!("not a welcome: {other:?}"),
+            Ok(Frame::Message(Message::Welcome(_))) => Ok(line),
+            Ok(Frame::Message(Message::Goodbye { code, reason })) => {
+                let reason = String::from_utf8_lossy(&reason.0).into_owned();
+                Err(Ending { code: FaultCode::from_number(code), reason })
+            }
+            other => panic!("neither a welcome nor a goodbye: {other:?}"),
         }
     }
 
@@ -192,6 +207,13 @@ impl Hostile {
         self.sign(hello, channel)
     }
 
+    /// What it answers to the hello of who has dialled it: it says which keys came after which.
+    pub fn welcome(&self, channel: &Channel, clock_ms: i64, successions: Vec<Vec<u8>>) -> Hello {
+        let successions = Bounded(successions.into_iter().map(Bounded).collect());
+        let hello = Hello { successions, ..self.greeting(channel, clock_ms) };
+        self.sign_as(hello, channel, false)
+    }
+
     /// Keeps the lineage token that it was given, to present it the next time.
     pub fn keep(&self, line: LineageToken) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = line;
@@ -199,9 +221,13 @@ impl Hostile {
 
     /// Signs a hello for a connection, whatever it says.
     pub fn sign(&self, hello: Hello, channel: &Channel) -> Hello {
+        self.sign_as(hello, channel, true)
+    }
+
+    fn sign_as(&self, hello: Hello, channel: &Channel, dials: bool) -> Hello {
         let unsigned = Hello { signature: Signature([0; 64]), ..hello };
         let mut signed = channel.exporter.to_vec();
-        signed.push(1);
+        signed.push(u8::from(dials));
         signed.extend(postcard::to_allocvec(&unsigned).expect("a hello is encodable"));
         let signature = signing::sign(&self.key, Context::Hello, &signed);
         Hello { signature, ..unsigned }

@@ -1,9 +1,9 @@
 //! What the suites of cunlian share.
 //!
-//! [`member`] certifies nodes and people for suites that need no process; [`program`] finds the
+//! [`world`] is the small federation of suites that need no process, and [`member`] certifies its nodes and people; [`program`] finds the
 //! binary and runs its commands; [`federation`] lays out small federations of real processes;
 //! [`hostile`] is a node that breaks the rules of the protocol, [`authored`] what a key alone can make,
-//! [`unfolding`] changes that are larger than their bytes, [`relay`] a line that somebody meddles
+//! [`siege`] a town that such a node attacks, [`unfolding`] changes that are larger than their bytes, [`relay`] a line that somebody meddles
 //! with; [`traces`] looks for what it left, [`measured`] at the memory it took;
 //! [`mounted`] is a small disk that can be filled; [`numbered`] is what the power-cut suite writes;
 //! [`visitor`] is a browser with an address of its own; [`purging`] a town that loses a village; [`sim`] is a whole county in virtual time.
@@ -25,7 +25,9 @@ pub mod ports;
 pub mod program;
 pub mod purging;
 pub mod relay;
+pub mod siege;
 pub mod sim;
 pub mod traces;
 pub mod unfolding;
 pub mod visitor;
+pub mod world;

@@ -121,6 +121,14 @@ impl Member {
         Self::holding(seed, self.chain_to(body))
     }
 
+    /// The chain to a certificate like that of this node, made by it for another key, whether this
+    /// node is still in force or not.
+    pub fn certify_key(&self, subject: &SigningKey, name: &str) -> Vec<Vec<u8>> {
+        let own = self.identity.certificate.body();
+        let (subject, name) = (public_key(subject), name.to_owned());
+        self.chain_to(CertificateBody { subject, name, ..own.clone() })
+    }
+
     /// A person who works at this node and may do what the node may; with the chain.
     pub fn operator(&self, seed: u8, name: &str) -> (Author, Vec<Vec<u8>>) {
         let own = self.identity.certificate.body();

@@ -26,9 +26,10 @@
 //! | `node`, `process` | machines with disks, and the processes on them |
 //! | `network`, `transport` | lines, and bytes on them |
 //! | `world` | the queue, and what follows from each event |
-//! | `work`, `photos`, `sticks` | what people do: documents and cases, photos, bundles |
-//! | `mischief`, `thief` | what goes wrong by itself, and what somebody does |
-//! | `model`, `check`, `reading` | what must be true |
+//! | `work`, `photos`, `sticks` | what people do: documents and tickets, photos, bundles |
+//! | `mischief` | what goes wrong by itself |
+//! | `thief`, `excess`, `usurper` | what somebody does: what is not his, too much, in another's place |
+//! | `model`, `check`, `bound`, `reading` | what must be true |
 //! | `fault`, `trace` | proof that something happened |
 //! | `sabotage` | proof that the checks see what must not be |
 //!
@@ -43,9 +44,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_protocol::category::Category;
 
+mod bound;
 mod chance;
 mod check;
 mod county;
+mod excess;
 mod fault;
 mod mischief;
 mod model;
@@ -59,6 +62,7 @@ mod sticks;
 mod thief;
 mod trace;
 mod transport;
+mod usurper;
 mod work;
 mod world;
 
@@ -149,8 +153,8 @@ pub fn run(seed: u64, length: Length) -> Result<Report, Failure> {
     run_with(seed, length, None, Capabilities::of_program())
 }
 
-/// Runs one seed in a county whose programs have these capabilities; of those that are not the
-/// program's own the samples are written.
+/// Runs one seed in a county whose programs have these capabilities, of which the samples are
+/// written.
 pub fn run_extended(
     seed: u64,
     length: Length,
@@ -202,7 +206,6 @@ fn go(mut world: World, length: Length) -> (Fired, BTreeMap<Category, u64>) {
     let safety_ms = i64::from(length.minutes) * 60_000;
     let until_ms = START_MS + safety_ms;
     world.plan_work(u64::from(length.minutes) * 30, until_ms);
-    world.plan_samples(length.minutes, until_ms);
     world.plan_mischief(until_ms);
     world.most_events = EVENTS_A_MINUTE * (u64::from(length.minutes) + 5);
     world.run_until(until_ms);

@@ -78,7 +78,12 @@ pub fn resident_kib() -> u64 {
 
 /// From now on the peak of this process is counted anew.
 pub fn forget_peak() {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    forget_peak_of("self");
+}
+
+/// From now on the peak of a process, by its number, is counted anew.
+pub fn forget_peak_of(process: impl std::fmt::Display) {
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
 }
 
 fn status_kib(process: &str, field: &str) -> u64 {

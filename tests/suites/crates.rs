@@ -33,3 +33,5 @@ mod session;
 mod simulator;
 #[path = "../tests/store.rs"]
 mod store;
+#[path = "../tests/usecase.rs"]
+mod usecase;

@@ -3,7 +3,7 @@
 //! time, as in the suite of sessions.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use super::session::world;
+use cunlian_tests::world::nodes as world;
 
 #[path = "blobs/asking.rs"]
 mod asking;

@@ -9,6 +9,7 @@
 mod browser {
     mod account;
     pub mod admin;
+    mod alike;
     pub mod chromium;
     pub mod conflicts;
     mod design;

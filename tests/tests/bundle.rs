@@ -2,9 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a reply of any other kind is a failure")]
 
-#[path = "bundle/world.rs"]
-mod world;
-
 #[path = "bundle/forged.rs"]
 mod forged;
 

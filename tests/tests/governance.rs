@@ -9,11 +9,12 @@ use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
+use cunlian_governance::library::catalogue::{Catalogue, Part};
+use cunlian_governance::library::{Fields, Origin, Place, query as records, record, relocation};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_governance::query::{self, ticket::Filter};
-use cunlian_governance::record::{self, Fields, Origin, Place};
+use cunlian_governance::query;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_governance::ticket::{self, Action, Assignee, Body, State, Ticket, Verb};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::CategorySet;
@@ -22,19 +23,16 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
-use cunlian_protocol::scope::Scope;
-use cunlian_protocol::signing::{SigningKey, public_key};
-use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
+use cunlian_protocol::signing::public_key;
+use cunlian_protocol::sync::Carried;
+use cunlian_tests::member::key;
+use cunlian_tests::world::take;
 use rusqlite::types::Value;
 
 const NOW_MS: i64 = 1_783_735_200_000;
 
 fn code(text: &str) -> AddressCode {
     AddressCode::parse(text).unwrap()
-}
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_bytes(&[seed; 32])
 }
 
 /// The certificate of an author under the root key 1.
@@ -114,14 +112,7 @@ impl Node {
 
     /// Takes in changes in this order.
     fn take(&self, from: Serial, changes: Vec<Carried>) {
-        let scope = Scope::everything();
-        let request = StoreRequest::Ingest { from, scope, changes, sender_tiers: 0, at_ms: 0 };
-        let StoreReply::Ingested { fates, .. } = self.store.serve(request).unwrap() else {
-            panic!("an ingest is answered by fates")
-        };
-        for (_, fate) in fates {
-            assert!(matches!(fate, Fate::Accepted | Fate::Known), "{fate:?}");
-        }
+        take(&self.store, from, changes);
     }
 
     fn ticket(&self, home: &Home) -> Ticket {
@@ -183,10 +174,10 @@ fn equal_documents_give_equal_tables() {
     let queue = village
         .store
         .read(|connection| {
-            query::ticket::list(connection, &Reader::everything(), &Filter::open(code("370322102")))
+            tickets::list(connection, &Reader::everything(), &Filter::open(code("370322102")))
         })
         .unwrap();
-    let groups = query::ticket::grouped(queue);
+    let groups = tickets::grouped(queue);
     assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [3], "the three families");
     let before = village.tables();
     village.store.rebuild_projections().unwrap();
@@ -219,7 +210,7 @@ fn concurrent_edits_keep_both_values() {
     village.send(&home, &town);
     town.send(&home, &village);
     let read = |node: &Node| {
-        let found = node.store.read(|connection| query::record::record(connection, class, place));
+        let found = node.store.read(|connection| records::record(connection, class, place));
         found.unwrap().unwrap()
     };
     let seen = read(&village);
@@ -262,10 +253,10 @@ fn an_assignment_without_the_right_is_not_taken() {
     let to = Assignee { name: "自己".to_owned(), address: home.address };
     act(&Action::Assign { to });
     village.send(&BTreeSet::from([home]), &town);
-    let row = town.store.read(|connection| query::ticket::one(connection, case.document));
+    let row = town.store.read(|connection| tickets::one(connection, case.document));
     let row = row.unwrap().unwrap();
     assert_eq!((row.state, row.assignee), (State::Accepted, None));
-    let trace = town.store.read(|connection| query::ticket::trace(connection, &home)).unwrap();
+    let trace = town.store.read(|connection| tickets::trace(connection, &home)).unwrap();
     let last = trace.last().unwrap();
     assert_eq!((last.handler.as_str(), last.outcome.as_str()), ("苑兴村", "no_right"));
     let view = town.store.view(&home).unwrap().unwrap();
@@ -438,7 +429,7 @@ fn a_move_is_all_or_nothing() {
     let [base, contact] = &views;
     let parts = [(Part::Base, base), (Part::Contact, contact)];
     let to = code("370322102203");
-    let (_, writes) = record::relocate(class, from, to, &parts, &origin).unwrap();
+    let (_, writes) = relocation::relocate(class, from, to, &parts, &origin).unwrap();
     assert_eq!(writes.len(), 4);
     village.store.write(&village.author, writes.clone(), NOW_MS).unwrap_err();
     let mut turned = writes;

@@ -172,7 +172,7 @@ fn a_person_is_erased() {
     office.person(TOWN, "keeper", "王大明", "dispatcher");
     office.person(TOWN, "administrator", "李小红", "administrator");
     let town = office.open(TOWN);
-    let catalogue = cunlian_governance::catalogue::Catalogue::built_in();
+    let catalogue = cunlian_governance::library::catalogue::Catalogue::built_in();
     let class = catalogue.class("population").unwrap();
     let address = AddressCode::parse("37032210231000100012").unwrap();
     let base = DocumentId([9; 16]);

@@ -4,15 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::projector::Projector as _;
-use cunlian_crdt::store::{Store, StoreOptions, Unsent};
+use cunlian_crdt::store::{Store, Unsent};
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::generator::{Case, Generator};
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_governance::query::statistics::{Period, Rate, Statistics, by_child, statistics};
+use cunlian_governance::ticket::statistics::{Period, Rate, Statistics, by_child, statistics};
 use cunlian_governance::ticket::{Channel, NewTicket, report};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::{Category, CategorySet};
@@ -25,22 +24,17 @@ use cunlian_protocol::rights::Rights;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
 use cunlian_tests::member::Member;
+use cunlian_tests::world::{TOWN, open};
 use proptest::prelude::*;
 use rusqlite::{Connection, named_params};
 use tempfile::tempdir;
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const DAY_MS: i64 = 86_400_000;
-const TOWN: &str = "370322102";
 const VILLAGES: [&str; 2] = ["370322102310", "370322102311"];
 
 fn code(text: &str) -> AddressCode {
     AddressCode::parse(text).unwrap()
-}
-
-fn open(dir: &Path, member: &Member) -> Store {
-    let projector = Arc::new(GovernanceProjector);
-    Store::open(dir, projector, member.store_identity(), StoreOptions::default()).unwrap()
 }
 
 /// The figures of a region counted ticket by ticket, in the words of their definitions.

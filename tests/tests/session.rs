@@ -2,11 +2,10 @@
 //! time until nothing is left to happen.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+use cunlian_tests::world::nodes as world;
+
 #[path = "session/scope.rs"]
 mod scope;
-#[path = "session/world.rs"]
-#[allow(dead_code, reason = "shared with the suites of photos and versions, which use the rest")]
-pub(crate) mod world;
 
 #[path = "session/agreement.rs"]
 mod agreement;

@@ -5,9 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a reply of any other kind is a failure")]
 
-#[path = "session/world.rs"]
-#[expect(dead_code, reason = "the suite of sessions uses the rest")]
-mod world;
+use cunlian_tests::world::nodes as world;
 
 #[path = "version_skew/data.rs"]
 mod data;

@@ -291,8 +291,10 @@ impl Exporter<'_> {
         let mut count = 0;
         photos::each_blob(store, chosen, |found| {
             let Some(outline) = photos::outline(store, found)? else { return Ok(()) };
+            let owners = photos::owners_body(store, found, chosen.scope)?;
             count += 1;
-            writer.blob(&outline, |place| Ok::<_, ExportError>(photos::chunk(store, found, place)?))
+            let chunk = |place| Ok::<_, ExportError>(photos::chunk(store, found, place)?);
+            writer.blob(&owners, &outline, chunk)
         })?;
         Ok(count)
     }

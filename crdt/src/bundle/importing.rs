@@ -24,7 +24,7 @@ use cunlian_protocol::succession::{self, Succession};
 use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 
-use super::photos::{Incoming, KIND_BLOB, KIND_CHUNK, Taken};
+use super::photos::{Incoming, KIND_BLOB, KIND_CHUNK, KIND_OWNERS, Taken};
 use super::reading::{Flaw, Opened, Reader, Segment, Unreadable};
 use super::{Cover, Follows, Head, Party, Receiver};
 use crate::store::{Fault, Store};
@@ -272,7 +272,9 @@ impl<'a> Sender<'a> {
         progress: &mut dyn FnMut(&Imported),
     ) -> Result<(), ImportError> {
         for frame in segment.frames {
-            if let Some((kind @ (&KIND_BLOB | &KIND_CHUNK), body)) = frame.split_first() {
+            if let Some((kind @ (&KIND_BLOB | &KIND_CHUNK | &KIND_OWNERS), body)) =
+                frame.split_first()
+            {
                 self.blob(*kind, body, imported)?;
                 continue;
             }
@@ -301,11 +303,13 @@ impl<'a> Sender<'a> {
     }
 
     fn blob(&mut self, kind: u8, body: &[u8], imported: &mut Imported) -> Result<(), Fault> {
-        let taken = if kind == KIND_BLOB {
-            self.blobs.blob(self.store, body, (&self.scope, self.tiers))?
-        } else {
-            let from = (self.certificate.body().subject, self.tiers == 0);
-            self.blobs.chunk(self.store, body, &self.scope, from)?
+        let taken = match kind {
+            KIND_OWNERS => self.blobs.owners(body, &self.scope),
+            KIND_BLOB => self.blobs.blob(self.store, body, (&self.scope, self.tiers))?,
+            _ => {
+                let from = (self.certificate.body().subject, self.tiers == 0);
+                self.blobs.chunk(self.store, body, from)?
+            }
         };
         match taken {
             Taken::Nothing => {}

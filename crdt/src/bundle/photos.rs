@@ -4,9 +4,13 @@
 //! |---|---|
 //! | 66 | a blob: BLAKE3 of its content (32 bytes), its length (4, big-endian), then 32 bytes for each chunk if there are several: its outline |
 //! | 67 | a chunk of the blob named last in this part: its place (4, big-endian), its bytes |
+//! | 71 | the documents that have the blob which is named next: of each the length of its key (1), the key |
 //!
 //! Nothing is believed: an outline must merge to the name of the blob and a chunk must have its
-//! value in the outline. A chunk is kept only if some document here names the blob.
+//! value in the outline. A chunk is kept only if some document here names the blob, and counts for
+//! the documents that the exporter says have it: it may have been named by others, who know its hash
+//! ([`crate::store`], `blob/proof.rs`). A program from before wrote no frame 71. Of what it exported
+//! a blob counts if all that name it are at one place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +27,9 @@ use crate::store::{Fault, Store};
 
 pub(super) const KIND_BLOB: u8 = 66;
 pub(super) const KIND_CHUNK: u8 = 67;
+pub(super) const KIND_OWNERS: u8 = 71;
+/// Most documents that are said to have one blob: to the others it comes by the line.
+const OWNERS: usize = 500;
 /// References read at a time.
 const PAGE: usize = 500;
 
@@ -121,6 +128,31 @@ pub(super) fn chunk(store: &Store, found: &Found, place: u32) -> Result<Option<V
     Ok(bytes)
 }
 
+/// Body of the frame that says which documents within a scope have a blob.
+pub(super) fn owners_body(store: &Store, found: &Found, scope: &Scope) -> Result<Vec<u8>, Fault> {
+    let owners = store.read(|connection| {
+        let sql = "SELECT document FROM blob_reference WHERE blob = ?1 AND lacking = 0";
+        let mut select = connection.prepare_cached(sql)?;
+        let owners = select.query_map([found.number], |row| row.get(0))?;
+        owners.collect::<rusqlite::Result<Vec<Vec<u8>>>>()
+    })?;
+    let inside = owners.iter().filter(|document| scope.allows(document)).take(OWNERS);
+    let with_length =
+        |key: &Vec<u8>| Some([&[u8::try_from(key.len()).ok()?], key.as_slice()].concat());
+    Ok(inside.filter_map(with_length).flatten().collect())
+}
+
+/// The documents that the body names; `None` when it is not made as it must be.
+fn read_owners(mut body: &[u8]) -> Option<Vec<KeyPrefix>> {
+    let mut owners = Vec::new();
+    while let Some((length, rest)) = body.split_first() {
+        let (key, rest) = rest.split_at_checked(usize::from(*length))?;
+        owners.push(KeyPrefix::from_bytes(key).ok()?);
+        body = rest;
+    }
+    (owners.len() <= OWNERS).then_some(owners)
+}
+
 /// Body of the frame that names a blob.
 pub(super) fn blob_body(outline: &Outline) -> Vec<u8> {
     let name = outline.name();
@@ -140,6 +172,10 @@ pub(super) struct Incoming {
     /// What chunks are checked by; `None` before a blob, and while one is passed over that is
     /// whole here.
     outline: Option<Arc<Outline>>,
+    /// What has the blob that is named next, if that is said.
+    owners: Option<Vec<KeyPrefix>>,
+    /// What chunks of the blob that is named count for.
+    under: Option<Under>,
 }
 
 /// What came of one frame.
@@ -158,6 +194,15 @@ pub(super) enum Taken {
 }
 
 impl Incoming {
+    /// Which documents have the blob that is named next.
+    pub(super) fn owners(&mut self, body: &[u8], scope: &Scope) -> Taken {
+        self.outline = None;
+        let Some(mut owners) = read_owners(body) else { return Taken::Unsound };
+        owners.retain(|document| scope.allows(document.as_bytes()));
+        self.owners = Some(owners);
+        Taken::Nothing
+    }
+
     /// A blob is named; `tiers` are those that hold it by the word of the exporter.
     pub(super) fn blob(
         &mut self,
@@ -168,7 +213,11 @@ impl Incoming {
         self.outline = None;
         let Some(outline) = read_outline(body) else { return Ok(Taken::Unsound) };
         let name = outline.name();
-        let Some(lacking) = store.is_lacking(&name, scope)? else { return Ok(Taken::Unwanted) };
+        let owners = self.owners.take();
+        let under = owners.map_or_else(|| Under::Scope(scope.clone()), Under::Documents);
+        let lacking = store.is_lacking(&name, &under)?;
+        self.under = Some(under);
+        let Some(lacking) = lacking else { return Ok(Taken::Unwanted) };
         if tiers != 0 {
             let request = BlobRequest::MarkReached { reached: vec![(name, tiers)] };
             store.serve(StoreRequest::Blob(request))?;
@@ -184,16 +233,17 @@ impl Incoming {
         &mut self,
         store: &Store,
         body: &[u8],
-        scope: &Scope,
         (from, limited): (PublicKey, bool),
     ) -> Result<Taken, Fault> {
-        let Some(outline) = &self.outline else { return Ok(Taken::Nothing) };
+        let (Some(outline), Some(under)) = (&self.outline, &self.under) else {
+            return Ok(Taken::Nothing);
+        };
         let Some((place, bytes)) = body.split_first_chunk() else { return Ok(Taken::Unsound) };
         let Ok(chunk) = outline.verify(u32::from_be_bytes(*place), bytes.to_vec()) else {
             return Ok(Taken::Unsound);
         };
         let outline = Arc::clone(outline);
-        let under = Under::Scope(scope.clone());
+        let under = under.clone();
         let request = BlobRequest::Keep { under, outline, chunk, from, limited, at_ms: None };
         let reply = store.serve(StoreRequest::Blob(request))?;
         let StoreReply::Blob(BlobReply::Keep(kept)) = reply else {

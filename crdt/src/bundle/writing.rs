@@ -12,7 +12,7 @@ use cunlian_protocol::signing::{self, Context, SigningKey};
 use cunlian_protocol::sync::Stored;
 use cunlian_protocol::wire::{self, Bounded, Message};
 
-use super::photos::{KIND_BLOB, KIND_CHUNK, blob_body, chunk_body};
+use super::photos::{KIND_BLOB, KIND_CHUNK, KIND_OWNERS, blob_body, chunk_body};
 use super::sealing::{Agreement, Sealing};
 use super::{
     COUNT_FRAME_BYTES, Count, Cover, Follows, Head, KIND_COUNT, KIND_COVER, KIND_HEAD, KIND_SEALED,
@@ -120,21 +120,26 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes a blob of which `chunk` gives the chunks, until it gives none.
+    /// Writes a blob of which `chunk` gives the chunks, until it gives none, behind the body that
+    /// says what has it.
     pub(super) fn blob<E: From<io::Error>>(
         &mut self,
+        owners: &[u8],
         outline: &Outline,
         mut chunk: impl FnMut(u32) -> Result<Option<Vec<u8>>, E>,
     ) -> Result<(), E> {
+        let owners = frame(KIND_OWNERS, owners);
         let named = frame(KIND_BLOB, &blob_body(outline));
+        let before = sealed_bytes(&owners) + sealed_bytes(&named);
         let mut in_part = 0;
         for place in 0..outline.name().chunks() {
             let Some(bytes) = chunk(place)? else { return Ok(()) };
             let content = frame(KIND_CHUNK, &chunk_body(place, &bytes));
-            if !self.fits(sealed_bytes(&named) + sealed_bytes(&content)) && self.filled {
+            if !self.fits(before + sealed_bytes(&content)) && self.filled {
                 self.next_part()?;
             }
             if in_part != self.beginning.cover.part {
+                self.frame(&owners)?;
                 self.frame(&named)?;
                 in_part = self.beginning.cover.part;
             }

@@ -30,7 +30,6 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{BlobId, ChangeId, PublicKey};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
-use cunlian_protocol::scope::Scope;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use self::naming::Named;
@@ -231,12 +230,11 @@ impl Store {
         Ok(BlobState { whole, here, reached: entry.reached, awaited, postponed })
     }
 
-    /// Whether a document within a scope that names a blob lacks it; `None` when none names it.
-    pub(crate) fn is_lacking(&self, name: &BlobName, scope: &Scope) -> Result<Option<bool>, Fault> {
+    /// Whether one of these documents that names a blob lacks it; `None` when none names it.
+    pub(crate) fn is_lacking(&self, name: &BlobName, under: &Under) -> Result<Option<bool>, Fault> {
         self.inner.readers.with(|connection| {
             let Some(entry) = entry(connection, name)? else { return Ok(None) };
-            let under = Under::Scope(scope.clone());
-            let named = exchange::named_under(connection, entry.number, &under)?;
+            let named = exchange::named_under(connection, entry.number, under)?;
             let lacking = named.iter().any(|(_, lacking)| *lacking);
             Ok((!named.is_empty()).then_some(lacking))
         })

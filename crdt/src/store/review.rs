@@ -31,9 +31,28 @@ impl Store {
         prefix: Option<&KeyPrefix>,
         limit: usize,
     ) -> Result<Vec<ToReview>, Fault> {
+        self.reviewable(prefix, &|_| true, limit)
+    }
+
+    /// Those of them anywhere whose document holds `may`, at most `limit`: those that it does not
+    /// hold for take the place of none.
+    pub fn to_review_where(
+        &self,
+        may: impl Fn(&Home) -> bool,
+        limit: usize,
+    ) -> Result<Vec<ToReview>, Fault> {
+        self.reviewable(None, &may, limit)
+    }
+
+    fn reviewable(
+        &self,
+        prefix: Option<&KeyPrefix>,
+        may: &dyn Fn(&Home) -> bool,
+        limit: usize,
+    ) -> Result<Vec<ToReview>, Fault> {
         let authority = self.authority();
         self.inner.readers.with(|connection| {
-            let keys = unreviewed(connection, prefix, limit)?;
+            let keys = unreviewed(connection, prefix, may, limit)?;
             let mut list = Vec::with_capacity(keys.len());
             for same in keys.chunk_by(|(left, _), (right, _)| left == right) {
                 let Some((home, _)) = same.first() else { continue };
@@ -68,15 +87,20 @@ impl Store {
 fn unreviewed(
     connection: &Connection,
     prefix: Option<&KeyPrefix>,
+    may: &dyn Fn(&Home) -> bool,
     limit: usize,
 ) -> rusqlite::Result<Vec<(Home, ChangeId)>> {
     let Range { start, end } = prefix.map_or_else(Range::all, Range::of);
     let mut select = connection.prepare_cached(
-        "SELECT key FROM tainted WHERE key >= ?1 AND key < ?2 AND reviewed = 0 \
-         ORDER BY key LIMIT ?3",
+        "SELECT key FROM tainted WHERE key >= ?1 AND key < ?2 AND reviewed = 0 ORDER BY key",
     )?;
-    let keys = select.query_map((start, end, limit), |row| {
+    let keys = select.query_map((start, end), |row| {
         key_of(row.get_ref(0)?.as_blob()?).map(|key| (key.home, key.change))
     })?;
-    keys.collect()
+    // The keys are read one by one, and no more of them than it takes.
+    let is_wanted = |key: &rusqlite::Result<(Home, ChangeId)>| match key {
+        Ok((home, _)) => may(home),
+        Err(_) => true,
+    };
+    keys.filter(is_wanted).take(limit).collect()
 }

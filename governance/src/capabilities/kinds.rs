@@ -4,7 +4,7 @@ use cunlian_protocol::category::{Category, CategorySet};
 
 use super::CAPABILITIES;
 use crate::capability::{Capability, Kind, Sensitivity};
-use crate::catalogue::Language;
+use crate::language::Language;
 
 /// The kinds of some capabilities, ordered by number. None overlaps another, each has a name of
 /// its own and a text in both languages.

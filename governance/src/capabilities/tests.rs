@@ -7,8 +7,8 @@ use cunlian_protocol::category::Category;
 
 use super::*;
 use crate::capability::{Attachments, Kind, Sensitivity, Spot};
-use crate::catalogue::Language;
 use crate::generator::Scene;
+use crate::language::Language;
 
 struct Sample(&'static [Kind]);
 

@@ -2,7 +2,7 @@
 
 use cunlian_protocol::category::{Category, CategorySet};
 
-use crate::catalogue::Language;
+use crate::language::Language;
 
 /// Who gets to see a kind of data, before roles cut it further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

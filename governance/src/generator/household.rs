@@ -8,7 +8,7 @@ use super::random::Random;
 use crate::checks::{self, Sex};
 
 /// The day on which everybody has the age drawn for them.
-pub(super) const REFERENCE: Date = date(2026, 6, 30);
+pub(crate) const REFERENCE: Date = date(2026, 6, 30);
 /// Households of one grid.
 const GRID_HOUSEHOLDS: u32 = 55;
 /// Flats of one building: two entrances, three floors, two doors.
@@ -16,27 +16,27 @@ const BUILDING_FLATS: u32 = 12;
 
 /// A person of a household.
 #[derive(Debug, Clone)]
-pub(super) struct Person {
-    pub(super) name: String,
-    pub(super) sex: Sex,
-    pub(super) birth: Date,
-    pub(super) age: u32,
-    pub(super) relation: &'static str,
-    pub(super) id_number: String,
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) sex: Sex,
+    pub(crate) birth: Date,
+    pub(crate) age: u32,
+    pub(crate) relation: &'static str,
+    pub(crate) id_number: String,
 }
 
 /// People at one address.
 #[derive(Debug, Clone)]
-pub(super) struct Household {
+pub(crate) struct Household {
     /// Counted from 0 within the village.
-    pub(super) number: u32,
-    pub(super) address: AddressCode,
-    pub(super) people: Vec<Person>,
+    pub(crate) number: u32,
+    pub(crate) address: AddressCode,
+    pub(crate) people: Vec<Person>,
 }
 
 impl Household {
     /// The `number`-th household of `village`.
-    pub(super) fn draw(
+    pub(crate) fn draw(
         random: &mut Random,
         names: &Names,
         village: AddressCode,
@@ -60,12 +60,12 @@ impl Household {
     }
 
     /// The head.
-    pub(super) fn head(&self) -> &Person {
+    pub(crate) fn head(&self) -> &Person {
         self.people.first().expect("a household has a head")
     }
 
     /// Number within the village as people write it.
-    pub(super) fn household_number(&self) -> String {
+    pub(crate) fn household_number(&self) -> String {
         format!("{:04}", self.number + 1)
     }
 }

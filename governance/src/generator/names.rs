@@ -50,13 +50,13 @@ const WOMEN_SINCE_1990: [&str; 20] = [
 
 /// Draws names for one village.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// The families most people of the village belong to.
     main: [&'static str; 3],
 }
 
 impl Names {
-    pub(super) fn new(village: AddressCode, random: &mut Random) -> Self {
+    pub(crate) fn new(village: AddressCode, random: &mut Random) -> Self {
         let mut main = [(); 3].map(|()| random.pick(&SURNAMES));
         let named = FAMILIES.iter().find(|(code, _)| *code == village.as_str());
         if let (Some((_, surname)), Some(first)) = (named, main.first_mut()) {
@@ -66,7 +66,7 @@ impl Names {
     }
 
     /// A surname: half of the village has the first one, a third the next two.
-    pub(super) fn surname(&self, random: &mut Random) -> &'static str {
+    pub(crate) fn surname(&self, random: &mut Random) -> &'static str {
         let [first, second, third] = self.main;
         match random.below(12) {
             0..=5 => first,
@@ -77,12 +77,12 @@ impl Names {
     }
 
     /// The surname of somebody who married into the village.
-    pub(super) fn foreign_surname(random: &mut Random) -> &'static str {
+    pub(crate) fn foreign_surname(random: &mut Random) -> &'static str {
         random.pick(&SURNAMES)
     }
 
     /// A given name for this sex and year of birth.
-    pub(super) fn given(random: &mut Random, sex: Sex, birth: Date) -> &'static str {
+    pub(crate) fn given(random: &mut Random, sex: Sex, birth: Date) -> &'static str {
         match (sex, birth.year()) {
             (Sex::Male, ..1965) => random.pick(&MEN_BEFORE_1965),
             (Sex::Female, ..1965) => random.pick(&WOMEN_BEFORE_1965),
@@ -94,7 +94,7 @@ impl Names {
     }
 
     /// The full name of an adult in office or at the phone.
-    pub(super) fn adult(&self, random: &mut Random) -> String {
+    pub(crate) fn adult(&self, random: &mut Random) -> String {
         let given =
             if random.chance(60) { random.pick(&MEN_TO_1989) } else { random.pick(&WOMEN_TO_1989) };
         format!("{}{given}", self.surname(random))

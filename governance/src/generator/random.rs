@@ -7,11 +7,11 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A stream of numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The stream of a seed and a purpose; different purposes give unrelated streams.
-    pub(super) fn new(seed: u64, purpose: &[&[u8]]) -> Self {
+    pub(crate) fn new(seed: u64, purpose: &[&[u8]]) -> Self {
         let mut random = Self(seed);
         for byte in purpose.iter().flat_map(|part| part.iter().chain(&[0])) {
             random.0 = random.next() ^ u64::from(*byte);
@@ -19,7 +19,7 @@ impl Random {
         random
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GAMMA);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,29 +28,29 @@ impl Random {
     }
 
     /// A number below `bound`, which is small enough for the remainder to be fair.
-    pub(super) fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         let drawn = self.next() % u64::from(bound.max(1));
         u32::try_from(drawn).expect("a remainder of a u32")
     }
 
     /// A number from `first` to `last`, both included.
-    pub(super) fn between(&mut self, first: u32, last: u32) -> u32 {
+    pub(crate) fn between(&mut self, first: u32, last: u32) -> u32 {
         first + self.below(last.saturating_sub(first) + 1)
     }
 
     /// True in `percent` of 100 draws.
-    pub(super) fn chance(&mut self, percent: u32) -> bool {
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
         self.below(100) < percent
     }
 
     /// One of `items`, which are constants and not empty.
-    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         let count = u32::try_from(items.len()).expect("lists are short");
         let place = usize::try_from(self.below(count)).expect("a place in the list");
         *items.get(place).expect("lists are not empty")
     }
 
-    pub(super) fn document(&mut self) -> DocumentId {
+    pub(crate) fn document(&mut self) -> DocumentId {
         let (high, low) = (self.next(), self.next());
         DocumentId((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
     }

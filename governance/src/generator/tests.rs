@@ -9,8 +9,8 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, Serial};
 
 use super::*;
-use crate::catalogue::{Catalogue, Part};
 use crate::checks;
+use crate::library::catalogue::{Catalogue, Part};
 use crate::ticket::{self, Judge, State, Ticket, Verb};
 
 const NOW_MS: i64 = 1_783_735_200_000;

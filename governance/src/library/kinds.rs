@@ -11,8 +11,8 @@ use cunlian_protocol::change::Home;
 use super::whole;
 use crate::capability::sample::Spot;
 use crate::capability::{Attachments, Capability, Kind, Sensitivity, Subject, Whole};
-use crate::catalogue::Part;
 use crate::generator::{Generator, Role, Scene};
+use crate::library::catalogue::Part;
 
 /// The records of the library.
 #[derive(Debug, Clone, Copy)]

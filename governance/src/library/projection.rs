@@ -8,9 +8,9 @@ use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
 use rusqlite::types::Value;
 
-use crate::catalogue::Part;
+use crate::library::catalogue::Part;
+use crate::library::relocation;
 use crate::projection::row::{self as rows, conflicted, json, latest, text};
-use crate::record;
 use crate::spelling::spell;
 
 /// Records of the library.
@@ -66,7 +66,7 @@ fn row(view: &DocumentView, class: u8, part: u8) -> Row {
     let fields: BTreeMap<&str, &str> = view
         .fields
         .iter()
-        .filter(|(name, _)| !record::is_link(name))
+        .filter(|(name, _)| !relocation::is_link(name))
         .map(|(name, field)| (name.as_str(), field.current.text.as_str()))
         .collect();
     let is_base = part == Part::Base.number();
@@ -74,7 +74,7 @@ fn row(view: &DocumentView, class: u8, part: u8) -> Row {
     let (pinyin, initials) = spell(name);
     let writer = latest(view);
     let is_conflicted = conflicted(view).next().is_some();
-    let moved = view.fields.get(record::MOVED_TO);
+    let moved = view.fields.get(relocation::MOVED_TO);
     rows::row(
         "record",
         &view.home,

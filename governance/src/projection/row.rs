@@ -7,7 +7,7 @@ use cunlian_protocol::id::ChangeId;
 use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::record;
+use crate::library::masking;
 
 /// One of the concurrent values of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,5 +53,5 @@ pub(crate) fn latest(view: &DocumentView) -> Option<&Writer> {
 /// The fields with concurrent values that a person has to choose from. A mask follows its value:
 /// it is chosen with it.
 pub(crate) fn conflicted(view: &DocumentView) -> impl Iterator<Item = (&String, &FieldView)> {
-    view.fields.iter().filter(|(name, field)| !field.others.is_empty() && !record::is_mask(name))
+    view.fields.iter().filter(|(name, field)| !field.others.is_empty() && !masking::is_mask(name))
 }

@@ -128,13 +128,13 @@ fn erased_documents_leave_a_trace() {
     let region = AddressCode::parse("370322").unwrap();
     assert_eq!(crate::query::erasure::list(&connection, region, 5).unwrap(), [found]);
     assert_eq!(crate::query::erasure::count(&connection, region).unwrap(), 1);
-    let all = crate::query::ticket::Filter::all(region);
-    let queue = crate::query::ticket::list(&connection, &Reader::everything(), &all).unwrap();
+    let all = crate::ticket::query::Filter::all(region);
+    let queue = crate::ticket::query::list(&connection, &Reader::everything(), &all).unwrap();
     let [row] = queue.as_slice() else { panic!("one ticket: {queue:?}") };
     assert_eq!((row.erased.as_deref(), row.text.as_str()), (Some("本人申请删除"), ""));
-    let open = crate::query::ticket::Filter::open(region);
+    let open = crate::ticket::query::Filter::open(region);
     assert!(
-        crate::query::ticket::list(&connection, &Reader::everything(), &open).unwrap().is_empty()
+        crate::ticket::query::list(&connection, &Reader::everything(), &open).unwrap().is_empty()
     );
     let villages = crate::query::region::villages(
         &connection,

@@ -12,14 +12,17 @@ use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Gr
 use cunlian_protocol::region::Region;
 use cunlian_protocol::rights::Rights;
 use cunlian_protocol::signing::{SigningKey, public_key};
-use rusqlite::params_from_iter;
+use rusqlite::{Connection, params_from_iter};
 
 use super::*;
 use crate::access::reader::Reader;
-use crate::catalogue::Part;
+use crate::directory::{self, Contact};
+use crate::library::catalogue::{self, Catalogue, Part};
+use crate::library::{Fields, Origin, Place, query as record, record as command, relocation};
 use crate::projection::GovernanceProjector;
-use crate::record::{self as command, Fields, Origin, Place};
-use crate::ticket::{self as cases, Action, Channel, Kind, NewTicket, State};
+use crate::ticket::{
+    self as cases, Action, Channel, Kind, NewTicket, State, query as ticket, statistics,
+};
 
 mod reader;
 mod told;
@@ -128,7 +131,7 @@ impl Desk {
     fn names(&self, text: &str) -> Vec<String> {
         let search =
             record::Search { text, class: None, region: code("370322102"), offset: 0, limit: 10 };
-        let hits = record::search(&self.connection, &search).unwrap();
+        let hits = record::search(&self.connection, &Reader::everything(), &search).unwrap();
         hits.hits.into_iter().map(|hit| hit.name).collect()
     }
 }
@@ -194,7 +197,7 @@ fn pages_follow_each_other() {
     let page = |offset| {
         let region = code("370322");
         let search = record::Search { text: "", class: Some(0), region, offset, limit: 2 };
-        record::search(&desk.connection, &search).unwrap()
+        record::search(&desk.connection, &Reader::everything(), &search).unwrap()
     };
     let (first, second) = (page(0), page(2));
     assert!(first.more && !second.more);
@@ -206,7 +209,7 @@ fn pages_follow_each_other() {
 #[test]
 fn a_record_has_the_parts_that_are_here() {
     let desk = people();
-    let catalogue = catalogue(&desk.connection, code("370322102310")).unwrap();
+    let catalogue = catalogue::at(&desk.connection, code("370322102310")).unwrap();
     let class = catalogue.class("population").unwrap();
     let place = Place { address: code("37032210231000100012"), record: DocumentId([1; 16]) };
     let found = record::record(&desk.connection, class, place).unwrap().unwrap();
@@ -221,15 +224,16 @@ fn a_record_has_the_parts_that_are_here() {
 /// record by what the mask shows.
 #[test]
 fn numbers_are_found_only_by_who_may_read_them() {
-    let desk = people();
-    let names = |text: &str, may: &dyn Fn(&Home) -> bool| -> Vec<String> {
+    let mut desk = people();
+    let base_only = desk.reader(CategorySet::of([Category::library(0, 0)]));
+    let all = Reader::everything();
+    let names = |text: &str, reader: &Reader| -> Vec<String> {
         let region = code("370322102");
         let search = record::Search { text, class: None, region, offset: 0, limit: 10 };
-        let hits = record::search_as(&desk.connection, &search, &[region], may).unwrap();
+        let hits = record::search(&desk.connection, reader, &search).unwrap();
         hits.hits.into_iter().map(|hit| hit.name).collect()
     };
-    let base_only = |home: &Home| home.category.class_and_part().is_some_and(|(_, part)| part == 0);
-    assert_eq!(names("138001", &|_| true), ["苑丽"]);
+    assert_eq!(names("138001", &all), ["苑丽"]);
     assert_eq!(names("138001", &base_only), Vec::<String>::new());
     assert_eq!(names("0138000", &base_only), Vec::<String>::new());
     assert_eq!(names("01001x", &base_only), Vec::<String>::new());
@@ -243,15 +247,16 @@ fn numbers_are_found_only_by_who_may_read_them() {
 fn children_are_found_by_who_may_read_their_names() {
     let mut desk = people();
     desk.person(6, "370322102310", &[("sex", "男"), ("child_name", "苑小满")]);
-    let found = |text: &str, may: &dyn Fn(&Home) -> bool| -> Vec<String> {
+    let base_only = desk.reader(CategorySet::of([Category::library(0, 0)]));
+    let all = Reader::everything();
+    let found = |text: &str, reader: &Reader| -> Vec<String> {
         let region = code("370322102");
         let search = record::Search { text, class: None, region, offset: 0, limit: 10 };
-        let hits = record::search_as(&desk.connection, &search, &[region], may).unwrap();
+        let hits = record::search(&desk.connection, reader, &search).unwrap();
         hits.hits.into_iter().map(|hit| hit.name).collect()
     };
-    let base_only = |home: &Home| home.category.class_and_part().is_some_and(|(_, part)| part == 0);
-    assert_eq!(found("苑小满", &|_| true), ["苑**"]);
-    assert_eq!(found("小满", &|_| true), ["苑**"]);
+    assert_eq!(found("苑小满", &all), ["苑**"]);
+    assert_eq!(found("小满", &all), ["苑**"]);
     assert_eq!(found("苑小满", &base_only), Vec::<String>::new());
     assert_eq!(found("苑", &base_only), ["苑**", "苑丽", "苑建国"]);
 }
@@ -262,14 +267,15 @@ fn children_are_found_by_who_may_read_their_names() {
 fn a_moved_record_is_found_and_not_counted() {
     let mut desk = people();
     let from = Place { address: code("37032210231000100012"), record: DocumentId([2; 16]) };
-    let catalogue = catalogue(&desk.connection, from.address).unwrap();
+    let catalogue = catalogue::at(&desk.connection, from.address).unwrap();
     let class = catalogue.class("population").unwrap().clone();
     let homes = class.parts().map(|part| (part, class.home(part, from.address, from.record)));
     let views: Vec<_> =
         homes.filter_map(|(part, home)| Some((part, desk.documents.get(&home)?.clone()))).collect();
     let parts: Vec<_> = views.iter().map(|(part, view)| (*part, view)).collect();
     let to = code("370322102312");
-    let (there, writes) = command::relocate(&class, from, to, &parts, &Origin::default()).unwrap();
+    let (there, writes) =
+        relocation::relocate(&class, from, to, &parts, &Origin::default()).unwrap();
     desk.write(writes, MORNING_MS + HOUR_MS);
     assert_eq!(desk.names("370322102310"), ["苑建国"]);
     assert_eq!(desk.names("370322102312"), ["苑丽"]);
@@ -289,7 +295,7 @@ fn a_moved_record_is_found_and_not_counted() {
         offset: 0,
         limit: 10,
     };
-    let hits = record::search(&desk.connection, &search).unwrap().hits;
+    let hits = record::search(&desk.connection, &Reader::everything(), &search).unwrap().hits;
     let seen: Vec<_> = hits.iter().map(|hit| (hit.place, hit.moved_to)).collect();
     assert_eq!(seen.len(), 2);
     assert!(seen.contains(&(from, Some(there))) && seen.contains(&(there, None)), "{seen:?}");
@@ -320,7 +326,8 @@ fn joined_villages_are_one() {
     assert_eq!(counts, [("370322102310", 3, 2), ("370322102311", 1, 0)]);
     let regions = [code("370322102310"), code("370322102299")];
     let search = record::Search { text: "", class: None, region: regions[0], offset: 1, limit: 2 };
-    let hits = record::search_as(&desk.connection, &search, &regions, &|_| true).unwrap();
+    let hits =
+        record::search_within(&desk.connection, &Reader::everything(), &search, &regions).unwrap();
     let names: Vec<_> = hits.hits.iter().map(|hit| hit.name.as_str()).collect();
     assert_eq!((names, hits.more), (vec!["苑建国", "旧小满"], false));
     let filter = ticket::Filter::open(regions[0]);
@@ -490,19 +497,19 @@ fn directory_and_catalogue_are_read_back() {
             position: u32::from(number),
         };
         let document = DocumentId([number; 16]);
-        let write = crate::directory::publish(village, document, &contact, "form").unwrap();
+        let write = directory::publish(village, document, &contact, "form").unwrap();
         desk.write(vec![write], MORNING_MS);
     }
-    let contacts = directory(&desk.connection, village).unwrap();
+    let contacts = directory::query::contacts(&desk.connection, village).unwrap();
     let roles: Vec<_> = contacts.iter().map(|(_, contact)| contact.role.as_str()).collect();
     assert_eq!(roles, ["村支书", "片警"]);
     let mut orchard = Catalogue::built_in().class("farmland").unwrap().clone();
     orchard.number = 8;
     orchard.key = "orchard".to_owned();
-    let write = crate::catalogue::publish(&orchard, code("370322"), "county");
+    let write = catalogue::publish(&orchard, code("370322"), "county");
     desk.write(vec![write], MORNING_MS);
-    let here = catalogue(&desk.connection, village).unwrap();
+    let here = catalogue::at(&desk.connection, village).unwrap();
     assert_eq!(here.class("orchard"), Some(&orchard));
-    let elsewhere = catalogue(&desk.connection, code("370323")).unwrap();
+    let elsewhere = catalogue::at(&desk.connection, code("370323")).unwrap();
     assert_eq!(elsewhere, Catalogue::built_in());
 }

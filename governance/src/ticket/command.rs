@@ -13,8 +13,8 @@ use cunlian_protocol::id::DocumentId;
 use super::action::{Action, Channel, Kind, Verb};
 use super::receipt::Receipt;
 use super::{State, Ticket, contact_home};
-use crate::catalogue::Language;
 use crate::checks::{self, CheckError};
+use crate::refusal::{Class, Refusal, Refused, keys};
 
 /// Longest title, in characters. A longer one is cut.
 pub const TITLE_CHARACTERS: usize = 40;
@@ -47,6 +47,15 @@ pub struct NewTicket {
 /// Why a command is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TicketError {
+    /// There is no such ticket, or none that this person may read.
+    #[error("there is no such ticket")]
+    NotFound,
+    /// Something must be chosen, or said in another way.
+    #[error("{field} is missing or unknown")]
+    Choice {
+        /// Which.
+        field: &'static str,
+    },
     /// The action does not fit the state.
     #[error("{} is not possible: the ticket is {}", .verb.as_str(), .state.as_str())]
     NotNow {
@@ -69,13 +78,17 @@ pub enum TicketError {
         /// How many are allowed.
         most: usize,
     },
-    /// A text with characters that cannot be seen.
-    #[error("{field} {check}")]
+    /// A text with a character that cannot be seen.
+    #[error(
+        "{field} holds a hidden character (U+{code:04X}) at position {position}: type the text anew instead of pasting it"
+    )]
     Hidden {
         /// Which text.
         field: &'static str,
-        /// What is in it.
-        check: CheckError,
+        /// Counted from 1.
+        position: usize,
+        /// Its Unicode code point.
+        code: u32,
     },
     /// The phone is not one.
     #[error("the phone {0}")]
@@ -97,23 +110,38 @@ pub enum TicketError {
     Changed,
 }
 
-impl TicketError {
-    /// The message in `language`.
-    pub fn message(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
+keys!(TicketError {
+    Self::NotFound => "ticket-not-found",
+    Self::NotNow { .. } => "ticket-not-now",
+    Self::Changed => "ticket-changed",
+    Self::Choice { field: "stars" } => "ticket-stars-missing",
+    Self::Choice { .. } => "ticket-choice-missing",
+    Self::Empty { .. } => "ticket-empty",
+    Self::TooLong { .. } => "ticket-too-long",
+    Self::Hidden { .. } => "ticket-hidden",
+    Self::Phone(_) => "ticket-phone",
+    Self::Stars { .. } => "ticket-stars",
+    Self::Address { .. } => "ticket-address",
+});
+
+impl Refused for TicketError {
+    fn refusal(&self) -> Refusal {
+        let refusal = |class| Refusal::new(class, self.key(), self);
+        let malformed = |field: &str| refusal(Class::Malformed).about(field);
         match self {
+            Self::NotFound => refusal(Class::NotFound),
             Self::NotNow { state, .. } => {
-                format!("工单当前为“{}”，不能进行这一步，请刷新后再看", state_name(*state))
+                refusal(Class::Conflict).with_key("state", format!("state-{}", state.as_str()))
             }
-            Self::Empty { .. } => "请填写内容".to_owned(),
-            Self::TooLong { got, most } => format!("共 {got} 字，最多 {most} 字"),
-            Self::Hidden { check, .. } => check.chinese(),
-            Self::Phone(check) => format!("电话：{}", check.chinese()),
-            Self::Stars { got } => format!("评价为 {got} 星，应为 1 至 5 星"),
-            Self::Address { address } => format!("{address} 不在某个村内，工单须归属一个村"),
-            Self::Changed => "工单在您查看之后有改动，没有签批，请看过最新内容后再签".to_owned(),
+            Self::Changed => refusal(Class::Conflict),
+            Self::Choice { field } | Self::Empty { field } => malformed(field),
+            Self::TooLong { got, most } => malformed("text").with("got", got).with("most", most),
+            Self::Hidden { field, position, code } => {
+                malformed(field).with("position", position).with("code", &format!("U+{code:04X}"))
+            }
+            Self::Phone(_) => malformed("phone"),
+            Self::Stars { got } => malformed("stars").with("got", got),
+            Self::Address { address } => malformed("village").with("address", address),
         }
     }
 }
@@ -237,25 +265,11 @@ fn length_checked<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Tic
 }
 
 fn visible<'a>(field: &'static str, text: &'a str) -> Result<&'a str, TicketError> {
-    checks::visible(text).map_err(|check| TicketError::Hidden { field, check })
+    let hidden = |(position, code)| TicketError::Hidden { field, position, code };
+    checks::first_hidden(text).map_or(Ok(text), |found| Err(hidden(found)))
 }
 
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(TITLE_CHARACTERS).collect()
-}
-
-/// The Chinese name of a state, for messages.
-const fn state_name(state: State) -> &'static str {
-    match state {
-        State::Unreported => "未上报",
-        State::Reported => "已上报",
-        State::Accepted => "已受理",
-        State::Assigned => "已指派",
-        State::Handling => "处置中",
-        State::Answered => "已反馈",
-        State::Closed => "已评价",
-        State::Rejected => "不予受理",
-        State::Erased => "已删除",
-    }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::action::Kind;
 use super::calendar::{Calendar, day_start_ms, local_date};
-use crate::catalogue::Language;
+use crate::language::Language;
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -8,7 +8,6 @@ use cunlian_protocol::region::Region;
 
 use super::{Ticket, contact_home, fold};
 use crate::capability::subject::{Subject, Whole, is_here};
-use crate::erasure;
 
 /// Most tickets at one address that are looked through for the one that a contact belongs to.
 const TICKETS_OF_ADDRESS: usize = 100_000;
@@ -17,7 +16,7 @@ const TICKETS_OF_ADDRESS: usize = 100_000;
 pub(super) fn whole(store: &Store, home: &Home) -> Result<Option<Whole>, Fault> {
     let Some(ticket) = ticket_of(store, home)? else { return Ok(None) };
     let mut whole = Whole::default();
-    for home in erasure::of_ticket(&ticket) {
+    for home in of_ticket(&ticket) {
         if is_here(store, &home)? {
             whole.homes.push(home);
         } else if !whole.missing.contains(&home.category) {
@@ -55,4 +54,13 @@ fn ticket_home(store: &Store, home: &Home) -> Result<Option<Home>, Fault> {
         }
         _ => Ok(Some(*home)),
     }
+}
+
+/// All documents of a ticket that may be here: its steps, its contact and its photos.
+fn of_ticket(ticket: &Ticket) -> Vec<Home> {
+    let photos = ticket.photos.iter().chain(&ticket.result_photos);
+    let photo = |document| Home { category: Category::TICKET_PHOTO, document, ..ticket.home };
+    let contact = ticket.reporter.map(|_| ticket.contact_home());
+    let rest = contact.into_iter().chain(photos.copied().map(photo));
+    std::iter::once(ticket.home).chain(rest).collect()
 }

@@ -19,6 +19,7 @@ pub mod control;
 pub mod crowd;
 pub mod journal;
 pub mod keystore;
+pub mod local_time;
 pub mod metrics;
 pub mod network;
 pub mod opening;

@@ -1,13 +1,14 @@
 //! `cunlian cert`: certificates in words, and changes of their grants.
 
 use clap::{Args, Subcommand, ValueEnum};
+use cunlian_host::admin::certificate::Action;
 use cunlian_host::admin::certificate::card::{Card, Obstacle, State};
 use cunlian_host::admin::certificate::change::{Changed, Wanted};
 use cunlian_host::admin::certificate::tree::{Branch, Tree};
 use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
-use cunlian_host::admin::certificate::{Action, time_words};
 use cunlian_host::admin::{AdminError, Request};
 use cunlian_host::control::ask;
+use cunlian_host::local_time::time_words;
 use cunlian_protocol::certificate::AuthorKind;
 use cunlian_protocol::id::DocumentId;
 use jiff::Timestamp;

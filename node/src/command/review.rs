@@ -4,8 +4,8 @@
 
 use clap::{Args, Subcommand};
 use cunlian_host::admin::Request;
-use cunlian_host::admin::certificate::time_words;
 use cunlian_host::admin::review::{Decided, Done, Entry, ReviewAction};
+use cunlian_host::local_time::time_words;
 use serde_json::json;
 
 use super::membership::asked;

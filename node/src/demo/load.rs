@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::Store;
-use cunlian_governance::catalogue::Catalogue;
 use cunlian_governance::divisions;
 use cunlian_governance::generator::{Case, Generator, Role};
+use cunlian_governance::library::catalogue::Catalogue;
 use cunlian_host::clock::now_ms;
 use cunlian_host::opening::{node_author, open_store};
 use cunlian_host::operator::Operators;

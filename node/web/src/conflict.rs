@@ -4,7 +4,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use utoipa::OpenApi as _;
 
-use crate::frame::room::{Api, Entry, Room, Shown};
+use crate::frame::navigation::{Entry, Shown};
+use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
 mod api;

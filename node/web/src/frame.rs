@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `entry`, `failure` | the way in and out of every request |
 //! | `login`, `account`, `session`, `known`, `visit`, `administrator` | who asks, with which token |
-//! | `layout`, `component`, `figure`, `specimen`, `asset`, `appearance` | what pages are made of |
+//! | `layout`, `navigation`, `component`, `figure`, `specimen`, `asset`, `appearance` | what pages are made of |
 //! | `form`, `posted`, `kept`, `photo`, `uploads` | what is sent in |
 //! | `reading`, `writing`, `waiting`, `place` | questions to the store, and saving |
 //! | `api`, `room` | what the calls of all rooms share, what a room gives to the whole |
@@ -37,6 +37,7 @@ pub(crate) mod kept;
 pub(crate) mod known;
 pub(crate) mod layout;
 pub(crate) mod login;
+pub(crate) mod navigation;
 pub(crate) mod photo;
 pub(crate) mod place;
 pub(crate) mod posted;

@@ -13,7 +13,8 @@ use axum::routing::get;
 use cunlian_protocol::certificate::Tier;
 use utoipa::OpenApi as _;
 
-use crate::frame::room::{Api, Entry, Room, Shown};
+use crate::frame::navigation::{Entry, Shown};
+use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
 mod api;

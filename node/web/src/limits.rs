@@ -13,8 +13,7 @@
 //! | pixels of a photo | [`PHOTO_PIXELS`] | the photo |
 //!
 //! Together they bound the memory of the pages: [`HEAD_BYTES`] for each of [`CONNECTIONS`],
-//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`] and
-//! what a decoder of progressive pictures keeps beside it, about as much again.
+//! [`UPLOADS_BYTES`] for bodies and, for the one photo that is decoded, [`PHOTO_DECODED_BYTES`].
 
 use std::time::Duration;
 
@@ -53,7 +52,8 @@ pub(crate) const UPLOADS_BYTES: usize = 64 << 20;
 pub(crate) const PHOTOS_AT_ONCE: usize = 1;
 /// Most pixels of a photo.
 pub(crate) const PHOTO_PIXELS: u64 = 24_000_000;
-/// Most bytes that a photo takes once it is decoded: three for each pixel, or four.
+/// Most bytes that a photo takes once it is decoded, three for each pixel or four, with what the
+/// decoder of one that comes in several scans keeps beside it.
 pub(crate) const PHOTO_DECODED_BYTES: u64 = 4 * PHOTO_PIXELS;
 /// Longest side of a photo as it is kept, in pixels.
 pub(crate) const PHOTO_SIDE: u32 = 1_600;

@@ -4,7 +4,8 @@ use axum::Router;
 use axum::routing::get;
 use cunlian_protocol::certificate::Tier;
 
-use crate::frame::room::{Entry, Room, Shown};
+use crate::frame::navigation::{Entry, Shown};
+use crate::frame::room::Room;
 use crate::state::WebState;
 
 mod coverage;

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::frame::form::register::Forms;
 use crate::frame::login::turns::Turns;
-use crate::frame::room::Entry;
+use crate::frame::navigation::Entry;
 use crate::frame::session::{FormTokens, SESSION_COOKIE, Sessions};
 use crate::frame::uploads::Uploads;
 use crate::limits::{

@@ -180,7 +180,10 @@ pub enum BlobRequest {
 pub enum Under {
     /// The one that was named in the question.
     Document(KeyPrefix),
-    /// In a file, which names none: all of which its exporter may send changes.
+    /// Those that a file names.
+    Documents(Vec<KeyPrefix>),
+    /// In a file that names none: those of which its exporter may send changes, if all of them are
+    /// at one address and of one category. Of others nobody can tell whose it is.
     Scope(Scope),
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) backoff_ms: i64,
     /// When the peer said welcome.
     pub(super) opened_at_ms: Option<i64>,
+    /// The session ended because a store failed, here or there.
+    pub(super) store_failed: bool,
 }
 
 impl Target {
@@ -35,6 +37,7 @@ impl Target {
             next_dial_ms: i64::MIN,
             backoff_ms: 0,
             opened_at_ms: None,
+            store_failed: false,
         }
     }
 
@@ -58,6 +61,7 @@ impl Hub {
         let Some(entry) = self.targets.get_mut(target.0) else { return };
         entry.dialling = false;
         entry.connection = None;
+        entry.store_failed = false;
         entry.backoff_ms = (2 * entry.backoff_ms).clamp(BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS);
         // Half fixed, half random: 500 children must not come back in the same instant.
         let jitter = i64::from(rng.next_u32()) % (entry.backoff_ms / 2);
@@ -65,11 +69,13 @@ impl Hub {
     }
 
     /// After a session in which something moved, or that lasted, a target is dialled again soon;
-    /// one that ends each session at once is dialled less and less often.
+    /// one that ends each session at once is dialled less and less often. A store that has no room
+    /// for what comes after the comparison ends each session in which both were found equal.
     pub(super) fn note_worth(&mut self, now_ms: i64, target: Option<TargetId>, report: &Report) {
         let Some(entry) = target.and_then(|target| self.targets.get_mut(target.0)) else { return };
         let lasted_ms = entry.opened_at_ms.take().map_or(0, |at_ms| now_ms - at_ms);
-        let moved = report.sent > 0 || report.received > 0 || report.synced_at_ms.is_some();
+        let agreed = report.synced_at_ms.is_some() && !entry.store_failed;
+        let moved = report.sent > 0 || report.received > 0 || agreed;
         if moved || lasted_ms >= WORTH_DIALLING_MS {
             entry.backoff_ms = 0;
         }
@@ -79,6 +85,11 @@ impl Hub {
         if let Some(target) = self.target_of(connection) {
             if code.is_refusal() {
                 self.refused.insert(target);
+            }
+            if code == FaultCode::Store
+                && let Some(entry) = self.targets.get_mut(target.0)
+            {
+                entry.store_failed = true;
             }
             self.target_problems.insert(target, reason.to_owned());
         }

@@ -1,7 +1,6 @@
 //! What the store has answered, also to sessions that have ended meanwhile.
 
 use super::{ConnectionId, Effect, Hub};
-use crate::durability::News;
 use crate::session::Session;
 use crate::sync::StoreReply;
 
@@ -15,10 +14,11 @@ impl Hub {
     ) {
         self.intake.done(connection, number);
         self.reads.done(connection, number);
+        self.lookups.done(connection, number);
         // What a session has had noted is news for the others although it has ended: they would
         // hear of it from nobody else.
         let live = self.sessions.get(&connection).and_then(Session::next_deadline_ms).is_some();
-        let late = reply.as_ref().ok().filter(|_| !live).map(News::of);
+        let late = reply.as_ref().ok().filter(|_| !live).map(StoreReply::news);
         self.with(now_ms, connection, effects, |s| s.handle_stored(now_ms, number, reply));
         if let Some(news) = late.filter(|news| !news.is_empty()) {
             self.spread(now_ms, &news, effects);

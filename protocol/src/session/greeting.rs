@@ -1,11 +1,11 @@
 //! Hello and welcome: who the peer is, what both may see, and whether to go on.
 
 use super::{
-    COMPARE_AGAIN_MS, Certificate, Effect, Fault, FaultCode, Message, Outcome, Peer, Phase,
+    Branch, COMPARE_AGAIN_MS, Certificate, Effect, Fault, FaultCode, Message, Outcome, Peer, Phase,
     Purpose, Relation, Role, Session, StoreReply, StoreRequest, revoking, wire,
 };
 use crate::authority::{self, Authority, Refusal};
-use crate::certificate::{AuthorKind, CertificateError};
+use crate::certificate::{AuthorKind, CertificateBody, CertificateError};
 use crate::id::{PublicKey, Signature};
 use crate::scope::Scope;
 use crate::signing::{self, Context};
@@ -206,6 +206,8 @@ impl Session {
         }
         let relation = self.relation(&known_as, &certificate, &chain);
         let is_child = relation == Relation::Descendant && self.is_own_child(&chain);
+        let branch = self.branch_of(&chain);
+        let branch = branch.unwrap_or(Branch { key: body.subject, tier: body.tier });
         // A node does not doubt the clock of those above it: its own may be the one that is wrong.
         let above = relation == Relation::Ancestor && self.is_dialler();
         let at_ms = if above { hello.clock_ms } else { self.wall_ms() };
@@ -230,6 +232,7 @@ impl Session {
             accepts,
             issuer_key: known_as,
             is_child,
+            branch,
             clock_ahead_ms: hello.clock_ms.saturating_sub(self.now_ms),
         };
         Ok(Greeted { peer, certified })
@@ -302,6 +305,14 @@ impl Session {
         } else {
             Relation::Other
         }
+    }
+
+    /// Who comes after this node in a chain; `None` when this node is not in it.
+    fn branch_of(&self, chain: &[Vec<u8>]) -> Option<Branch> {
+        let bodies: Vec<_> = chain.iter().filter_map(|b| Certificate::peek(b).ok()).collect();
+        let is_own = |body: &CertificateBody| self.identity.is_own_key(&body.subject);
+        let own = bodies.iter().rposition(is_own)?;
+        bodies.get(own + 1).map(|body| Branch { key: body.subject, tier: body.tier })
     }
 
     fn is_own_child(&self, chain: &[Vec<u8>]) -> bool {

@@ -4,7 +4,6 @@ use super::{
     Effect, Fault, FaultCode, Message, Outcome, Purpose, Relation, Session, StoreReply,
     StoreRequest,
 };
-use crate::durability::News;
 use crate::id::{ChangeId, Serial};
 use crate::limits;
 use crate::receipt::Receipt;
@@ -102,7 +101,7 @@ impl Session {
         reply: StoreReply,
     ) {
         // What was here already is now known to be held above: those below are waiting for that.
-        let news = News::of(&reply);
+        let news = reply.news();
         if self.open_peer().relation == Relation::Ancestor && !news.is_empty() {
             self.effects.push(Effect::News(news));
         }

@@ -59,11 +59,22 @@ impl Session {
             return;
         }
         self.revoking.looked_at = Some(changes);
+        self.forget_revocations_gone();
         for revocation in self.authority.revocations() {
             if self.revoking.told.insert(revocation.id()) {
                 let of = revocation.body().own.serial;
                 self.revoking.waiting.push_back((of, revocation.id()));
             }
+        }
+    }
+
+    /// What others took the place of is not remembered, however often they do.
+    fn forget_revocations_gone(&mut self) {
+        let known: BTreeSet<RevocationId> =
+            self.authority.revocations().map(Revocation::id).collect();
+        if self.revoking.told.len() > 2 * known.len() + limits::FRAME_CERTIFICATES {
+            self.revoking.told.retain(|id| known.contains(id));
+            self.revoking.waiting.retain(|(_, id)| known.contains(id));
         }
     }
 

@@ -1,7 +1,7 @@
 //! What goes into a session and comes out of it: identity, channel, effects, figures.
 
 use super::Session;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, Tier};
 use crate::dialect::Skew;
 use crate::durability::News;
 use crate::id::{PublicKey, Serial};
@@ -130,6 +130,15 @@ pub enum Effect {
     },
 }
 
+/// The node next to this one on the way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// Its key.
+    pub key: PublicKey,
+    /// Its tier, by its own certificate: what those below it say of themselves is their business.
+    pub tier: Tier,
+}
+
 /// What is known about the peer after its hello.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
@@ -143,6 +152,8 @@ pub(crate) struct Peer {
     pub(super) issuer_key: PublicKey,
     /// Whether this node signed its certificate.
     pub(super) is_child: bool,
+    /// The node next to this one on the way to the peer: see [`Session::branch`].
+    pub(super) branch: Branch,
     /// How far its clock is ahead of the time of the hub, which this node's clock never moves.
     pub(super) clock_ahead_ms: i64,
 }
@@ -166,6 +177,13 @@ pub enum Activity {
 }
 
 impl Session {
+    /// Under whose name what the peer does is counted, once it has said hello: of a descendant the
+    /// child of this node that it is, or is below; of others their own key. A child certifies as many
+    /// machines as it likes, and these take no more together than it alone.
+    pub fn branch(&self) -> Option<Branch> {
+        self.peer().and(self.peer.as_ref()).map(|peer| peer.branch)
+    }
+
     /// What the session is doing, by the figures of this moment.
     pub(super) fn activity(&self, report: &Report) -> Activity {
         if self.phase != super::Phase::Open {

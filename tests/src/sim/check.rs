@@ -6,7 +6,7 @@
 //! | scope: a store holds, and a frame names, only what its reader may see | every commit, every frame |
 //! | durability: what was acknowledged to a person or a peer is there | every start, every certificate, at rest |
 //! | honesty: what is shown as held by a tier is held there | every commit, by samples; all every 30 s and at rest |
-//! | bounds: of batches under way and of requests to a store | every frame |
+//! | bounds: of batches under way and of requests to a store; the others are in [`super::bound`] | every frame |
 //! | convergence: same sets, same projections, same as made anew | at rest |
 
 use std::sync::Arc;
@@ -83,6 +83,7 @@ impl World {
                     self.model.check_names(frame, &scope, name);
                 }
                 self.check_blob_message(connection, message, (&scope, name));
+                self.check_asked(connection, name);
             }
             Meaning::Other => self.model.check_names(frame, &scope, name),
             Meaning::Certificates => {}
@@ -109,10 +110,13 @@ impl World {
         let (store, latest) = (process.store.clone(), process.store.authority());
         let known = self.authorities.get_mut(at).expect("every node is known");
         let news = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &latest));
-        *known = Some(latest);
+        *known = Some(Arc::clone(&latest));
         let left = self.model.follow(at, name, &store, &scope, anew || news);
         if left && !anew {
             self.fired.count(Fault::Revocation);
+        }
+        if news {
+            self.check_kept(at, &latest);
         }
         self.check_status(at, &store, Some(SAMPLES));
     }
@@ -194,7 +198,7 @@ impl World {
                 return Some(format!("{name} is suspended"));
             }
             for report in process.hub.reports() {
-                if report.target.is_some() {
+                if report.target.is_some_and(|target| !self.is_former(at, target)) {
                     let synced = report.session.as_ref().is_some_and(|session| session.synced);
                     if !report.connected || !synced {
                         return Some(format!("{name}: {report:?}"));
@@ -237,6 +241,11 @@ impl World {
             self.check_status(at, &store, None);
             let verified = store.verify().expect("a store can be read");
             assert!(verified.is_sound(), "{}: {verified:#?}", self.name(at));
+            if !verified.beyond_bounds.is_empty() {
+                self.fired.count(Fault::Crowding);
+            }
+            self.check_crowded(at, &store);
+            self.check_claims(at);
             if store.counts().expect("a store can be read").equivocations > 0 {
                 self.fired.count(Fault::Equivocation);
             }

@@ -4,12 +4,17 @@ use cunlian_crdt::document::Author;
 use cunlian_governance::capabilities::Kinds;
 use cunlian_protocol::certificate::{Certificate, Tier};
 use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::revocation::{RevocationBody, Standing};
+use cunlian_protocol::signing::public_key;
 
 use super::START_MS;
+use super::usurper::Former;
 use crate::hostile::{Hostile, Stolen};
 use crate::member::{Member, key, root};
 
 const DAY_MS: i64 = 86_400_000;
+/// Seed of the key of the town that was.
+const FORMER: u8 = 70;
 /// Of every certificate below the county.
 pub(super) const VALID: std::ops::Range<i64> = START_MS - 100 * DAY_MS..START_MS + 265 * DAY_MS;
 
@@ -26,7 +31,8 @@ pub(super) struct Seat {
     pub(super) operator_chain: Vec<Vec<u8>>,
 }
 
-/// Everybody, parents first, with programs that have these kinds of data. The first village also dials the county when `fallback` says so.
+/// Everybody, parents first, with programs that have these kinds of data. The first village also
+/// dials the county when `fallback` says so, and always a town that is none any more.
 pub(super) fn seats(fallback: bool, kinds: &Kinds) -> Vec<Seat> {
     let county = Member::county_with(2, kinds);
     let town = |seed, region, name| {
@@ -54,6 +60,9 @@ pub(super) fn seats(fallback: bool, kinds: &Kinds) -> Vec<Seat> {
         if fallback && name == "village-1" {
             targets.push(county.public_key());
         }
+        if name == "village-1" {
+            targets.push(public_key(&key(FORMER)));
+        }
         seats.push(seat(seed, name, village, Some(parent), targets));
     }
     seats
@@ -68,6 +77,20 @@ fn seat(
 ) -> Seat {
     let (operator, operator_chain) = member.operator(seed, name);
     Seat { name, member: member.clone(), parent, targets, operator, operator_chain }
+}
+
+/// The town that the first town came after, certified and revoked by the county.
+pub(super) fn former(county: &Member) -> Former {
+    let member = county.certify_for(FORMER, Tier::Town, ("370322102", "高城镇"), VALID);
+    let body = RevocationBody {
+        own: Standing { serial: member.serial(), through_seq: 0, tags: Vec::new() },
+        successor: None,
+        descendants: Vec::new(),
+        reason: "机器被盗".to_owned(),
+        issuer: Some(county.serial()),
+    };
+    let revocation = body.sign(&county.identity.key);
+    Former { member, revocation }
 }
 
 /// An insider: certified by the first town for the region of the first village.

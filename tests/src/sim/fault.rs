@@ -53,11 +53,26 @@ pub enum Fault {
     BundleCut,
     /// A bundle is taken in twice.
     BundleTwice,
+    /// A bundle is cut into parts, which come one by one, in whatever order.
+    BundleParts,
+    /// A change whose few bytes stand for very many operations.
+    Unfolding,
+    /// Sound changes of one document that hold more operations in sum than count.
+    Crowding,
+    /// A tree of certificates below one that may certify.
+    SubIssuers,
+    /// Revocations without end of one's own people.
+    RevocationFlood,
+    /// Somebody answers in the place of a town that was revoked, whose key he stole, and says that
+    /// his is the key after it.
+    StolenSuccession,
+    /// A photo of others is named by its hash in one's own document.
+    PhotoByHash,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 31] = [
         Self::Cut,
         Self::OneWayPartition,
         Self::Delay,
@@ -82,6 +97,13 @@ impl Fault {
         Self::Bundle,
         Self::BundleCut,
         Self::BundleTwice,
+        Self::BundleParts,
+        Self::Unfolding,
+        Self::Crowding,
+        Self::SubIssuers,
+        Self::RevocationFlood,
+        Self::StolenSuccession,
+        Self::PhotoByHash,
     ];
 
     /// Whether it is something a hostile node does.
@@ -93,7 +115,13 @@ impl Fault {
             | Self::Replay
             | Self::Oversize
             | Self::Equivocation
-            | Self::OldVersion => true,
+            | Self::OldVersion
+            | Self::Unfolding
+            | Self::Crowding
+            | Self::SubIssuers
+            | Self::RevocationFlood
+            | Self::StolenSuccession
+            | Self::PhotoByHash => true,
             Self::Cut
             | Self::OneWayPartition
             | Self::Delay
@@ -110,8 +138,17 @@ impl Fault {
             | Self::Quota
             | Self::Bundle
             | Self::BundleCut
-            | Self::BundleTwice => false,
+            | Self::BundleTwice
+            | Self::BundleParts => false,
         }
+    }
+
+    /// Whether it costs a run so much that it is played in few of them, and once.
+    pub(super) fn is_heavy(self) -> bool {
+        matches!(
+            self,
+            Self::Crowding | Self::SubIssuers | Self::RevocationFlood | Self::BundleParts
+        )
     }
 }
 

@@ -93,10 +93,12 @@ impl World {
     pub(super) fn plan_mischief(&mut self, until_ms: i64) {
         for fault in Fault::ALL {
             // Some seeds are without a kind of fault, so that others are not always mixed with it.
-            if self.plan.one_in(3) {
+            let (left_out, most) =
+                if fault.is_heavy() { (!self.plan.one_in(5), 1) } else { (self.plan.one_in(3), 3) };
+            if left_out {
                 continue;
             }
-            let times = 1 + self.plan.below(3);
+            let times = 1 + self.plan.below(most);
             for _ in 0..times {
                 let at_ms = self.plan.ms(START_MS + 2_000, until_ms);
                 let happening = if fault.is_hostile() {
@@ -167,10 +169,7 @@ impl World {
         let end = |mischief| Happening::Mischief(mischief);
         match fault {
             Fault::Cut => self.cut(low, high, ms),
-            Fault::OneWayPartition => {
-                self.block(from, to);
-                self.after(ms, end(Mischief::Unblock(from, to)));
-            }
+            Fault::OneWayPartition => self.block_for(from, to, ms),
             Fault::Delay => {
                 self.network.weather_mut(from, to).delay_ms = self.plan.ms(500, 5_000);
                 self.after(ms, end(Mischief::Calm(from, to)));
@@ -216,13 +215,20 @@ impl World {
                 self.after(ms, end(Mischief::Raise(child)));
             }
             Fault::Bundle | Fault::BundleCut | Fault::BundleTwice => self.export_bundle(fault),
+            Fault::BundleParts => self.export_parts(),
             Fault::BadSignature
             | Fault::OutOfScopeWrite
             | Fault::OutOfScopeRead
             | Fault::Replay
             | Fault::Oversize
             | Fault::Equivocation
-            | Fault::OldVersion => {}
+            | Fault::OldVersion
+            | Fault::Unfolding
+            | Fault::Crowding
+            | Fault::SubIssuers
+            | Fault::RevocationFlood
+            | Fault::StolenSuccession
+            | Fault::PhotoByHash => {}
         }
     }
 
@@ -235,9 +241,14 @@ impl World {
             self.break_lines(one, other, false);
         }
         for (from, to) in [(one, other), (other, one)] {
-            self.block(from, to);
-            self.after(ms, Happening::Mischief(Mischief::Unblock(from, to)));
+            self.block_for(from, to, ms);
         }
+    }
+
+    /// Nothing passes from one place to another for a while.
+    fn block_for(&mut self, from: Place, to: Place, ms: i64) {
+        self.block(from, to);
+        self.after(ms, Happening::Mischief(Mischief::Unblock(from, to)));
     }
 
     /// A node and its parent.

@@ -7,21 +7,20 @@
 //! | outlines and bytes are those asked for, of a photo that such a document names | every frame |
 //! | the same of the frames of a bundle | every bundle |
 //! | a photo is where the change that names it is | at rest |
+//! | nobody has a photo for having named it | at rest |
 //!
 //! Photos are told apart by their content, which is random: bytes that are those of a photo at
 //! their place are of this photo, whatever the frame says. Some photos are in several documents,
 //! of several villages.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use cunlian_crdt::document::{Edit, Write};
 use cunlian_crdt::store::BlobContent;
-use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference, Outline};
-use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::hub::ConnectionId;
-use cunlian_protocol::id::{BlobId, ChangeId, DocumentId};
+use cunlian_protocol::id::{BlobId, ChangeId};
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
@@ -35,6 +34,8 @@ pub(super) struct Photo {
     pub(super) document: KeyPrefix,
     reference: BlobReference,
     content: Vec<u8>,
+    /// Whether its content was given with the document. Who only names it has no claim to it.
+    pub(super) given: bool,
 }
 
 /// A question for bytes that is not answered: of which photo, and from where how many; the
@@ -55,17 +56,23 @@ impl Photo {
 
 impl World {
     /// Somebody adds a photo, of one chunk or of a few, or one that others have as well.
-    pub(super) fn take_photo(&mut self, at: usize, village: AddressCode) {
+    pub(super) fn take_photo(&mut self, at: usize, home: Home) {
         let known: Vec<usize> = (0..self.photos.len()).collect();
         let known = if self.plan.one_in(4) { self.plan.pick(&known) } else { None };
-        let content = match known.and_then(|at| self.photos.get(at)) {
-            Some(photo) => photo.content.clone(),
-            None => self.new_content(),
+        let content = if let Some(photo) = known.and_then(|at| self.photos.get(at)) {
+            photo.content.clone()
+        } else {
+            let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
+            let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
+            self.new_content(bytes)
         };
+        self.add_photo(at, home, content);
+    }
+
+    /// Somebody adds a document with this photo.
+    pub(super) fn add_photo(&mut self, at: usize, home: Home, content: Vec<u8>) {
         let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
         let edits = vec![Edit::Put { field: "photo".to_owned(), text: reference.to_string() }];
-        let document = DocumentId(self.plan.bytes());
-        let home = Home { category: Category::TICKET_PHOTO, address: village, document };
         let (source, task) = ("plate".to_owned(), String::new());
         let write = Write { home, edits, source, task };
         let author = self.author(at);
@@ -75,20 +82,56 @@ impl World {
         let outcome = process.store.write_with_blobs(&author, vec![write], contents, now_ms);
         let done = outcome.as_ref().ok().and_then(|ids| ids.first()).copied();
         if let Some(id) = done {
-            let document = KeyPrefix::document(&home);
-            let BlobId(bytes) = reference.name.id;
-            self.model.name(bytes.to_vec(), document.as_bytes().to_vec());
-            self.photos.push(Photo { id, home, document, reference, content });
+            self.know_photo(id, home, content, true);
         }
         self.finish(at, outcome, &[home]);
     }
 
-    fn new_content(&mut self) -> Vec<u8> {
-        let most = if self.plan.one_in(5) { 140_000 } else { 8_000 };
-        let bytes = usize::try_from(self.plan.below(most)).unwrap_or_default() + 1;
+    /// A document names a photo from here on, whose content was given with it or was not.
+    pub(super) fn know_photo(&mut self, id: ChangeId, home: Home, content: Vec<u8>, given: bool) {
+        let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
+        let document = KeyPrefix::document(&home);
+        let BlobId(bytes) = reference.name.id;
+        self.model.name(bytes.to_vec(), document.as_bytes().to_vec());
+        self.photos.push(Photo { id, home, document, reference, content, given });
+    }
+
+    /// So many bytes that nobody has seen before.
+    pub(super) fn new_content(&mut self, bytes: usize) -> Vec<u8> {
         let mut content = vec![0; bytes];
         blake3::Hasher::new().update(&self.plan.bytes::<32>()).finalize_xof().fill(&mut content);
         content
+    }
+
+    /// A photo that was given only for documents outside of a scope.
+    pub(super) fn photo_out_of(&mut self, scope: &Scope) -> Option<(BlobName, Vec<u8>)> {
+        let own = |photo: &&Photo| scope.allows(photo.document.as_bytes());
+        let known: BTreeSet<BlobName> = self.photos.iter().filter(own).map(Photo::name).collect();
+        let all = (0..).zip(&self.photos);
+        let others = all.filter(|(_, photo)| photo.given && !known.contains(&photo.name()));
+        let others: Vec<usize> = others.map(|(at, _)| at).collect();
+        let photo = self.photos.get(self.plan.pick(&others)?)?;
+        Some((photo.name(), photo.content.clone()))
+    }
+
+    /// No photo is had at a node by who only named it, when nobody who may read that document was
+    /// ever given the content of it.
+    pub(super) fn check_claims(&self, at: usize) {
+        let Some(process) = self.machines.get(at).and_then(|m| m.process.as_ref()) else { return };
+        let named = self.photos.iter().filter(|photo| !photo.given);
+        let mut named = named.filter(|photo| !self.is_given_beside(photo));
+        let had = |photo: &&Photo| {
+            let content = process.store.blob_of(&photo.home, &photo.name());
+            matches!(content.expect("a store can be read"), Some(BlobContent::Whole(_)))
+        };
+        let had = named.find(had).map(Photo::name);
+        assert_eq!(had, None, "{} has a photo that it only named", self.name(at));
+    }
+
+    /// Whether the same content was given for a document that whoever may read this one may read.
+    fn is_given_beside(&self, named: &Photo) -> bool {
+        let beside = |photo: &&Photo| photo.given && photo.home.address == named.home.address;
+        self.photos.iter().filter(beside).any(|photo| photo.name() == named.name())
     }
 
     /// A photo that has not arrived where the change that names it has. One that was on a disk that
@@ -97,7 +140,8 @@ impl World {
     pub(super) fn missing_photo(&self) -> Option<String> {
         for (at, machine) in self.machines.iter().enumerate() {
             let Some(process) = &machine.process else { continue };
-            for photo in self.photos.iter().filter(|photo| self.model.has(at, &photo.id)) {
+            let given = self.photos.iter().filter(|photo| photo.given);
+            for photo in given.filter(|photo| self.model.has(at, &photo.id)) {
                 let content = process.store.blob_of(&photo.home, &photo.reference.name);
                 match content.expect("a store can be read") {
                     Some(BlobContent::Whole(content)) if content == photo.content => {}
@@ -177,6 +221,7 @@ impl World {
         let (kind, body) = frame.split_first().expect("a frame has a kind");
         let (id, rest) = (body.first_chunk(), body.get(32..).unwrap_or_default());
         match (*kind, *named) {
+            (71, _) => self.check_owners(body, reader),
             (66, _) => {
                 let (bytes, values) = rest.split_first_chunk().expect("a photo has a length");
                 let id = BlobId(*id.expect("a photo has an id"));
@@ -192,6 +237,18 @@ impl World {
                 self.check_bytes(&blob, from, bytes, reader);
             }
             (_, None) => panic!("a bundle has a chunk of no photo"),
+        }
+    }
+
+    /// The documents that a bundle says have a photo: those for which one was given.
+    fn check_owners(&self, mut body: &[u8], (scope, name): (&Scope, &str)) {
+        while let Some((length, rest)) = body.split_first() {
+            let (key, rest) = rest.split_at(usize::from(*length));
+            assert!(scope.allows(key), "{name} is told of {key:x?}");
+            let mut photos = self.photos.iter().filter(|photo| photo.document.as_bytes() == key);
+            let given = photos.any(|photo| photo.given || self.is_given_beside(photo));
+            assert!(given, "{name} is told that {key:x?} has a photo, which it only names");
+            body = rest;
         }
     }
 
@@ -219,9 +276,10 @@ impl World {
 
     /// A photo that who may read `scope` may know of.
     fn photo_for(&self, blob: &BlobName, (scope, name): (&Scope, &str)) -> &Photo {
-        let mut photos = self.photos.iter().filter(|photo| photo.name() == *blob);
+        let given = self.photos.iter().filter(|photo| photo.given);
+        let mut photos = given.filter(|photo| photo.name() == *blob);
         let seen = photos.find(|photo| scope.allows(photo.document.as_bytes()));
-        seen.unwrap_or_else(|| panic!("{name} is told of {blob:?}, which nothing there names"))
+        seen.unwrap_or_else(|| panic!("{name} is told of {blob:?}, which nothing there has"))
     }
 
     fn check_outline(&self, blob: &BlobName, values: &[[u8; 32]], reader: (&Scope, &str)) {

@@ -38,10 +38,14 @@ impl World {
         }
         self.note(self.name(at), "starts", &self.epoch(at));
         let Some(machine) = self.machines.get(at) else { return };
-        let chain = machine.operator_chain.clone();
+        let former = self.former.member.identity.chain.iter();
+        let chain: Vec<Vec<u8>> = machine.operator_chain.iter().chain(former).cloned().collect();
         if let Some(process) = &machine.process {
             let refused = process.store.add_certificates(&chain).unwrap_or_default();
             assert!(refused.is_empty(), "{}: {refused:?}", machine.name);
+            let revocations = std::slice::from_ref(&self.former.revocation);
+            // On a full disk it has been there since the first start.
+            let _ = process.store.add_revocations(revocations);
         }
         self.follow_store(at, true);
         if self.machines.get(at).is_some_and(|machine| machine.full) {
@@ -201,6 +205,7 @@ impl World {
                 }
             }
             Effect::Succeeded { old, new } => {
+                self.check_followed(at, &new);
                 let Some(machine) = self.machines.get_mut(at) else { return };
                 let targets = machine.disk.targets.iter_mut().filter(|key| **key == old);
                 targets.for_each(|key| *key = new);

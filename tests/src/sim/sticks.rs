@@ -13,19 +13,20 @@
 //!
 //! The stores of a short run are small, so a bundle has one seal at its end, and a piece of it
 //! brings nothing; that what lies before a seal of a cut bundle is used is shown by the suite
-//! `bundle`.
+//! `bundle`. In some runs somebody has a large photo, and a bundle of several parts is carried, each
+//! of which comes for itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use cunlian_crdt::bundle::{
-    ExportError, Follows, ImportError, Imported, Output, Owner, Plan, Reader, SEGMENT_BYTES,
-    export, import, note_arrivals,
+    ExportError, Follows, ImportError, Imported, Output, Owner, PART_BYTES_MIN, Plan, Reader,
+    SEGMENT_BYTES, export, import, note_arrivals,
 };
 use cunlian_crdt::store::Store;
 use cunlian_protocol::authority::read_scope;
 use cunlian_protocol::certificate::Certificate;
-use cunlian_protocol::change::SignedChange;
+use cunlian_protocol::change::{Home, SignedChange};
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::scope::Scope;
@@ -40,12 +41,34 @@ const WAY_MS: std::ops::Range<i64> = 500..45_000;
 /// Until whoever stands before a machine that is off looks again.
 const AGAIN_MS: i64 = 3_000;
 
-/// A bundle that somebody carries.
+/// Bytes of a photo that does not fit into one part beside anything else.
+const LARGE_BYTES: usize = 4_500_000;
+
+/// A bundle, or a part of one, that somebody carries.
 pub(super) struct Stick {
     to: usize,
     bytes: Vec<u8>,
     wear: Wear,
+    part: Part,
 }
+
+/// Which part of which bundle, and of how many.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    bundle: [u8; 16],
+    number: u32,
+    of: u32,
+}
+
+impl Part {
+    /// What follows after it.
+    fn follows(&self) -> Follows {
+        if self.number == self.of { Follows::Nothing } else { Follows::Part }
+    }
+}
+
+/// The parts that have come of bundles that were cut into several.
+pub(super) type Parcels = BTreeMap<[u8; 16], BTreeSet<u32>>;
 
 /// What becomes of the file.
 #[derive(Debug, Clone, Copy)]
@@ -72,41 +95,92 @@ struct Errand {
 impl World {
     /// Somebody exports a bundle and goes.
     pub(super) fn export_bundle(&mut self, fault: Fault) {
-        let Some(Errand { from, to, plan }) = self.errand() else { return };
+        let Some(errand) = self.errand() else { return };
+        let Some(parts) = self.export_for(&errand) else { return };
+        for (part, bytes) in parts {
+            let at = self.plan.place(bytes.len());
+            let wear = match (fault, self.plan.below(3)) {
+                (Fault::BundleCut, 0) => Wear::Cut(at),
+                (Fault::BundleCut, 1) => Wear::PulledOut(at),
+                (Fault::BundleCut, _) => Wear::Damaged(at),
+                (Fault::BundleTwice, _) => Wear::Twice,
+                _ => Wear::None,
+            };
+            let ms = self.plan.ms(WAY_MS.start, WAY_MS.end);
+            self.after(ms, Happening::Carried(Stick { to: errand.to, bytes, wear, part }));
+        }
+    }
+
+    /// A village has a large file, and hands up all it has in parts, each of which takes its own
+    /// time.
+    pub(super) fn export_parts(&mut self) {
+        let from = self.some_village();
+        let (Some((_, region)), Some(kind)) =
+            (self.tier_and_region(from), self.work.kinds_with_photos().first().copied())
+        else {
+            return;
+        };
+        let home = Home { category: kind, ..self.new_home(region) };
+        let content = self.new_content(LARGE_BYTES);
+        self.add_photo(from, home, content);
+        let Some(to) = self.machines.get(from).and_then(|machine| machine.parent) else { return };
+        let recipient = self.machines.get(to).map(|m| m.disk.member.identity.certificate.clone());
+        let Some(now_ms) = self.process(from).map(|process| process.clock.now_ms()) else { return };
+        let plan = Plan {
+            bundle: self.plan.bytes(),
+            recipient,
+            ephemeral: self.plan.bytes(),
+            regions: Vec::new(),
+            since_ms: None,
+            part_bytes: Some(PART_BYTES_MIN),
+            now_ms,
+        };
+        let Some(parts) = self.export_for(&Errand { from, to, plan }) else { return };
+        for (part, bytes) in parts {
+            let ms = self.plan.ms(WAY_MS.start, WAY_MS.end);
+            self.after(ms, Happening::Carried(Stick { to, bytes, wear: Wear::None, part }));
+        }
+    }
+
+    /// The parts of a bundle, looked at; none when there is nothing to be exported.
+    fn export_for(&mut self, errand: &Errand) -> Option<Vec<(Part, Vec<u8>)>> {
+        let Errand { from, plan, .. } = errand;
+        let from = *from;
         let identity = self.machines.get(from).map(|machine| &machine.disk.member.identity);
         let identity = identity.cloned().expect("every node is known");
-        let Some(process) = self.process(from) else { return };
+        let process = self.process(from)?;
         let (store, now_ms) = (process.store.clone(), process.clock.now_ms());
         let in_force = |to: &Certificate| store.authority().valid_at(to, now_ms).is_ok();
         if !plan.recipient.as_ref().is_none_or(in_force) || !self.note_rows(from, &store, now_ms) {
-            return;
+            return None;
         }
-        let mut bytes = Vec::new();
+        let mut parts: Vec<Vec<u8>> = Vec::new();
         let mut output = |output: Output<'_>| {
-            if let Output::Bytes(some) = output {
-                bytes.extend_from_slice(some);
+            match output {
+                Output::Part(_) => parts.push(Vec::new()),
+                Output::Bytes(some) => {
+                    let part = parts.last_mut().expect("bytes belong to a part");
+                    part.extend_from_slice(some);
+                }
             }
             Ok(())
         };
-        match export(&store, &identity, &plan, &mut output, &mut |_, _| {}) {
+        match export(&store, &identity, plan, &mut output, &mut |_, _| {}) {
             Ok(exported) => self.note(self.name(from), "exports", &exported),
             Err(error @ ExportError::NothingInCommon) => {
-                return self.note(self.name(from), "does not export", &error);
+                self.note(self.name(from), "does not export", &error);
+                return None;
             }
             Err(error) => panic!("{} does not export: {error}", self.name(from)),
         }
-        self.trace().note_bytes(self.now_ms, self.name(from), "writes on a stick", &bytes);
-        self.check_bundle(from, &plan, &bytes);
-        let at = self.plan.place(bytes.len());
-        let wear = match (fault, self.plan.below(3)) {
-            (Fault::BundleCut, 0) => Wear::Cut(at),
-            (Fault::BundleCut, 1) => Wear::PulledOut(at),
-            (Fault::BundleCut, _) => Wear::Damaged(at),
-            (Fault::BundleTwice, _) => Wear::Twice,
-            _ => Wear::None,
-        };
-        let ms = self.plan.ms(WAY_MS.start, WAY_MS.end);
-        self.after(ms, Happening::Carried(Stick { to, bytes, wear }));
+        let of = u32::try_from(parts.len()).expect("a bundle has few parts");
+        let part = |number| Part { bundle: plan.bundle, number, of };
+        let parts: Vec<(Part, Vec<u8>)> = (1..).map(part).zip(parts).collect();
+        for (_, bytes) in &parts {
+            self.trace().note_bytes(self.now_ms, self.name(from), "writes on a stick", bytes);
+        }
+        self.check_bundle(from, plan, &parts);
+        Some(parts)
     }
 
     /// Mostly between a node and one above it, in either direction.
@@ -153,13 +227,15 @@ impl World {
     }
 
     /// Looks at a bundle as whoever it is for can read it.
-    fn check_bundle(&mut self, from: usize, plan: &Plan, bytes: &[u8]) {
+    fn check_bundle(&mut self, from: usize, plan: &Plan, parts: &[(Part, Vec<u8>)]) {
         let own = self.scope_of(Place::Node(from));
         let recipient = plan.recipient.as_ref();
         let scope = recipient.map_or_else(|| own.clone(), |to| own.intersection(&read_scope(to)));
         let name = format!("the reader of a bundle of {}", self.name(from));
-        let carried: BTreeSet<ChangeId> =
-            self.look_into(bytes, Some((&scope, name.as_str()))).into_iter().collect();
+        let look = |(part, bytes): &(Part, Vec<u8>)| {
+            self.look_into(part, bytes, Some((&scope, name.as_str())))
+        };
+        let carried: BTreeSet<ChangeId> = parts.iter().flat_map(look).collect();
         let within = self.model.within(from, &scope);
         let foreign = carried.difference(&within).next();
         assert_eq!(foreign, None, "a bundle of {} has what is not there", self.name(from));
@@ -175,7 +251,12 @@ impl World {
     }
 
     /// The changes in a bundle, of which everything is within the scope of its reader, if given.
-    fn look_into(&self, bytes: &[u8], reader: Option<(&Scope, &str)>) -> Vec<ChangeId> {
+    fn look_into(
+        &self,
+        part: &Part,
+        bytes: &[u8],
+        reader: Option<(&Scope, &str)>,
+    ) -> Vec<ChangeId> {
         let keys = self.machines.iter().flat_map(|machine| {
             let identity = &machine.disk.member.identity;
             [Some(&identity.key), identity.next_key.as_ref()]
@@ -187,7 +268,7 @@ impl World {
         let mut next = || bundle.segment().expect("memory can be read").expect("it is whole");
         while let Some(segment) = next() {
             for frame in segment.frames {
-                if let Some(66 | 67) = frame.first() {
+                if let Some(66 | 67 | 71) = frame.first() {
                     if let Some(reader) = reader {
                         self.check_carried_blob(&mut named, &frame, reader);
                     }
@@ -208,7 +289,7 @@ impl World {
                 }
             }
         }
-        assert_eq!(bundle.stamp().follows, Follows::Nothing);
+        assert_eq!(bundle.stamp().follows, part.follows());
         ids
     }
 
@@ -243,8 +324,8 @@ impl World {
 
     /// A bundle has arrived.
     pub(super) fn take_in(&mut self, stick: Stick) {
-        let Stick { to, bytes, wear } = &stick;
-        let (to, wear) = (*to, *wear);
+        let Stick { to, bytes, wear, part: of } = &stick;
+        let (to, wear, of) = (*to, *wear, *of);
         if self.process(to).is_none() {
             return self.after(AGAIN_MS, Happening::Carried(stick));
         }
@@ -255,7 +336,7 @@ impl World {
                 let first = self.import(to, bytes.as_slice(), true);
                 if let Some(first) = first {
                     assert!(first.flaw.is_none(), "{}: {first:?}", self.name(to));
-                    self.promise_bundle(to, bytes, &first);
+                    self.promise_bundle(to, &of, bytes, &first);
                     if matches!(wear, Wear::Twice) {
                         self.import_again(to, bytes);
                     }
@@ -281,8 +362,9 @@ impl World {
     }
 
     /// What is in a bundle is here and stays, as far as the import says so.
-    fn promise_bundle(&mut self, to: usize, bytes: &[u8], imported: &Imported) {
-        let ids = self.look_into(bytes, None);
+    fn promise_bundle(&mut self, to: usize, part: &Part, bytes: &[u8], imported: &Imported) {
+        let ids = self.look_into(part, bytes, None);
+        assert_eq!(imported.follows, part.follows(), "an import says whether there is more");
         assert_eq!(ids.len() as u64, imported.changes, "an import reads every change");
         let authority = self.authorities.get(to).cloned().flatten().expect("it runs");
         let there = |id: &ChangeId| self.model.holds(to, id, &authority);
@@ -293,6 +375,11 @@ impl World {
         self.model.promise(to, held);
         if imported.new > 0 || imported.blobs > 0 {
             self.fired.count(Fault::Bundle);
+        }
+        let parcel = self.parcels.entry(part.bundle).or_default();
+        parcel.insert(part.number);
+        if part.of > 1 && parcel.len() == part.of as usize {
+            self.fired.count(Fault::BundleParts);
         }
     }
 

@@ -1,12 +1,14 @@
 //! Somebody with a valid certificate of a village who breaks the rules of the protocol.
 //!
 //! Each visit is one connection to the town that certified him, and one attempt. What the town
-//! answers is looked at: an attempt counts when the town did what it must.
+//! answers is looked at: an attempt counts when the town did what it must. What he sends that is
+//! sound one by one and too much in sum is in [`super::excess`]; where he is the one who is dialled,
+//! in [`super::usurper`].
 
 use std::path::PathBuf;
 
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::{BlobMessage, BlobName};
+use cunlian_protocol::blob::{BlobMessage, BlobName, BlobReference};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::{ChangeKind, Header, Home, SignedChange, VERSION};
 use cunlian_protocol::hub::{ConnectionId, Event};
@@ -14,7 +16,7 @@ use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::session::Channel;
-use cunlian_protocol::signing::public_key;
+use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Hello, Message, Prefixed, Wanted};
 
@@ -44,24 +46,58 @@ pub(super) struct Thief {
     greeting: Option<Vec<u8>>,
     dir: PathBuf,
     stores: u32,
-    visit: Option<Visit>,
+    pub(super) visit: Option<Visit>,
+    /// The certificates that he made, root side first.
+    pub(super) minted: Vec<Vec<u8>>,
+    /// Documents that he filled beyond what counts, with what each of the changes holds.
+    pub(super) crowded: Vec<(Home, u64)>,
+    /// Whether he waits where a town was that he has the key of.
+    pub(super) lies_in_wait: bool,
+    /// The key that he says comes after it, when it is not his own.
+    pub(super) next_key: Option<SigningKey>,
 }
 
-struct Visit {
-    connection: ConnectionId,
-    attempt: Fault,
+/// One connection of his.
+pub(super) struct Visit {
+    pub(super) connection: ConnectionId,
+    pub(super) attempt: Fault,
+    /// What both ends of it have of TLS.
+    pub(super) channel: Channel,
+    /// What he asks for when the town has taken what names it.
+    claim: Option<(BlobName, KeyPrefix)>,
+}
+
+impl Visit {
+    pub(super) fn new(connection: ConnectionId, attempt: Fault, channel: Channel) -> Self {
+        Self { connection, attempt, channel, claim: None }
+    }
 }
 
 impl Thief {
     pub(super) fn new(stolen: Stolen, dir: PathBuf) -> Self {
-        let (robbed, tape, greeting, visit) = (3, Vec::new(), None, None);
-        Self { stolen, robbed, tape, greeting, dir, stores: 0, visit }
+        Self {
+            stolen,
+            robbed: 3,
+            tape: Vec::new(),
+            greeting: None,
+            dir,
+            stores: 0,
+            visit: None,
+            minted: Vec::new(),
+            crowded: Vec::new(),
+            lies_in_wait: false,
+            next_key: None,
+        }
     }
 }
 
 impl World {
     /// He connects and greets.
     pub(super) fn thief_comes(&mut self, attempt: Fault) {
+        if attempt == Fault::StolenSuccession {
+            self.thief.lies_in_wait = true;
+            return;
+        }
         let town = self.machines.get(TOWN).filter(|town| town.process.is_some());
         let Some(town) = town.filter(|_| self.faulty && self.thief.visit.is_none()) else { return };
         let peer_key = town.disk.member.public_key();
@@ -71,11 +107,11 @@ impl World {
         let key = public_key(&self.thief.stolen.hostile.key);
         let accepted =
             Event::Accepted { connection: other, channel: Channel { exporter, peer_key: key } };
-        self.thief.visit = Some(Visit { connection: own, attempt });
+        let channel = Channel { exporter, peer_key };
+        self.thief.visit = Some(Visit::new(own, attempt, channel.clone()));
         self.after(PATIENCE_MS, Happening::Lost { end: own, reason: "the thief leaves" });
         self.after(PATIENCE_MS, Happening::Lost { end: other, reason: "the thief leaves" });
         self.handle(TOWN, accepted);
-        let channel = Channel { exporter, peer_key };
         let who = &self.thief.stolen.hostile;
         let hello = who.greeting(&channel, self.now_ms);
         let frame = match (attempt, &self.thief.greeting) {
@@ -94,6 +130,7 @@ impl World {
 
     /// He is thrown out of the simulation.
     pub(super) fn thief_leaves(&mut self) {
+        self.thief.lies_in_wait = false;
         if let Some(Visit { connection, .. }) = &self.thief.visit {
             let own = *connection;
             let other = self.network.ends.get(&own).map(|end| end.peer);
@@ -116,6 +153,7 @@ impl World {
         let attempt = visit.attempt;
         self.trace().note_bytes(self.now_ms, "thief", "hears", frame);
         match decode(frame) {
+            Some(Frame::Message(Message::Hello(_))) => self.usurper_answers(connection),
             Some(Frame::Message(Message::Welcome(hello))) => {
                 self.thief.stolen.hostile.keep(hello.lineage);
                 assert_ne!(attempt, Fault::OldVersion, "nobody speaks that version");
@@ -125,18 +163,7 @@ impl World {
             }
             Some(Frame::Message(Message::Goodbye { code, .. })) => {
                 let code = FaultCode::from_number(code);
-                let expected: &[FaultCode] = if attempt == Fault::OldVersion {
-                    &[FaultCode::Version]
-                } else if attempt == Fault::OutOfScopeRead {
-                    &[FaultCode::OutOfScope]
-                } else if attempt == Fault::Replay {
-                    &[FaultCode::Signature]
-                } else if attempt == Fault::Oversize {
-                    &[FaultCode::TooLarge, FaultCode::Malformed]
-                } else {
-                    &[]
-                };
-                if expected.contains(&code) {
+                if expected_end(attempt).contains(&code) {
                     self.fired.count(attempt);
                 }
             }
@@ -146,6 +173,9 @@ impl World {
                 let reasons = refused.0.iter().map(|(_, why)| String::from_utf8_lossy(&why.0));
                 let reasons: Vec<String> = reasons.map(std::borrow::Cow::into_owned).collect();
                 self.judge_answer(attempt, &reasons);
+                if reasons.is_empty() {
+                    self.make_claim(connection);
+                }
             }
             _ => {}
         }
@@ -161,6 +191,8 @@ impl World {
             (has("outside of what") && has("no right"), true)
         } else if attempt == Fault::Oversize {
             (has("at most"), true)
+        } else if attempt == Fault::Unfolding {
+            (has("unfold"), true)
         } else {
             (attempt == Fault::Replay && reasons.is_empty(), false)
         };
@@ -171,34 +203,60 @@ impl World {
     }
 
     fn attempt(&mut self, connection: ConnectionId, attempt: Fault) {
-        let frame = if attempt == Fault::BadSignature {
+        let frames: Vec<Vec<u8>> = if attempt == Fault::BadSignature {
             let mut change = self.forged(POPULATION, OWN_VILLAGE);
             if let Some(last) = change.last_mut() {
                 *last ^= 1;
             }
-            Some(batch(vec![change]))
+            vec![batch(1, vec![change])]
         } else if attempt == Fault::OutOfScopeWrite {
             let elsewhere = self.forged(POPULATION, OTHER_VILLAGE);
-            Some(batch(vec![elsewhere, self.forged(Category::CATALOGUE, "370322")]))
+            vec![batch(1, vec![elsewhere, self.forged(Category::CATALOGUE, "370322")])]
         } else if attempt == Fault::OutOfScopeRead && self.plan.one_in(2) {
-            self.ask_for_photo(connection)
+            self.ask_for_photo(connection).into_iter().collect()
         } else if attempt == Fault::OutOfScopeRead {
             let home = home(POPULATION, OTHER_VILLAGE, DocumentId([0; 16]));
             let items = Prefixed(vec![(KeyPrefix::document(&home), Wanted::All)]);
-            Some(wire::encode(&Message::Want { number: 1, items }))
+            vec![wire::encode(&Message::Want { number: 1, items })]
         } else if attempt == Fault::Oversize {
-            Some(self.oversize())
+            vec![self.oversize()]
         } else if attempt == Fault::Replay {
-            self.replayed()
+            self.replayed().into_iter().collect()
         } else if attempt == Fault::Equivocation {
-            let pair = [self.authored("一"), self.authored("二")];
-            Some(batch(pair.into_iter().flatten().collect()))
+            let home = self.own_home();
+            let pair = [self.authored(home, "一"), self.authored(home, "二")];
+            vec![batch(1, pair.into_iter().flatten().collect())]
+        } else if attempt == Fault::PhotoByHash {
+            self.name_photo().into_iter().collect()
         } else {
-            None
+            self.excess(attempt)
         };
-        if let Some(frame) = frame {
+        for frame in frames {
             self.send(connection, frame);
         }
+    }
+
+    /// A document of his village that names a photo of others, which he knows the hash of.
+    fn name_photo(&mut self) -> Option<Vec<u8>> {
+        let scope = self.scope_of(Place::Thief);
+        let (blob, content) = self.photo_out_of(&scope)?;
+        let reference = BlobReference::of(&content, "image/jpeg").expect("it is not too large");
+        let home = Home { category: Category::TICKET_PHOTO, ..self.own_home() };
+        let changes = self.authored(home, &reference.to_string());
+        let change = SignedChange::decode(changes.first()?.clone()).expect("it is sound");
+        self.know_photo(change.id(), home, content, false);
+        if let Some(visit) = &mut self.thief.visit {
+            visit.claim = Some((blob, KeyPrefix::document(&home)));
+        }
+        Some(batch(1, changes))
+    }
+
+    /// The town has taken a document of his that names a photo: he asks for it.
+    fn make_claim(&mut self, connection: ConnectionId) {
+        let claim = self.thief.visit.as_mut().and_then(|visit| visit.claim.take());
+        let Some((blob, document)) = claim else { return };
+        let message = self.question(connection, document, blob);
+        self.send(connection, wire::encode(&message));
     }
 
     /// A photo of others, by the document of theirs that names it, or by one of his village that
@@ -215,14 +273,23 @@ impl World {
         let (blob, document) = others.get(self.plan.pick(&places)?)?.clone();
         let unnamed = own.first().filter(|_| self.plan.one_in(2));
         let document = unnamed.map_or(document, |(_, own)| own.clone());
-        let message = if self.plan.one_in(2) {
-            self.ask_blob(connection, (blob, None));
+        let message = self.question(connection, document, blob);
+        Some(wire::encode(&message))
+    }
+
+    fn question(&mut self, end: ConnectionId, document: KeyPrefix, blob: BlobName) -> Message {
+        Message::Blob(if self.plan.one_in(2) {
+            self.ask_blob(end, (blob, None));
             BlobMessage::WantOutline { document, blob }
         } else {
-            self.ask_blob(connection, (blob, Some((0, 1))));
+            self.ask_blob(end, (blob, Some((0, 1))));
             BlobMessage::Want { document, blob, from: 0, length: 1 }
-        };
-        Some(wire::encode(&Message::Blob(message)))
+        })
+    }
+
+    /// A document of his village that nobody has made yet.
+    pub(super) fn own_home(&mut self) -> Home {
+        home(POPULATION, OWN_VILLAGE, DocumentId(self.plan.bytes()))
     }
 
     /// A batch that an honest village sent, as the first of this connection.
@@ -253,11 +320,10 @@ impl World {
     }
 
     /// A sound change, the first of a machine that was set back.
-    fn authored(&mut self, text: &str) -> Vec<Vec<u8>> {
+    fn authored(&mut self, home: Home, text: &str) -> Vec<Vec<u8>> {
         self.thief.stores += 1;
         let dir = self.thief.dir.join(self.thief.stores.to_string());
         let session = self.plan.any();
-        let home = home(POPULATION, OWN_VILLAGE, DocumentId(self.plan.bytes()));
         let changes =
             authored_in(&dir, &self.thief.stolen, (session, self.now_ms), &[(home, text)]);
         for bytes in &changes {
@@ -281,14 +347,32 @@ impl World {
                 let length = u32::try_from(body.len()).unwrap_or_default();
                 [length.to_be_bytes().as_slice(), &body].concat()
             }
-            _ => batch(vec![vec![1; limits::CHANGE_BYTES + 1]]),
+            _ => batch(1, vec![vec![1; limits::CHANGE_BYTES + 1]]),
         }
     }
 }
 
-fn batch(changes: Vec<Vec<u8>>) -> Vec<u8> {
+/// A batch of this number, which is one more than that of the one before.
+pub(super) fn batch(number: u64, changes: Vec<Vec<u8>>) -> Vec<u8> {
     let carried = changes.into_iter().map(|bytes| Carried { bytes, reached: 0 });
-    wire::encode_batch(1, &carried.collect::<Vec<_>>())
+    wire::encode_batch(number, &carried.collect::<Vec<_>>())
+}
+
+/// How a connection ends on which he has tried this, if the other side does what it must.
+fn expected_end(attempt: Fault) -> &'static [FaultCode] {
+    if attempt == Fault::OldVersion {
+        &[FaultCode::Version]
+    } else if attempt == Fault::OutOfScopeRead {
+        &[FaultCode::OutOfScope]
+    } else if attempt == Fault::Replay {
+        &[FaultCode::Signature]
+    } else if attempt == Fault::Oversize {
+        &[FaultCode::TooLarge, FaultCode::Malformed]
+    } else if attempt == Fault::StolenSuccession {
+        &[FaultCode::WrongPeer, FaultCode::Certificate, FaultCode::Revoked]
+    } else {
+        &[]
+    }
 }
 
 fn home(category: Category, address: &str, document: DocumentId) -> Home {

@@ -1,15 +1,16 @@
-//! A working day: villages register and edit, people report, the town dispatches, the county
-//! publishes, somebody raises an alert, somebody asks to be erased.
+//! A working day. What people write is drawn from the samples of all capabilities, so that whoever
+//! registers one is played: villages register and report, towns answer, the county publishes,
+//! somebody raises an alert. Beside it stands what no sample can have, because it follows from what
+//! is there: edits of the same field at several places, steps of tickets, photos, erasures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::store::{self, WriteError};
-use cunlian_governance::capabilities::{CAPABILITIES, Capabilities};
-use cunlian_governance::capability::{Capability, Spot};
-use cunlian_governance::catalogue::{self, Catalogue};
-use cunlian_governance::generator::{Generator, Records};
-use cunlian_governance::ticket::{self, Action, Assignee, Channel, Kind, NewTicket, Verb};
+use cunlian_governance::capabilities::Capabilities;
+use cunlian_governance::capability::{Attachments, Spot};
+use cunlian_governance::generator::{Role, Scene};
+use cunlian_governance::ticket::{self, Action, Assignee, Kind, Verb};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
@@ -17,60 +18,55 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 
 use super::START_MS;
+use super::chance::Chance;
 use super::fault::Fault;
+use super::node::Machine;
 use super::world::{Happening, World};
 
-/// Records a village may register in one run.
-const RECORDS: usize = 400;
-
-/// Samples of a capability from outside that a village may write in one run.
+/// What is drawn of each capability for a village in one run, in the unit that people count.
 const SAMPLES: usize = 100;
 /// Writes of one sample that are made together.
-const SAMPLES_TOGETHER: usize = 3;
+const SAMPLES_TOGETHER: usize = 5;
+/// Of ten times that somebody works, so often something of a sample is written.
+const SAMPLES_OF_TEN: u64 = 6;
 
 /// What is left to be done.
 pub(super) struct Work {
     seed: u64,
-    generator: Generator,
-    records: BTreeMap<usize, Records>,
     pub(super) capabilities: Capabilities,
-    /// How much of the samples of a capability, by its place, a village has written.
-    played: BTreeMap<(usize, usize), usize>,
+    /// What is left of the sample of a capability, by its place, for a village.
+    scenes: BTreeMap<(usize, usize), VecDeque<Scene>>,
 }
 
 impl Work {
     pub(super) fn new(seed: u64, capabilities: &Capabilities) -> Self {
-        Self {
-            seed,
-            generator: Generator::new(seed),
-            records: BTreeMap::new(),
-            capabilities: capabilities.clone(),
-            played: BTreeMap::new(),
-        }
+        Self { seed, capabilities: capabilities.clone(), scenes: BTreeMap::new() }
     }
 
-    /// The capabilities that are not those of the program. Its own have work that is made for them.
-    fn extensions(&self) -> Vec<&'static dyn Capability> {
-        self.capabilities.iter().skip(CAPABILITIES.len()).collect()
+    /// What is left of the sample of a capability for a village. It begins somewhere in its first
+    /// half, so that what stands late in a sample is written in some runs.
+    fn sample(
+        &mut self,
+        capability: usize,
+        at: usize,
+        village: AddressCode,
+    ) -> &mut VecDeque<Scene> {
+        let (seed, capabilities) = (self.seed, &self.capabilities);
+        let draw = || {
+            let spot = Spot { village, count: SAMPLES, now_ms: START_MS };
+            let found = capabilities.iter().nth(capability);
+            let scenes = found.map(|found| found.sample(seed, &spot)).unwrap_or_default();
+            let mut chance = Chance::new(seed, &format!("sample {capability} of {village}"));
+            let first = chance.place(scenes.len() / 2 + 1);
+            scenes.into_iter().skip(first).collect()
+        };
+        self.scenes.entry((capability, at)).or_insert_with(draw)
     }
 
-    /// The next writes of a capability's sample at a village, as of a time.
-    fn sample(&mut self, capability: usize, at: usize, spot: &Spot) -> Vec<Write> {
-        let all = self.extensions();
-        let Some(found) = all.get(capability) else { return Vec::new() };
-        let played = self.played.entry((capability, at)).or_default();
-        let scenes = found.sample(self.seed, spot).into_iter().skip(*played);
-        let writes: Vec<Write> = scenes.take(SAMPLES_TOGETHER).map(|scene| scene.write).collect();
-        *played += writes.len();
-        writes
-    }
-
-    /// The next records of a village.
-    fn register(&mut self, at: usize, village: AddressCode) -> Vec<Write> {
-        let generator = &self.generator;
-        let records = self.records.entry(at);
-        let records = records.or_insert_with(|| generator.records(village, RECORDS));
-        records.next().unwrap_or_default()
+    /// The kinds of data that hold photos or files.
+    pub(super) fn kinds_with_photos(&self) -> Vec<Category> {
+        let kinds = self.capabilities.kinds().iter();
+        kinds.filter(|kind| kind.attachments != Attachments::None).map(|kind| kind.first).collect()
     }
 }
 
@@ -83,69 +79,69 @@ impl World {
         }
     }
 
-    /// Plans that samples of capabilities from outside are written, each some times a minute. In a
-    /// county without such nothing is planned, and its runs are what they were.
-    pub(super) fn plan_samples(&mut self, minutes: u32, until_ms: i64) {
-        let count = self.work.extensions().len() * minutes as usize * 15;
-        for _ in 0..count {
-            let at_ms = self.plan.ms(START_MS + 100, until_ms);
-            self.at(at_ms, Happening::Sample);
-        }
-    }
-
-    pub(super) fn play_sample(&mut self) {
-        let at = self.plan.place(self.machines.len());
-        let capability = self.plan.place(self.work.extensions().len());
-        let Some(machine) = self.machines.get(at) else { return };
-        let body = machine.disk.member.identity.certificate.body();
-        let region = body.grants.first().map(|grant| grant.region.prefix);
-        let Some(village) = region.filter(|_| body.tier == Tier::Village) else { return };
-        if machine.process.is_some() {
-            let spot = Spot { village, count: SAMPLES, now_ms: START_MS };
-            let writes = self.work.sample(capability, at, &spot);
-            self.write(at, writes);
-        }
-    }
-
     pub(super) fn do_work(&mut self) {
+        if self.plan.below(10) < SAMPLES_OF_TEN {
+            return self.play_sample();
+        }
         let at = self.plan.place(self.machines.len());
         let dice = self.plan.below(10);
-        let Some(machine) = self.machines.get(at) else { return };
-        if machine.process.is_none() {
-            return;
-        }
-        let body = machine.disk.member.identity.certificate.body();
-        let tier = body.tier;
-        let region = body.grants.first().map(|grant| grant.region.prefix);
-        let region = region.expect("a node has a region");
+        let Some((tier, region)) = self.tier_and_region(at) else { return };
         match (tier, dice) {
             (Tier::Village, 0..=2) => {
-                let mut writes = self.work.register(at, region);
-                writes.truncate(6);
-                self.write(at, writes);
+                let kinds = self.work.kinds_with_photos();
+                if let Some(category) = self.plan.pick(&kinds) {
+                    let home = Home { category, ..self.new_home(region) };
+                    self.take_photo(at, home);
+                }
             }
-            (Tier::Village, 3 | 4) => self.report(at, region),
-            (Tier::Village, 7) => self.take_photo(at, region),
-            (Tier::Village | Tier::Town, 5) => {
-                let writes = vec![self.put(Category::ALERT, region, "text", "河水上涨，请转移")];
-                self.write(at, writes);
-            }
-            (Tier::Village | Tier::Town, 6) if self.plan.one_in(3) => self.erase(at),
-            (Tier::County, 0..=3) => {
-                let writes =
-                    vec![self.put(Category::NOTICE, region, "title", "关于秸秆禁烧的通知")];
-                self.write(at, writes);
-            }
-            (Tier::County, 4 | 5) => {
-                let class = self.plan.place(Catalogue::built_in().classes().len());
-                let catalogue = Catalogue::built_in();
-                let class = catalogue.classes().get(class);
-                let writes = class.map(|class| catalogue::publish(class, region, "county"));
-                self.write(at, writes.into_iter().collect());
-            }
-            (Tier::Town | Tier::County, 7..=9) => self.dispatch(at, region),
+            (Tier::Village | Tier::Town, 3) => self.erase(at),
+            (Tier::Town | Tier::County, 4..=9) => self.dispatch(at, region),
             _ => self.edit(at),
         }
+    }
+
+    /// Somebody writes the next of a sample, where its role works.
+    fn play_sample(&mut self) {
+        let village = self.some_village();
+        let count = self.work.capabilities.iter().count();
+        let capability = self.plan.place(count);
+        let Some((_, region)) = self.tier_and_region(village) else { return };
+        let scenes = self.work.sample(capability, village, region);
+        let Some(role) = scenes.front().map(|scene| scene.role) else { return };
+        let parent = |at: usize| self.machines.get(at).and_then(|machine| machine.parent);
+        let at = match role {
+            Role::Village | Role::Secretary => Some(village),
+            Role::Dispatcher => parent(village),
+            Role::County => parent(village).and_then(parent),
+        };
+        let at = at.expect("a village has a town, and a town a county");
+        if self.process(at).is_none() {
+            return;
+        }
+        let scenes = self.work.sample(capability, village, region);
+        let together = scenes.iter().take_while(|scene| scene.role == role).count();
+        let writes = scenes.drain(..together.min(SAMPLES_TOGETHER)).map(|scene| scene.write);
+        let writes: Vec<Write> = writes.collect();
+        // What one step needs of another is not in the same transaction.
+        for write in writes {
+            self.write(at, vec![write]);
+        }
+    }
+
+    /// Some village.
+    pub(super) fn some_village(&mut self) -> usize {
+        let tier = |machine: &Machine| machine.disk.member.identity.certificate.body().tier;
+        let all = (0..).zip(&self.machines);
+        let villages = all.filter(|(_, machine)| tier(machine) == Tier::Village);
+        let villages: Vec<usize> = villages.map(|(at, _)| at).collect();
+        self.plan.pick(&villages).expect("there are villages")
+    }
+
+    /// What a running node is, and where.
+    pub(super) fn tier_and_region(&self, at: usize) -> Option<(Tier, AddressCode)> {
+        let machine = self.machines.get(at).filter(|machine| machine.process.is_some())?;
+        let body = machine.disk.member.identity.certificate.body();
+        Some((body.tier, body.grants.first().map(|grant| grant.region.prefix)?))
     }
 
     /// A new document of one field.
@@ -156,10 +152,15 @@ impl World {
         field: &str,
         text: &str,
     ) -> Write {
-        let home = Home { category, address, document: DocumentId(self.plan.bytes()) };
+        let home = Home { category, ..self.new_home(address) };
         let text = format!("{text} {}", self.plan.below(1_000));
         let edits = vec![Edit::Put { field: field.to_owned(), text }];
         Write { home, edits, source: "terminal".to_owned(), task: String::new() }
+    }
+
+    /// The home of a document that nobody has made yet.
+    pub(super) fn new_home(&mut self, address: AddressCode) -> Home {
+        Home { category: Category::ALERT, address, document: DocumentId(self.plan.bytes()) }
     }
 
     /// Somebody changes a field of what is there, as others may at the same time elsewhere.
@@ -174,25 +175,7 @@ impl World {
         self.write(at, vec![Write { home, edits, source, task }]);
     }
 
-    fn report(&mut self, at: usize, village: AddressCode) {
-        let new = NewTicket {
-            village,
-            channel: Channel::Plate,
-            title: String::new(),
-            text: format!("路灯不亮 {}", self.plan.below(1_000)),
-            kind: None,
-            photos: Vec::new(),
-            name: "王建国".to_owned(),
-            phone: "13800000000".to_owned(),
-            source: "plate".to_owned(),
-        };
-        let document = DocumentId(self.plan.bytes());
-        let (_, writes) =
-            ticket::report(&new, document, self.now_ms).expect("what is reported is in order");
-        self.write(at, writes);
-    }
-
-    /// Somebody takes the next step of a case.
+    /// Somebody takes the next step of a ticket.
     fn dispatch(&mut self, at: usize, region: AddressCode) {
         let mut homes = self.model.homes(at);
         homes.retain(|home| home.category == Category::TICKET);
@@ -201,9 +184,9 @@ impl World {
         let (store, authority) = (process.store.clone(), process.store.authority());
         let view = store.view(&home).expect("a store can be read");
         let Some(view) = view.filter(|view| view.erased.is_none()) else { return };
-        let case = ticket::fold(&view, &authority);
+        let ticket = ticket::fold(&view, &authority);
         let verbs = [Verb::Accept, Verb::Assign, Verb::Handle, Verb::Feedback, Verb::Note];
-        let verbs: Vec<Verb> = verbs.into_iter().filter(|verb| case.allows(*verb)).collect();
+        let verbs: Vec<Verb> = verbs.into_iter().filter(|verb| ticket.allows(*verb)).collect();
         let text = "已安排电工".to_owned();
         let action = match self.plan.pick(&verbs) {
             Some(Verb::Accept) => Action::Accept { kind: Kind::Service },
@@ -215,7 +198,7 @@ impl World {
             Some(_) => Action::Note { text },
             None => return,
         };
-        let write = case.act(&action, "terminal").expect("the action fits the state");
+        let write = ticket.act(&action, "terminal").expect("the action fits the state");
         self.write(at, vec![write]);
     }
 

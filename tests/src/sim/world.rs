@@ -13,6 +13,7 @@ use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::session::Channel;
 use cunlian_protocol::sync::StoreReply;
 
+use super::bound::Bounds;
 use super::chance::Chance;
 use super::fault::{Fault, Fired};
 use super::mischief::{Mischief, Schemes};
@@ -21,9 +22,10 @@ use super::network::{Network, Place};
 use super::node::Machine;
 use super::photos::Photo;
 use super::sabotage::Sabotage;
-use super::sticks::Stick;
+use super::sticks::{Parcels, Stick};
 use super::thief::Thief;
 use super::trace::Trace;
+use super::usurper::Former;
 use super::work::Work;
 use super::{START_MS, county};
 
@@ -61,8 +63,6 @@ pub(super) enum Happening {
     Start { at: usize },
     /// Somebody works.
     Work,
-    /// Somebody writes what a capability from outside gives as a sample.
-    Sample,
     /// A fault begins or ends.
     Mischief(Mischief),
     /// The thief connects.
@@ -89,9 +89,12 @@ pub(super) struct World {
     pub(super) model: Model,
     pub(super) fired: Fired,
     pub(super) thief: Thief,
+    pub(super) former: Former,
+    pub(super) bounds: Bounds,
     pub(super) work: Work,
     pub(super) schemes: Schemes,
     pub(super) photos: Vec<Photo>,
+    pub(super) parcels: Parcels,
     /// Decides what people and faults do.
     pub(super) plan: Chance,
     /// Decides how long things take.
@@ -120,6 +123,7 @@ impl World {
         let mut plan = Chance::new(seed, "plan");
         let seats = county::seats(plan.one_in(3), capabilities.kinds());
         let town = seats.get(1).map(|seat| seat.member.clone()).expect("the first town");
+        let county = seats.first().map(|seat| seat.member.clone()).expect("the county");
         let addresses = (0..).zip(&seats).map(|(at, seat)| (seat.member.public_key(), at));
         let addresses = addresses.map(|(key, at): (PublicKey, usize)| (key, at)).collect();
         let machine =
@@ -134,9 +138,12 @@ impl World {
             network: Network::default(),
             fired: Fired::default(),
             thief: Thief::new(county::thief(&town), dir.join("thief")),
+            former: county::former(&county),
+            bounds: Bounds::default(),
             work: Work::new(seed, capabilities),
             schemes: Schemes::default(),
             photos: Vec::new(),
+            parcels: Parcels::default(),
             plan,
             luck: Chance::new(seed, "luck"),
             dice: Chance::new(seed, "dice"),
@@ -273,7 +280,6 @@ impl World {
             Happening::Lost { end, reason } => self.lost(end, reason),
             Happening::Start { at } => self.start(at),
             Happening::Work => self.do_work(),
-            Happening::Sample => self.play_sample(),
             Happening::Mischief(mischief) => self.do_mischief(mischief),
             Happening::Thief(attempt) => self.thief_comes(attempt),
             Happening::Carried(stick) => self.take_in(stick),
@@ -408,8 +414,8 @@ impl World {
 
     fn connect(&mut self, at: usize, target: TargetId) {
         let key = self.machines.get(at).and_then(|m| m.disk.targets.get(target.0)).copied();
-        let to = key.and_then(|key| self.address(&key));
-        let Some(to) = to else { return };
+        let Some(key) = key else { return };
+        let Some(to) = self.address(&key) else { return self.dial_former(at, target, &key) };
         let (here, there) = (Place::Node(at), Place::Node(to));
         let blocked =
             self.network.weather(here, there).blocked || self.network.weather(there, here).blocked;

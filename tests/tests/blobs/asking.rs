@@ -1,8 +1,6 @@
 //! Holes through which a photo could fall: each is a way in which nobody asked for it any more,
 //! although somebody had it.
 
-use cunlian_crdt::store::{Store, StoreOptions};
-use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::blob::{BlobMessage, BlobName, Outline};
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::hub::ConnectionId;
@@ -11,9 +9,9 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::StoreRequest;
 use cunlian_protocol::wire::{self, Bounded, Message};
 use cunlian_tests::hostile::Hostile;
-use cunlian_tests::member::{Member, key};
+use cunlian_tests::member::key;
+use cunlian_tests::world::{one_of_each, open};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use super::story::*;
 use super::world::*;
@@ -31,14 +29,11 @@ struct Puppet {
 impl Puppet {
     /// The town has these documents of the village, each with the photo it names.
     fn new(photos: &[(u32, &[u8])]) -> Self {
-        let county = Member::county(2);
-        let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-        let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+        let [_, town, village] = one_of_each();
         let mut world = World::new(9);
         let at = world.add(&town, &[]);
         let dir = tempfile::tempdir().unwrap();
-        let (projector, options) = (Arc::new(GovernanceProjector), StoreOptions::default());
-        let giver = Store::open(dir.path(), projector, village.store_identity(), options).unwrap();
+        let giver = open(dir.path(), &village);
         let writes = photos.iter().map(|(number, photo)| naming(VILLAGE, *number, photo));
         let contents = photos.iter().map(|(_, photo)| photo.to_vec()).collect();
         giver.write_with_blobs(&village.author(1), writes.collect(), contents, 1).unwrap();
@@ -217,9 +212,7 @@ fn one_spoiled_photo_does_not_stop_the_others() {
 /// before, whatever else happens.
 #[test]
 fn a_line_that_is_free_again_is_used() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(9);
     let at = world.add(&town, &[]);
     let photo = content(4, CHUNK);

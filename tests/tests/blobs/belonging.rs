@@ -10,7 +10,8 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::wire::{self, Bounded, Message};
 use cunlian_tests::hostile::Hostile;
-use cunlian_tests::member::{Member, key};
+use cunlian_tests::member::key;
+use cunlian_tests::world::one_of_each;
 
 use super::story::*;
 use super::world::*;
@@ -25,9 +26,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let county = Member::county(2);
-        let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-        let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+        let [_, town, village] = one_of_each();
         let other = town.certify(5, Tier::Village, OTHER_VILLAGE, "邻村");
         let mut world = World::new(11);
         let at_town = world.add(&town, &[]);
@@ -105,9 +104,7 @@ fn a_photo_is_not_had_by_naming_it() {
 /// another village's document has, though one of its own names it.
 #[test]
 fn nobody_is_told_of_a_photo_by_its_hash() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(9);
     let at = world.add(&town, &[]);
     let photo = content(2, CHUNK + 88);

@@ -2,14 +2,14 @@
 
 use cunlian_protocol::blob::{BlobMessage, BlobName};
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::hub::ConnectionId;
 use cunlian_protocol::id::BlobId;
 use cunlian_protocol::key::KeyPrefix;
 use cunlian_protocol::limits;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Message};
 use cunlian_tests::hostile::Hostile;
-use cunlian_tests::member::{Member, key};
+use cunlian_tests::member::key;
+use cunlian_tests::world::one_of_each;
 
 use super::story::*;
 use super::world::*;
@@ -17,9 +17,7 @@ use super::world::*;
 /// A town that has two photos, one of each of its villages; and the first village's key and chain
 /// in the hands of somebody who writes messages by hand. Gives the connection at the town.
 fn town_and_thief() -> (World, usize, ConnectionId, [Vec<u8>; 2]) {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(9);
     let at = world.add(&town, &[]);
     let photos = [content(1, CHUNK + 77), content(2, CHUNK + 88)];

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_crdt::store::{Quota, Store, StoreOptions, Unsent, WriteError};
+use cunlian_crdt::store::{Quota, StoreOptions, Unsent, WriteError};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::blob::{BlobReply, BlobRequest, Outline, Under};
 use cunlian_protocol::certificate::Tier;
@@ -13,23 +13,11 @@ use cunlian_protocol::key::SetKey;
 use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
-use cunlian_tests::member::Member;
+use cunlian_tests::world::{one_of_each, open, open_with};
 use tempfile::TempDir;
 
 use super::story::*;
 use super::world::*;
-
-fn members() -> [Member; 3] {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
-    [county, town, village]
-}
-
-fn open(dir: &TempDir, member: &Member, options: StoreOptions) -> Store {
-    let projector = Arc::new(GovernanceProjector);
-    Store::open(dir.path(), projector, member.store_identity(), options).unwrap()
-}
 
 /// Whether some file of the store holds these bytes.
 fn holds(dir: &TempDir, bytes: &[u8]) -> bool {
@@ -44,9 +32,9 @@ fn holds(dir: &TempDir, bytes: &[u8]) -> bool {
 /// last document that names it is erased.
 #[test]
 fn an_erased_photo_leaves_no_byte_in_the_files() {
-    let [.., village] = members();
+    let [.., village] = one_of_each();
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir, &village, StoreOptions::default());
+    let store = open(dir.path(), &village);
     let author = village.author(1);
     let photo = content(1, 3 * CHUNK);
     let writes = vec![naming(VILLAGE, 1, &photo), naming(VILLAGE, 2, &photo)];
@@ -132,9 +120,9 @@ fn what_no_field_names_any_more_goes() {
 /// until the photo has been handed up.
 #[test]
 fn a_purge_does_not_lose_a_photo_that_is_nowhere_else() {
-    let [_, town, _] = members();
+    let [_, town, _] = one_of_each();
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir, &town, StoreOptions::default());
+    let store = open(dir.path(), &town);
     let photo = content(7, CHUNK + 5);
     let write = naming(VILLAGE, 1, &photo);
     let home = write.home;
@@ -157,9 +145,9 @@ fn a_purge_does_not_lose_a_photo_that_is_nowhere_else() {
 /// Shows that content nobody names is refused and leaves nothing, document included.
 #[test]
 fn content_without_a_document_is_refused() {
-    let [.., village] = members();
+    let [.., village] = one_of_each();
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir, &village, StoreOptions::default());
+    let store = open(dir.path(), &village);
     let (photo, other) = (content(8, 100), content(9, 100));
     let write = naming(VILLAGE, 1, &photo);
     let home = write.home;
@@ -180,13 +168,13 @@ fn content_without_a_document_is_refused() {
 /// full, and that the room comes back when photos go.
 #[test]
 fn what_one_peer_gives_is_limited() {
-    let [_, town, village] = members();
+    let [_, town, village] = one_of_each();
     let (dir, other_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let giver = open(&other_dir, &village, StoreOptions::default());
+    let giver = open(other_dir.path(), &village);
     let bytes = 2 * CHUNK as u64;
     let quota = Quota { blob_bytes: 2 * bytes + 10, ..Quota::default() };
     let options = StoreOptions { quota, ..StoreOptions::default() };
-    let store = open(&dir, &town, options);
+    let store = open_with(dir.path(), &town, Arc::new(GovernanceProjector), options);
     let photos: Vec<_> = (10..14).map(|seed| content(seed, 2 * CHUNK)).collect();
     let writes = (1..).zip(&photos).map(|(number, photo)| naming(VILLAGE, number, photo));
     giver.write_with_blobs(&village.author(1), writes.collect(), photos.clone(), 1).unwrap();
@@ -258,9 +246,9 @@ fn verification_finds_what_was_altered() {
         ("UPDATE blob_reference SET lacking = 1", false),
     ];
     for (damage, repaired) in damages {
-        let [.., village] = members();
+        let [.., village] = one_of_each();
         let dir = tempfile::tempdir().unwrap();
-        let store = open(&dir, &village, StoreOptions::default());
+        let store = open(dir.path(), &village);
         let photo = content(20, 3 * CHUNK);
         let write = naming(VILLAGE, 1, &photo);
         store.write_with_blobs(&village.author(1), vec![write], vec![photo], 1).unwrap();

@@ -1,13 +1,13 @@
 //! Photos that a node above does not take: seen where they are, where they should be, and as long as
 //! it is true.
 
-use cunlian_crdt::store::{BlobState, Quota, Store, StoreOptions};
+use cunlian_crdt::store::{BlobState, Quota, StoreOptions};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::sync::StoreRequest;
-use cunlian_tests::member::Member;
+use cunlian_tests::world::{one_of_each, open, open_with};
 use std::sync::Arc;
 
 use super::story::*;
@@ -179,19 +179,15 @@ fn photos_come_while_changes_are_postponed() {
 /// people.
 #[test]
 fn little_space_is_said() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let projector = Arc::new(GovernanceProjector);
-    let identity = village.store_identity();
-    let giver =
-        Store::open(dirs[0].path(), projector.clone(), identity, StoreOptions::default()).unwrap();
+    let giver = open(dirs[0].path(), &village);
     let photo = content(6, CHUNK);
     let write = naming(VILLAGE, 1, &photo);
     giver.write_with_blobs(&village.author(1), vec![write], vec![photo.clone()], 1).unwrap();
     let options = StoreOptions { low_space_bytes: u64::MAX, ..StoreOptions::default() };
-    let store = Store::open(dirs[1].path(), projector, town.store_identity(), options).unwrap();
+    let store = open_with(dirs[1].path(), &town, projector, options);
     store.add_certificates(&village.identity.chain).unwrap();
     let request = StoreRequest::Ingest {
         from: village.serial(),

@@ -8,28 +8,24 @@ use cunlian_protocol::blob::{
     BlobMessage, BlobName, BlobReference, BlobReply, BlobRequest, Missing,
 };
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::key::KeyPrefix;
-use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
-use cunlian_protocol::sync::{Carried, Selection, StoreReply, StoreRequest};
+use cunlian_protocol::sync::{Carried, StoreReply, StoreRequest};
 use cunlian_protocol::wire::{self, Frame, Message};
 use cunlian_tests::member::Member;
+use cunlian_tests::world::{carried, one_of_each, under};
 
 use super::world::*;
 
-pub(crate) const TOWN: &str = "370322102";
-pub(crate) const VILLAGE: &str = "370322102310";
-pub(crate) const OTHER_VILLAGE: &str = "370322102311";
+pub(crate) use cunlian_tests::world::{OTHER_VILLAGE, VILLAGE};
+
 pub(crate) const PHOTO: Category = Category::TICKET_PHOTO;
 pub(crate) const CHUNK: usize = 64 << 10;
 
 /// 高青县, 高城镇 and 苑兴村, each dialling the one above.
 pub(crate) fn three_tiers() -> (World, [usize; 3]) {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let mut world = World::new(7);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);
@@ -101,12 +97,7 @@ pub(crate) fn missing(store: &Store, child: &Member) -> Missing {
 
 /// All changes of a store that name photos.
 pub(crate) fn changes(store: &Store) -> Vec<Carried> {
-    let prefix = KeyPrefix::category(PHOTO);
-    let selection = Selection::Prefix { prefix, after: Vec::new() };
-    let bytes = limits::BATCH_BYTES;
-    let reply = store.serve(StoreRequest::Read { selection, bytes }).unwrap();
-    let StoreReply::Read { changes, .. } = reply else { panic!("{reply:?}") };
-    changes.into_iter().map(|stored| stored.carried).collect()
+    carried(&under(store, &KeyPrefix::category(PHOTO)))
 }
 
 /// What was said about blobs, with the number of who said it.

@@ -4,7 +4,7 @@ use cunlian_protocol::blob::BlobMessage;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::wire::{self, Frame};
-use cunlian_tests::member::Member;
+use cunlian_tests::world::one_of_each;
 
 use super::story::*;
 use super::world::*;
@@ -115,9 +115,7 @@ fn a_killed_process_goes_on_where_it_was() {
 /// line is cut, and gets what is missing, and no more, from the county.
 #[test]
 fn the_rest_comes_from_another_peer() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let mut world = World::new(8);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);
@@ -216,9 +214,7 @@ fn photos_of_every_size_arrive() {
 /// at the same moment, stops asking one of them after the first chunk.
 #[test]
 fn two_peers_do_not_give_the_same_photo() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let mut world = World::new(10);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);

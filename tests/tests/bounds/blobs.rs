@@ -1,11 +1,9 @@
 //! Photos: how many a document names, and how many are asked for at once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_crdt::store::{Store, StoreOptions};
-use cunlian_governance::projection::GovernanceProjector;
+use cunlian_crdt::store::Store;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::blob::{BlobName, BlobReference, BlobReply, BlobRequest};
 use cunlian_protocol::category::Category;
@@ -15,14 +13,13 @@ use cunlian_protocol::limits;
 use cunlian_protocol::scope::Scope;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use cunlian_tests::member::Member;
+use cunlian_tests::world::open;
 
 /// A county whose one document names so many photos, none of which is here.
 fn naming(photos: u8) -> (tempfile::TempDir, Store, Member) {
     let county = Member::county(2);
     let dir = tempfile::tempdir().unwrap();
-    let projector = Arc::new(GovernanceProjector);
-    let identity = county.store_identity();
-    let store = Store::open(dir.path(), projector, identity, StoreOptions::default()).unwrap();
+    let store = open(dir.path(), &county);
     let edits = (0..photos).map(|number| {
         let name = BlobName { id: BlobId([number; 32]), bytes: limits::BLOB_BYTES };
         let reference = BlobReference { name, media_type: "image/jpeg".to_owned() };

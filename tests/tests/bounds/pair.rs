@@ -7,7 +7,6 @@ use std::sync::Arc;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_protocol::key::KeyPrefix;
@@ -15,9 +14,7 @@ use cunlian_protocol::session::{Channel, Effect, Role, Session};
 use cunlian_protocol::sync::{StoreReply, StoreRequest, Verdict};
 use cunlian_protocol::wire::{self, FaultCode, Message};
 use cunlian_tests::member::{Member, root};
-
-const TOWN: &str = "370322102";
-const VILLAGE: &str = "370322102310";
+use cunlian_tests::world::{VILLAGE, one_of_each};
 
 /// One side: its session, and what it did with what it was told.
 pub(super) struct Side {
@@ -98,9 +95,7 @@ impl Side {
 
 /// Village and town after their hellos; the village has said its root.
 pub(super) fn village_and_town() -> (Side, Side) {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let all = [&county, &town, &village];
     let expected = town.public_key();
     let role = Role::Dialler { expected, lineage: [0; 16], renewing: false };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_governance::catalogue::{Catalogue, Part};
-use cunlian_governance::record::{self, Fields, Origin, Place};
+use cunlian_governance::library::catalogue::{Catalogue, Part};
+use cunlian_governance::library::{Fields, Origin, Place, record};
 use cunlian_governance::ticket::{self, Action, Channel, NewTicket};
 use cunlian_host::admin::Request;
 use cunlian_host::admin::issuing::{IssuedFile, RequestFile};

@@ -1,9 +1,9 @@
 //! What is left on the pages of a document that was erased.
 
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_governance::library::catalogue::{Catalogue, Part};
+use cunlian_governance::library::{Fields, Origin, Place, record};
 use cunlian_governance::query;
-use cunlian_governance::record::{self, Fields, Origin, Place};
 use cunlian_governance::ticket::{self, Channel, NewTicket};
 use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;

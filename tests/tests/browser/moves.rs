@@ -1,9 +1,9 @@
 //! People who move to another village, villages that are joined, and what a reader may not see.
 
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_governance::library::catalogue::{Catalogue, Part};
+use cunlian_governance::library::{Fields, Origin, Place, record};
 use cunlian_governance::query;
-use cunlian_governance::record::{self, Fields, Origin, Place};
 use cunlian_host::clock::now_ms;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::id::DocumentId;
@@ -173,7 +173,7 @@ async fn a_form_names_what_it_leaves_out() {
     });
 }
 
-fn record_class() -> cunlian_governance::catalogue::Class {
+fn record_class() -> cunlian_governance::library::catalogue::Class {
     Catalogue::built_in().class("population").unwrap().clone()
 }
 

@@ -97,7 +97,7 @@ async fn nobody_signs_what_they_have_not_read() {
         let action = format!("{href}/sign_off");
         let fields = super::plain::fill(&old, &action, &[("text", "同意")]);
         let answer = plain.send(&action, &fields);
-        assert_eq!(answer.status, 422);
+        assert_eq!(answer.status, 409);
         assert!(answer.text.contains("没有签批"), "{}", answer.text);
         let now = plain.get(&href).text;
         assert_ne!(between(&now, "name=\"digest\" value=\"", "\""), digest);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use cunlian_governance::query;
+use cunlian_governance::ticket::query as tickets;
 
 use super::chromium::Chromium;
 use super::fixture::Node;
@@ -63,7 +63,7 @@ async fn a_photo_loses_its_position_and_a_doubled_form_is_one_report() {
         assert!(!jpeg.windows(11).any(|bytes| bytes == b"GPSLatitude"));
         let id = photo.rsplit('/').next().unwrap();
         let receipt = photo.split('/').nth(2).unwrap();
-        let find = |connection: &_| query::ticket::by_receipt_text(connection, receipt);
+        let find = |connection: &_| tickets::by_receipt_text(connection, receipt);
         let home = node.store.read(find).unwrap().unwrap().unwrap().home;
         let guessed = plain.get(&format!("/tickets/{}/{}/photo/{id}", home.address, home.document));
         assert!(guessed.path.starts_with("/login"), "{}", guessed.path);
@@ -101,7 +101,7 @@ async fn a_result_is_rated_once() {
         let rated = plain.send(&action, &fill(&form, &action, &[("stars", "5"), ("text", "好")]));
         assert!(rated.text.contains("5 星") && !rated.text.contains(&action));
         let again = plain.send(&action, &fill(&form, &action, &[("stars", "1")]));
-        assert_eq!(again.status, 422);
+        assert_eq!(again.status, 409);
     });
 }
 

@@ -16,9 +16,10 @@ use cunlian_protocol::wire::{self, Bounded, Message};
 use cunlian_tests::measured::growth_kib;
 use cunlian_tests::member::{Member, key};
 use cunlian_tests::unfolding::Puts;
+use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise};
+use cunlian_tests::world::{OTHER_VILLAGE, VILLAGE, home};
 
 use super::forged::{Forged, PREFIX_BYTES, SEALED, STAMP, framed, frames};
-use super::world::{DAY_MS, NEIGHBOUR, NOW_MS, Place, VILLAGE, World, home, noise};
 
 const POPULATION: Category = Category::library(0, 0);
 
@@ -37,7 +38,7 @@ fn carried(place: &Place, category: Category) -> Vec<Carried> {
 /// in the rest.
 #[test]
 fn a_changed_byte_is_noticed_wherever_it_is() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..60, "王建国");
     let bundle = world.village.bundle_for(&world.town);
     let mut flawed = 0;
@@ -66,7 +67,7 @@ fn a_changed_byte_is_noticed_wherever_it_is() {
 /// much there was, and that the whole one then brings in exactly the rest.
 #[test]
 fn a_cut_file_gives_its_good_part() {
-    let world = World::new();
+    let world = Places::open();
     for number in 0..70 {
         world.village.write(
             POPULATION,
@@ -101,8 +102,8 @@ fn a_cut_file_gives_its_good_part() {
 /// scope, one with a broken signature, one of an author without the right, and a good one.
 #[test]
 fn a_hostile_exporter_brings_in_only_what_is_his() {
-    let world = World::new();
-    world.neighbour.write(POPULATION, NEIGHBOUR, 0..1, "not yours");
+    let world = Places::open();
+    world.neighbour.write(POPULATION, OTHER_VILLAGE, 0..1, "not yours");
     world.village.write(POPULATION, VILLAGE, 0..2, "own");
     let real = world.village.open_bundle();
     let mut changes = carried(&world.village, POPULATION);
@@ -123,7 +124,7 @@ fn a_hostile_exporter_brings_in_only_what_is_his() {
     for words in ["outside of what this peer may send", "signature", "cut short", "no place"] {
         assert!(said.contains(words), "{words} in {said}");
     }
-    assert!(!world.town.has(&home(POPULATION, NEIGHBOUR, 0)));
+    assert!(!world.town.has(&home(POPULATION, OTHER_VILLAGE, 0)));
     world.town.assert_sound();
 }
 
@@ -133,7 +134,7 @@ fn a_hostile_exporter_brings_in_only_what_is_his() {
 fn what_unfolds_is_refused_out_of_a_bundle() {
     let name = concat!(module_path!(), "::what_unfolds_is_refused_out_of_a_bundle");
     let grown = growth_kib(name, || {
-        let world = World::new();
+        let world = Places::open();
         world.village.write(POPULATION, VILLAGE, 0..1, "own");
         let real = world.village.open_bundle();
         let mut changes = carried(&world.village, POPULATION);
@@ -162,7 +163,7 @@ fn what_unfolds_is_refused_out_of_a_bundle() {
 /// who lacks the key.
 #[test]
 fn a_borrowed_chain_is_refused() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..1, "own");
     let real = world.village.open_bundle();
     let reader = Reader::open(real.as_slice(), &[]).unwrap();
@@ -181,7 +182,7 @@ fn a_borrowed_chain_is_refused() {
 /// that is none at all are refused with words that say so.
 #[test]
 fn what_is_for_somebody_else_says_so() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..1, "own");
     let real = world.village.open_bundle();
     let foreign = Forged::altered(&real, &key(4), |head| head.root.0[0] ^= 1);
@@ -213,7 +214,7 @@ fn what_is_for_somebody_else_says_so() {
 /// still hands up what waits, while the same certificate is worth nothing to its neighbour.
 #[test]
 fn who_is_not_in_force_is_refused() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..1, "own");
     let real = world.village.open_bundle();
     let body = RevocationBody {
@@ -268,7 +269,7 @@ impl Read for Endless<'_> {
 /// reads, or sealed for somebody else.
 #[test]
 fn memory_is_bounded_whatever_the_file_says() {
-    let world = World::new();
+    let world = Places::open();
     let real = world.village.open_bundle();
     let many = Bounded(vec![Bounded(vec![0; 4_000]); 200]);
     let frame = wire::encode(&Message::Certificates(many));
@@ -305,7 +306,7 @@ fn memory_is_bounded_whatever_the_file_says() {
 /// Shows that a stranger who certified himself is refused.
 #[test]
 fn a_self_made_chain_is_refused() {
-    let world = World::new();
+    let world = Places::open();
     let real = world.village.open_bundle();
     let stranger: Member = Member::county(2).certify(9, Tier::Town, "370322103", "假镇");
     let mut body = stranger.identity.certificate.body().clone();

@@ -18,11 +18,11 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::public_key;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
 use cunlian_tests::program::{Running, command, files, run, run_refused, run_well, wait_for};
+use cunlian_tests::world::home;
+use cunlian_tests::world::place::{NOW_MS, noise, put};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::tempdir;
-
-use super::world::{NOW_MS, home, noise, put};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const POPULATION: Category = Category::library(0, 0);
@@ -59,7 +59,7 @@ fn reached(client: &Client, home: &Home) -> Value {
 }
 
 /// Writes documents straight into the store of a node that does not run.
-fn load(node: &Node, documents: u16, text: impl Fn(u16) -> String) {
+fn load(node: &Node, documents: u32, text: impl Fn(u32) -> String) {
     let (store, identity) = open_store(&node.dir).unwrap();
     let writes = (0..documents).map(|n| put(home(POPULATION, VILLAGE, n), &text(n)));
     store.write(&node_author(&identity), writes.collect(), NOW_MS).unwrap();

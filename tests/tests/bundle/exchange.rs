@@ -1,15 +1,17 @@
 //! Honest bundles between stores: what is in them, and what they change.
 
+use std::sync::Arc;
+
 use cunlian_crdt::bundle::{Follows, note_arrivals};
 use cunlian_crdt::store::{BlobContent, Quota};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::blob::{BlobReference, BlobReply, BlobRequest, Kept, Outline, Under};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
-
-use super::world::{
-    DAY_MS, NEIGHBOUR, NOW_MS, Place, TOWN, VILLAGE, World, home, noise, plan, plan_for, put,
-};
+use cunlian_protocol::scope::Scope;
+use cunlian_protocol::sync::{StoreReply, StoreRequest};
+use cunlian_tests::world::place::{DAY_MS, NOW_MS, Place, Places, noise, plan, plan_for, put};
+use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, home};
 
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);
@@ -19,7 +21,7 @@ const IDENTITY: Category = Category::library(0, 1);
 /// until a bundle comes back, after which it says so of everything.
 #[test]
 fn a_bundle_there_and_back() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     village.write(Category::TICKET, VILLAGE, 0..40, "路灯不亮");
     village.write(POPULATION, VILLAGE, 0..900, "王建国");
@@ -49,7 +51,7 @@ fn a_bundle_there_and_back() {
 /// town makes the town say of nothing that it is at the county.
 #[test]
 fn who_is_below_says_nothing_of_those_above() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(Category::TICKET, VILLAGE, 0..1, "路灯不亮");
     world.village.store.serve(reached_by_county(&world.village)).unwrap();
     let case = home(Category::TICKET, VILLAGE, 0);
@@ -76,10 +78,10 @@ fn reached_by_county(place: &Place) -> cunlian_protocol::sync::StoreRequest {
 /// of what the county may not read, although the exporter has it.
 #[test]
 fn a_bundle_has_only_what_both_may_read() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "canary-own");
     world.village.write(IDENTITY, VILLAGE, 0..3, "canary-closed");
-    world.neighbour.write(POPULATION, NEIGHBOUR, 0..3, "canary-neighbour");
+    world.neighbour.write(POPULATION, OTHER_VILLAGE, 0..3, "canary-neighbour");
     for place in [&world.village, &world.neighbour] {
         world.town.import(&place.bundle_for(&world.town)).unwrap();
     }
@@ -91,10 +93,10 @@ fn a_bundle_has_only_what_both_may_read() {
     let fresh = Place::open(&world.village.member);
     let imported = fresh.import(&world.town.bundle_for(&fresh)).unwrap();
     assert_eq!((imported.new, imported.refusals()), (6, 0));
-    assert!(!fresh.has(&home(POPULATION, NEIGHBOUR, 0)));
+    assert!(!fresh.has(&home(POPULATION, OTHER_VILLAGE, 0)));
 
     let mut cut = plan();
-    cut.regions = vec![AddressCode::parse(NEIGHBOUR).unwrap()];
+    cut.regions = vec![AddressCode::parse(OTHER_VILLAGE).unwrap()];
     let (exported, _) = world.town.export(&cut).unwrap();
     assert_eq!(exported.changes, 3);
     cut.recipient = Some(world.village.member.identity.certificate.clone());
@@ -106,7 +108,7 @@ fn a_bundle_has_only_what_both_may_read() {
 /// below leaves what is older out.
 #[test]
 fn since_a_time_leaves_nothing_behind() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     village.write(POPULATION, VILLAGE, 0..20, "before, and carried");
     note_arrivals(&village.store, NOW_MS).unwrap();
@@ -138,7 +140,7 @@ fn since_a_time_leaves_nothing_behind() {
 /// it did, not even when the clock was set back.
 #[test]
 fn arrivals_are_noted_by_the_hour() {
-    let world = World::new();
+    let world = Places::open();
     let village = &world.village;
     let notes = || {
         let count = |c: &rusqlite::Connection| {
@@ -148,7 +150,7 @@ fn arrivals_are_noted_by_the_hour() {
     };
     let hour = 3_600_000;
     for (at_ms, expected) in [(0, 1), (hour / 2, 1), (hour, 2), (-hour, 2), (3 * hour, 3)] {
-        let number = u16::try_from((at_ms + 2 * hour) / (hour / 2)).unwrap();
+        let number = u32::try_from((at_ms + 2 * hour) / (hour / 2)).unwrap();
         village.write(POPULATION, VILLAGE, number..number + 1, "x");
         note_arrivals(&village.store, NOW_MS + at_ms).unwrap();
         assert_eq!(notes(), expected, "{at_ms}");
@@ -161,7 +163,7 @@ fn arrivals_are_noted_by_the_hour() {
 /// any order, and that together they are everything.
 #[test]
 fn each_part_comes_in_by_itself() {
-    let world = World::new();
+    let world = Places::open();
     for number in 0..120 {
         world.village.write(
             POPULATION,
@@ -195,10 +197,11 @@ fn each_part_comes_in_by_itself() {
 /// person takes what stands of his work, and nothing of what does not.
 #[test]
 fn authors_and_revocations_travel_along() {
-    let world = World::new();
+    let world = Places::open();
     let (person, chain) = world.village.member.operator(40, "王五");
     world.village.store.add_certificates(&chain).unwrap();
-    let write = |number| vec![super::world::put(home(POPULATION, VILLAGE, number), "x")];
+    let write =
+        |number| vec![cunlian_tests::world::place::put(home(POPULATION, VILLAGE, number), "x")];
     let first = world.village.store.write(&person, write(1), NOW_MS).unwrap();
     world.village.store.write(&person, write(2), NOW_MS).unwrap();
     let before = world.village.bundle_for(&world.town);
@@ -226,7 +229,7 @@ fn authors_and_revocations_travel_along() {
 /// Shows that data of the town itself, which a village may read, arrives in a bundle for it.
 #[test]
 fn what_is_published_above_arrives() {
-    let world = World::new();
+    let world = Places::open();
     world.town.write(Category::NOTICE, TOWN, 0..2, "通知");
     let imported = world.village.import(&world.town.bundle_for(&world.village)).unwrap();
     assert_eq!((imported.new, imported.refusals()), (2, 0));
@@ -237,7 +240,7 @@ fn what_is_published_above_arrives() {
 /// and a photo that no document names are not kept.
 #[test]
 fn photos_go_along() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     let contents: Vec<Vec<u8>> =
         [1, 200_000].map(|bytes| noise(bytes as u64, 2 * bytes).into_bytes()).to_vec();
@@ -285,7 +288,7 @@ fn photos_go_along() {
 /// and that of photos, each in words, and none when there was room.
 #[test]
 fn the_bound_that_was_reached_is_named() {
-    let world = World::new();
+    let world = Places::open();
     let (town, village) = (&world.town, &world.village);
     let peer = village.member.public_key();
     let photo = noise(9, 400_000).into_bytes();
@@ -315,4 +318,36 @@ fn the_bound_that_was_reached_is_named() {
     let imported = town.import(&bundle).unwrap();
     assert_eq!((imported.postponed, said(&imported)), (0, Vec::new()));
     assert!(matches!(town.store.blob(&blob.name), Ok(Some(BlobContent::Whole(_)))));
+}
+
+/// Shows that a photo which a bundle of the county brings counts for the document that has it there,
+/// and not for one of another village that names it by its hash; and that it counts for none of both
+/// when a bundle, as one of an older program, does not say which has it.
+#[test]
+fn a_bundle_gives_no_photo_to_who_names_it() {
+    let world = Places::open();
+    let (town, village) = (&world.town, &world.village);
+    let county = Place::open(&world.county);
+    county.knows(&village.member);
+    let photo = noise(3, 900).into_bytes();
+    let blob = BlobReference::of(&photo, "image/jpeg").unwrap();
+    let [theirs, named] =
+        [OTHER_VILLAGE, VILLAGE].map(|address| home(Category::TICKET_PHOTO, address, 1));
+    let put = |home| vec![put(home, &blob.to_string())];
+    let author = town.member.author(1);
+    county.store.write_with_blobs(&author, put(theirs), vec![photo.clone()], NOW_MS).unwrap();
+    county.store.write(&village.member.author(1), put(named), NOW_MS).unwrap();
+    let imported = town.import(&county.bundle_for(town)).unwrap();
+    assert_eq!((imported.new, imported.blobs, imported.refusals()), (2, 1, 0));
+    let held = |home| town.store.blob_of(home, &blob.name).unwrap();
+    assert_eq!(held(&theirs), Some(BlobContent::Whole(photo.clone())));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo.clone())));
+    let outline = Arc::new(Outline::of(&photo).unwrap());
+    let chunk = outline.verify(0, photo.clone()).unwrap();
+    let (under, from) = (Under::Scope(Scope::everything()), county.member.public_key());
+    let request = BlobRequest::Keep { under, outline, chunk, from, limited: false, at_ms: None };
+    let kept = town.store.serve(StoreRequest::Blob(request)).unwrap();
+    assert_eq!(kept, StoreReply::Blob(BlobReply::Keep(Kept::Unwanted)));
+    assert_ne!(held(&named), Some(BlobContent::Whole(photo)));
+    town.assert_sound();
 }

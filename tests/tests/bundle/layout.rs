@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use cunlian_crdt::document::Write;
 use cunlian_host::keystore::{hex, unhex};
 use cunlian_protocol::category::Category;
-
-use super::world::{VILLAGE, World};
+use cunlian_protocol::change::Home;
+use cunlian_protocol::id::DocumentId;
+use cunlian_tests::world::place::{Places, put};
+use cunlian_tests::world::{VILLAGE, home};
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("data/golden/bundle-2-{name}.hex"))
@@ -16,13 +19,21 @@ fn committed(name: &str) -> Vec<u8> {
     unhex(fs::read_to_string(golden(name)).unwrap().trim()).unwrap()
 }
 
+/// A document as the committed bundles have it.
+fn written(category: Category, number: u8, text: &str) -> Write {
+    let mut document = DocumentId([0; 16]);
+    document.0[1] = number;
+    put(Home { document, ..home(category, VILLAGE, 0) }, text)
+}
+
 /// Shows that bundles, sealed and open, are written and read as they were. They are written anew
 /// with `CUNLIAN_WRITE_GOLDEN=1` when there is no file.
 #[test]
 fn a_bundle_is_pinned() {
-    let world = World::new();
-    world.village.write(Category::TICKET, VILLAGE, 0..2, "路灯不亮");
-    world.village.write(Category::ALERT, VILLAGE, 0..1, "河水上涨");
+    let world = Places::open();
+    let ticket = |number| written(Category::TICKET, number, "路灯不亮");
+    world.village.save(vec![ticket(0), ticket(1)]);
+    world.village.save(vec![written(Category::ALERT, 0, "河水上涨")]);
     let made =
         [("sealed", world.village.bundle_for(&world.town)), ("open", world.village.open_bundle())];
     for ((kind, made), (new, known)) in made.into_iter().zip([(3, 0), (0, 3)]) {
@@ -38,7 +49,7 @@ fn a_bundle_is_pinned() {
 /// Shows that bundles that 0.1.0 wrote, with the wide certificates that it issued, are read.
 #[test]
 fn a_bundle_of_0_1_0_is_read() {
-    let world = World::new();
+    let world = Places::open();
     for (kind, (new, known)) in [("sealed-0.1.0", (3, 0)), ("open-0.1.0", (0, 3))] {
         let imported = world.town.import(&committed(kind)).unwrap();
         assert_eq!((imported.new, imported.known), (new, known), "{kind}");

@@ -9,11 +9,12 @@ use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::succession::SuccessionBody;
 use cunlian_tests::member::{Member, key};
+use cunlian_tests::world::place::{NOW_MS, Place, Places, noise, plan_for};
+use cunlian_tests::world::{TOWN, VILLAGE};
 
 use super::forged::{
     COUNT, COVER, Forged, PREFIX_BYTES, SEALED, STAMP, Sealing, ephemeral, framed, frames,
 };
-use super::world::{NOW_MS, Place, TOWN, VILLAGE, World, noise, plan_for};
 
 const POPULATION: Category = Category::library(0, 0);
 
@@ -43,7 +44,7 @@ fn cover(part: &[u8]) -> Cover {
 /// that it is whole, and the cover.
 #[test]
 fn only_the_receiver_opens_it() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "canary");
     let sealed = world.village.bundle_for(&world.town);
     let county = Place::open(&world.county);
@@ -70,7 +71,7 @@ fn contains(bytes: &[u8], piece: &[u8]) -> bool {
 /// bytes are in the sealed one, unless they are in its cover.
 #[test]
 fn nothing_but_the_cover_is_in_the_clear() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..8, &noise(1, 400));
     let (open, sealed) = (world.village.open_bundle(), world.village.bundle_for(&world.town));
     let covered = frames(&sealed)[0];
@@ -91,7 +92,7 @@ fn nothing_but_the_cover_is_in_the_clear() {
 /// one that it takes.
 #[test]
 fn the_tables_are_enough() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "own");
     let sealed = world.village.bundle_for(&world.town);
     let town = &world.town.member.identity.key;
@@ -143,7 +144,7 @@ fn signed_anew(cover: &Cover, frames: &[&[u8]], key: &SigningKey) -> Vec<u8> {
 /// gives them another number or time.
 #[test]
 fn under_another_cover_nothing_opens() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "own");
     let sealed = world.village.bundle_for(&world.town);
     let (frames, cover) = (frames(&sealed), cover(&sealed));
@@ -197,7 +198,7 @@ fn not_sealed_so(refused: ImportError) -> NotSealedSo {
 /// is used from the place on where that is so, although their exporter signed it.
 #[test]
 fn frames_have_their_place_and_their_end() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "own");
     let sealed = world.village.bundle_for(&world.town);
     let (frames, cover) = (frames(&sealed), cover(&sealed));
@@ -230,7 +231,7 @@ fn frames_have_their_place_and_their_end() {
 /// and that this holds for who cannot open it as well.
 #[test]
 fn a_cut_at_any_frame_is_noticed() {
-    let world = World::new();
+    let world = Places::open();
     for number in 0..60 {
         let text = noise(number.into(), 200_000);
         world.village.write(POPULATION, VILLAGE, number..number + 1, &text);
@@ -265,7 +266,7 @@ fn a_cut_at_any_frame_is_noticed() {
 
 /// A node in the place of the town with another key, that the town's certificate was replaced by
 /// in words of the county, when `told`.
-fn in_the_place_of(world: &World, name: &str, told: bool) -> Place {
+fn in_the_place_of(world: &Places, name: &str, told: bool) -> Place {
     let new = world.county.certify(30, Tier::Town, TOWN, name);
     let place = Place::open(&new);
     if told {
@@ -289,7 +290,7 @@ fn in_the_place_of(world: &World, name: &str, told: bool) -> Place {
 /// and place; and that a new export for that key opens.
 #[test]
 fn an_earlier_key_asks_for_another_export() {
-    let world = World::new();
+    let world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "own");
     let early = world.village.bundle_for(&world.town);
     let replacing = in_the_place_of(&world, "高城镇二", true);
@@ -319,7 +320,7 @@ fn an_earlier_key_asks_for_another_export() {
 /// certified.
 #[test]
 fn the_next_key_opens_as_well() {
-    let mut world = World::new();
+    let mut world = Places::open();
     world.village.write(POPULATION, VILLAGE, 0..3, "own");
     let next: Member = world.county.certify(30, Tier::Town, TOWN, "高城镇");
     let mut plan = plan_for(&world.town);

@@ -1,10 +1,9 @@
 //! Lines that break: what is lost, and what of the time is used.
 
-use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::limits;
-use cunlian_tests::member::Member;
+use cunlian_tests::world::one_of_each;
 
-use super::urgent::{POPULATION, TOWN, VILLAGE};
+use super::urgent::{POPULATION, VILLAGE};
 use super::world::{Breadth, World, record};
 
 const RECORDS: u32 = 8_000;
@@ -15,9 +14,7 @@ const RECORDS: u32 = 8_000;
 #[test]
 fn a_copy_ends_on_a_line_that_breaks_every_thirty_seconds() {
     const BYTES_PER_SECOND: i64 = 8_000;
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(3);
     let at_town = world.add(&town, &[]);
     let at_village = world.add(&village, &[town.public_key()]);

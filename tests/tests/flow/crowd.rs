@@ -1,10 +1,7 @@
 //! Many children at once, some of them greedy or broken: nobody waits long for the others.
 
-use std::sync::Arc;
-
 use cunlian_crdt::document::Author;
-use cunlian_crdt::store::{Store, StoreOptions};
-use cunlian_governance::projection::GovernanceProjector;
+use cunlian_crdt::store::Store;
 use cunlian_host::preset;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -14,8 +11,9 @@ use cunlian_protocol::limits;
 use cunlian_protocol::region::{Depth, Region};
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::{SigningKey, public_key};
-use cunlian_protocol::sync::{Selection, StoreReply, StoreRequest, Stored};
+use cunlian_protocol::sync::Stored;
 use cunlian_tests::member::{Member, root};
+use cunlian_tests::world::{open, under};
 use tempfile::TempDir;
 
 use super::child::Child;
@@ -58,9 +56,7 @@ struct Source {
 impl Source {
     fn new(town: &Member) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (identity, options) = (town.store_identity(), StoreOptions::default());
-        let projector = Arc::new(GovernanceProjector);
-        let store = Store::open(dir.path(), projector, identity, options).unwrap();
+        let store = open(dir.path(), town);
         Self { store, _dir: dir }
     }
 
@@ -74,17 +70,7 @@ impl Source {
         self.store.write(&author, writes, 1).unwrap();
         let region = Region { prefix: AddressCode::parse(&at).unwrap(), depth: Depth::Subtree };
         let prefix = KeyPrefix::region(POPULATION, &region);
-        let mut next = Some(Selection::Prefix { prefix, after: Vec::new() });
-        let mut changes = Vec::new();
-        while let Some(selection) = next {
-            let request = StoreRequest::Read { selection, bytes: limits::BATCH_BYTES };
-            let StoreReply::Read { changes: some, rest, .. } = self.store.serve(request).unwrap()
-            else {
-                panic!("a read is answered by changes")
-            };
-            changes.extend(some);
-            next = rest;
-        }
+        let changes = under(&self.store, &prefix);
         assert_eq!(changes.len(), count as usize);
         changes
     }

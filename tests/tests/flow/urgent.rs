@@ -1,22 +1,19 @@
 //! What is urgent passes what is not, on every line of the way.
 
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Tier;
-use cunlian_tests::member::Member;
+use cunlian_tests::world::one_of_each;
 
 use super::world::{Breadth, World, record};
 
+pub(crate) use cunlian_tests::world::{TOWN, VILLAGE};
+
 pub(crate) const POPULATION: Category = Category::library(0, 0);
-pub(crate) const TOWN: &str = "370322102";
-pub(crate) const VILLAGE: &str = "370322102310";
 
 /// Shows that an alert is at the town within seconds while a first copy of the village's library
 /// takes minutes of the same line, whenever in the copy it is raised.
 #[test]
 fn an_alert_passes_a_first_copy() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(1);
     let at_town = world.add(&town, &[]);
     let at_village = world.add(&village, &[town.public_key()]);
@@ -45,9 +42,7 @@ fn an_alert_passes_a_first_copy() {
 /// is wide, so thousands of new rows of the library wait at the town for the line to the county.
 #[test]
 fn an_alert_passes_what_is_passed_on() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let mut world = World::new(2);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);

@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use cunlian_crdt::document::{Author, Edit, Write};
-use cunlian_crdt::store::{Store, StoreOptions};
-use cunlian_governance::projection::GovernanceProjector;
+use cunlian_crdt::store::Store;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::category::Category;
@@ -19,6 +18,7 @@ use cunlian_protocol::id::{DocumentId, PublicKey};
 use cunlian_protocol::session::Channel;
 use cunlian_protocol::sync::{StoreReply, StoreRequest};
 use cunlian_tests::member::Member;
+use cunlian_tests::world::open;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
@@ -121,8 +121,7 @@ impl World {
     /// A node with a store of its own.
     pub(crate) fn add(&mut self, member: &Member, targets: &[PublicKey]) -> usize {
         let dir = self.dir.path().join(self.nodes.len().to_string());
-        let (identity, options) = (member.store_identity(), StoreOptions::default());
-        let store = Store::open(&dir, Arc::new(GovernanceProjector), identity, options).unwrap();
+        let store = open(&dir, member);
         let authority = store.authority();
         self.add_backed(member, targets, authority, Backing::Store(store))
     }

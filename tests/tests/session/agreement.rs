@@ -4,21 +4,20 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_protocol::rights::Rights;
-use cunlian_tests::member::{Member, key};
+use cunlian_tests::member::key;
+use cunlian_tests::world::one_of_each;
 
 use super::durability::three_tiers;
 use super::world::*;
 
+pub(crate) use cunlian_tests::world::{TOWN, VILLAGE};
+
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);
-pub(crate) const TOWN: &str = "370322102";
-pub(crate) const VILLAGE: &str = "370322102310";
 
 /// The town 高城镇 and the village 苑兴村 that dials it.
 pub(crate) fn town_and_village() -> (World, usize, usize) {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(1);
     let at_town = world.add(&town, &[]);
     let at_village = world.add(&village, &[town.public_key()]);

@@ -1,13 +1,18 @@
 //! When to dial again: pauses grow, end, and differ from node to node.
 
+use std::sync::Arc;
+
+use cunlian_crdt::store::BlobContent;
+use cunlian_protocol::blob::BlobReference;
+use cunlian_protocol::category::Category;
 use cunlian_protocol::hub::{Effect, Event, Hub, TargetId};
+use cunlian_protocol::wire::FaultCode;
 use cunlian_tests::member::{Member, root};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use std::sync::Arc;
 
-use super::agreement::town_and_village;
-use super::world::START_MS;
+use super::agreement::{VILLAGE, town_and_village};
+use super::world::{START_MS, World, put};
 
 /// The pauses between attempts of a node that never gets through.
 fn pauses(seed: u64, attempts: usize) -> Vec<i64> {
@@ -67,4 +72,39 @@ fn a_session_resets_the_pause() {
     let pause = world.nodes[village].hub.next_deadline_ms().unwrap() - world.now_ms;
     assert!(pause <= 1_000, "{pause} ms");
     assert!(!world.peer(village, "高城镇").connected);
+}
+
+/// How many pages the store of a node may have.
+fn limit_pages(world: &World, at: usize, limit: impl Fn(u32) -> u32 + Send + 'static) {
+    let done = world.nodes[at].store.write_reference(move |connection| {
+        let pages = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let pragma = format!("PRAGMA max_page_count = {}", limit(pages));
+        connection.query_row(&pragma, [], |_| Ok(()))
+    });
+    done.unwrap();
+}
+
+/// Shows that a town whose disk is full is dialled less and less often, although both hold the same
+/// changes at the beginning of each session and only a photo does not fit any more; and that the
+/// photo comes when there is room again.
+#[test]
+fn a_full_disk_above_is_dialled_less_and_less_often() {
+    let (mut world, town, village) = town_and_village();
+    world.run(30_000);
+    limit_pages(&world, town, |pages| pages + 12);
+    let content = vec![7; 300_000];
+    let photo = BlobReference::of(&content, "image/jpeg").unwrap();
+    let write = put(Category::TICKET_PHOTO, VILLAGE, 1, &photo.to_string());
+    let author = world.nodes[village].member.author(1);
+    let store = &world.nodes[village].store;
+    store.write_with_blobs(&author, vec![write], vec![content.clone()], START_MS).unwrap();
+    world.announce(village);
+    world.run(600_000);
+    let failed = world.nodes[town].closed.iter().filter(|(code, _)| *code == FaultCode::Store);
+    let failed = failed.count();
+    assert!((3..60).contains(&failed), "{failed} sessions in ten minutes");
+    limit_pages(&world, town, |_| 1_000_000);
+    world.run(90_000);
+    let held = world.nodes[town].store.blob(&photo.name).unwrap();
+    assert_eq!(held, Some(BlobContent::Whole(content)));
 }

@@ -3,9 +3,9 @@
 use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::scope::Scope;
-use cunlian_tests::member::Member;
+use cunlian_tests::world::one_of_each;
 
-use super::agreement::{TOWN, VILLAGE};
+use super::agreement::VILLAGE;
 use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
@@ -13,9 +13,7 @@ const IDENTITY: Category = Category::library(0, 1);
 
 /// 高青县, 高城镇 and 苑兴村, each dialling the one above.
 pub(crate) fn three_tiers() -> (World, [usize; 3]) {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let mut world = World::new(2);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);

@@ -10,6 +10,7 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::succession::SuccessionBody;
 use cunlian_protocol::wire::FaultCode;
 use cunlian_tests::member::{Member, key, root};
+use cunlian_tests::world::one_of_each;
 
 use super::agreement::{TOWN, VILLAGE};
 use super::world::*;
@@ -112,9 +113,7 @@ fn a_succession_counts_only_under_a_certificate_in_force() {
 /// itself, is not believed for that tier.
 #[test]
 fn a_key_is_believed_at_the_tier_it_is_known_at() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let own = |body: &mut CertificateBody| {
         body.subject = public_key(&key(3));
         body.tier = Tier::County;

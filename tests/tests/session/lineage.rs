@@ -5,6 +5,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{CertificateError, Tier};
 use cunlian_protocol::limits::BETWEEN_SILENT_MS;
 use cunlian_tests::member::{Member, root};
+use cunlian_tests::world::one_of_each;
 
 use super::agreement::{TOWN, VILLAGE};
 use super::world::*;
@@ -14,9 +15,7 @@ const NOTICE: Category = Category::NOTICE;
 
 /// A county with a town, and a village that dials both, or only one above.
 fn dialling(both: bool) -> (World, [usize; 3]) {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [county, town, village] = one_of_each();
     let mut world = World::new(3);
     let at_county = world.add(&county, &[]);
     let at_town = world.add(&town, &[county.public_key()]);

@@ -7,11 +7,11 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::key::SetKey;
 use cunlian_protocol::limits;
 use cunlian_protocol::wire::{self, Bounded, Frame, Message};
-use cunlian_tests::member::Member;
+use cunlian_tests::world::one_of_each;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::agreement::{TOWN, VILLAGE};
+use super::agreement::VILLAGE;
 use super::durability::three_tiers;
 use super::world::*;
 
@@ -181,9 +181,7 @@ fn a_small_part_is_learned_of_without_more_news() {
 /// it waits; and the town's word about the rest is still taken.
 #[test]
 fn what_a_town_has_lost_waits_for_it_again() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+    let [_, town, village] = one_of_each();
     let mut world = World::new(7);
     let at_town = world.add(&town, &[]);
     let at_village = world.add(&village, &[town.public_key()]);

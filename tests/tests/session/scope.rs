@@ -7,13 +7,13 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::certificate::{Certificate, CertificateBody, Tier};
 use cunlian_protocol::scope::Scope;
 use cunlian_tests::member::key;
+use cunlian_tests::world::OTHER_VILLAGE;
 
 use super::agreement::{VILLAGE, town_and_village};
 use super::world::*;
 
 const POPULATION: Category = Category::library(0, 0);
 const IDENTITY: Category = Category::library(0, 1);
-const OTHER_VILLAGE: &str = "370322102311";
 /// Seed of the town's key in [`town_and_village`].
 const TOWN_SEED: u8 = 3;
 

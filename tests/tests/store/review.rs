@@ -146,3 +146,20 @@ fn what_stands_cannot_be_taken_back() {
     assert_eq!(view.operations.len(), 1);
     assert_eq!((view.operations[0].reverted_by, view.tainted.len()), (None, 0));
 }
+
+/// Shows that who may read the last of the documents alone is given its change in a list of one,
+/// whatever stands before it.
+#[test]
+fn a_list_is_full_of_what_may_be_read() {
+    let world = World::new();
+    let (_dir, town, dismissed) = town(&world);
+    let mut fallen = Vec::new();
+    for document in 1..=5 {
+        fallen = write(&town, &dismissed, vec![put(at(document), "a", "fallen")]);
+        write(&town, &world.town, vec![put(at(document), "b", "x")]);
+    }
+    learn(&town, &[revocation(&dismissed, &world.town, 0, &[])]);
+    let list = town.to_review_where(|home| *home == at(5), 1).unwrap();
+    let changes: Vec<ChangeId> = list.iter().map(|entry| entry.tainted.writer.change).collect();
+    assert_eq!(changes, fallen);
+}

@@ -22,14 +22,16 @@ use cunlian_protocol::scope::Scope;
 use cunlian_protocol::signing::{self, SigningKey};
 use cunlian_protocol::summary::Summary;
 use cunlian_protocol::sync::{Carried, Fate, Selection, StoreReply, StoreRequest, Stored};
+use cunlian_tests::world::{ingest_within, take};
 use rusqlite::types::Value;
+
+pub(crate) use cunlian_tests::member::key;
+pub(crate) use cunlian_tests::world::{
+    COUNTY, OTHER_VILLAGE, TOWN, VILLAGE, all, assert_sound, carried, put, under,
+};
 
 /// A category that villages and the town read and the county does not.
 pub(crate) const PRIVATE: Category = Category::library(0, 1);
-pub(crate) const COUNTY: &str = "370322";
-pub(crate) const TOWN: &str = "370322102";
-pub(crate) const VILLAGE: &str = "370322102310";
-pub(crate) const OTHER_VILLAGE: &str = "370322102311";
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
 
 /// A certified node that also authors.
@@ -46,10 +48,6 @@ pub(crate) struct World {
     pub(crate) town: Member,
     pub(crate) village: Member,
     pub(crate) other_village: Member,
-}
-
-pub(crate) fn key(byte: u8) -> SigningKey {
-    SigningKey::from_bytes(&[byte; 32])
 }
 
 fn grant(address: &str, categories: CategorySet, rights: Rights) -> Grant {
@@ -198,11 +196,6 @@ pub(crate) fn home(category: Category, address: &str, document: u8) -> Home {
     Home { category, address, document: DocumentId([document; 16]) }
 }
 
-pub(crate) fn put(home: Home, field: &str, text: &str) -> Write {
-    let edits = vec![Edit::Put { field: field.to_owned(), text: text.to_owned() }];
-    Write { home, edits, source: "terminal".to_owned(), task: String::new() }
-}
-
 pub(crate) fn append(home: Home, body: &str) -> Write {
     let edits = vec![Edit::Append { body: body.to_owned() }];
     Write { home, edits, source: "terminal".to_owned(), task: String::new() }
@@ -241,27 +234,6 @@ pub(crate) fn tainted(store: &Store, home: &Home) -> Vec<(ChangeId, Option<bool>
     tainted.into_iter().map(|t| (t.writer.change, t.review.map(|review| review.keep))).collect()
 }
 
-/// Everything in a store, in key order.
-pub(crate) fn all(store: &Store) -> Vec<Stored> {
-    let StoreReply::Overview { tops, .. } =
-        store.serve(StoreRequest::Overview { scope: Scope::everything() }).unwrap()
-    else {
-        panic!("the reply is of another kind")
-    };
-    tops.into_iter().flat_map(|(prefix, _)| under(store, &prefix)).collect()
-}
-
-pub(crate) fn under(store: &Store, prefix: &KeyPrefix) -> Vec<Stored> {
-    let mut next = Some(Selection::Prefix { prefix: prefix.clone(), after: Vec::new() });
-    let mut all = Vec::new();
-    while let Some(selection) = next {
-        let (changes, rest, _) = read(store, selection);
-        all.extend(changes);
-        next = rest;
-    }
-    all
-}
-
 pub(crate) fn read(store: &Store, selection: Selection) -> (Vec<Stored>, Option<Selection>, i64) {
     read_bytes(store, selection, limits::BATCH_BYTES)
 }
@@ -279,10 +251,6 @@ pub(crate) fn read_bytes(
     }
 }
 
-pub(crate) fn carried(stored: &[Stored]) -> Vec<Carried> {
-    stored.iter().map(|stored| stored.carried.clone()).collect()
-}
-
 /// Takes changes in as from a peer below that may send everything.
 pub(crate) fn ingest(store: &Store, from: &Member, changes: Vec<Carried>) -> Vec<Fate> {
     ingest_from(store, from, changes, Scope::everything(), 0)
@@ -295,19 +263,12 @@ pub(crate) fn ingest_from(
     scope: Scope,
     sender_tiers: u8,
 ) -> Vec<Fate> {
-    let from = from.author.serial;
-    let request = StoreRequest::Ingest { from, scope, changes, sender_tiers, at_ms: 0 };
-    match store.serve(request).unwrap() {
-        StoreReply::Ingested { fates, .. } => fates.into_iter().map(|(_, fate)| fate).collect(),
-        other => panic!("{other:?} is of another kind"),
-    }
+    ingest_within(store, from.author.serial, changes, scope, sender_tiers)
 }
 
 /// Copies everything that `to` lacks.
 pub(crate) fn send_all(from: &Store, sender: &Member, to: &Store) {
-    for fate in ingest(to, sender, carried(&all(from))) {
-        assert!(matches!(fate, Fate::Accepted | Fate::Known), "{fate:?}");
-    }
+    take(to, sender.author.serial, carried(&all(from)));
 }
 
 /// A frontier of about so many prefixes over everything under one.
@@ -342,11 +303,6 @@ pub(crate) fn dump(store: &Store) -> Vec<Vec<Value>> {
             Ok(dump)
         })
         .unwrap()
-}
-
-pub(crate) fn assert_sound(store: &Store) {
-    let report = store.verify().unwrap();
-    assert!(report.is_sound(), "{report:?}");
 }
 
 /// A change signed by `member` with any payload, header and number.

@@ -14,6 +14,7 @@ use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::{ChangeKind, Header, VERSION};
 use cunlian_protocol::sync::{Carried, Fate, StoreReply, StoreRequest};
 use cunlian_tests::member::{Member, key};
+use cunlian_tests::world::{OTHER_VILLAGE, TOWN, VILLAGE, one_of_each, open_with, other_village};
 use rusqlite::types::Value;
 
 use super::later;
@@ -22,9 +23,6 @@ use super::world::{World, home, put};
 const POPULATION: Category = Category::library(0, 0);
 /// Of no kind that exists today. Who is certified by a program that has it may read it.
 const LATER: Category = Category(0x2abc);
-const TOWN: &str = "370322102";
-const VILLAGE: &str = "370322102310";
-const NEIGHBOUR: &str = "370322102311";
 
 /// What a later version keeps.
 struct Later;
@@ -132,10 +130,8 @@ fn what_nobody_understands_is_passed_on() {
 /// without the right, and a home outside of the sender's scope are refused.
 #[test]
 fn what_is_not_understood_is_checked_all_the_same() {
-    let county = Member::county(2);
-    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-    let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
-    let neighbour = town.certify(5, Tier::Village, NEIGHBOUR, "邻村");
+    let [_, town, village] = one_of_each();
+    let neighbour = other_village(&town);
     let mut world = World::new(1);
     let at = world.add(&town, &[]);
     let store = &world.nodes[at].store;
@@ -147,7 +143,7 @@ fn what_is_not_understood_is_checked_all_the_same() {
     let last = broken.len() - 1;
     broken[last] ^= 1;
     let by_neighbour = later::change(&header(&neighbour, 1, 1), 7, 0, b"x", &key(5));
-    let elsewhere = Header { home: home(POPULATION, NEIGHBOUR, 1), ..header(&neighbour, 1, 2) };
+    let elsewhere = Header { home: home(POPULATION, OTHER_VILLAGE, 1), ..header(&neighbour, 1, 2) };
     let elsewhere = later::change(&elsewhere, 7, 0, b"x", &key(5));
     let fates = take_in(store, &village, &[broken, by_neighbour, elsewhere]);
     let refused = |fate: &Fate| matches!(fate, Fate::Refused { .. });
@@ -230,8 +226,7 @@ fn what_was_kept_is_understood_after_an_update() {
     let county = Member::county(2);
     let open = |version, known| {
         let projector = Arc::new(Steps { version, known });
-        let identity = county.store_identity();
-        Store::open(dir.path(), projector, identity, StoreOptions::default()).unwrap()
+        open_with(dir.path(), &county, projector, StoreOptions::default())
     };
     let counted = |store: &Store| {
         let sql = "SELECT known, unknown FROM step";
@@ -259,8 +254,7 @@ fn a_later_program_looks_again_at_what_waits() {
     let county = Member::county(2);
     let open = || {
         let projector = Arc::new(Steps { version: 1, known: &["report"] });
-        let identity = county.store_identity();
-        Store::open(dir.path(), projector, identity, StoreOptions::default()).unwrap()
+        open_with(dir.path(), &county, projector, StoreOptions::default())
     };
     let store = open();
     let edits = vec![Edit::Append { body: "report".to_owned() }];

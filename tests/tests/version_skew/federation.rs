@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use cunlian_protocol::category::Category;
-use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::dialect::{Dialect, Skew};
 use cunlian_protocol::hub::Hub;
 use cunlian_protocol::id::PublicKey;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Message};
-use cunlian_tests::member::{Member, key};
+use cunlian_tests::member::key;
+use cunlian_tests::world::{VILLAGE, one_of_each};
 
 use super::world::{World, home, put};
 
 const POPULATION: Category = Category::library(0, 0);
-const TOWN: &str = "370322102";
-const VILLAGE: &str = "370322102310";
 
 fn dialect(versions: &[u16]) -> Dialect {
     let two = versions.contains(&2);
@@ -34,9 +32,7 @@ struct Three {
 
 impl Three {
     fn speaking(versions: [&[u16]; 3]) -> Self {
-        let county = Member::county(2);
-        let town = county.certify(3, Tier::Town, TOWN, "高城镇");
-        let village = town.certify(4, Tier::Village, VILLAGE, "苑兴村");
+        let [county, town, village] = one_of_each();
         let mut world = World::new(1);
         let parents = [Vec::new(), vec![county.public_key()], vec![town.public_key()]];
         let at = [

@@ -13,7 +13,7 @@ use super::missing::{Look, missing};
 use super::outlines::outline;
 use super::{Entry, deferral, entry, name_of, proof};
 use crate::store::outbox::Ancestors;
-use crate::store::rows::{Range, damaged};
+use crate::store::rows::{Range, damaged, home_of};
 use crate::store::writer::Batch;
 use crate::store::{Fault, Inner, quota, summary};
 
@@ -213,8 +213,18 @@ pub(super) fn named_under(
     let mut named = named.collect::<rusqlite::Result<Vec<(Vec<u8>, bool)>>>()?;
     named.retain(|(document, _)| match under {
         Under::Document(wanted) => document == wanted.as_bytes(),
+        Under::Documents(wanted) => wanted.iter().any(|wanted| document == wanted.as_bytes()),
         Under::Scope(scope) => scope.allows(document),
     });
+    if let (Under::Scope(_), Some((first, _))) = (under, named.first()) {
+        let first = home_of(first)?;
+        for (document, _) in &named {
+            let home = home_of(document)?;
+            if (home.category, home.address) != (first.category, first.address) {
+                return Ok(Vec::new());
+            }
+        }
+    }
     Ok(named)
 }
 

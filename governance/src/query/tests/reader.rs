@@ -57,6 +57,19 @@ impl Desk {
         self.authority.insert(&Certificate::issue(&body, &key)).unwrap()
     }
 
+    /// Who reads these kinds of data, wherever they are.
+    pub(super) fn reader(&mut self, categories: CategorySet) -> Reader {
+        let grant = Grant {
+            region: Region::subtree(AddressCode::COUNTRY),
+            document: None,
+            categories,
+            rights: Rights::READ,
+            delegable: Rights::NONE,
+        };
+        let serial = self.holder(vec![grant], 200);
+        Reader::of(&self.authority, &serial)
+    }
+
     fn ticket_homes(&self) -> BTreeSet<Home> {
         let homes = self.documents.keys().filter(|home| home.category == Category::TICKET);
         homes.copied().collect()
@@ -222,4 +235,38 @@ fn figures_count_what_the_reader_may_read() {
     let (classes, children, villages) = counted(&Reader::of(&desk.authority, &own));
     assert_eq!((classes.len(), children, villages), (1, vec![(other, 1)], 1));
     assert_eq!(counted(&Reader::of(&desk.authority, &tickets)), (vec![], vec![], 0));
+}
+
+/// Shows that a page of a search is whole and nothing is said to come after it where the records in
+/// between are not for the reader, by every way of looking.
+#[test]
+fn a_page_of_records_is_of_what_the_reader_may_read() {
+    let mut desk = Desk::new();
+    for number in 1..=12 {
+        let village = if number % 3 == 0 { "370322102311" } else { "370322102310" };
+        let phone = format!("1380000{number:04}");
+        desk.person(number, village, &[("name", "苑一"), ("sex", "男"), ("phone", &phone)]);
+    }
+    let grant = Grant {
+        region: Region::subtree(code("370322102311")),
+        document: None,
+        categories: CategorySet::all(),
+        rights: Rights::READ,
+        delegable: Rights::NONE,
+    };
+    let serial = desk.holder(vec![grant], 10);
+    let reader = Reader::of(&desk.authority, &serial);
+    let region = code("370322102");
+    for text in ["", "苑一", "yuan", "yy", "1380000", "苑"] {
+        let page = |offset, limit| {
+            let search = record::Search { text, class: None, region, offset, limit };
+            let found = record::search(&desk.connection, &reader, &search).unwrap();
+            let places = found.hits.iter().map(|hit| hit.place.address);
+            assert!(places.into_iter().all(|place| place == code("370322102311")), "{text}");
+            (found.hits.len(), found.more)
+        };
+        assert_eq!(page(0, 3), (3, true), "{text:?}");
+        assert_eq!(page(3, 3), (1, false), "{text:?}");
+        assert_eq!(page(0, 4), (4, false), "{text:?}");
+    }
 }

@@ -18,13 +18,11 @@
 use std::sync::Arc;
 
 use cunlian_crdt::store::Store;
-use cunlian_governance::catalogue::Catalogue;
-use cunlian_governance::{divisions, query};
+use cunlian_governance::divisions;
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
-use jiff::Timestamp;
-use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -105,7 +103,7 @@ impl Administration {
             store: &self.store,
             operators: &self.operators,
             authority: self.store.authority(),
-            catalogue: self.store.read(|connection| query::catalogue(connection, region))?,
+            catalogue: self.store.read(|connection| catalogue::at(connection, region))?,
             own: self.identity.certificate.serial(),
             now_ms: (self.now_ms)(),
         })
@@ -134,14 +132,5 @@ impl Desk<'_> {
     /// A certificate by serial and name.
     pub fn named(&self, serial: &Serial) -> Named {
         Named { serial: *serial, name: self.authority.name(serial) }
-    }
-}
-
-/// `2026-11-22 14:05` as it is in China, UTC+8 all year.
-pub fn time_words(at_ms: i64) -> String {
-    match Timestamp::from_millisecond(at_ms) {
-        Ok(at) => Offset::constant(8).to_datetime(at).strftime("%Y-%m-%d %H:%M").to_string(),
-        Err(_) if at_ms > 0 => "the end of time".to_owned(),
-        Err(_) => "the beginning of time".to_owned(),
     }
 }

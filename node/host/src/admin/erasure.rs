@@ -8,17 +8,11 @@
 //! found here, to be erased where they are kept.
 
 use cunlian_crdt::document::Author;
-use cunlian_crdt::store::WriteError;
-use cunlian_governance::capabilities::Capabilities;
-use cunlian_governance::catalogue::{Class, Part};
-use cunlian_governance::erasure;
-use cunlian_governance::record::Origin;
-use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::category::Category;
+use cunlian_governance::access::acting::Acting;
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::erasure::{self, EraseError};
+use cunlian_governance::refusal::Failed;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::DocumentId;
-use cunlian_protocol::key::KeyPrefix;
-use cunlian_protocol::region::Region;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::{Desk, read_address};
@@ -84,53 +78,39 @@ impl Administration {
     pub fn erase_as(&self, author: &Author, wish: &ErasureRequest) -> Result<Erased, AdminError> {
         let desk = self.desk()?;
         let home = read_home(&desk, wish)?;
-        let (homes, not_here) =
-            if wish.person { whole(&desk, &home)? } else { (vec![home], Vec::new()) };
-        let mut here = Vec::new();
-        for home in homes {
-            if self.store.view(&home)?.is_some_and(|view| view.erased.is_none()) {
-                here.push(home);
-            }
-        }
-        if here.is_empty() {
-            return Err(AdminError::new("there is no such document here")
-                .hint("check address, category and document; it may be kept at another node"));
-        }
-        let changes = self.store.erase(author, &here, wish.reason.trim(), (self.now_ms)());
-        let changes = changes.map_err(in_words)?;
-        let mask_left = !wish.person && self.leaves_mask(&desk, author, &home)?;
-        let documents = here.iter().zip(changes).map(|(home, change)| ErasedDocument {
+        let acting = Acting {
+            store: &self.store,
+            author,
+            reader: &Reader::everything(),
+            source: "erasure",
+            now_ms: (self.now_ms)(),
+        };
+        let erased = erasure::erase(&acting, &home, wish.person, &wish.reason).map_err(told)?;
+        let documents = erased.documents.iter().map(|(home, change)| ErasedDocument {
             category: category_name(home.category, &desk.catalogue),
             address: home.address.as_str().to_owned(),
             document: home.document.to_string(),
             change: change.to_string(),
         });
+        let not_here = erased.missing.iter().map(|kind| category_name(*kind, &desk.catalogue));
         let compacted = !self.store.is_compaction_due()?;
-        Ok(Erased { documents: documents.collect(), not_here, mask_left, compacted })
+        Ok(Erased {
+            documents: documents.collect(),
+            not_here: not_here.collect(),
+            mask_left: erased.mask_left,
+            compacted,
+        })
     }
+}
 
-    /// Takes the masks of an erased part out of the base of its record; whether some had to stay.
-    fn leaves_mask(
-        &self,
-        desk: &Desk<'_>,
-        author: &Author,
-        home: &Home,
-    ) -> Result<bool, AdminError> {
-        let Some((class, part)) = class_of(desk, home.category) else { return Ok(false) };
-        if part == Part::Base {
-            return Ok(false);
-        }
-        let Some(base) = base_of(desk, class, part, home)? else { return Ok(false) };
-        let base = class.home(Part::Base, home.address, base);
-        let Some(view) = self.store.view(&base)? else { return Ok(false) };
-        let origin = Origin { source: "erasure".to_owned(), task: String::new() };
-        let Some(write) = erasure::unmask(class, part, &view, &origin) else { return Ok(false) };
-        let written = self.store.write(author, vec![write], (self.now_ms)());
-        match written {
-            Ok(_) => Ok(false),
-            Err(WriteError::Refused(_)) => Ok(true),
-            Err(error) => Err(in_words(error)),
-        }
+/// The reason with what can be done about it.
+fn told(failed: Failed<EraseError>) -> AdminError {
+    match failed {
+        Failed::Store(error) => in_words(error),
+        Failed::Refused(error @ EraseError::NotHere) => AdminError::new(error)
+            .hint("check address, category and document; it may be kept at another node"),
+        Failed::Refused(error @ EraseError::NoBase) => AdminError::new(error)
+            .hint("give its base document, or erase this one without --person"),
     }
 }
 
@@ -141,45 +121,4 @@ fn read_home(desk: &Desk<'_>, wish: &ErasureRequest) -> Result<Home, AdminError>
             .hint("it has 32 hexadecimal digits")
     })?;
     Ok(Home { category, address: read_address(&wish.address)?, document })
-}
-
-/// Everything that goes with a document, and the kinds of data of it that are not here.
-fn whole(desk: &Desk<'_>, home: &Home) -> Result<(Vec<Home>, Vec<String>), AdminError> {
-    let Some(whole) = Capabilities::of_program().whole(desk.store, home)? else {
-        return Err(AdminError::new("what this document is part of is not here")
-            .hint("give its base document, or erase this one without --person"));
-    };
-    let missing = whole.missing.into_iter();
-    Ok((whole.homes, missing.map(|kind| category_name(kind, &desk.catalogue)).collect()))
-}
-
-fn class_of<'a>(desk: &'a Desk<'_>, category: Category) -> Option<(&'a Class, Part)> {
-    let (number, part) = category.class_and_part()?;
-    Some((desk.catalogue.by_number(number)?, Part::from_number(part)?))
-}
-
-/// The base document of a record. Other parts have ids made from it, which cannot be turned back,
-/// so the records at the address are tried.
-fn base_of(
-    desk: &Desk<'_>,
-    class: &Class,
-    part: Part,
-    home: &Home,
-) -> Result<Option<DocumentId>, AdminError> {
-    if part == Part::Base {
-        return Ok(Some(home.document));
-    }
-    let bases = documents_at(desk, class.category(Part::Base), home.address)?;
-    let is_base = |base: &DocumentId| class.home(part, home.address, *base) == *home;
-    Ok(bases.into_iter().find(is_base))
-}
-
-fn documents_at(
-    desk: &Desk<'_>,
-    category: Category,
-    address: AddressCode,
-) -> Result<Vec<DocumentId>, AdminError> {
-    let prefix = KeyPrefix::region(category, &Region::exact(address));
-    let homes = desk.store.documents(&prefix, usize::MAX)?;
-    Ok(homes.into_iter().map(|home| home.document).collect())
 }

@@ -21,8 +21,8 @@ use std::sync::LazyLock;
 
 use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::capability::Kind;
-use cunlian_governance::catalogue::{Catalogue, Part};
 use cunlian_governance::checks;
+use cunlian_governance::library::catalogue::{Catalogue, Part};
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::rights::Rights;
 

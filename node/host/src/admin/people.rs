@@ -8,8 +8,7 @@
 
 use std::fmt;
 
-use cunlian_governance::catalogue::Catalogue;
-use cunlian_governance::query;
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Certificate;
 use cunlian_protocol::id::Serial;
@@ -319,7 +318,7 @@ impl Administration {
 
     fn catalogue(&self) -> Catalogue {
         let region = own_region(&self.identity.certificate);
-        let read = self.store.read(|connection| query::catalogue(connection, region));
+        let read = self.store.read(|connection| catalogue::at(connection, region));
         read.unwrap_or_else(|_| Catalogue::built_in())
     }
 

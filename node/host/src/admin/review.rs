@@ -110,8 +110,15 @@ impl Administration {
 
     /// Changes that nobody has decided about, at most `limit`.
     pub fn to_review(&self, limit: usize) -> Result<Vec<Entry>, AdminError> {
+        self.to_review_by(&Reader::everything(), limit)
+    }
+
+    /// Those of them that `reader` may read, at most `limit`. Who reads of tickets only what is
+    /// assigned to them is asked about none of them: to decide on them is the dispatcher's.
+    pub fn to_review_by(&self, reader: &Reader, limit: usize) -> Result<Vec<Entry>, AdminError> {
         let desk = self.desk()?;
-        let list = self.store.to_review(None, limit)?.into_iter().map(|entry| {
+        let tainted = self.store.to_review_where(|home| reader.may_read_of_all(home), limit)?;
+        let list = tainted.into_iter().map(|entry| {
             let Home { category, address, document } = entry.home;
             let writer = entry.tainted.writer;
             Entry {
@@ -125,20 +132,6 @@ impl Administration {
             }
         });
         Ok(list.collect())
-    }
-
-    /// Those of them that `reader` may read, at most `limit`. Who reads of tickets only what is
-    /// assigned to them is asked about none of them: to decide on them is the dispatcher's.
-    pub fn to_review_by(&self, reader: &Reader, limit: usize) -> Result<Vec<Entry>, AdminError> {
-        let tainted = self.store.to_review(None, limit)?;
-        let readable: Vec<String> = tainted
-            .iter()
-            .filter(|entry| reader.may_read_of_all(&entry.home))
-            .map(|entry| entry.tainted.writer.change.to_string())
-            .collect();
-        let mut entries = self.to_review(limit)?;
-        entries.retain(|entry| readable.contains(&entry.change));
-        Ok(entries)
     }
 
     /// Says as `author` that a change stays, or takes it back.

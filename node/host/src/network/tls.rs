@@ -39,8 +39,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 const ACCEPTED_WINDOW: u32 = 256 << 10;
 /// Bytes that whoever dials takes in advance; it dials few.
 const DIALLED_WINDOW: u32 = 2 << 20;
-/// Bytes written and not acknowledged by the machine of the peer.
-const SEND_WINDOW: u64 = 1 << 20;
+/// Bytes written and not acknowledged by the machine of the peer. What is written later waits behind
+/// them, an alert too: on a line of 1 Mbit/s for two seconds.
+const SEND_WINDOW: u64 = 256 << 10;
 
 /// TLS could not be set up from the node key.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@
 //! without asking: the node may have lost what it once passed on.
 
 use cunlian_governance::capabilities::Kinds;
-use cunlian_governance::catalogue::Language;
+use cunlian_governance::language::Language;
 use cunlian_protocol::category::CategorySet;
 use cunlian_protocol::certificate::Grant;
 use cunlian_protocol::region::{Depth, Region};

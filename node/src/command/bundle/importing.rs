@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cunlian_host::admin::bundle::BundleRequest;
 use cunlian_host::admin::bundle::line::{Line, Record};
-use cunlian_host::admin::certificate::time_words;
 use cunlian_host::control;
+use cunlian_host::local_time::time_words;
 use serde_json::{Value, json};
 
 use super::super::membership::failure;

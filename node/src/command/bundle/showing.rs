@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use clap::Args;
 use cunlian_crdt::bundle::{Reader, Unreadable};
 use cunlian_host::admin::bundle::{described, follows_word};
-use cunlian_host::admin::certificate::time_words;
 use cunlian_host::keystore::{Keystore, NODE_KEY};
+use cunlian_host::local_time::time_words;
 use cunlian_protocol::signing::SigningKey;
 use serde_json::{Value, json};
 

@@ -135,16 +135,6 @@ deed-put = set "{ $field }" to "{ $text }"
 deed-delete = took away "{ $field }"
 deed-step = took a step: { $step }
 erase = Erase
-erase-title = Erase personal information
-erase-lead = Everything about "{ $name }" ({ $place }) will be erased: base, identity, contact, health and all other parts.
-erase-final = This cannot be undone. The content goes from every node, from those that are off line when they return; what remains is who erased it, when and why.
-erase-reason = Why
-erase-reason-hint = Such as "on the person's demand"; do not repeat names or numbers that are to go
-erase-sure = I have checked; erase it
-erase-confirm = Erase
-erase-no-reason = Say why it is erased.
-erase-not-sure = Tick the box to confirm.
-erase-forbidden = You have no right to erase this; ask an administrator.
 conflicts-review = { $n } changes of revoked authors wait to be looked at
 # administration: names, permissions, machines without a line
 admin-day = 1 day

@@ -8,4 +8,3 @@ conflict-why = This was changed by two people at the same time. Choose the right
 conflict-choose = Choose this
 conflict-before = Before
 conflict-settled = Settled and saved.
-conflict-gone = this has been settled already

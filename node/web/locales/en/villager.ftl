@@ -45,4 +45,3 @@ rate-title = Please rate
 rate-question = Are you satisfied with the result?
 rate-words = Your words (may be empty)
 rate-submit = Send rating
-rate-choose = Please choose how satisfied you are.

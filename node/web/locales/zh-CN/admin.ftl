@@ -135,16 +135,6 @@ deed-put = 把“{ $field }”改为“{ $text }”
 deed-delete = 删去“{ $field }”
 deed-step = 办了一步：{ $step }
 erase = 删除
-erase-title = 删除个人信息
-erase-lead = 将删除“{ $name }”（{ $place }）的全部信息：基本、身份、联系方式、健康等各部分。
-erase-final = 删除后不能恢复。各处终端上的内容都会清除，离线的终端连上后也会清除；只留下谁在何时因何删除的记录。
-erase-reason = 删除原因
-erase-reason-hint = 如“本人申请删除”；不要写姓名、号码等要删除的内容
-erase-sure = 我已核对，确认删除
-erase-confirm = 删除
-erase-no-reason = 请写明删除原因。
-erase-not-sure = 请勾选确认后再删除。
-erase-forbidden = 您没有删除这份资料的权限，请找管理员。
 conflicts-review = 另有 { $n } 处遗留改动等待复核
 # administration: names, permissions, machines without a line
 admin-day = 1 天

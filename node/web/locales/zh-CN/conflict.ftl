@@ -8,4 +8,3 @@ conflict-why = 有人同时改了这一处，请选定正确的值。
 conflict-choose = 选定这个
 conflict-before = 原来是
 conflict-settled = 已选定并保存。
-conflict-gone = 这一处已经核对过了

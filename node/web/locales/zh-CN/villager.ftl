@@ -45,4 +45,3 @@ rate-title = 请您评价
 rate-question = 您对办理结果满意吗？
 rate-words = 想说的话（可以不填）
 rate-submit = 提交评价
-rate-choose = 请先选择满意程度。

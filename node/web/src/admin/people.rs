@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use cunlian_governance::query;
+use cunlian_governance::ticket::query as tickets;
 use cunlian_host::admin::AdminError;
 use cunlian_host::admin::certificate::Desk;
 use cunlian_host::admin::people::NewPerson;
@@ -104,7 +104,7 @@ async fn show(
     let rows = read.await.map_err(|error| Failure::Internal(error.message))?;
     let regions = state.regions();
     let units = ask(state, move |store| {
-        store.read(|connection| query::ticket::assignees_within(connection, &regions, UNITS))
+        store.read(|connection| tickets::assignees_within(connection, &regions, UNITS))
     })
     .await?;
     let asked = typed.text("role");

@@ -81,8 +81,8 @@ async fn show(
     let read = super::act(state, move |administration| {
         let desk = administration.desk()?;
         let entries = administration.to_review_by(&reader, SHOWN)?;
-        let all = administration.store.to_review(None, SHOWN)?.len();
-        let unseen = all.saturating_sub(entries.len());
+        let others = |home: &Home| !reader.may_read_of_all(home);
+        let unseen = administration.store.to_review_where(others, SHOWN)?.len();
         let rows = entries.into_iter().map(|entry| row(&desk, l, &author, entry));
         Ok((rows.collect::<Result<Vec<Row>, AdminError>>()?, unseen))
     });

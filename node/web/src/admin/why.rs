@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use cunlian_governance::capabilities::Kinds;
-use cunlian_governance::catalogue::Catalogue;
+use cunlian_governance::library::catalogue::Catalogue;
 use cunlian_host::admin::certificate::why::{Answer, Question, Verb};
 use cunlian_host::admin::certificate::{Action, Desk};
 use cunlian_host::admin::naming::part_name;

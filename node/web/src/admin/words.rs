@@ -6,7 +6,7 @@
 
 use cunlian_crdt::store::Store;
 use cunlian_governance::capabilities::Kinds;
-use cunlian_governance::catalogue::{Catalogue, Part};
+use cunlian_governance::library::catalogue::{Catalogue, Part};
 use cunlian_host::admin::certificate::card::Obstacle;
 use cunlian_host::admin::certificate::grant::{GrantWords, Lack};
 use cunlian_host::admin::certificate::{Desk, Named};

@@ -4,8 +4,7 @@ use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::capabilities::Capabilities;
 use cunlian_governance::capability::Subject;
-use cunlian_governance::catalogue::Catalogue;
-use cunlian_governance::query;
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_governance::query::conflict::Conflict;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::Serial;
@@ -30,9 +29,12 @@ pub(crate) fn boxes(
     let mut boxes = Vec::new();
     for conflict in conflicts {
         let home = conflict.home;
-        let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
+        let catalogue = store.read(|connection| catalogue::at(connection, home.address))?;
         let subject = Capabilities::of_program().subject(store, &home)?;
         let (href, name) = match subject {
+            Some(Subject { home: base, .. }) if !actor.reads(&base) => {
+                ("/conflicts".to_owned(), base.document.to_string())
+            }
             Some(Subject { home: base, title }) if base.category.class_and_part().is_some() => {
                 (record_href(&base), title)
             }

@@ -4,16 +4,11 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use cunlian_crdt::document::{Edit, Write};
-use cunlian_crdt::store::Store;
-use cunlian_governance::catalogue::Part;
+use cunlian_governance::conflict;
 use cunlian_governance::query::conflict as inbox;
-use cunlian_governance::query::record::{Search, search};
-use cunlian_governance::{query, record};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
-use cunlian_protocol::id::DocumentId;
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -22,17 +17,18 @@ use crate::frame::administrator::act;
 use crate::frame::component::ConflictBox;
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
+use crate::frame::navigation::Asking;
 use crate::frame::posted::Posted;
 use crate::frame::reading::ask;
-use crate::frame::room::Asking;
-use crate::frame::text::{Text, domain_language};
+use crate::frame::text::Text;
 use crate::frame::url::local;
 use crate::frame::visit::Staff;
-use crate::frame::writing::save;
 use crate::state::WebState;
 
 /// Most conflicts on the page.
 const SHOWN: u32 = 100;
+/// Where a value that was chosen here comes from.
+const SOURCE: &str = "conflict";
 
 #[derive(Template)]
 #[template(path = "conflict/conflicts.html")]
@@ -87,25 +83,11 @@ pub(super) async fn settle(
         address: AddressCode::parse(&address).map_err(|_| Failure::NotFound)?,
         document: document.parse().map_err(|_| Failure::NotFound)?,
     };
-    if !staff.reader(&state).may_read_of_all(&home) {
-        return Err(Failure::NotFound);
-    }
     let field = posted.text("field").to_owned();
     let value = posted.0.get("value").cloned().unwrap_or_default();
-    let (wanted, l) = (field.clone(), staff.visit.l);
-    let text = ask(&state, move |store| checked(store, &home, &wanted, &value, l)).await?;
-    let edit = if text.is_empty() { Edit::Delete { field } } else { Edit::Put { field, text } };
-    let write = |home, edit| Write {
-        home,
-        edits: vec![edit],
-        source: "conflict".to_owned(),
-        task: String::new(),
-    };
-    let chosen = edit.clone();
-    let masked = ask(&state, move |store| masked(store, &home, &chosen)).await?;
-    let mut writes = vec![write(home, edit)];
-    writes.extend(masked.map(|(base, edit)| write(base, edit)));
-    save(&state, staff.person.author.clone(), writes, state.now_ms()).await?;
+    let settled =
+        staff.act(&state, SOURCE, move |acting| conflict::settle(acting, &home, &field, &value));
+    settled.await?;
     // A line break in it would be no header, and more than a path is for nobody.
     let back = match local(posted.text("back")) {
         back if back.starts_with("/records/") => back,
@@ -114,72 +96,7 @@ pub(super) async fn settle(
     Ok(Redirect::to(&format!("{back}?saved=1")).into_response())
 }
 
-/// The edit of the base record that keeps the mask of a sensitive value in step with `edit`.
-fn masked(store: &Store, home: &Home, edit: &Edit) -> Result<Option<(Home, Edit)>, Failure> {
-    let (Edit::Put { field, .. } | Edit::Delete { field }) = edit else { return Ok(None) };
-    let text = if let Edit::Put { text, .. } = edit { text.as_str() } else { "" };
-    let (catalogue, base) = store.read(|connection| {
-        Ok((query::catalogue(connection, home.address)?, base_of(connection, home)?))
-    })?;
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    let field = class.and_then(|class| Some((class, class.field(field)?)));
-    let (Some((class, field)), Some((base, _))) = (field, base) else { return Ok(None) };
-    let Some(view) = store.view(&base)? else { return Ok(None) };
-    // What is in conflict is written again, also where the mask looks the same.
-    let settled = view.fields.iter().filter(|(_, field)| field.others.is_empty());
-    let known = settled.map(|(key, field)| (key.clone(), field.current.text.clone())).collect();
-    Ok(record::mask_edit(class, field, text, &known).map(|edit| (base, edit)))
-}
-
-/// Home and name of the base document of the record that `home` is a part of.
-fn base_of(connection: &Connection, home: &Home) -> rusqlite::Result<Option<(Home, String)>> {
-    let Some((class, part)) = home.category.class_and_part() else { return Ok(None) };
-    let category = Category::library(class, Part::Base.number());
-    // Part documents do not name their base; it is one of the records at the same address.
-    let asked =
-        Search { text: "", class: Some(class), region: home.address, offset: 0, limit: 10_000 };
-    let hits = search(connection, &asked)?.hits;
-    let is_base = |id: DocumentId| {
-        if part == Part::Base.number() {
-            id == home.document
-        } else {
-            id.part(home.category) == home.document
-        }
-    };
-    let found = hits.into_iter().find(|hit| is_base(hit.place.record));
-    Ok(found.map(|hit| {
-        let base = Home { category, address: hit.place.address, document: hit.place.record };
-        (base, hit.name)
-    }))
-}
-
 /// How many conflicts wait for a person.
 pub(super) fn waiting(connection: &Connection, asking: &Asking<'_>) -> rusqlite::Result<u64> {
     inbox::count_within(connection, asking.reader, asking.regions)
-}
-
-/// The stored form of the chosen value, if the field is in conflict and takes it.
-fn checked(
-    store: &Store,
-    home: &Home,
-    field: &str,
-    value: &str,
-    l: Text,
-) -> Result<String, Failure> {
-    let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    let known = view.fields.get(field).ok_or(Failure::NotFound)?;
-    if known.others.is_empty() {
-        return Err(Failure::Conflict(l.t("conflict-gone")));
-    }
-    let catalogue = store.read(|connection| query::catalogue(connection, home.address))?;
-    let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
-    match class.and_then(|class| class.field(field)) {
-        Some(definition) => {
-            record::check(definition, value).map_err(|problem| Failure::Malformed {
-                reason: problem.message(domain_language(l)),
-                field: Some(field.to_owned()),
-            })
-        }
-        None => Ok(value.to_owned()),
-    }
 }

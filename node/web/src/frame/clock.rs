@@ -1,21 +1,19 @@
 //! Times as people in the county read them: Asia/Shanghai, which is UTC+8 all year.
 
+use cunlian_host::local_time::{CHINA, time_words};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use crate::frame::text::Text;
 
-const SHANGHAI: Offset = Offset::constant(8);
-
 fn civil(at_ms: i64) -> DateTime {
     let timestamp = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    SHANGHAI.to_datetime(timestamp)
+    CHINA.to_datetime(timestamp)
 }
 
 /// `2026-11-22 14:05`, the form in tables and traces.
 pub fn full(at_ms: i64) -> String {
-    civil(at_ms).strftime("%Y-%m-%d %H:%M").to_string()
+    time_words(at_ms)
 }
 
 /// `2026-11-22T14:05:00+08:00`, for the `datetime` attribute.

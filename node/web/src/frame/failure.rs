@@ -3,13 +3,18 @@
 //! Handlers return a [`Failure`]; the entry turns it into words (`answer`), because only there the
 //! visitor's language is known.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cunlian_governance::capabilities::Kinds;
-use cunlian_governance::catalogue::Language;
+use cunlian_governance::language::Language;
+use cunlian_governance::refusal::{self, Class, Refusal, Refused};
 use cunlian_host::admin::naming::rights_names;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;
+
+use crate::frame::text::Text;
 
 mod answer;
 
@@ -59,6 +64,9 @@ pub(crate) enum Failure {
     /// The request makes sense but the state of things is another.
     #[error("{0}")]
     Conflict(String),
+    /// A rule of the domain is against it.
+    #[error("{}", .0.message)]
+    Refused(Box<Refusal>),
     /// The disk is full; nothing was saved.
     #[error("the disk is full; nothing was saved")]
     DiskFull,
@@ -75,12 +83,26 @@ pub(crate) enum Failure {
 pub(crate) struct Failed(pub(crate) Failure);
 
 impl Failure {
+    /// What is wrong with each field of a form, in the reader's words; empty when it is none of them.
+    pub(crate) fn problems(&self, l: Text) -> BTreeMap<String, String> {
+        let Self::Refused(refusal) = self else { return BTreeMap::new() };
+        let one = refusal.field.iter().map(|field| (field.clone(), l.refusal(refusal)));
+        let each = refusal.fields.iter().map(|(field, why)| (field.clone(), l.refusal(why)));
+        one.filter(|_| refusal.fields.is_empty()).chain(each).collect()
+    }
+
+    /// What stands now in the fields that somebody else has changed since they were read.
+    pub(crate) fn overtaken(&self) -> BTreeMap<String, String> {
+        let Self::Refused(refusal) = self else { return BTreeMap::new() };
+        refusal.now.clone()
+    }
+
     /// A malformed request.
     pub(crate) fn malformed(reason: impl Into<String>) -> Self {
         Self::Malformed { reason: reason.into(), field: None }
     }
 
-    pub(crate) const fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -90,6 +112,12 @@ impl Failure {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Refused(refusal) => match refusal.class {
+                Class::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+                Class::NotFound => StatusCode::NOT_FOUND,
+                Class::Forbidden => StatusCode::FORBIDDEN,
+                Class::Conflict => StatusCode::CONFLICT,
+            },
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unwritable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -97,7 +125,7 @@ impl Failure {
     }
 
     /// Stable name for programs, and the end of the keys of the texts.
-    pub(crate) const fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NotFound => "not-found",
             Self::Method => "method-not-allowed",
@@ -108,9 +136,24 @@ impl Failure {
             Self::TooLarge => "too-large",
             Self::Malformed { .. } => "malformed",
             Self::Conflict(_) => "conflict",
+            Self::Refused(refusal) => match refusal.class {
+                Class::Malformed => "malformed",
+                Class::NotFound => "not-found",
+                Class::Forbidden => "forbidden",
+                Class::Conflict => "conflict",
+            },
             Self::DiskFull => "disk-full",
             Self::Unwritable(_) => "unwritable",
             Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl<E: Refused> From<refusal::Failed<E>> for Failure {
+    fn from(failed: refusal::Failed<E>) -> Self {
+        match failed {
+            refusal::Failed::Refused(error) => Self::Refused(Box::new(error.refusal())),
+            refusal::Failed::Store(error) => error.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use cunlian_host::status::{Clock, Health, NodeStatus};
 use crate::frame::administrator::administers;
 use crate::frame::appearance::TypeSize;
 use crate::frame::component::{LinkBadge, Notice};
-use crate::frame::room::Entry;
+use crate::frame::navigation::Entry;
 use crate::frame::session::Person;
 use crate::frame::text::{Language, Text};
 use crate::frame::visit::{Staff, Visit};

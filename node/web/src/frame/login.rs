@@ -174,7 +174,7 @@ impl Refused {
         }
     }
 
-    const fn status(&self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Self::Wrong => StatusCode::UNAUTHORIZED,
             Self::Locked { .. } => StatusCode::TOO_MANY_REQUESTS,

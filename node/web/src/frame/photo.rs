@@ -12,6 +12,7 @@ use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReade
 
 use crate::limits::{PHOTO_BYTES, PHOTO_DECODED_BYTES, PHOTO_PIXELS, PHOTO_SIDE};
 
+mod jpeg;
 pub(crate) mod stored;
 
 /// Most bytes of the result.
@@ -70,10 +71,15 @@ fn decode(upload: &[u8]) -> Result<DynamicImage, PhotoError> {
     let mut reader = ImageReader::new(Cursor::new(upload))
         .with_guessed_format()
         .map_err(|error| PhotoError::Unreadable(ImageError::IoError(error)))?;
-    if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
+    let kept_bytes = if reader.format() == Some(ImageFormat::Jpeg) {
+        jpeg::kept_bytes(upload)
+    } else {
+        (reader.format() == Some(ImageFormat::Png)).then_some(0)
+    };
+    let Some(kept_bytes) = kept_bytes else {
         let unknown = image::error::ImageFormatHint::Unknown;
         return Err(PhotoError::Unreadable(ImageError::Unsupported(unknown.into())));
-    }
+    };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(PHOTO_DECODED_BYTES);
     reader.limits(limits);
@@ -89,7 +95,8 @@ fn decode(upload: &[u8]) -> Result<DynamicImage, PhotoError> {
     // The header says how much it unfolds to, before anything does.
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > PHOTO_PIXELS || decoder.total_bytes() > PHOTO_DECODED_BYTES {
+    let decoded_bytes = decoder.total_bytes().saturating_add(kept_bytes);
+    if pixels > PHOTO_PIXELS || decoded_bytes > PHOTO_DECODED_BYTES {
         return Err(PhotoError::TooManyPixels);
     }
     let orientation = decoder.orientation().map_err(refused)?;
@@ -114,7 +121,7 @@ fn encode(picture: &DynamicImage, quality: u8) -> Result<Vec<u8>, PhotoError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
     use image::RgbImage;
 
@@ -167,6 +174,20 @@ mod tests {
         assert!(huge.len() < 200_000 && u64::from(6_001_u32 * 4_000) > PHOTO_PIXELS);
         assert!(matches!(prepare(&huge), Err(PhotoError::TooManyPixels)));
         assert!(prepare(&png(12_000, 10)).is_ok(), "a long one has few pixels");
+    }
+
+    /// Shows that a small file whose decoder would have to keep more than the picture, because it
+    /// comes in several scans, is refused as well, while one as a telephone makes it is taken.
+    #[test]
+    fn a_picture_in_many_scans_is_counted_in_full() {
+        let sent = |marker, size, in_scan| prepare(&jpeg::tests::blank(marker, size, in_scan));
+        for (marker, in_scan) in [(0xc2, 3), (0xc0, 1)] {
+            let refused = sent(marker, (6_000, 4_000), in_scan);
+            assert!(matches!(refused, Err(PhotoError::TooManyPixels)), "{refused:?}");
+        }
+        assert!(sent(0xc2, (4_000, 3_000), 3).is_ok());
+        let cut = jpeg::tests::blank(0xc2, (6_000, 4_000), 3);
+        assert!(matches!(prepare(&cut[..100]), Err(PhotoError::Unreadable(_))));
     }
 
     /// Shows that what is no picture is refused with the reason for people.

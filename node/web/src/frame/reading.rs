@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use cunlian_crdt::store::{Fault, Store};
-use cunlian_governance::directory::Contact;
-use cunlian_governance::query;
+use cunlian_governance::directory::{self, Contact};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_protocol::change::Home;
@@ -90,6 +89,6 @@ pub(crate) fn height_of(reached: u8, awaited: u8) -> Height {
 /// The public contacts of a village.
 pub(crate) fn contacts(store: &Store, village: &AddressCode) -> Result<Vec<Contact>, Failure> {
     let village = *village;
-    let rows = store.read(|connection| query::directory(connection, village))?;
+    let rows = store.read(|connection| directory::query::contacts(connection, village))?;
     Ok(rows.into_iter().map(|(_, contact)| contact).collect())
 }

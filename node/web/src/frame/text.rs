@@ -10,7 +10,8 @@
 use core::fmt::Display;
 use std::sync::LazyLock;
 
-use cunlian_governance::catalogue;
+use cunlian_governance::language;
+use cunlian_governance::refusal::{Argument, Refusal};
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use rust_embed::RustEmbed;
@@ -55,10 +56,10 @@ impl Language {
 }
 
 /// The catalogue's idea of the reader's language.
-pub(crate) const fn domain_language(l: Text) -> catalogue::Language {
+pub(crate) const fn domain_language(l: Text) -> language::Language {
     match l.language {
-        Language::Chinese => catalogue::Language::Chinese,
-        Language::English => catalogue::Language::English,
+        Language::Chinese => language::Language::Chinese,
+        Language::English => language::Language::English,
     }
 }
 
@@ -117,6 +118,18 @@ impl Text {
     /// The text `PREFIX-VALUE` with several named values.
     pub fn of_with(&self, prefix: &str, value: &str, values: &[(&str, &dyn Display)]) -> String {
         self.with(&format!("{prefix}-{value}"), values)
+    }
+
+    /// Why something was not done; of several fields, what is wrong with each of them.
+    pub fn refusal(&self, refusal: &Refusal) -> String {
+        let filled = refusal.arguments.iter().map(|(name, argument)| match argument {
+            Argument::Text(text) => (*name, text.clone()),
+            Argument::Key(key) => (*name, self.t(key)),
+        });
+        let filled: Vec<_> = filled.collect();
+        let values: Vec<(&str, &dyn Display)> =
+            filled.iter().map(|(name, text)| (*name, text as &dyn Display)).collect();
+        self.of_with("refusal", refusal.key, &values)
     }
 
     /// Whether there is a text `key`.

@@ -1,13 +1,17 @@
-//! Saving: one call for every page, durable when it returns.
+//! Doing and saving: one call for every page, durable when it returns.
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::WriteError;
+use cunlian_governance::access::acting::Acting;
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::refusal::{Failed, Refused};
 use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::{ChangeId, DocumentId};
 use rand::Rng as _;
 
 use crate::frame::failure::Failure;
 use crate::frame::reading::ask;
+use crate::frame::visit::Staff;
 use crate::state::WebState;
 
 /// Writes as `author`; the changes are on disk when this returns.
@@ -20,15 +24,38 @@ pub(crate) async fn save(
     ask(state, move |store| store.write(&author, writes, now_ms)).await
 }
 
-/// As [`save`], with the content of what the writes name as blobs.
-pub(crate) async fn save_with_blobs(
+/// Does something as `author`, who reads what `reader` reads, off the asynchronous threads; what was
+/// written is on disk when this returns.
+pub(crate) async fn acting<T, E>(
     state: &WebState,
-    author: Author,
-    writes: Vec<Write>,
-    contents: Vec<Vec<u8>>,
-    now_ms: i64,
-) -> Result<Vec<ChangeId>, Failure> {
-    ask(state, move |store| store.write_with_blobs(&author, writes, contents, now_ms)).await
+    (author, reader, source): (Author, Reader, &'static str),
+    work: impl FnOnce(&Acting<'_>) -> Result<T, Failed<E>> + Send + 'static,
+) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    E: Refused + Send + 'static,
+{
+    let now_ms = state.now_ms();
+    ask(state, move |store| {
+        work(&Acting { store, author: &author, reader: &reader, source, now_ms })
+    })
+    .await
+}
+
+impl Staff {
+    /// Does something as this person.
+    pub(crate) async fn act<T, E>(
+        &self,
+        state: &WebState,
+        source: &'static str,
+        work: impl FnOnce(&Acting<'_>) -> Result<T, Failed<E>> + Send + 'static,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: Refused + Send + 'static,
+    {
+        acting(state, (self.person.author.clone(), self.reader(state), source), work).await
+    }
 }
 
 impl From<WriteError> for Failure {

@@ -17,13 +17,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
-use cunlian_governance::query;
-use cunlian_governance::query::record::Search;
-use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
-use cunlian_protocol::address::{AddressCode, Level};
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
+use cunlian_governance::library::query::{self as records, Search};
+use cunlian_governance::library::{self as domain, Fields, Origin, Place};
+use cunlian_governance::submission::Intended;
+use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -31,18 +31,15 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use self::answer::{
     Concurrent, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record, WrittenRecord,
 };
-use super::relocation::plan;
 use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
 use crate::frame::api::names::{Address, CategoryNumber, Document};
 use crate::frame::api::reached::Reached;
-use crate::frame::api::refusal::{Always, Refusal, ToFinders, ToPeople, ToWriters};
+use crate::frame::api::refusal::{Always, ToFinders, ToPeople, ToWriters};
 use crate::frame::failure::Failure;
-use crate::frame::form::{Placed, placed};
 use crate::frame::place::joined_note;
 use crate::frame::reading::{ask, height, progress};
-use crate::frame::text::{Text, domain_language};
-use crate::frame::visit::Staff;
-use crate::frame::writing::{new_document, save};
+use crate::frame::text::Text;
+use crate::frame::writing::new_document;
 use crate::state::WebState;
 
 pub(super) mod answer;
@@ -96,7 +93,7 @@ async fn search(
 ) -> Result<Json<Found>, Failure> {
     let limit = limit(wanted.limit, LIMIT, LIMIT_MAX)?;
     let regions = state.regions();
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(&state);
     let l = staff.visit.l;
     let found = ask(&state, move |store| find(store, &reader, &regions, &wanted, limit, l));
     Ok(Json(found.await?))
@@ -104,41 +101,37 @@ async fn search(
 
 fn find(
     store: &Store,
-    reader: &Serial,
+    reader: &Reader,
     regions: &[AddressCode],
     wanted: &Wanted,
     limit: u32,
     l: Text,
 ) -> Result<Found, Failure> {
-    let actor = Actor::new(store.authority(), *reader);
-    let may = |home: &Home| actor.reads(home);
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
-    let catalogue = store.read(|connection| query::catalogue(connection, region))?;
+    let catalogue = store.read(|connection| catalogue::at(connection, region))?;
     let class = match &wanted.class {
         Some(key) => Some(class_named(&catalogue, key)?.number),
         None => None,
     };
     let search = Search { text: &wanted.q, class, region, offset: wanted.offset, limit };
     let hits =
-        store.read(|connection| query::record::search_as(connection, &search, regions, &may))?;
+        store.read(|connection| records::search_within(connection, reader, &search, regions))?;
     let mut records = Vec::new();
     for hit in hits.hits {
         let Some(class) = catalogue.by_number(hit.class) else { continue };
         let home = class.home(Part::Base, hit.place.address, hit.place.record);
-        if may(&home) {
-            records.push(FoundRecord {
-                class: class.key.clone(),
-                category: home.category.to_string(),
-                address: home.address,
-                document: home.document,
-                name: hit.name,
-                fields: hit.fields,
-                updated_ms: hit.updated_ms,
-                conflicted: hit.conflicted,
-                moved_to: hit.moved_to.map(|place| Elsewhere::new(&class.key, place)),
-                reached: height(store, &home)?.into(),
-            });
-        }
+        records.push(FoundRecord {
+            class: class.key.clone(),
+            category: home.category.to_string(),
+            address: home.address,
+            document: home.document,
+            name: hit.name,
+            fields: hit.fields,
+            updated_ms: hit.updated_ms,
+            conflicted: hit.conflicted,
+            moved_to: hit.moved_to.map(|place| Elsewhere::new(&class.key, place)),
+            reached: height(store, &home)?.into(),
+        });
     }
     let note = match AddressCode::parse(wanted.q.trim()) {
         Ok(code) => joined_note(store, &code, l)?,
@@ -183,7 +176,7 @@ pub(crate) struct NewRecord {
 
 async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
     let own = state.place().0;
-    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
+    ask(state, move |store| store.read(|connection| catalogue::at(connection, own))).await
 }
 
 fn origin(source: Option<&str>, task: Option<&str>) -> Result<Origin, Failure> {
@@ -203,57 +196,20 @@ async fn register(
     Asked(Nothing {}): Asked<Nothing>,
     Object(new): Object<NewRecord>,
 ) -> Result<Response, Failure> {
-    let catalogue = catalogue(&state).await?;
-    let class = class_named(&catalogue, &new.class)?.clone();
-    if new.address.level() < Level::Village {
-        return Err(about("address", "a record belongs to a village or below".to_owned()));
-    }
-    let (address, l) = (new.address, staff.visit.l);
-    if let Some(reason) = ask(&state, move |store| joined_note(store, &address, l)).await? {
-        return Err(about("address", reason));
-    }
-    let given = new.document.unwrap_or_else(new_document);
-    let origin = origin(new.source.as_deref(), new.task.as_deref())?;
-    let _turn = state.0.forms.turn().await;
-    let placed = ask(&state, move |store| {
-        placed(store, given, |record| {
-            let place = Place { address, record };
-            domain::register(&catalogue, &new.class, place, &new.fields.0, &origin)
-        })
-    })
-    .await?;
-    match placed {
-        Ok(Placed { document, writes, is_here }) => {
-            let home = class.home(Part::Base, address, document);
-            if is_here {
-                return Ok(Json(WrittenRecord::new(&home, Vec::new())).into_response());
-            }
-            let author = staff.person.author.clone();
-            let changes = save(&state, author, writes, state.now_ms()).await?;
-            let written = WrittenRecord::new(&home, changes);
-            Ok((StatusCode::CREATED, Json(written)).into_response())
-        }
-        Err(error) => Ok(refused(&error, &staff)),
-    }
-}
-
-/// What is wrong with a record, field by field.
-fn refused(error: &RecordError, staff: &Staff) -> Response {
-    let l = staff.visit.l;
-    let mut refusal = Refusal {
-        error: "malformed".to_owned(),
-        message: error.to_string(),
-        hint: l.t("failure-hint-malformed"),
-        ..Refusal::default()
+    let intended = Intended::Chosen(new.document.unwrap_or_else(new_document));
+    let new = domain::register::NewRecord {
+        origin: origin(new.source.as_deref(), new.task.as_deref())?,
+        class: new.class,
+        address: Some(new.address),
+        fields: new.fields.0,
     };
-    if let RecordError::Fields(problems) = error {
-        let words = problems
-            .iter()
-            .map(|(key, problem)| (key.clone(), problem.message(domain_language(l))));
-        refusal.field = problems.keys().next().cloned();
-        refusal.fields = Some(words.collect());
-    }
-    (StatusCode::UNPROCESSABLE_ENTITY, Json(refusal)).into_response()
+    let _turn = state.0.forms.turn().await;
+    let written = staff
+        .act(&state, SOURCE, move |acting| domain::register::register(acting, &new, intended))
+        .await?;
+    let is_new = !written.changes.is_empty();
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(WrittenRecord::new(&written.home, written.changes))).into_response())
 }
 
 /// Which record.
@@ -297,7 +253,7 @@ struct Seen {
 impl Seen {
     /// Where the record is now; `None` while it is here.
     fn moved_to(&self) -> Option<Place> {
-        self.fields.get(domain::MOVED_TO).and_then(|link| Place::from_link(link))
+        self.fields.get(domain::relocation::MOVED_TO).and_then(|link| Place::from_link(link))
     }
 }
 
@@ -355,8 +311,9 @@ async fn show(
         let elsewhere = |place| Elsewhere::new(&class.key, place);
         let moved_to = found.moved_to().map(elsewhere);
         let Seen { mut fields, conflicts, hidden, erased } = found;
-        let moved_from = fields.get(domain::MOVED_FROM).and_then(|link| Place::from_link(link));
-        fields.retain(|key, _| !domain::is_link(key));
+        let moved_from =
+            fields.get(domain::relocation::MOVED_FROM).and_then(|link| Place::from_link(link));
+        fields.retain(|key, _| !domain::relocation::is_link(key));
         Ok::<_, Failure>(Json(Record {
             class: class.key.clone(),
             fields,
@@ -402,56 +359,15 @@ async fn edit(
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;
     let (class, place) = place_of(&catalogue, &path)?;
-    let reader = staff.person.author.serial;
-    let of_class = class.clone();
-    let found = ask(&state, move |store| texts(store, &reader, &of_class, place)).await?;
-    if let Some(place) = found.moved_to() {
-        let l = staff.visit.l;
-        return Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address)));
-    }
-    if found.erased.iter().any(|erased| erased.part == Part::Base) {
-        return Err(Failure::Conflict(staff.visit.l.t("record-erased")));
-    }
-    let fields = edited.fields.0;
-    let seen = match edited.seen {
-        Some(Texts(seen)) => {
-            let unknown = seen.keys().find(|key| !domain::has_text(&class, key));
-            if let Some(key) = unknown {
-                return Err(about("seen", format!("seen: {key:?} is not a field of this class")));
-            }
-            let changed = domain::changed_since(&seen, &found.fields, &fields);
-            if !changed.is_empty() {
-                return Ok(overtaken(changed, &staff));
-            }
-            domain::with_masks(seen, &found.fields)
-        }
-        None => found.fields,
+    let edited = domain::edit::Edited {
+        origin: origin(edited.source.as_deref(), edited.task.as_deref())?,
+        fields: edited.fields.0,
+        seen: edited.seen.map(|Texts(seen)| seen),
     };
-    let origin = origin(edited.source.as_deref(), edited.task.as_deref())?;
-    let home = class.home(Part::Base, place.address, place.record);
-    let changes = match domain::edit(&catalogue, &class.key, place, &seen, &fields, &origin) {
-        Ok(writes) => {
-            let author = staff.person.author.clone();
-            save(&state, author, writes, state.now_ms()).await?
-        }
-        Err(RecordError::Unchanged) => Vec::new(),
-        Err(error) => return Ok(refused(&error, &staff)),
-    };
-    Ok(Json(WrittenRecord::new(&home, changes)).into_response())
-}
-
-/// That somebody has changed fields since they were read, with what stands there now.
-fn overtaken(changed: Fields, staff: &Staff) -> Response {
-    let l = staff.visit.l;
-    let keys: Vec<&str> = changed.keys().map(String::as_str).collect();
-    let refusal = Refusal {
-        error: "conflict".to_owned(),
-        message: format!("changed since it was read: {}", keys.join(", ")),
-        hint: l.t("failure-hint-conflict"),
-        field: changed.keys().next().cloned(),
-        fields: Some(changed),
-    };
-    (StatusCode::CONFLICT, Json(refusal)).into_response()
+    let written = staff
+        .act(&state, SOURCE, move |acting| domain::edit::edit(acting, &class, place, &edited))
+        .await?;
+    Ok(Json(WrittenRecord::new(&written.home, written.changes)).into_response())
 }
 
 /// Where a record is to go.
@@ -476,18 +392,16 @@ async fn relocate(
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;
     let (class, place) = place_of(&catalogue, &path)?;
-    let (author, l) = (staff.person.author.serial, staff.visit.l);
-    let of_class = class.clone();
-    let plan =
-        ask(&state, move |store| plan(store, &author, &of_class, place, wanted.village, SOURCE, l))
-            .await?;
-    let changes = save(&state, staff.person.author.clone(), plan.writes, state.now_ms()).await?;
-    let home = class.home(Part::Base, plan.place.address, plan.place.record);
-    let status = if changes.is_empty() { StatusCode::OK } else { StatusCode::CREATED };
+    let moved = staff
+        .act(&state, SOURCE, move |acting| {
+            domain::relocate::relocate(acting, &class, place, wanted.village)
+        })
+        .await?;
+    let status = if moved.changes.is_empty() { StatusCode::OK } else { StatusCode::CREATED };
     let moved = MovedRecord {
-        record: WrittenRecord::new(&home, changes),
-        parts: plan.taken,
-        left_behind: plan.left,
+        record: WrittenRecord::new(&moved.home, moved.changes),
+        parts: moved.taken,
+        left_behind: moved.left,
     };
     Ok((status, Json(moved)).into_response())
 }

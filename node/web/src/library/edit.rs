@@ -4,25 +4,21 @@
 //! not written over at once: the form comes back, says what stands there now, and writes over it
 //! when it is sent again.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::Part;
-use cunlian_governance::record::{self as domain, Fields, Origin, RecordError};
+use cunlian_governance::library::catalogue::Part;
+use cunlian_governance::library::edit::{self as domain, Edited};
+use cunlian_governance::library::{Fields, Origin};
 
 use super::form::{not_in_form, parts_of};
-use super::record::{Loaded, RecordPath, SOURCE, base_of, catalogue, load, record_href};
-use super::register::{Before, Filled, FormPage, again, problems_in, problems_of};
+use super::record::{Loaded, RecordPath, SOURCE, base_of, load, record_href};
+use super::register::{Before, Filled, FormPage, again, problems_in};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, form_again, html};
 use crate::frame::posted::Posted;
 use crate::frame::reading::ask;
-use crate::frame::text::Text;
 use crate::frame::visit::Staff;
-use crate::frame::writing::save;
 use crate::state::WebState;
 
 /// The record of a path as far as the person may read it, if it is still here to be changed.
@@ -37,7 +33,7 @@ async fn changeable(
         load(store, &reader, class, place)
     })
     .await?;
-    loaded.still_here(staff.visit.l)?;
+    loaded.still_here()?;
     Ok(loaded)
 }
 
@@ -95,7 +91,6 @@ pub(super) async fn edit(
     Path(path): RecordPath,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
     let loaded = changeable(&state, &staff, path).await?;
     let (mut fields, mut seen) = (Fields::new(), Fields::new());
     for (name, text) in posted.0 {
@@ -105,46 +100,26 @@ pub(super) async fn edit(
             None => drop(fields.insert(name, text)),
         }
     }
-    let stored = loaded.fields();
-    let overtaken = domain::changed_since(&seen, &stored, &fields);
-    if !overtaken.is_empty() {
-        let filled = overtaken_by(l, fields, &overtaken);
-        seen.extend(overtaken);
-        let page = edit_page(&state, &staff, &loaded, &seen, filled)?;
-        return Ok(form_again(&page, StatusCode::CONFLICT));
-    }
-    let seen = domain::with_masks(seen, &stored);
-    let catalogue = catalogue(&state).await?;
-    let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
-    let key = &loaded.class.key;
-    let checked = domain::edit(&catalogue, key, loaded.place, &seen, &fields, &origin);
-    let target = format!("{}?saved=1", record_href(&loaded.home()));
-    let (problems, failure) = match checked {
-        Ok(writes) => {
-            match save(&state, staff.person.author.clone(), writes, state.now_ms()).await {
-                Ok(_) => return Ok(Redirect::to(&target).into_response()),
-                Err(failure) => (BTreeMap::new(), Some(failure)),
-            }
-        }
-        Err(RecordError::Unchanged) => {
-            return Ok(Redirect::to(&record_href(&loaded.home())).into_response());
-        }
-        Err(error) => (problems_of(error, l), None),
+    let edited = Edited {
+        fields: fields.clone(),
+        seen: Some(seen.clone()),
+        origin: Origin { source: SOURCE.to_owned(), task: String::new() },
     };
-    let filled = again(fields, problems, failure.as_ref(), &staff);
-    let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
-    Ok(form_again(&edit_page(&state, &staff, &loaded, &seen, filled)?, status))
-}
-
-/// The form as it was sent, with what others wrote in the meantime beside their fields.
-fn overtaken_by(l: Text, values: Fields, overtaken: &Fields) -> Filled {
-    let problem = |text: &String| match text.as_str() {
-        "" => l.t("edit-emptied"),
-        text => l.t1("edit-overtaken", "text", text),
-    };
-    Filled {
-        values,
-        problems: overtaken.iter().map(|(key, text)| (key.clone(), problem(text))).collect(),
-        error: Some(l.t("edit-overtaken-lead")),
+    let (class, place) = (loaded.class.clone(), loaded.place);
+    let written =
+        staff.act(&state, SOURCE, move |acting| domain::edit(acting, &class, place, &edited));
+    match written.await {
+        Ok(written) => {
+            let saved = if written.changes.is_empty() { "" } else { "?saved=1" };
+            let target = format!("{}{saved}", record_href(&written.home));
+            Ok(Redirect::to(&target).into_response())
+        }
+        Err(failure) => {
+            let filled = again(fields, &failure, &staff);
+            // Who has been told what others wrote has seen it.
+            seen.extend(failure.overtaken());
+            let page = edit_page(&state, &staff, &loaded, &seen, filled)?;
+            Ok(form_again(&page, failure.status()))
+        }
     }
 }

@@ -5,18 +5,19 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
+use cunlian_governance::library::catalogue::Part;
 use cunlian_host::admin::erasure::ErasureRequest;
 use cunlian_host::admin::people::Password;
 use cunlian_protocol::change::Home;
 
-use super::record::{RecordPath, base_of, load, record_href};
+use super::record::{RecordPath, base_of, load, part_names, record_href};
 use crate::frame::administrator::{act, problem};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
 use crate::frame::place::place_name;
 use crate::frame::posted::Posted;
 use crate::frame::reading::ask;
-use crate::frame::text::Text;
+use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
 use crate::state::WebState;
 
@@ -50,7 +51,6 @@ async fn show(
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
     let author = staff.person.author.serial;
-    let page = Page::staff(state, staff, l.t("erase-title"));
     let found = ask(state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &author, class, place)?;
@@ -59,15 +59,21 @@ async fn show(
             return Err(Failure::Forbidden(l.t("erase-forbidden")));
         }
         let place = place_name(store, &home.address)?;
-        Ok((home, loaded.name(l), place, loaded.is_erased()))
+        let kind = loaded.class.name(domain_language(l)).to_owned();
+        let parts: Vec<Part> = loaded.class.parts().collect();
+        let lead = l.with(
+            "erase-lead",
+            &[("name", &loaded.name(l)), ("place", &place), ("parts", &part_names(l, &parts))],
+        );
+        Ok((home, loaded.name(l), kind, lead, loaded.is_erased()))
     });
-    let (home, name, place, is_erased) = found.await?;
+    let (home, name, kind, lead, is_erased) = found.await?;
     let back = record_href(&home);
     if is_erased {
         return Ok(Redirect::to(&back).into_response());
     }
     let action = format!("{back}/erase");
-    let lead = l.t2("erase-lead", ("name", &name), ("place", &place));
+    let page = Page::staff(state, staff, l.t1("erase-title", "kind", kind));
     Ok(html(&ErasePage { l, page, back, action, name, lead, error, reason }))
 }
 
@@ -86,8 +92,7 @@ pub(super) async fn do_erase(
     let (category, address, document) = path.clone();
     let home = ask(&state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
-        let base = cunlian_governance::catalogue::Part::Base;
-        Ok::<Home, Failure>(class.home(base, place.address, place.record))
+        Ok::<Home, Failure>(class.home(Part::Base, place.address, place.record))
     })
     .await?;
     let wish = ErasureRequest {

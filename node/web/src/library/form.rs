@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cunlian_governance::catalogue::{Class, Field, FieldKind, Part};
-use cunlian_governance::record::{FIELD_CHARACTERS, Fields};
+use cunlian_governance::library::Fields;
+use cunlian_governance::library::catalogue::{Class, Field, FieldKind, Part};
+use cunlian_governance::library::record::FIELD_CHARACTERS;
 
 use super::record::part_names;
 use crate::frame::component::{Choice, FieldInput};
@@ -66,11 +67,11 @@ fn input(l: Text, field: &Field, value: Option<&String>, problem: Option<&String
         FieldKind::IdNumber | FieldKind::CreditCode | FieldKind::Address => "code",
         FieldKind::Text => "text",
     };
-    let option = |option: &cunlian_governance::catalogue::Choice| Choice {
+    let option = |option: &cunlian_governance::library::catalogue::Choice| Choice {
         value: option.zh.clone(),
         label: match language {
-            cunlian_governance::catalogue::Language::Chinese => option.zh.clone(),
-            cunlian_governance::catalogue::Language::English => option.en.clone(),
+            cunlian_governance::language::Language::Chinese => option.zh.clone(),
+            cunlian_governance::language::Language::English => option.en.clone(),
         },
     };
     FieldInput {

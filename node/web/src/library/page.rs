@@ -9,15 +9,15 @@ use axum::response::Response;
 use cunlian_crdt::document::{DocumentView, FieldView};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Language, Part};
+use cunlian_governance::language::Language;
+use cunlian_governance::library::catalogue::Part;
+use cunlian_governance::library::{Place, masking, relocate, relocation};
 use cunlian_governance::query;
-use cunlian_governance::record::{self as domain, Place};
 use cunlian_protocol::authority::Authority;
 use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
 use super::record::{Loaded, RecordPath, base_of, load, part_names, record_href, source_name};
-use super::relocation::may_move;
 use crate::conflict::boxes::boxes;
 use crate::frame::clock::full;
 use crate::frame::component::{ConflictBox, Height, SyncBadge};
@@ -145,7 +145,7 @@ fn record_page(
         });
     }
     let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), l)?;
-    let from = loaded.base().and_then(domain::moved_from);
+    let from = loaded.base().and_then(relocation::moved_from);
     let is_here = moved_to.is_none() && !loaded.is_erased();
     let may_edit = is_here
         && class.parts().any(|part| {
@@ -168,7 +168,7 @@ fn record_page(
         hidden: (!loaded.hidden.is_empty())
             .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
         joined: joined_note(store, &place.address, l)?,
-        may_move: is_here && may_move(&actor, &home),
+        may_move: is_here && relocate::may_move(&actor, &home),
         erase_href: (!loaded.is_erased() && actor.erases(&home))
             .then(|| format!("{}/erase", record_href(&home))),
         moved_to,
@@ -196,7 +196,7 @@ fn moved(
     let name = place_name(store, &place.address)?;
     let values = loaded.views.iter().flat_map(|(_, view)| &view.fields);
     let written = |(_, field): (&String, &FieldView)| field.current.writer.recorded_at_ms;
-    let moved_ms = loaded.base().and_then(|base| base.fields.get(domain::MOVED_TO));
+    let moved_ms = loaded.base().and_then(|base| base.fields.get(relocation::MOVED_TO));
     let moved_ms = moved_ms.map(|field| field.current.writer.recorded_at_ms);
     let later = moved_ms.is_some_and(|moved_ms| values.map(written).any(|at| at > moved_ms));
     Ok(Some(Moved { href: record_href(&home), text: l.t1(key, "place", name), later }))
@@ -239,8 +239,8 @@ fn shown_fields(
             Some(shown_field(field.name(language), text, stored, authority, l))
         })
         .collect();
-    let own = |key: &str| class.field(key).is_none() && !domain::is_link(key);
-    let unknown = view.fields.iter().filter(|(key, _)| own(key) && !domain::is_mask(key));
+    let own = |key: &str| class.field(key).is_none() && !relocation::is_link(key);
+    let unknown = view.fields.iter().filter(|(key, _)| own(key) && !masking::is_mask(key));
     shown.extend(
         unknown
             .map(|(key, field)| shown_field(key, field.current.text.clone(), field, authority, l)),
@@ -261,7 +261,7 @@ fn masks<'a>(
     let fields = loaded.class.fields.iter();
     let hidden = fields.filter(|field| loaded.hidden.contains(&field.part));
     hidden.filter_map(move |field| {
-        let key = domain::mask_key(field).filter(|key| domain::is_mask(key))?;
+        let key = masking::mask_key(field).filter(|key| masking::is_mask(key))?;
         let stored = base.fields.get(&key)?;
         let label = l.t1("field-masked", "name", field.name(domain_language(l)));
         let text = stored.current.text.clone();

@@ -5,9 +5,10 @@ use axum::extract::Path;
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
-use cunlian_governance::query;
-use cunlian_governance::record::{self as domain, Fields, Place};
+use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
+use cunlian_governance::library::edit::EditError;
+use cunlian_governance::library::{Fields, Place, relocation};
+use cunlian_governance::refusal::Failed;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -44,7 +45,7 @@ pub(crate) fn part_names(l: Text, parts: &[Part]) -> String {
 /// The catalogue that holds at this node.
 pub(super) async fn catalogue(state: &WebState) -> Result<Catalogue, Failure> {
     let own = state.place().0;
-    ask(state, move |store| store.read(|connection| query::catalogue(connection, own))).await
+    ask(state, move |store| store.read(|connection| catalogue::at(connection, own))).await
 }
 
 /// A record's documents, as far as `reader` may see them.
@@ -70,7 +71,7 @@ pub(super) fn base_of(
     }
     let address = AddressCode::parse(address).map_err(|_| Failure::NotFound)?;
     let record = document.parse().map_err(|_| Failure::NotFound)?;
-    let catalogue = store.read(|connection| query::catalogue(connection, address))?;
+    let catalogue = store.read(|connection| catalogue::at(connection, address))?;
     let class = catalogue.by_number(class).ok_or(Failure::NotFound)?.clone();
     Ok((class, Place { address, record }))
 }
@@ -130,16 +131,17 @@ impl Loaded {
 
     /// Where the record is now; `None` while it is here.
     pub(super) fn moved_to(&self) -> Option<Place> {
-        self.base().and_then(domain::moved_to)
+        self.base().and_then(relocation::moved_to)
     }
 
     /// Refuses to change what has moved away or was erased.
-    pub(super) fn still_here(&self, l: Text) -> Result<(), Failure> {
+    pub(super) fn still_here(&self) -> Result<(), Failure> {
+        let refused = |error: EditError| Err(Failed::Refused(error).into());
         if self.is_erased() {
-            return Err(Failure::Conflict(l.t("record-erased")));
+            return refused(EditError::Erased);
         }
         match self.moved_to() {
-            Some(place) => Err(Failure::Conflict(l.t1("record-moved-edit", "code", place.address))),
+            Some(place) => refused(EditError::Moved { to: place.address }),
             None => Ok(()),
         }
     }

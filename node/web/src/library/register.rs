@@ -10,8 +10,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Class, Part};
-use cunlian_governance::record::{self as domain, Fields, Origin, Place, RecordError};
+use cunlian_governance::library::catalogue::{Class, Part};
+use cunlian_governance::library::register::{self as domain, NewRecord, Written};
+use cunlian_governance::library::{Fields, Origin};
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -24,12 +25,11 @@ use crate::frame::component::{FieldInput, Problems};
 use crate::frame::failure::Failure;
 use crate::frame::form::Submission;
 use crate::frame::layout::{Page, form_again, html};
-use crate::frame::place::{joined_note, village_choices};
+use crate::frame::place::village_choices;
 use crate::frame::posted::Posted;
-use crate::frame::reading::ask;
 use crate::frame::text::{Text, domain_language};
 use crate::frame::visit::Staff;
-use crate::frame::writing::{new_document, save};
+use crate::frame::writing::new_document;
 use crate::state::WebState;
 
 #[derive(Template)]
@@ -62,7 +62,7 @@ pub(super) async fn classes(
             .take(4)
             .map(|field| field.name(language))
             .collect::<Vec<_>>()
-            .join(if language == cunlian_governance::catalogue::Language::Chinese {
+            .join(if language == cunlian_governance::language::Language::Chinese {
                 "、"
             } else {
                 ", "
@@ -193,70 +193,38 @@ pub(super) async fn register(
     Path(class_key): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
     let submission = Submission::of(&class_key, &posted, None)?;
     let _turn = state.0.forms.turn().await;
-    let (own, regions) = (state.place().0, state.regions());
     let mut fields: Fields = posted.0;
     fields.remove("document");
     let typed = fields.remove("address").unwrap_or_default();
-    let address = code_of(&typed).filter(|code| {
-        code.level() >= Level::Village && regions.iter().any(|region| region.contains(code))
-    });
-    let joined = match address {
-        Some(code) => ask(&state, move |store| joined_note(store, &code, l)).await?,
-        None => None,
+    let new = NewRecord {
+        class: class_key.clone(),
+        address: code_of(&typed),
+        fields: fields.clone(),
+        origin: Origin { source: SOURCE.to_owned(), task: String::new() },
     };
-    let catalogue = catalogue(&state).await?;
-    let class = catalogue.class(&class_key).ok_or(Failure::NotFound)?;
-    let place = Place { address: address.unwrap_or(own), record: submission.document };
-    let home = class.home(Part::Base, place.address, place.record);
-    if address.is_some() && ask(&state, move |store| store.view(&home)).await?.is_some() {
-        let target = format!("{}?saved={}", record_href(&home), submission.kept(&state));
-        return Ok(Redirect::to(&target).into_response());
-    }
-    let origin = Origin { source: SOURCE.to_owned(), task: String::new() };
-    let mut problems = BTreeMap::new();
-    if address.is_none() {
-        problems.insert("address".to_owned(), l.t("record-address-wrong"));
-    }
-    if let Some(note) = joined {
-        problems.insert("address".to_owned(), note);
-    }
-    let checked = domain::register(&catalogue, &class_key, place, &fields, &origin);
-    let failure = match checked {
-        Ok(writes) if problems.is_empty() => {
-            let author = staff.person.author.clone();
-            match save(&state, author, writes, state.now_ms()).await {
-                Ok(_) => {
-                    let saved = submission.kept(&state);
-                    let target = format!("{}?saved={saved}", record_href(&home));
-                    return Ok(Redirect::to(&target).into_response());
-                }
-                Err(failure) => Some(failure),
-            }
+    let intended = submission.intended();
+    let written = staff.act(&state, SOURCE, move |acting| domain::register(acting, &new, intended));
+    match written.await {
+        Ok(Written { home, .. }) => {
+            let saved = submission.kept(&state);
+            Ok(Redirect::to(&format!("{}?saved={saved}", record_href(&home))).into_response())
         }
-        Ok(_) => None,
-        Err(error) => {
-            problems.extend(problems_of(error, l));
-            None
+        Err(failure) => {
+            fields.insert("address".to_owned(), typed);
+            let filled = again(fields, &failure, &staff);
+            let page = register_page(&state, &staff, &class_key, submission.form, filled).await?;
+            Ok(form_again(&page, failure.status()))
         }
-    };
-    fields.insert("address".to_owned(), typed);
-    let filled = again(fields, problems, failure.as_ref(), &staff);
-    let status = failure.map_or(StatusCode::UNPROCESSABLE_ENTITY, |failure| failure.status());
-    let page = register_page(&state, &staff, &class_key, submission.form, filled).await?;
-    Ok(form_again(&page, status))
+    }
 }
 
 /// The form as it was sent, with what is wrong.
-pub(super) fn again(
-    values: Fields,
-    problems: BTreeMap<String, String>,
-    failure: Option<&Failure>,
-    staff: &Staff,
-) -> Filled {
-    let error = failure.map(|failure| failure.words(&staff.visit));
+pub(super) fn again(values: Fields, failure: &Failure, staff: &Staff) -> Filled {
+    let problems = failure.problems(staff.visit.l);
+    let is_conflict = failure.status() == StatusCode::CONFLICT;
+    let error = (problems.is_empty() || is_conflict).then(|| failure.words(&staff.visit));
     Filled { values, problems, error }
 }
 
@@ -268,14 +236,4 @@ pub(super) fn problems_in(
 ) -> Option<Problems> {
     let fields = parts.iter_mut().flat_map(|part| &mut part.fields);
     Problems::of(l, whole, address.into_iter().chain(fields))
-}
-
-pub(super) fn problems_of(error: RecordError, l: Text) -> BTreeMap<String, String> {
-    match error {
-        RecordError::Fields(problems) => problems
-            .into_iter()
-            .map(|(key, problem)| (key, problem.message(domain_language(l))))
-            .collect(),
-        RecordError::Class { .. } | RecordError::Unchanged => BTreeMap::new(),
-    }
 }

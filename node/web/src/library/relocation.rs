@@ -6,16 +6,14 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use cunlian_crdt::document::{DocumentView, Write};
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Class, Part};
-use cunlian_governance::divisions::{self, Resolution, Status};
-use cunlian_governance::record::{self as domain, Origin, Place, RelocationError};
+use cunlian_governance::divisions::Status;
+use cunlian_governance::library::catalogue::Part;
+use cunlian_governance::library::relocate::{self as moves, relocate};
+use cunlian_governance::library::relocation::{self, RelocationError};
+use cunlian_governance::refusal::{Failed, Refused as _};
 use cunlian_protocol::address::{AddressCode, Level};
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::Serial;
-use cunlian_protocol::region::{Depth, Region};
 use serde::Deserialize;
 
 use super::record::{Loaded, RecordPath, SOURCE, base_of, load, part_names, record_href};
@@ -26,9 +24,8 @@ use crate::frame::layout::{Page, html};
 use crate::frame::place::{name_of, place_name, villages_of};
 use crate::frame::posted::Posted;
 use crate::frame::reading::ask;
-use crate::frame::text::{Text, domain_language};
+use crate::frame::text::Text;
 use crate::frame::visit::Staff;
-use crate::frame::writing::save;
 use crate::state::WebState;
 
 #[derive(Template)]
@@ -54,89 +51,18 @@ pub(super) struct Asked {
     village: String,
 }
 
-/// Whether `author` may move the record with this base to some other village.
-pub(super) fn may_move(author: &Actor, base: &Home) -> bool {
-    let village = base.address.truncate(Level::Village);
-    let leads_out = |region: &Region| {
-        region.depth == Depth::Subtree
-            && !village.is_some_and(|village| village.contains(&region.prefix))
-    };
-    author.edits(base) && author.editing(base.category).any(|grant| leads_out(&grant.region))
-}
-
-/// A move as it would be made.
-pub(crate) struct Plan {
-    /// Where the record will be.
-    pub(crate) place: Place,
-    /// What to write; nothing when it has already been moved there.
-    pub(crate) writes: Vec<Write>,
-    /// The parts that go along.
-    pub(crate) taken: Vec<Part>,
-    /// The parts that stay because the author lacks a right to them at one end.
-    pub(crate) left: Vec<Part>,
-}
-
-/// Plans the move of the record `from` to the village `to`.
-pub(crate) fn plan(
-    store: &Store,
-    author: &Serial,
-    class: &Class,
-    from: Place,
-    to: AddressCode,
-    source: &str,
-    l: Text,
-) -> Result<Plan, Failure> {
-    let resolved = store.read(|connection| Ok(divisions::resolve(connection, &to)))?;
-    if !matches!(resolved, Ok(Resolution::Active(_))) || to.level() < Level::Village {
-        return Err(Failure::Malformed {
-            reason: l.t1("move-no-village", "code", to),
-            field: Some("village".to_owned()),
-        });
-    }
-    let actor = Actor::new(store.authority(), *author);
-    let place = domain::destination(from, to);
-    let may = |part: &Part| {
-        let home = |place: Place| class.home(*part, place.address, place.record);
-        [from, place].into_iter().all(|place| actor.edits(&home(place)))
-    };
-    let (taken, left): (Vec<Part>, Vec<Part>) = class.parts().partition(may);
-    if !taken.contains(&Part::Base) {
-        return Err(Failure::Forbidden(l.t("move-no-right")));
-    }
-    let mut views: Vec<(Part, DocumentView)> = Vec::new();
-    for part in &taken {
-        let home = class.home(*part, from.address, from.record);
-        views.extend(store.view(&home)?.map(|view| (*part, view)));
-    }
-    let parts: Vec<_> = views.iter().map(|(part, view)| (*part, view)).collect();
-    let origin = Origin { source: source.to_owned(), task: String::new() };
-    let writes = match domain::relocate(class, from, to, &parts, &origin) {
-        Ok((_, writes)) => writes,
-        Err(RelocationError::NoBase) => return Err(Failure::NotFound),
-        // Sent twice: it is where it should be.
-        Err(RelocationError::Moved { .. }) if already(&views) == Some(place) => Vec::new(),
-        Err(error) => return Err(Failure::Conflict(error.message(domain_language(l)))),
-    };
-    Ok(Plan { place, writes, taken, left })
-}
-
-fn already(views: &[(Part, DocumentView)]) -> Option<Place> {
-    views.iter().find(|(part, _)| *part == Part::Base).and_then(|(_, base)| domain::moved_to(base))
-}
-
 /// The villages of these regions to which `author` may move a record of this class.
 fn villages(
     store: &Store,
-    author: &Serial,
+    actor: &Actor,
     loaded: &Loaded,
     regions: &[AddressCode],
 ) -> Result<Vec<Choice>, Failure> {
-    let actor = Actor::new(store.authority(), *author);
     let own = loaded.place.address.truncate(Level::Village);
     Ok(store.read(|connection| {
         let listed = regions.iter().flat_map(|region| villages_of(connection, region));
         let open = listed.filter(|village| {
-            let there = domain::destination(loaded.place, village.code);
+            let there = relocation::destination(loaded.place, village.code);
             let home = loaded.class.home(Part::Base, there.address, there.record);
             village.status == Status::Active && Some(village.code) != own && actor.edits(&home)
         });
@@ -160,12 +86,12 @@ pub(super) async fn choose_move(
     let page = ask(&state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &author, class, place)?;
-        loaded.still_here(l)?;
+        loaded.still_here()?;
         let actor = Actor::new(store.authority(), author);
-        if !may_move(&actor, &loaded.home()) {
-            return Err(Failure::Forbidden(l.t("move-no-right")));
+        if !moves::may_move(&actor, &loaded.home()) {
+            return Err(Failed::Refused(RelocationError::NoRight).into());
         }
-        move_page(store, &author, &loaded, &regions, &asked.village, frame, l)
+        move_page(store, &actor, &loaded, &regions, &asked.village, frame, l)
     })
     .await?;
     Ok(html(&page))
@@ -173,7 +99,7 @@ pub(super) async fn choose_move(
 
 fn move_page(
     store: &Store,
-    author: &Serial,
+    actor: &Actor,
     loaded: &Loaded,
     regions: &[AddressCode],
     typed: &str,
@@ -195,7 +121,8 @@ fn move_page(
         stays: None,
     };
     let village = code_of(typed);
-    let planned = village.map(|to| plan(store, author, &loaded.class, loaded.place, to, "", l));
+    let planned =
+        village.map(|to| moves::plan(store, actor, &loaded.class, loaded.place, to, SOURCE));
     match planned {
         Some(Ok(plan)) => {
             page.village = plan.place.address.to_string();
@@ -205,13 +132,13 @@ fn move_page(
                 .then(|| l.t1("move-stays", "parts", part_names(l, &plan.left)));
             return Ok(page);
         }
-        Some(Err(Failure::Malformed { reason, .. } | Failure::Conflict(reason))) => {
-            page.error = Some(reason);
+        Some(Err(Failed::Refused(error))) if error != RelocationError::NoRight => {
+            page.error = Some(l.refusal(&error.refusal()));
         }
-        Some(Err(failure)) => return Err(failure),
+        Some(Err(failure)) => return Err(failure.into()),
         None => {}
     }
-    let choices = villages(store, author, loaded, regions)?;
+    let choices = villages(store, actor, loaded, regions)?;
     let field = FieldInput::choice(l, "village", l.t("move-village"), choices);
     page.choice = Some(FieldInput { value: typed.to_owned(), required: true, ..field });
     Ok(page)
@@ -223,16 +150,10 @@ pub(super) async fn do_move(
     Path((category, address, document)): RecordPath,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
-    let author = staff.person.author.serial;
     let to = code_of(posted.text("village")).ok_or_else(|| Failure::malformed("village"))?;
-    let (class, plan) = ask(&state, move |store| {
-        let (class, place) = base_of(store, &category, &address, &document)?;
-        let plan = plan(store, &author, &class, place, to, SOURCE, l)?;
-        Ok::<_, Failure>((class, plan))
-    })
-    .await?;
-    save(&state, staff.person.author.clone(), plan.writes, state.now_ms()).await?;
-    let home = class.home(Part::Base, plan.place.address, plan.place.record);
-    Ok(Redirect::to(&format!("{}?saved=1", record_href(&home))).into_response())
+    let base = ask(&state, move |store| base_of(store, &category, &address, &document));
+    let (class, place) = base.await?;
+    let moved =
+        staff.act(&state, SOURCE, move |acting| relocate(acting, &class, place, to)).await?;
+    Ok(Redirect::to(&format!("{}?saved=1", record_href(&moved.home))).into_response())
 }

@@ -4,16 +4,14 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use cunlian_crdt::store::Store;
-use cunlian_governance::access::actor::Actor;
-use cunlian_governance::catalogue::{Catalogue, Class, Part};
-use cunlian_governance::query::record::{Hits, Search};
-use cunlian_governance::{divisions, query};
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::divisions;
+use cunlian_governance::library::catalogue::{self, Catalogue, Class, Part};
+use cunlian_governance::library::query::{self as records, Hits, Search};
 use cunlian_protocol::address::AddressCode;
-use cunlian_protocol::change::Home;
-use cunlian_protocol::id::Serial;
 use serde::Deserialize;
 
-use super::record::{catalogue, record_href};
+use super::record::record_href;
 use crate::frame::code::code_of;
 use crate::frame::component::{Choice, SyncBadge};
 use crate::frame::failure::Failure;
@@ -78,7 +76,7 @@ pub(super) async fn search(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
-    let catalogue = catalogue(&state).await?;
+    let catalogue = super::record::catalogue(&state).await?;
     let RecordsList { rows, note, found, empty, .. } = results(&state, &staff, &asked).await?;
     Ok(html(&RecordsPage {
         l,
@@ -111,7 +109,7 @@ fn class_choices(catalogue: &Catalogue, l: Text) -> Vec<Choice> {
 
 async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
     let (l, regions) = (staff.visit.l, state.regions());
-    let reader = staff.person.author.serial;
+    let reader = staff.reader(state);
     let asked = asked.clone();
     let text: String = asked.q.trim().chars().take(100).collect();
     let is_blank = text.is_empty();
@@ -135,21 +133,19 @@ async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<Recor
 
 fn find(
     store: &Store,
-    reader: &Serial,
+    reader: &Reader,
     regions: &[AddressCode],
     asked: &Asked,
     l: Text,
 ) -> Result<(Vec<ResultRow>, bool), Failure> {
-    let actor = Actor::new(store.authority(), *reader);
-    let may = |home: &Home| actor.reads(home);
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
     let typed = code_of(&asked.q).map(|code| code.to_string());
     let text = typed.as_deref().unwrap_or(&asked.q);
     let (catalogue, Hits { hits, more }) = store.read(|connection| {
-        let catalogue = query::catalogue(connection, region)?;
+        let catalogue = catalogue::at(connection, region)?;
         let class = catalogue.class(&asked.class).map(|class| class.number);
         let search = Search { text, class, region, offset: 0, limit: SHOWN };
-        let hits = query::record::search_as(connection, &search, regions, &may)?;
+        let hits = records::search_within(connection, reader, &search, regions)?;
         Ok((catalogue, hits))
     })?;
     let mut names = PlaceNames::new(1);
@@ -157,9 +153,6 @@ fn find(
     for hit in hits {
         let Some(class) = catalogue.by_number(hit.class) else { continue };
         let home = class.home(Part::Base, hit.place.address, hit.place.record);
-        if !may(&home) {
-            continue;
-        }
         let shown = class.fields.iter().filter(|field| field.key != "name");
         let detail: Vec<&str> = shown
             .filter_map(|field| hit.fields.get(&field.key).map(String::as_str))

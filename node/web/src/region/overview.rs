@@ -7,17 +7,16 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::catalogue::Catalogue;
 use cunlian_governance::divisions::{self, Division, Status};
+use cunlian_governance::library::catalogue::{self, Catalogue};
 use cunlian_governance::query::region::{
     ClassCount, RegionCount, counts_by_child, counts_by_class,
 };
-use cunlian_governance::query::statistics::{
+use cunlian_governance::query::told::{Figure, Told};
+use cunlian_governance::ticket::query::{self as tickets, Filter};
+use cunlian_governance::ticket::statistics::{
     Measure, Period, Rate, Statistics, by_child, statistics,
 };
-use cunlian_governance::query::ticket::Filter;
-use cunlian_governance::query::told::{Figure, Told};
-use cunlian_governance::query::{self};
 use cunlian_protocol::address::{AddressCode, Level};
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -145,7 +144,7 @@ fn figures(
         name: name_of(connection, &region, 1),
         above,
         coverage: coverage(connection, region)?,
-        catalogue: query::catalogue(connection, own)?,
+        catalogue: catalogue::at(connection, own)?,
         classes: counts_by_class(connection, reader, region)?,
         all: statistics(connection, reader, region, period)?,
         children: if is_village {
@@ -179,7 +178,7 @@ async fn show(
         let mut tickets = Vec::new();
         if region.level() >= Level::Village {
             let all = Filter::all(region);
-            let rows = store.read(|connection| query::ticket::list(connection, &reader, &all))?;
+            let rows = store.read(|connection| tickets::list(connection, &reader, &all))?;
             tickets = ticket_items(store, rows, Turn::default(), l, now_ms)?;
         }
         Ok::<_, Failure>((figures, tickets))

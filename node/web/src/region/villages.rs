@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use cunlian_governance::divisions;
-use cunlian_governance::query::{self};
+use cunlian_governance::ticket::query as tickets;
+use cunlian_governance::{divisions, query};
 use cunlian_host::status::{LinkState, PeerStatus};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::authority::Authority;
@@ -59,9 +59,7 @@ pub(super) async fn villages(
             }
             let mut open: BTreeMap<AddressCode, u64> = BTreeMap::new();
             for region in &regions {
-                for (address, count) in
-                    query::ticket::open_by_address(connection, &reader, *region)?
-                {
+                for (address, count) in tickets::open_by_address(connection, &reader, *region)? {
                     let today = divisions::successor(connection, &address);
                     *open.entry(today.unwrap_or(address)).or_default() += count;
                 }

@@ -13,11 +13,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use cunlian_governance::checks::one_line_break;
-use cunlian_governance::query::ticket::Filter;
+use cunlian_governance::refusal::Failed;
+use cunlian_governance::submission::Intended;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_governance::ticket::{
-    self as domain, Channel, Kind, NewTicket, Receipt, State as TicketState, TicketError, Verb,
+    self as domain, Channel, Kind, NewTicket, State as TicketState, Step, Verb,
 };
-use cunlian_governance::{divisions, query};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
@@ -31,18 +32,13 @@ use self::answer::{
     ChannelName, KindName, ReportedTicket, StateName, StepTaken, TicketSummary, Tickets,
     WholeTicket,
 };
-use super::form::action_on;
-use super::intake::field_of;
-use super::page::{load_any, load_ticket};
+use super::page::load_ticket;
 use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, limit};
 use crate::frame::api::names::{Address, Document};
 use crate::frame::api::refusal::{Always, ToFinders, ToPeople, ToWriters};
 use crate::frame::failure::Failure;
-use crate::frame::form::{Placed, placed};
 use crate::frame::reading::{ask, height, progress};
-use crate::frame::text::domain_language;
-use crate::frame::visit::Staff;
-use crate::frame::writing::{new_document, save};
+use crate::frame::writing::new_document;
 use crate::state::WebState;
 
 pub(super) mod answer;
@@ -129,9 +125,8 @@ async fn list(
     };
     let reader = staff.reader(&state);
     ask(&state, move |store| {
-        let rows = store.read(|connection| {
-            query::ticket::list_within(connection, &reader, &filter, &regions)
-        })?;
+        let rows = store
+            .read(|connection| tickets::list_within(connection, &reader, &filter, &regions))?;
         let mut tickets = Vec::new();
         for row in rows {
             let reached = height(store, &row.home)?.into();
@@ -186,15 +181,9 @@ async fn report(
     Asked(Nothing {}): Asked<Nothing>,
     Object(reported): Object<Reported>,
 ) -> Result<Response, Failure> {
-    let document = reported.document.unwrap_or_else(new_document);
-    // A hotline may still know the old code of a village that was joined to another.
-    let village = reported.village;
-    let today = ask(&state, move |store| {
-        store.read(|connection| Ok(divisions::successor(connection, &village)))
-    })
-    .await?;
+    let intended = Intended::Chosen(reported.document.unwrap_or_else(new_document));
     let new = NewTicket {
-        village: today.unwrap_or(village),
+        village: reported.village,
         channel: reported.channel,
         title: reported.title,
         text: one_line_break(&reported.text),
@@ -204,46 +193,14 @@ async fn report(
         phone: reported.phone,
         source: SOURCE.to_owned(),
     };
-    let now_ms = state.now_ms();
     let _turn = state.0.forms.turn().await;
-    let placed = ask(&state, move |store| {
-        placed(store, document, |id| domain::report(&new, id, now_ms).map(|(_, writes)| writes))
-    })
-    .await?;
-    let Placed { document, writes, is_here } = placed.map_err(|error| malformed(&error, &staff))?;
-    let address = writes.first().map_or(village, |write| write.home.address);
-    let home = Home { category: Category::TICKET, address, document };
-    if is_here {
-        let existing = ask(&state, move |store| {
-            let view = store.view(&home)?;
-            let authority = store.authority();
-            Ok::<_, Failure>(view.map(|view| domain::fold(&view, &authority)))
-        })
+    let reported = staff
+        .act(&state, SOURCE, move |acting| domain::intake(acting, &new, intended, None))
         .await?;
-        if let Some(receipt) = existing.and_then(|ticket| ticket.receipt) {
-            let written = ReportedTicket::new(&home, &receipt, Vec::new());
-            return Ok(Json(written).into_response());
-        }
-    }
-    let receipt = Receipt::of(&document, now_ms);
-    let changes = save(&state, staff.person.author.clone(), writes, now_ms).await?;
-    let written = ReportedTicket::new(&home, &receipt, changes);
-    Ok((StatusCode::CREATED, Json(written)).into_response())
-}
-
-fn malformed(error: &TicketError, staff: &Staff) -> Failure {
-    let reason = error.message(domain_language(staff.visit.l));
-    match error {
-        TicketError::NotNow { .. } | TicketError::Changed => Failure::Conflict(reason),
-        TicketError::Empty { .. }
-        | TicketError::TooLong { .. }
-        | TicketError::Hidden { .. }
-        | TicketError::Phone(_)
-        | TicketError::Stars { .. }
-        | TicketError::Address { .. } => {
-            Failure::Malformed { reason, field: Some(field_of(error).to_owned()) }
-        }
-    }
+    let is_new = !reported.changes.is_empty();
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let written = ReportedTicket::new(&reported.home, &reported.receipt, reported.changes);
+    Ok((status, Json(written)).into_response())
 }
 
 /// Which ticket.
@@ -385,12 +342,10 @@ async fn act(
     let (verb, fields) = operation.fields();
     let fields = fields.into_iter().map(|(key, text)| (key.to_owned(), one_line_break(&text)));
     let fields = fields.collect();
-    let reader = staff.reader(&state);
-    let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
-    let action = action_on(&ticket, verb, &fields)?;
-    let write = ticket.act(&action, SOURCE).map_err(|error| malformed(&error, &staff))?;
-    let author = staff.person.author.clone();
-    let changes = save(&state, author, vec![write], state.now_ms()).await?;
-    let ticket = ask(&state, move |store| load_any(store, &home)).await?;
-    Ok(Json(StepTaken { state: ticket.state.as_str(), changes }))
+    let acted = staff
+        .act(&state, SOURCE, move |acting| {
+            domain::act(acting, &home, &Step::named(verb, &fields).map_err(Failed::Refused)?)
+        })
+        .await?;
+    Ok(Json(StepTaken { state: acted.state.as_str(), changes: acted.changes }))
 }

@@ -1,13 +1,8 @@
-//! The forms of what a person may do with a ticket, and the actions they make.
+//! The forms of what a person may do with a ticket.
 
-use std::collections::BTreeMap;
-
-use cunlian_governance::signoff::Signed;
-use cunlian_governance::ticket::{self as domain, Action, Assignee, Kind, Ticket, Verb};
-use cunlian_protocol::address::AddressCode;
+use cunlian_governance::ticket::{self as domain, Kind, Ticket, Verb};
 
 use crate::frame::component::{Choice, FieldInput};
-use crate::frame::failure::Failure;
 use crate::frame::posted::Posted;
 use crate::frame::text::Text;
 
@@ -103,55 +98,4 @@ fn action_fields(
             vec![FieldInput { id: id("text"), value: typed_text("text"), required, ..field }]
         }
     }
-}
-
-/// The action a form or an API call asks for on this ticket. Who signs says with `digest` what
-/// they have read.
-pub(crate) fn action_on(
-    ticket: &Ticket,
-    verb: Verb,
-    fields: &BTreeMap<String, String>,
-) -> Result<Action, Failure> {
-    if verb != Verb::SignOff {
-        return action_of(verb, fields);
-    }
-    let read = fields.get("digest").filter(|digest| !digest.is_empty());
-    let digest = read.cloned().ok_or_else(|| Failure::Malformed {
-        reason: "digest is missing: it says what was read and is signed".to_owned(),
-        field: Some("digest".to_owned()),
-    })?;
-    let text = fields.get("text").map_or("", |text| text.trim()).to_owned();
-    let signed = Signed { digest, covers: ticket.matter.covers.clone() };
-    Ok(Action::SignOff { signed, text })
-}
-
-/// The action a form or an API call asks for, but for a sign-off.
-pub(crate) fn action_of(verb: Verb, fields: &BTreeMap<String, String>) -> Result<Action, Failure> {
-    let text = |name: &str| fields.get(name).map_or("", |text| text.trim()).to_owned();
-    let missing = |field: &str| Failure::Malformed {
-        reason: format!("{field} is missing or unknown"),
-        field: Some(field.to_owned()),
-    };
-    Ok(match verb {
-        Verb::Accept => {
-            Action::Accept { kind: Kind::from_name(&text("kind")).ok_or_else(|| missing("kind"))? }
-        }
-        Verb::Assign => {
-            let to = text("to");
-            let (address, name) = to.split_once(' ').ok_or_else(|| missing("to"))?;
-            let address = AddressCode::parse(address).map_err(|_| missing("to"))?;
-            Action::Assign { to: Assignee { name: name.to_owned(), address } }
-        }
-        Verb::Rate => {
-            let stars = text("stars").parse().map_err(|_| missing("stars"))?;
-            Action::Rate { stars, text: text("text") }
-        }
-        Verb::Reject => Action::Reject { reason: text("text") },
-        Verb::AskMore => Action::AskMore { text: text("text") },
-        Verb::Return => Action::Return { reason: text("text") },
-        Verb::Handle => Action::Handle { text: text("text") },
-        Verb::Feedback => Action::Feedback { text: text("text"), photos: Vec::new() },
-        Verb::Note => Action::Note { text: text("text") },
-        Verb::Report | Verb::SignOff => return Err(missing("op")),
-    })
 }

@@ -1,16 +1,16 @@
 //! Tickets taken down by staff.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use cunlian_governance::ticket::{self as domain, Channel, NewTicket, TicketError};
+use cunlian_governance::ticket::{self as domain, Channel, NewTicket};
 use cunlian_protocol::address::Level;
-use cunlian_protocol::category::Category;
-use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 
-use super::page::clerk_channels;
+use super::page::{SOURCE, clerk_channels};
 use super::path::ticket_href;
 use crate::frame::code::code_of;
 use crate::frame::component::{FieldInput, Problems};
@@ -19,10 +19,9 @@ use crate::frame::form::Submission;
 use crate::frame::layout::{Page, form_again, html};
 use crate::frame::place::village_choices;
 use crate::frame::posted::Posted;
-use crate::frame::reading::ask;
-use crate::frame::text::{Text, domain_language};
+use crate::frame::text::Text;
 use crate::frame::visit::Staff;
-use crate::frame::writing::{new_document, save};
+use crate::frame::writing::new_document;
 use crate::state::WebState;
 
 #[derive(Template)]
@@ -40,7 +39,7 @@ pub(super) async fn intake(
     staff: Staff,
 ) -> Result<Response, Failure> {
     let posted = Posted::default();
-    let page = intake_page(&state, &staff, &posted, new_document(), None, None).await?;
+    let page = intake_page(&state, &staff, &posted, new_document(), &BTreeMap::new(), None).await?;
     Ok(html(&page))
 }
 
@@ -49,17 +48,14 @@ async fn intake_page(
     staff: &Staff,
     posted: &Posted,
     document: DocumentId,
-    wrong: Option<(&str, String)>,
+    wrong: &BTreeMap<String, String>,
     error: Option<String>,
 ) -> Result<IntakePage, Failure> {
     let l = staff.visit.l;
     let region = state.place().0;
     let fill = |field: FieldInput, required: bool| FieldInput {
         value: posted.text(&field.name).to_owned(),
-        error: wrong
-            .as_ref()
-            .filter(|(name, _)| *name == field.name)
-            .map(|(_, message)| message.clone()),
+        error: wrong.get(&field.name).cloned(),
         required,
         ..field
     };
@@ -94,18 +90,18 @@ pub(super) async fn take_down(
 ) -> Result<Response, Failure> {
     let l = staff.visit.l;
     let submission = Submission::of("intake", &posted, None)?;
-    let Submission { form, document } = submission;
+    let form = submission.form;
     let _turn = state.0.forms.turn().await;
-    let region = state.place().0;
+    let own = state.place().0.truncate(Level::Village);
     let village = match posted.text("village") {
-        "" => region.truncate(Level::Village),
-        code => code_of(code).filter(|code| region.contains(code)),
+        "" => own,
+        code => code_of(code),
     };
     let channel = Channel::from_name(posted.text("channel"));
     let (Some(village), Some(channel)) = (village, channel) else {
         let field = if village.is_none() { "village" } else { "channel" };
-        let wrong = Some((field, l.t("choose-first")));
-        let page = intake_page(&state, &staff, &posted, form, wrong, None).await?;
+        let wrong = [(field.to_owned(), l.t("choose-first"))].into();
+        let page = intake_page(&state, &staff, &posted, form, &wrong, None).await?;
         return Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY));
     };
     let new = NewTicket {
@@ -117,50 +113,22 @@ pub(super) async fn take_down(
         photos: Vec::new(),
         name: posted.text("name").to_owned(),
         phone: posted.text("phone").to_owned(),
-        source: "terminal".to_owned(),
+        source: SOURCE.to_owned(),
     };
-    let now_ms = state.now_ms();
-    let home = Home {
-        category: Category::TICKET,
-        address: village.truncate(Level::Village).unwrap_or(village),
-        document,
-    };
-    if ask(&state, move |store| store.view(&home)).await?.is_some() {
-        let target = format!("{}?saved={}", ticket_href(&home), submission.kept(&state));
-        return Ok(Redirect::to(&target).into_response());
-    }
-    match domain::report(&new, document, now_ms) {
-        Ok((_, writes)) => match save(&state, staff.person.author.clone(), writes, now_ms).await {
-            Ok(_) => {
-                let saved = submission.kept(&state);
-                let target = format!("{}?saved={saved}", ticket_href(&home));
-                Ok(Redirect::to(&target).into_response())
-            }
-            Err(failure) => {
-                let error = Some(failure.words(&staff.visit));
-                let page = intake_page(&state, &staff, &posted, form, None, error).await?;
-                Ok(form_again(&page, failure.status()))
-            }
-        },
-        Err(error) => {
-            let message = error.message(domain_language(l));
-            let wrong = Some((field_of(&error), message));
-            let page = intake_page(&state, &staff, &posted, form, wrong, None).await?;
-            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+    let intended = submission.intended();
+    let reported =
+        staff.act(&state, SOURCE, move |acting| domain::intake(acting, &new, intended, None));
+    match reported.await {
+        Ok(reported) => {
+            let saved = submission.kept(&state);
+            let target = format!("{}?saved={saved}", ticket_href(&reported.home));
+            Ok(Redirect::to(&target).into_response())
         }
-    }
-}
-
-/// The field of a report form that an error is about.
-pub(crate) fn field_of(error: &TicketError) -> &'static str {
-    match error {
-        TicketError::Phone(_) => "phone",
-        TicketError::Address { .. } => "village",
-        TicketError::Stars { .. } => "stars",
-        TicketError::Hidden { field, .. } => field,
-        TicketError::NotNow { .. }
-        | TicketError::Empty { .. }
-        | TicketError::TooLong { .. }
-        | TicketError::Changed => "text",
+        Err(failure) => {
+            let problems = failure.problems(l);
+            let error = problems.is_empty().then(|| failure.words(&staff.visit));
+            let page = intake_page(&state, &staff, &posted, form, &problems, error).await?;
+            Ok(form_again(&page, failure.status()))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::query::{self, ticket::TicketRow};
+use cunlian_governance::ticket::query::{self as tickets, TicketRow};
 use cunlian_protocol::change::Home;
 
 use super::path::ticket_href;
@@ -24,8 +24,8 @@ pub(crate) fn similar_tickets(
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let document = home.document;
-    let rows = store.read(|connection| match query::ticket::one(connection, document)? {
-        Some(row) => query::ticket::similar(connection, reader, &row, 5),
+    let rows = store.read(|connection| match tickets::one(connection, document)? {
+        Some(row) => tickets::similar(connection, reader, &row, 5),
         None => Ok(Vec::new()),
     })?;
     ticket_items(store, rows, Turn::default(), l, now_ms)

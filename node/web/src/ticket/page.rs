@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_crdt::document::DocumentView;
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::spoken_name;
+use cunlian_governance::refusal::Failed;
 use cunlian_governance::ticket::{
-    self as domain, Action, Body, Channel, Outcome, Rules, Ticket, TraceStep, Verb, photo_home,
+    self as domain, Action, Body, Channel, Outcome, Rules, Step, Ticket, TraceStep, Verb,
+    photo_home,
 };
 use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::authority::Authority;
@@ -20,7 +21,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 
-use super::form::{ActionForm, Again, action_on, forms};
+use super::form::{ActionForm, Again, forms};
 use super::item::similar_tickets;
 use super::path::{ticket_home, ticket_href};
 use super::signing::{notice_of, signed_name, voided_words};
@@ -40,8 +41,10 @@ use crate::frame::posted::Posted;
 use crate::frame::reading::{ask, sync_badge};
 use crate::frame::text::Text;
 use crate::frame::visit::Staff;
-use crate::frame::writing::save;
 use crate::state::WebState;
+
+/// Where what is done at a terminal comes from.
+pub(super) const SOURCE: &str = "terminal";
 
 #[derive(Template)]
 #[template(path = "ticket/ticket.html")]
@@ -95,25 +98,7 @@ struct Loaded {
 
 /// The ticket, if `reader` may read it.
 pub(crate) fn load_ticket(store: &Store, reader: &Reader, home: &Home) -> Result<Ticket, Failure> {
-    let ticket = load_any(store, home)?;
-    let assignee = ticket.assignee.as_ref().map(|assignee| assignee.name.as_str());
-    if reader.may_read_ticket(home, assignee) { Ok(ticket) } else { Err(Failure::NotFound) }
-}
-
-/// The ticket, whoever asks: for what is answered to somebody who has just acted on it, and may
-/// have handed it on.
-pub(crate) fn load_any(store: &Store, home: &Home) -> Result<Ticket, Failure> {
-    let view = store.view(home)?.ok_or(Failure::NotFound)?;
-    Ok(domain::fold(&view, &store.authority()))
-}
-
-/// What `actor` may do with the ticket now, by state and by right.
-fn possible(actor: &Actor, ticket: &Ticket) -> Vec<Verb> {
-    ticket
-        .actions()
-        .filter(|verb| !matches!(verb, Verb::Report | Verb::Rate))
-        .filter(|verb| actor.has(domain::right(*verb), &ticket.home))
-        .collect()
+    domain::read(store, reader, home)?.ok_or(Failure::NotFound)
 }
 
 fn load(
@@ -131,7 +116,7 @@ fn load(
         Some(_) if reader.may_read(&contact_home) => store.view(&contact_home)?,
         _ => None,
     };
-    let may = possible(&Actor::new(Arc::clone(&authority), *actor), &ticket);
+    let may = domain::possible(&Actor::new(Arc::clone(&authority), *actor), &ticket);
     let assignees =
         if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
     let similar = similar_tickets(store, reader, home, l, now_ms)?;
@@ -349,35 +334,21 @@ pub(super) async fn act(
 ) -> Result<Response, Failure> {
     let home = ticket_home(&address, &document)?;
     let verb = Verb::from_name(&verb).ok_or(Failure::NotFound)?;
-    let l = staff.visit.l;
-    let reader = staff.reader(&state);
-    let still = reader.clone();
-    let ticket = ask(&state, move |store| load_ticket(store, &reader, &home)).await?;
-    let outcome = match action_on(&ticket, verb, &posted.0) {
-        Ok(action) => match ticket.act(&action, "terminal") {
-            Ok(write) => {
-                let author = staff.person.author.clone();
-                save(&state, author, vec![write], state.now_ms())
-                    .await
-                    .map_err(|failure| failure.words(&staff.visit))
-            }
-            Err(error) => Err(error.message(crate::frame::text::domain_language(l))),
-        },
-        Err(_) => Err(l.t("choose-first")),
-    };
-    match outcome {
-        Ok(_) => {
-            let after = ask(&state, move |store| load_ticket(store, &still, &home)).await;
-            let href = match after {
-                Err(Failure::NotFound) => "/tickets/handed-on".to_owned(),
-                Ok(_) | Err(_) => format!("{}?saved={}", ticket_href(&home), verb.as_str()),
-            };
+    let fields = posted.0.clone();
+    let acted = staff.act(&state, SOURCE, move |acting| {
+        domain::act(acting, &home, &Step::named(verb, &fields).map_err(Failed::Refused)?)
+    });
+    match acted.await {
+        Ok(acted) if acted.is_theirs => {
+            let href = format!("{}?saved={}", ticket_href(&home), verb.as_str());
             Ok(Redirect::to(&href).into_response())
         }
-        Err(error) => {
-            let again = Again { verb, posted, error };
+        Ok(_) => Ok(Redirect::to("/tickets/handed-on").into_response()),
+        Err(failure) => {
+            let status = failure.status();
+            let again = Again { verb, posted, error: failure.words(&staff.visit) };
             let page = ticket_page(&state, &staff, home, "", Some(again)).await?;
-            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+            Ok(form_again(&page, status))
         }
     }
 }

@@ -5,8 +5,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use cunlian_crdt::store::Store;
 use cunlian_governance::divisions;
-use cunlian_governance::query::ticket::{Filter, TicketRow, grouped};
-use cunlian_governance::query::{self};
+use cunlian_governance::ticket::query::{self as tickets, Filter, TicketRow, grouped};
 use cunlian_governance::ticket::{Channel, State as TicketState};
 use cunlian_protocol::address::AddressCode;
 use serde::Deserialize;
@@ -196,11 +195,11 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
         let here = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
         let regions: Vec<AddressCode> = regions.into_iter().filter(here).collect();
         let (rows, all, counts) = store.read(|connection| {
-            let rows = query::ticket::list_within(connection, &reader, &filter, &regions)?;
-            let all = query::ticket::count_within(connection, &reader, &filter, &regions)?;
+            let rows = tickets::list_within(connection, &reader, &filter, &regions)?;
+            let all = tickets::count_within(connection, &reader, &filter, &regions)?;
             let mut counts = Vec::new();
             for region in &regions {
-                counts.extend(query::ticket::counts_by_state(connection, &reader, *region)?);
+                counts.extend(tickets::counts_by_state(connection, &reader, *region)?);
             }
             Ok((rows, all, counts))
         })?;

@@ -5,9 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use cunlian_crdt::store::Store;
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::query;
-use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket as domain;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_protocol::address::AddressCode;
 
 use super::item::ticket_items;
@@ -49,8 +48,8 @@ fn open_tickets(
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let filter = Filter::open(AddressCode::COUNTRY);
-    let rows = store
-        .read(|connection| query::ticket::list_within(connection, reader, &filter, regions))?;
+    let rows =
+        store.read(|connection| tickets::list_within(connection, reader, &filter, regions))?;
     ticket_items(store, rows, turn, l, now_ms)
 }
 
@@ -64,13 +63,12 @@ pub(super) async fn today(
         let open = open_tickets(store, &reader, &regions, turn, l, now_ms)?;
         let open_count = store.read(|connection| {
             let filter = Filter::open(AddressCode::COUNTRY);
-            query::ticket::count_within(connection, &reader, &filter, &regions)
+            tickets::count_within(connection, &reader, &filter, &regions)
         })?;
         let all = Filter::all(AddressCode::COUNTRY);
         let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
-        let rows = store.read(|connection| {
-            query::ticket::list_within(connection, &reader, &filter, &regions)
-        })?;
+        let rows = store
+            .read(|connection| tickets::list_within(connection, &reader, &filter, &regions))?;
         let answered = ticket_items(store, rows, turn, l, now_ms)?;
         Ok::<_, Failure>((open, open_count, answered))
     })

@@ -3,14 +3,13 @@
 //! The next step of a ticket belongs to an office, not to a right: a dispatcher may do what a
 //! village does, but it does not wait for them. So this goes by the role.
 
-use cunlian_governance::query;
-use cunlian_governance::query::ticket::Filter;
 use cunlian_governance::ticket::State;
+use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_host::operator::is_by_assignment;
 use cunlian_protocol::address::AddressCode;
 use rusqlite::Connection;
 
-use crate::frame::room::Asking;
+use crate::frame::navigation::Asking;
 
 /// The states in which a ticket waits for this person.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +43,7 @@ pub(super) fn waiting(connection: &Connection, asking: &Asking<'_>) -> rusqlite:
         return Ok(0);
     }
     let filter = Filter { states: turn.0.to_vec(), ..Filter::all(AddressCode::COUNTRY) };
-    query::ticket::count_within(connection, asking.reader, &filter, asking.regions)
+    tickets::count_within(connection, asking.reader, &filter, asking.regions)
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::refusal::Failed;
 use cunlian_governance::ticket::{
     self as domain, Action, Body, Receipt, Rules, State as TicketState, Ticket, TraceStep, Verb,
+    query as tickets,
 };
-use cunlian_governance::{checks, query};
 use cunlian_protocol::id::DocumentId;
 use serde::Deserialize;
 
@@ -25,11 +27,10 @@ use crate::frame::photo::stored::{self, Audience};
 use crate::frame::place::name_of;
 use crate::frame::posted::Posted;
 use crate::frame::reading::{ask, height};
-use crate::frame::text::{Text, domain_language};
+use crate::frame::text::Text;
 use crate::frame::visit::Visit;
-use crate::frame::writing::save;
+use crate::frame::writing::acting;
 use crate::state::WebState;
-use crate::ticket::form::action_of;
 use crate::ticket::page::{action_words, rating_words};
 
 #[derive(Template)]
@@ -135,7 +136,7 @@ async fn by_receipt(
     taken.map_err(|wait_ms| Failure::TooMany { wait_ms })?;
     let l = visit.l;
     ask(state, move |store| {
-        let row = store.read(|connection| query::ticket::by_receipt(connection, &receipt))?;
+        let row = store.read(|connection| tickets::by_receipt(connection, &receipt))?;
         let home = row.ok_or(Failure::NotFound)?.home;
         let view = store.view(&home)?.ok_or(Failure::NotFound)?;
         let ticket = domain::fold(&view, &store.authority());
@@ -277,29 +278,24 @@ pub(super) async fn rate(
     Path(receipt): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = visit.l;
     let found = by_receipt(&state, &throttles, &visit, &receipt).await?;
-    let (words, _) = checks::mask_numbers(posted.text("text"));
-    let mut fields = posted.0.clone();
-    fields.insert("text".to_owned(), words);
-    let action = action_of(Verb::Rate, &fields).map_err(|_| l.t("rate-choose"));
-    let write = action.and_then(|action| {
-        found.ticket.act(&action, SOURCE).map_err(|error| error.message(domain_language(l)))
+    let (home, fields) = (found.ticket.home, posted.0.clone());
+    // Who has the receipt has reported it.
+    let node = (state.0.config.node.clone(), Reader::everything(), SOURCE);
+    let rated = acting(&state, node, move |acting| {
+        domain::act(
+            acting,
+            &home,
+            &domain::Step::named(Verb::Rate, &fields).map_err(Failed::Refused)?,
+        )
     });
-    let outcome = match write {
-        Ok(write) => {
-            let author = state.0.config.node.clone();
-            let saved = save(&state, author, vec![write], state.now_ms()).await;
-            saved.map_err(|failure| failure.words(&visit))
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
+    match rated.await {
         Ok(_) => Ok(Redirect::to(&format!("/t/{receipt}")).into_response()),
-        Err(error) => {
-            let words = posted.text("text").to_owned();
+        Err(failure) => {
+            let status = failure.status();
+            let (error, words) = (failure.words(&visit), posted.text("text").to_owned());
             let page = progress_page(&state, &visit, found, None, Some(error), words);
-            Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY))
+            Ok(form_again(&page, status))
         }
     }
 }

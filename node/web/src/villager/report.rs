@@ -3,6 +3,7 @@
 //! What is sent in is signed by the node's own key. Limits count by client, by plate and by
 //! village, so that one angry phone cannot fill the town's queue.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,14 +13,13 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use cunlian_crdt::document::DocumentView;
-use cunlian_crdt::store::Store;
 use cunlian_governance::access::actor::Actor;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::directory::Contact;
 use cunlian_governance::divisions::{self, Resolution};
+use cunlian_governance::refusal::Failed;
 use cunlian_governance::ticket::{self as domain, Channel, NewTicket, Receipt};
 use cunlian_protocol::address::{AddressCode, Level};
-use cunlian_protocol::blob::BlobReference;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
@@ -35,12 +35,11 @@ use crate::frame::photo::{self, PhotoError};
 use crate::frame::place::{name_of, villages_of};
 use crate::frame::posted::{Posted, Uploaded};
 use crate::frame::reading::{ask, contacts};
-use crate::frame::text::{Text, domain_language};
+use crate::frame::text::Text;
 use crate::frame::visit::Visit;
-use crate::frame::writing::{new_document, save_with_blobs};
+use crate::frame::writing::{acting, new_document};
 use crate::limits::FORM_BYTES;
 use crate::state::WebState;
-use crate::ticket::intake::field_of;
 
 /// Where reports of villagers come from.
 pub(super) const SOURCE: &str = "plate";
@@ -143,7 +142,7 @@ struct ReportPage {
 struct Wrong {
     error: Option<String>,
     photo: Option<String>,
-    field: Option<(&'static str, String)>,
+    fields: BTreeMap<String, String>,
 }
 
 pub(super) async fn form(
@@ -167,11 +166,7 @@ fn report_page(
     let l = visit.l;
     let fill = |field: FieldInput, hint: String, required: bool| FieldInput {
         value: posted.text(&field.name).to_owned(),
-        error: wrong
-            .field
-            .as_ref()
-            .filter(|(name, _)| *name == field.name)
-            .map(|(_, message)| message.clone()),
+        error: wrong.fields.get(&field.name).cloned(),
         hint,
         required,
         ..field
@@ -220,13 +215,10 @@ pub(super) async fn report(
     let document = submission.document;
     let home = Home { category: Category::TICKET, address: scanned.village, document };
     // A form that was sent before takes from no limit.
-    let known = ask(&state, move |store| receipt_of(store, &home)).await?;
+    let known = ask(&state, move |store| domain::receipt_of(store, &home)).await?;
     let taken = match known {
         Some(receipt) => Ok(receipt),
-        None => {
-            take(&state, &throttles, &visit, &scanned, &form, photo, (home, submission.photo()))
-                .await
-        }
+        None => take(&state, &throttles, &visit, &scanned, (&form, submission), photo).await,
     };
     match taken {
         Ok(receipt) => {
@@ -256,11 +248,6 @@ fn wrong_upload(l: Text, upload: &Uploaded) -> Option<Wrong> {
     })
 }
 
-fn receipt_of(store: &Store, home: &Home) -> Result<Option<Receipt>, Failure> {
-    let view: Option<DocumentView> = store.view(home)?;
-    Ok(view.and_then(|view| domain::fold(&view, &store.authority()).receipt))
-}
-
 /// The upload as it is kept, of one report at a time: a picture takes much memory while it is made
 /// smaller. Nobody else's form waits for that.
 async fn made_smaller(
@@ -288,16 +275,16 @@ async fn take(
     throttles: &Throttles,
     visit: &Visit,
     scanned: &Scanned,
-    form: &Posted,
+    (form, submission): (&Posted, Submission),
     photo: Option<Vec<u8>>,
-    (home, photo_id): (Home, DocumentId),
 ) -> Result<Receipt, (StatusCode, Wrong)> {
     let l = visit.l;
     let failed = |failure: Failure| {
-        let error = Some(failure.words(visit));
-        (failure.status(), Wrong { error, ..Wrong::default() })
+        let fields = failure.problems(l);
+        let error = fields.is_empty().then(|| failure.words(visit));
+        (failure.status(), Wrong { error, fields, ..Wrong::default() })
     };
-    let mut new = NewTicket {
+    let new = NewTicket {
         village: scanned.code,
         channel: Channel::Plate,
         title: String::new(),
@@ -309,37 +296,24 @@ async fn take(
         source: SOURCE.to_owned(),
     };
     let now_ms = state.now_ms();
-    let refused = |error: domain::TicketError| {
-        let field = Some((field_of(&error), error.message(domain_language(l))));
-        (StatusCode::UNPROCESSABLE_ENTITY, Wrong { field, ..Wrong::default() })
-    };
     // Words first: a mistyped phone number should not use up the limit.
-    domain::report(&new, home.document, now_ms).map_err(refused)?;
+    domain::report(&new, submission.document, now_ms)
+        .map_err(|error| failed(Failed::Refused(error).into()))?;
     let about = (scanned.village, scanned.code);
     throttles.report(visit.client, about, now_ms).map_err(|wait_ms| {
         let error = Some(l.t1("report-too-many", "wait", span(l, wait_ms + 59_999)));
         (StatusCode::TOO_MANY_REQUESTS, Wrong { error, ..Wrong::default() })
     })?;
-    let (mut writes, mut contents) = (Vec::new(), Vec::new());
-    if let Some(upload) = photo {
-        let jpeg = made_smaller(state, visit, upload).await?;
-        new.photos.push(photo_id);
-        let picture = BlobReference::of(&jpeg, "image/jpeg")
-            .map_err(|error| failed(Failure::Internal(error.to_string())))?;
-        writes.push(domain::photo_write(&home, photo_id, &picture, SOURCE));
-        contents.push(jpeg);
-    }
-    let (receipt, report) = domain::report(&new, home.document, now_ms).map_err(refused)?;
-    writes.extend(report);
+    let picture = match photo {
+        Some(upload) => Some(made_smaller(state, visit, upload).await?),
+        None => None,
+    };
     let _turn = state.0.forms.turn().await;
-    // The same form may have been saved since it was looked for.
-    let known = ask(state, move |store| receipt_of(store, &home)).await.map_err(failed)?;
-    if let Some(receipt) = known {
-        return Ok(receipt);
-    }
-    let author = state.0.config.node.clone();
-    save_with_blobs(state, author, writes, contents, now_ms).await.map_err(failed)?;
-    Ok(receipt)
+    let node = (state.0.config.node.clone(), Reader::everything(), SOURCE);
+    let intended = submission.intended();
+    let reported =
+        acting(state, node, move |acting| domain::intake(acting, &new, intended, picture));
+    Ok(reported.await.map_err(failed)?.receipt)
 }
 
 /// Looked at before a report is read: the plate is one of ours, and with a photo there is no use in

@@ -6,8 +6,9 @@ use cunlian_protocol::revocation::Revocation;
 use serde::{Deserialize, Serialize};
 
 use super::grant::GrantWords;
-use super::{AdminError, DAY_MS, Desk, Named, time_words};
+use super::{AdminError, DAY_MS, Desk, Named};
 use crate::admin::pending;
+use crate::local_time::time_words;
 
 /// Whether a certificate can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::card::Card;
 use super::grant::{Lack, parse_grant};
-use super::{AdminError, Desk, Named, time_words};
+use super::{AdminError, Desk, Named};
 use crate::admin::{Administration, pending};
+use crate::local_time::time_words;
 
 /// What is to change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -10,7 +10,7 @@
 //!
 //! A grant for one document is for its exact address; `:exact` may then be left out.
 
-use cunlian_governance::catalogue::Catalogue;
+use cunlian_governance::library::catalogue::Catalogue;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::{Category, CategorySet};
 use cunlian_protocol::certificate::Grant;

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::card::Obstacle;
 use super::find::read_address;
 use super::grant::{GrantWords, Lack, address_lack, covered};
-use super::{AdminError, Desk, Named, time_words};
+use super::{AdminError, Desk, Named};
 use crate::admin::naming::{category_name, category_names, parse_category, rights_names};
+use crate::local_time::time_words;
 
 /// What somebody may or may not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,10 @@ pub(crate) struct Refusal {
     /// `not-found`, `method-not-allowed`, `conflict`, `too-large`, `too-many`, `disk-full`,
     /// `unwritable`, `internal`.
     pub(crate) error: String,
+    /// Which rule of the domain was against it, such as `ticket-not-now`; a stable name. Not where
+    /// the request or the machine is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
     /// What happened, for whoever reads the log of the program.
     pub(crate) message: String,
     /// What a person can do about it, in the language that `?lang=en` or the cookie of the pages asks
@@ -23,6 +27,9 @@ pub(crate) struct Refusal {
     /// What is wrong with each field, if several are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fields: Option<BTreeMap<String, String>>,
+    /// The stable name of what is wrong with each field, if several are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasons: Option<BTreeMap<String, String>>,
 }
 
 /// What every call can be answered with.

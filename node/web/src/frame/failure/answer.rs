@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use cunlian_governance::capabilities::Kinds;
+use cunlian_governance::refusal as domain;
 use cunlian_host::admin::naming::rights_names;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;
@@ -31,6 +32,7 @@ impl Failure {
                 format!("{title} {hint} ({})", no_right(l, *rights, *category))
             }
             Self::Malformed { reason, .. } => format!("{title} {reason}"),
+            Self::Refused(refusal) => l.refusal(refusal),
             Self::NotFound
             | Self::Method
             | Self::LoginRequired
@@ -56,6 +58,10 @@ impl Failure {
     }
 
     fn object(&self, visit: &Visit) -> Response {
+        if let Self::Refused(refusal) = self {
+            let refusal = self.told(visit.l, refusal);
+            return (self.status(), Json(refusal)).into_response();
+        }
         let field = if let Self::Malformed { field, .. } = self { field.clone() } else { None };
         let hint = match (self, visit.ended) {
             (Self::LoginRequired, Some(end)) => visit.l.of("ended", end.name()),
@@ -66,9 +72,29 @@ impl Failure {
             message: self.to_string(),
             hint,
             field,
-            fields: None,
+            ..Refusal::default()
         };
         (self.status(), Json(refusal)).into_response()
+    }
+
+    /// A refusal of the domain, for programs.
+    fn told(&self, l: Text, refusal: &domain::Refusal) -> Refusal {
+        let words = || {
+            if refusal.now.is_empty() { self.problems(l) } else { refusal.now.clone() }
+        };
+        Refusal {
+            error: self.name().to_owned(),
+            reason: Some(refusal.key.to_owned()),
+            message: l.refusal(refusal),
+            hint: l.of("failure-hint", self.name()),
+            field: refusal.field.clone(),
+            fields: (!refusal.fields.is_empty()).then(words),
+            reasons: (!refusal.fields.is_empty()).then(|| {
+                let reason =
+                    |(field, why): (&String, &domain::Refusal)| (field.clone(), why.key.to_owned());
+                refusal.fields.iter().map(reason).collect()
+            }),
+        }
     }
 
     fn page(&self, state: &WebState, visit: &Visit) -> Response {
@@ -96,6 +122,7 @@ impl Failure {
             | Self::Unwritable(detail)
             | Self::Conflict(detail)
             | Self::Malformed { reason: detail, .. } => detail.clone(),
+            Self::Refused(refusal) => l.refusal(refusal),
             Self::NotFound
             | Self::Method
             | Self::LoginRequired

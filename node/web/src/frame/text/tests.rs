@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use cunlian_governance::refusals;
 use cunlian_governance::ticket::{Channel, Kind, State, Verb};
 use cunlian_protocol::certificate::Tier;
 
@@ -111,6 +112,36 @@ fn every_value_has_a_text() {
     assert_eq!(missing, Vec::<&String>::new());
 }
 
+/// Shows that every reason for which the domain refuses something has its text, which holds what it
+/// is filled with, and that no text is of a reason that there is not.
+#[test]
+fn every_refusal_has_its_text() {
+    let of_domain: BTreeSet<&str> = refusals::KEYS.concat().into_iter().collect();
+    for tag in ["zh-CN", "en"] {
+        let texts = keys(&source(tag)).into_keys();
+        let texts: BTreeSet<String> =
+            texts.filter_map(|key| Some(key.strip_prefix("refusal-")?.to_owned())).collect();
+        assert_eq!(texts, of_domain.iter().map(|key| (*key).to_owned()).collect());
+    }
+}
+
+/// Shows that the list of refusals names every error that has keys, by reading the sources.
+#[test]
+fn every_error_of_the_domain_is_listed() {
+    let domain = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../governance/src");
+    let mut files = Vec::new();
+    sources(&domain, "rs", &mut files);
+    let list = std::fs::read_to_string(domain.join("refusals.rs")).unwrap();
+    let mut errors = BTreeSet::new();
+    for rest in files.iter().flat_map(|file| file.split("\nkeys!(").skip(1)) {
+        errors.insert(rest.split(' ').next().unwrap());
+    }
+    assert!(errors.len() > 5, "the scan found only {errors:?}");
+    let missing: Vec<_> =
+        errors.iter().filter(|error| !list.contains(&format!("{error}::KEYS"))).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+}
+
 /// Shows that no text is left over that no page, prefix or enumeration uses.
 #[test]
 fn no_key_is_left_over() {
@@ -120,7 +151,7 @@ fn no_key_is_left_over() {
     sources(&root.join("src"), "rs", &mut files);
     let all = files.concat();
     let mut prefixes = BTreeSet::new();
-    for call in ["l.of(\"", "l.of_with(\""] {
+    for call in ["l.of(\"", "l.of_with(\"", "self.of_with(\""] {
         for rest in all.split(call).skip(1) {
             prefixes.insert(rest.split('"').next().unwrap().to_owned());
         }

@@ -1,8 +1,8 @@
 //! Counting what waits for a visitor, as the rooms count it.
 
 use super::Waiting;
+use crate::frame::navigation::{Asking, Count};
 use crate::frame::reading::ask;
-use crate::frame::room::{Asking, Count};
 use crate::frame::visit::{Staff, Visit};
 use crate::state::WebState;
 

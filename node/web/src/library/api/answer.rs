@@ -1,7 +1,7 @@
 //! What calls about records are answered with.
 
-use cunlian_governance::catalogue::Part;
-use cunlian_governance::record::{Fields, Place};
+use cunlian_governance::library::catalogue::Part;
+use cunlian_governance::library::{Fields, Place};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{ChangeId, DocumentId, Serial};

@@ -1,7 +1,7 @@
 //! What calls about tickets are answered with.
 
-use cunlian_governance::query::ticket::TicketRow;
 use cunlian_governance::signoff::SignOffStatus;
+use cunlian_governance::ticket::query::TicketRow;
 use cunlian_governance::ticket::{Assignee, Body, Channel, Kind, Receipt, SignOff, Ticket};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;
