@@ -198,7 +198,7 @@ const COMMANDS: [&[&str]; 29] = [
     &["cert", "show"],
     &["cert", "tree"],
     &["backup", "copies"],
-    &["bundle", "export", "--out", "file", "--open"],
+    &["bundle", "export", "--out", "file", "--open", "--region", "370322102"],
     &["bundle", "import", "file"],
     &["resume"],
     &["node", "list"],

@@ -2,8 +2,8 @@
 //!
 //! What is known of one person is in several documents, one for each kind of data, and in the
 //! copies that stayed behind where the record has moved; a ticket has contact and photos beside its
-//! steps. With [`Wish::person`] all of them go at once ([`cunlian_governance::erasure`]). Where one
-//! kind of data goes alone, its mask in the base goes with it, if who erases may write there.
+//! steps. With [`ErasureRequest::person`] all of them go at once
+//! ([`cunlian_governance::erasure`]). Where one kind of data goes alone, its mask in the base goes with it, if who erases may write there.
 //! What this node does not hold it cannot erase: the answer names the kinds of data that were not
 //! found here, to be erased where they are kept.
 
