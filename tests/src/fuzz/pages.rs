@@ -17,7 +17,7 @@ use cunlian_host::clock;
 use cunlian_host::metrics::Metrics;
 use cunlian_host::operator::{Issuer, NewOperator, Operators};
 use cunlian_host::restart::Restart;
-use cunlian_host::status::{Clock, Health, NodeStatus, Photos};
+use cunlian_host::status::{Clock, Health, Ledger, NodeStatus, Photos};
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::Tier;
 use cunlian_web::{WebConfig, WebState, router};
@@ -198,5 +198,6 @@ fn status() -> NodeStatus {
         changes: 0,
         waiting: 0,
         photos: Photos::default(),
+        ledger: Ledger::default(),
     }
 }
