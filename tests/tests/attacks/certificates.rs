@@ -98,9 +98,9 @@ fn revocations_without_end() {
 async fn revoke(target: Target, number: u16) {
     let own = target.below(number);
     let by = (own.certificate.serial(), &own.hostile.key);
-    let like = own.certificate.body().clone();
+    let model = own.certificate.body().clone();
     let people: Vec<Vec<u8>> =
-        (0..20).map(|at| certificate(by, &like, &own.hostile.key, at)).collect();
+        (0..20).map(|at| certificate(by, &model, &own.hostile.key, at)).collect();
     let mut line = own.hostile.enter(target.listen()).await;
     line.say(&Message::Certificates(Bounded(people.iter().cloned().map(Bounded).collect()))).await;
     let stranger = target.below(number + 100);

@@ -162,7 +162,8 @@ fn answers_that_nobody_reads() {
     });
     siege.withstands("answers that are not read", |target| async move {
         from_machines(&target, |target, mut line, machine| async move {
-            let ask = Ask::Symbols { from: 0, to: limits::SKETCH_SYMBOLS as u32 };
+            let to = u32::try_from(limits::SKETCH_SYMBOLS).unwrap();
+            let ask = Ask::Symbols { from: 0, to };
             let question = Message::Query(Prefixed(vec![(everything(&target, machine), ask)]));
             let attack = Going::lasting(&target, Duration::from_secs(4));
             while attack.on() {
