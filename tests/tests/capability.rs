@@ -265,7 +265,9 @@ fn capabilities() -> Capabilities {
 /// A node of a program with this capability, and its store.
 fn desk(member: &Member, known: &[&Member]) -> Place {
     let place = Place::open_with(member, Arc::new(capabilities()), StoreOptions::default());
-    known.iter().for_each(|other| place.knows(other));
+    for other in known {
+        place.knows(other);
+    }
     place
 }
 
