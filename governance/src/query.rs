@@ -1,6 +1,6 @@
 //! Questions to the projection tables: what pages, commands and figures show.
 //!
-//! Every function takes a [`Connection`] and returns [`rusqlite::Result`], so that it can run
+//! Every function takes a [`Connection`](rusqlite::Connection) and returns [`rusqlite::Result`], so that it can run
 //! inside the store's `read`. Nothing here writes, and nothing looks at the clock: where "now"
 //! matters it is a parameter. What a node does not have it cannot answer; a record without the
 //! parts the node may not read is a whole record here.

@@ -1,6 +1,6 @@
 //! Why something is not done, as a value: one that a page, a phone and a program are told alike.
 //!
-//! Each operation has an error enum of its own. [`keys`] gives each of its variants a key that
+//! Each operation has an error enum of its own. `keys` gives each of its variants a key that
 //! never changes: the code of the refusal in interfaces, and the name of its text, which stands in
 //! the locale files of the pages in both languages and nowhere else.
 //!

@@ -118,7 +118,7 @@ pub enum Mask {
     /// Beginning and end: `138****8000`.
     Phone,
     /// Place and end, or the place alone where the base holds the day of birth: see
-    /// [`crate::record::mask`].
+    /// [`crate::library::masking::mask`].
     IdNumber,
 }
 

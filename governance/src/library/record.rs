@@ -1,9 +1,9 @@
 //! Commands on library records: register, edit, resolve.
 //!
 //! A record is one document per part. The base document has the id the caller drew; the id of
-//! every other part follows from it ([`DocumentId::part`]), so that no link is stored. Only
-//! fields that are filled in are written, and an edit writes only what changed: each field keeps
-//! its own source, time and author.
+//! every other part follows from it ([`part`](cunlian_protocol::id::DocumentId::part)), so that no
+//! link is stored. Only fields that are filled in are written, and an edit writes only what changed:
+//! each field keeps its own source, time and author.
 //!
 //! A value of a sensitive part comes with its mask in the base ([`mask`]), in the same call; a
 //! record goes to another village by [`relocate`](super::relocation::relocate).

@@ -1,5 +1,5 @@
 //! Search by title, over the kinds whose documents are found by it. The library has a search of its
-//! own ([`super::record`]), and tickets their queue.
+//! own ([`crate::library::query`]), and tickets their queue.
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::change::Home;

@@ -211,7 +211,10 @@ async fn a_photo_that_is_not_taken_is_said_to_be() {
         let taken = figures[0].split("</figure>").next().unwrap();
         assert!(taken.contains("上级暂缓接收") && taken.contains("镇里的空间已满"), "{taken}");
         let missing = figures[1].split("</figure>").next().unwrap();
-        assert!(missing.contains("本级暂缓接收：the bound of 0 MiB of photos"), "{missing}");
+        assert!(
+            missing.contains("本级暂缓接收：给“") && missing.contains("上限（0 MiB）"),
+            "{missing}"
+        );
         assert_eq!(page.matches("照片还没有到，到了").count(), 1, "{page}");
         tell(None);
         assert!(!plain.get(&ticket).text.contains("上级暂缓接收"));
