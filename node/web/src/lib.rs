@@ -142,7 +142,7 @@ mod tests {
 
     /// Shows that code, templates and texts of a room stand under one name, and that the list has
     /// as many rooms as there are, by reading the folders. The page of all parts is the frame's and
-    /// has texts by itself.
+    /// has texts by itself; refusals of the domain have theirs in one place for all rooms.
     #[test]
     fn a_room_has_one_name() {
         let has_face = |path: &Path| path.is_dir() && path.with_extension("rs").is_file();
@@ -151,7 +151,9 @@ mod tests {
         assert_eq!(names("templates", Path::is_dir), rooms);
         for language in ["locales/zh-CN", "locales/en"] {
             let mut texts = names(language, Path::is_file);
-            assert!(texts.remove("style"), "{language}");
+            for shared in ["refusal", "style"] {
+                assert!(texts.remove(shared), "{shared} in {language}");
+            }
             assert_eq!(texts, rooms, "{language}");
         }
     }

@@ -164,7 +164,7 @@ fn wrong_bytes_are_not_kept() {
             let store = &world.nodes[village].store;
             store.write_reference(move |connection| connection.execute_batch(&sql)).unwrap();
         };
-        run(&world, format!("CREATE TABLE kept AS SELECT * FROM blob_chunk; {damage}"));
+        run(&world, format!("CREATE TABLE set_aside AS SELECT * FROM blob_chunk; {damage}"));
         world.heal(town, village);
         world.run(60_000);
         let store = &world.nodes[town].store;
@@ -181,7 +181,10 @@ fn wrong_bytes_are_not_kept() {
             let notices = &world.nodes[town].notices;
             assert_eq!(notices.iter().filter(|n| n.contains("wrong bytes")).count(), 1);
             assert_eq!(here(&world.nodes[town].store, &photo), 2 * CHUNK as u64);
-            run(&world, "DELETE FROM blob_chunk; INSERT INTO blob_chunk SELECT * FROM kept".into());
+            run(
+                &world,
+                "DELETE FROM blob_chunk; INSERT INTO blob_chunk SELECT * FROM set_aside".into(),
+            );
             world.restart(village);
             world.run(60_000);
             assert!(is_whole(&world.nodes[town].store, &photo));

@@ -185,7 +185,8 @@ mod tests {
             let refused = sent(marker, (6_000, 4_000), in_scan);
             assert!(matches!(refused, Err(PhotoError::TooManyPixels)), "{refused:?}");
         }
-        assert!(sent(0xc2, (4_000, 3_000), 3).is_ok());
+        let taken = sent(0xc2, (4_000, 3_000), 3);
+        assert!(taken.is_ok(), "{taken:?}");
         let cut = jpeg::tests::blank(0xc2, (6_000, 4_000), 3);
         assert!(matches!(prepare(&cut[..100]), Err(PhotoError::Unreadable(_))));
     }

@@ -105,7 +105,10 @@ pub(super) mod tests {
         let mut codes = vec![0; 17];
         codes.splice(1..2, [1]);
         codes.push(0);
-        let blocks = 3 * usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
+        // Four blocks of the first colour and one of each other make a unit of 16 by 16 points; each
+        // block is one bit, which says that it is as the one before.
+        let units = usize::from(width.div_ceil(16)) * usize::from(height.div_ceil(16));
+        let blocks = units * if in_scan == 1 { 4 } else { 6 };
         let colours = (0..in_scan).flat_map(|colour| [colour + 1, 0]);
         let scan: Vec<u8> = [in_scan].into_iter().chain(colours).chain([0, 0, 0]).collect();
         [
