@@ -10,7 +10,7 @@ use crate::access::acting::Acting;
 use crate::library::catalogue::{self, Catalogue};
 use crate::library::record::{Problem, check};
 use crate::library::{masking, whole};
-use crate::refusal::{Class, Failed, Refusal, Refused, keys};
+use crate::refusal::{Failed, Refusal, RefusalKind, Refused, keys};
 
 /// Why a conflict is not settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,11 +41,10 @@ impl Refused for SettleError {
     fn refusal(&self) -> Refusal {
         let refusal = |class| Refusal::new(class, self.key(), self);
         match self {
-            Self::NotFound => refusal(Class::NotFound),
-            Self::Gone => refusal(Class::Conflict),
-            Self::Value { field, problem } => {
-                refusal(Class::Malformed).about_each([(field.clone(), problem.refusal())].into())
-            }
+            Self::NotFound => refusal(RefusalKind::NotFound),
+            Self::Gone => refusal(RefusalKind::Conflict),
+            Self::Value { field, problem } => refusal(RefusalKind::Malformed)
+                .about_each([(field.clone(), problem.refusal())].into()),
         }
     }
 }

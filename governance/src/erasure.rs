@@ -15,7 +15,7 @@ use crate::access::acting::Acting;
 use crate::capabilities::Capabilities;
 use crate::library::catalogue::{self, Part};
 use crate::library::{Origin, masking, whole};
-use crate::refusal::{Class, Failed, Refusal, Refused, keys};
+use crate::refusal::{Failed, Refusal, RefusalKind, Refused, keys};
 
 /// Why nothing is erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ keys!(EraseError {
 
 impl Refused for EraseError {
     fn refusal(&self) -> Refusal {
-        Refusal::new(Class::NotFound, self.key(), self)
+        Refusal::new(RefusalKind::NotFound, self.key(), self)
     }
 }
 

@@ -8,7 +8,7 @@
 //! | module | answers |
 //! |---|---|
 //! | [`region`] | counts by class and by child region, villages and their latest change |
-//! | [`told`] | what may be said of figures of people |
+//! | [`disclosure`] | what may be said of figures of people |
 //! | [`conflict`] | the conflict inbox |
 //! | [`title`] | search by title over other kinds |
 //! | [`erasure`] | what was erased, by whom and why |
@@ -16,10 +16,10 @@
 //! | this one | how columns are read |
 
 pub mod conflict;
+pub mod disclosure;
 pub mod erasure;
 pub mod region;
 pub mod title;
-pub mod told;
 
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::category::Category;

@@ -14,7 +14,7 @@ use cunlian_crdt::store::{Fault, WriteError};
 
 /// What kind of refusal it is, as far as the one who asked can do something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum RefusalKind {
     /// What was sent makes no sense; another text would.
     Malformed,
     /// There is nothing of that name, or nothing this person may read.
@@ -38,7 +38,7 @@ pub enum Argument {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What kind of refusal it is.
-    pub class: Class,
+    pub kind: RefusalKind,
     /// The key of its text, and its code.
     pub key: &'static str,
     /// What fills the text, by name.
@@ -55,9 +55,9 @@ pub struct Refusal {
 
 impl Refusal {
     /// That `error` is the reason.
-    pub fn new(class: Class, key: &'static str, error: &dyn Error) -> Self {
+    pub fn new(kind: RefusalKind, key: &'static str, error: &dyn Error) -> Self {
         Self {
-            class,
+            kind,
             key,
             arguments: Vec::new(),
             field: None,

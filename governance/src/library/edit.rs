@@ -15,7 +15,7 @@ use super::register::Written;
 use super::{Fields, Origin, Place, relocation};
 use crate::access::acting::Acting;
 use crate::access::reader::Reader;
-use crate::refusal::{Class as Told, Failed, Refusal, Refused, keys};
+use crate::refusal::{Failed, Refusal, RefusalKind, Refused, keys};
 
 /// What is to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,18 +70,18 @@ impl Refused for EditError {
     fn refusal(&self) -> Refusal {
         let refusal = |class| Refusal::new(class, self.key(), self);
         match self {
-            Self::NotFound => refusal(Told::NotFound),
-            Self::Erased => refusal(Told::Conflict),
-            Self::Moved { to } => refusal(Told::Conflict).with("code", to),
-            Self::Seen { key } => refusal(Told::Malformed).with("field", key).about("seen"),
+            Self::NotFound => refusal(RefusalKind::NotFound),
+            Self::Erased => refusal(RefusalKind::Conflict),
+            Self::Moved { to } => refusal(RefusalKind::Conflict).with("code", to),
+            Self::Seen { key } => refusal(RefusalKind::Malformed).with("field", key).about("seen"),
             Self::Overtaken(now) => {
                 let fields = now.iter().map(|(key, text)| (key.clone(), overtaken(self, text)));
-                let refusal = refusal(Told::Conflict).about_each(fields.collect());
+                let refusal = refusal(RefusalKind::Conflict).about_each(fields.collect());
                 Refusal { now: now.clone(), ..refusal }
             }
-            Self::Fields(problems) => {
-                refusal(Told::Malformed).with("count", &problems.len()).about_each(told(problems))
-            }
+            Self::Fields(problems) => refusal(RefusalKind::Malformed)
+                .with("count", &problems.len())
+                .about_each(told(problems)),
         }
     }
 }
@@ -92,7 +92,7 @@ pub const FIELD_KEYS: &[&str] = &["field-emptied", "field-overtaken"];
 /// That somebody changed a field to `text` in the meantime, or emptied it.
 fn overtaken(error: &EditError, text: &str) -> Refusal {
     let key = if text.is_empty() { "field-emptied" } else { "field-overtaken" };
-    Refusal::new(Told::Conflict, key, error).with("text", text)
+    Refusal::new(RefusalKind::Conflict, key, error).with("text", text)
 }
 
 /// Changes a record. Where nothing differs nothing is written.

@@ -20,7 +20,7 @@ use super::masking::{has_text, mask, mask_edit};
 use super::{Fields, Origin, Place};
 use crate::checks::{self, CheckError};
 use crate::library::catalogue::{Catalogue, Class, Field, FieldKind, Part};
-use crate::refusal::{Class as Told, Refusal, Refused, keys};
+use crate::refusal::{Refusal, RefusalKind, Refused, keys};
 
 /// Longest text of one field, in characters.
 pub const FIELD_CHARACTERS: usize = 500;
@@ -95,7 +95,7 @@ keys!(Problem {
 
 impl Refused for Problem {
     fn refusal(&self) -> Refusal {
-        let refusal = Refusal::new(Told::Malformed, self.key(), self);
+        let refusal = Refusal::new(RefusalKind::Malformed, self.key(), self);
         match self {
             Self::Required
             | Self::Unknown
@@ -150,11 +150,13 @@ impl Refused for RecordError {
     fn refusal(&self) -> Refusal {
         let refusal = |class| Refusal::new(class, self.key(), self);
         match self {
-            Self::Class { key } => refusal(Told::Malformed).with("class", key).about("class"),
-            Self::Fields(problems) => {
-                refusal(Told::Malformed).with("count", &problems.len()).about_each(told(problems))
+            Self::Class { key } => {
+                refusal(RefusalKind::Malformed).with("class", key).about("class")
             }
-            Self::Unchanged => refusal(Told::Conflict),
+            Self::Fields(problems) => refusal(RefusalKind::Malformed)
+                .with("count", &problems.len())
+                .about_each(told(problems)),
+            Self::Unchanged => refusal(RefusalKind::Conflict),
         }
     }
 }

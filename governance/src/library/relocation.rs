@@ -15,7 +15,7 @@ use cunlian_protocol::id::DocumentId;
 
 use super::catalogue::{Class, Part};
 use super::{Origin, Place};
-use crate::refusal::{Class as Told, Refusal, Refused, keys};
+use crate::refusal::{Refusal, RefusalKind, Refused, keys};
 
 /// The field of a base or part that says where the record has gone: a [`Place::link`].
 pub const MOVED_TO: &str = "moved_to";
@@ -74,14 +74,16 @@ impl Refused for RelocationError {
     fn refusal(&self) -> Refusal {
         let refusal = |class| Refusal::new(class, self.key(), self);
         match self {
-            Self::NoBase => refusal(Told::NotFound),
-            Self::Erased => refusal(Told::Conflict),
+            Self::NoBase => refusal(RefusalKind::NotFound),
+            Self::Erased => refusal(RefusalKind::Conflict),
             Self::Moved { to } | Self::NotElsewhere { to } => {
-                refusal(Told::Conflict).with("code", to)
+                refusal(RefusalKind::Conflict).with("code", to)
             }
-            Self::NoVillage { to } => refusal(Told::Malformed).with("code", to).about("village"),
-            Self::NoRight => refusal(Told::Forbidden),
-            Self::Conflict { field } => refusal(Told::Conflict).with("field", field),
+            Self::NoVillage { to } => {
+                refusal(RefusalKind::Malformed).with("code", to).about("village")
+            }
+            Self::NoRight => refusal(RefusalKind::Forbidden),
+            Self::Conflict { field } => refusal(RefusalKind::Conflict).with("field", field),
         }
     }
 }

@@ -8,7 +8,7 @@ use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use rusqlite::{Connection, Row, named_params};
 
-use super::told::Told;
+use super::disclosure::CellSum;
 use super::{address, count, range};
 use crate::access::reader::Reader;
 use crate::divisions;
@@ -21,7 +21,7 @@ pub struct ClassCount {
     /// Records: base documents.
     pub records: u64,
     /// What may be told of these.
-    pub told: Told,
+    pub told: CellSum,
     /// Documents: base documents and parts.
     pub documents: u64,
     /// Latest change, milliseconds since 1970-01-01 UTC.
@@ -44,7 +44,7 @@ impl RegionCount {
     }
 
     /// What may be told of these.
-    pub fn told(&self) -> Told {
+    pub fn told(&self) -> CellSum {
         self.classes.iter().map(|class| class.told).sum()
     }
 
@@ -67,7 +67,7 @@ pub struct VillageStatus {
     /// Base documents of the library.
     pub records: u64,
     /// What may be told of these.
-    pub told: Told,
+    pub told: CellSum,
     /// Tickets.
     pub tickets: u64,
     /// Latest change of either, milliseconds since 1970-01-01 UTC, by its author's clock.
@@ -104,7 +104,7 @@ fn cell(row: &Row<'_>, first: usize) -> rusqlite::Result<ClassCount> {
     Ok(ClassCount {
         class: row.get(first)?,
         records,
-        told: Told::cell(records),
+        told: CellSum::cell(records),
         documents: count(row, first + 2)?,
         updated_ms: row.get(first + 3)?,
     })
@@ -190,7 +190,7 @@ pub fn villages(
         Ok(VillageStatus {
             address: address(row, 0)?,
             records,
-            told: Told::cell(records),
+            told: CellSum::cell(records),
             tickets: count(row, 2)?,
             updated_ms: row.get(3)?,
         })
@@ -212,7 +212,7 @@ fn with_successors(
         let village = villages.entry(address).or_insert(VillageStatus {
             address,
             records: 0,
-            told: Told::default(),
+            told: CellSum::default(),
             tickets: 0,
             updated_ms: row.updated_ms,
         });

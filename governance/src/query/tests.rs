@@ -24,8 +24,8 @@ use crate::ticket::{
     self as cases, Action, Channel, Kind, NewTicket, State, query as ticket, statistics,
 };
 
+mod disclosure;
 mod reader;
-mod told;
 
 const MORNING_MS: i64 = 1_783_641_600_000;
 const HOUR_MS: i64 = 3_600_000;

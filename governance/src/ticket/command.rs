@@ -14,7 +14,7 @@ use super::action::{Action, Channel, Kind, Verb};
 use super::receipt::Receipt;
 use super::{State, Ticket, contact_home};
 use crate::checks::{self, CheckError};
-use crate::refusal::{Class, Refusal, Refused, keys};
+use crate::refusal::{Refusal, RefusalKind, Refused, keys};
 
 /// Longest title, in characters. A longer one is cut.
 pub const TITLE_CHARACTERS: usize = 40;
@@ -127,13 +127,12 @@ keys!(TicketError {
 impl Refused for TicketError {
     fn refusal(&self) -> Refusal {
         let refusal = |class| Refusal::new(class, self.key(), self);
-        let malformed = |field: &str| refusal(Class::Malformed).about(field);
+        let malformed = |field: &str| refusal(RefusalKind::Malformed).about(field);
         match self {
-            Self::NotFound => refusal(Class::NotFound),
-            Self::NotNow { state, .. } => {
-                refusal(Class::Conflict).with_key("state", format!("state-{}", state.as_str()))
-            }
-            Self::Changed => refusal(Class::Conflict),
+            Self::NotFound => refusal(RefusalKind::NotFound),
+            Self::NotNow { state, .. } => refusal(RefusalKind::Conflict)
+                .with_key("state", format!("state-{}", state.as_str())),
+            Self::Changed => refusal(RefusalKind::Conflict),
             Self::Choice { field } | Self::Empty { field } => malformed(field),
             Self::TooLong { got, most } => malformed("text").with("got", got).with("most", most),
             Self::Hidden { field, position, code } => {

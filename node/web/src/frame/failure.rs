@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use cunlian_governance::capabilities::Kinds;
 use cunlian_governance::language::Language;
-use cunlian_governance::refusal::{self, Class, Refusal, Refused};
+use cunlian_governance::refusal::{self, Refusal, RefusalKind, Refused};
 use cunlian_host::admin::naming::rights_names;
 use cunlian_protocol::category::Category;
 use cunlian_protocol::rights::Rights;
@@ -112,11 +112,11 @@ impl Failure {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Refused(refusal) => match refusal.class {
-                Class::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
-                Class::NotFound => StatusCode::NOT_FOUND,
-                Class::Forbidden => StatusCode::FORBIDDEN,
-                Class::Conflict => StatusCode::CONFLICT,
+            Self::Refused(refusal) => match refusal.kind {
+                RefusalKind::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+                RefusalKind::NotFound => StatusCode::NOT_FOUND,
+                RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+                RefusalKind::Conflict => StatusCode::CONFLICT,
             },
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unwritable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -136,11 +136,11 @@ impl Failure {
             Self::TooLarge => "too-large",
             Self::Malformed { .. } => "malformed",
             Self::Conflict(_) => "conflict",
-            Self::Refused(refusal) => match refusal.class {
-                Class::Malformed => "malformed",
-                Class::NotFound => "not-found",
-                Class::Forbidden => "forbidden",
-                Class::Conflict => "conflict",
+            Self::Refused(refusal) => match refusal.kind {
+                RefusalKind::Malformed => "malformed",
+                RefusalKind::NotFound => "not-found",
+                RefusalKind::Forbidden => "forbidden",
+                RefusalKind::Conflict => "conflict",
             },
             Self::DiskFull => "disk-full",
             Self::Unwritable(_) => "unwritable",

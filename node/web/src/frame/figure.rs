@@ -1,15 +1,15 @@
 //! How figures are written: in groups of three digits, and those of people in words where they are not
 //! told in full.
 
-use cunlian_governance::query::told::{Figure, SMALLEST_TOLD, Told};
+use cunlian_governance::query::disclosure::{CellSum, Figure, SMALLEST_DISCLOSED};
 
 use crate::frame::text::Text;
 
 /// A figure of people or households, as it may be told: `1,003`, `fewer than 3`, `at least 1,004`.
-pub(crate) fn told(l: Text, told: Told) -> String {
+pub(crate) fn told(l: Text, told: CellSum) -> String {
     match told.figure() {
         Figure::Exactly(number) => grouped(number),
-        Figure::Few => l.t1("figure-few", "n", SMALLEST_TOLD),
+        Figure::Few => l.t1("figure-few", "n", SMALLEST_DISCLOSED),
         Figure::AtLeast(number) => l.t1("figure-at-least", "n", grouped(number)),
     }
 }
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn what_is_not_told_in_full_is_said_in_words() {
         let said = |language, cells: &[u64]| {
-            let cells = cells.iter().copied().map(Told::cell);
+            let cells = cells.iter().copied().map(CellSum::cell);
             told(Text::new(language), cells.sum())
         };
         let cells: [&[u64]; 4] = [&[3, 0, 1_000], &[2], &[3, 1, 1_000], &[]];

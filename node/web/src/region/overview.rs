@@ -9,10 +9,10 @@ use axum::response::Response;
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::{self, Division, Status};
 use cunlian_governance::library::catalogue::{self, Catalogue};
+use cunlian_governance::query::disclosure::{CellSum, Figure};
 use cunlian_governance::query::region::{
     ClassCount, RegionCount, counts_by_child, counts_by_class,
 };
-use cunlian_governance::query::told::{Figure, Told};
 use cunlian_governance::ticket::query::{self as tickets, Filter};
 use cunlian_governance::ticket::statistics::{
     Measure, Period, Rate, Statistics, by_child, statistics,
@@ -193,7 +193,7 @@ async fn show(
             .iter()
             .find(|count| count.address == child.code)
             .map_or(&empty, |count| &count.classes);
-        let counts: Vec<Told> =
+        let counts: Vec<CellSum> =
             classes.iter().map(|class| records_of(counts, class.number)).collect();
         CountRow {
             href: format!("/overview/{}", child.code),
@@ -235,7 +235,7 @@ async fn show(
     }))
 }
 
-fn records_of(counts: &[ClassCount], number: u8) -> Told {
+fn records_of(counts: &[ClassCount], number: u8) -> CellSum {
     counts.iter().find(|count| count.class == number).map(|count| count.told).unwrap_or_default()
 }
 
@@ -247,7 +247,7 @@ fn totals(l: Text, figures: &Figures, numbers: &[u8]) -> Vec<String> {
 }
 
 fn tiles(l: Text, figures: &Figures) -> Vec<Tile> {
-    let records: Told = figures.classes.iter().map(|class| class.told).sum();
+    let records: CellSum = figures.classes.iter().map(|class| class.told).sum();
     // The number alone is large; that it is at least so many stands with what it counts.
     let (records, label) = match records.figure() {
         Figure::AtLeast(number) => (grouped(number), l.t("tile-records-at-least")),

@@ -11,11 +11,11 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
 /// The smallest figure of people that is told.
-pub const SMALLEST_TOLD: u64 = 3;
+pub const SMALLEST_DISCLOSED: u64 = 3;
 
 /// A sum of cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Told {
+pub struct CellSum {
     /// Sum of the cells that may be told.
     sum: u64,
     /// Cells that may not.
@@ -27,17 +27,17 @@ pub struct Told {
 pub enum Figure {
     /// All of it.
     Exactly(u64),
-    /// One cell, and that it is less than [`SMALLEST_TOLD`].
+    /// One cell, and that it is less than [`SMALLEST_DISCLOSED`].
     Few,
     /// What is told of it, and one for each cell that is not.
     AtLeast(u64),
 }
 
-impl Told {
+impl CellSum {
     /// One cell.
     pub const fn cell(number: u64) -> Self {
         match number {
-            1..SMALLEST_TOLD => Self { sum: 0, untold: 1 },
+            1..SMALLEST_DISCLOSED => Self { sum: 0, untold: 1 },
             _ => Self { sum: number, untold: 0 },
         }
     }
@@ -52,7 +52,7 @@ impl Told {
     }
 }
 
-impl Add for Told {
+impl Add for CellSum {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -60,13 +60,13 @@ impl Add for Told {
     }
 }
 
-impl AddAssign for Told {
+impl AddAssign for CellSum {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
 }
 
-impl Sum for Told {
+impl Sum for CellSum {
     fn sum<I: Iterator<Item = Self>>(cells: I) -> Self {
         cells.fold(Self::default(), Add::add)
     }
@@ -79,7 +79,8 @@ mod tests {
     /// Shows what is said of one cell, and of several together.
     #[test]
     fn one_or_two_are_not_told() {
-        let figure = |cells: &[u64]| cells.iter().copied().map(Told::cell).sum::<Told>().figure();
+        let figure =
+            |cells: &[u64]| cells.iter().copied().map(CellSum::cell).sum::<CellSum>().figure();
         assert_eq!(figure(&[]), Figure::Exactly(0));
         assert_eq!([figure(&[1]), figure(&[2]), figure(&[0, 2, 0])], [Figure::Few; 3]);
         assert_eq!(figure(&[3, 0, 1_000]), Figure::Exactly(1_003));

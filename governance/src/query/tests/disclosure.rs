@@ -1,7 +1,7 @@
 //! What figures of people give away, to somebody who has all of them from all pages.
 
 use super::*;
-use crate::query::told::{Figure, Told};
+use crate::query::disclosure::{CellSum, Figure};
 
 const COUNTY: &str = "370322";
 const TOWNS: [&str; 3] = ["370322102", "370322103", "370322104"];
@@ -71,9 +71,9 @@ fn published(cells: &Cells) -> Vec<Figure> {
     let connection = register(cells);
     let everything = Reader::everything();
     let mut figures = Vec::new();
-    let mut say = |told: Vec<Told>| {
+    let mut say = |told: Vec<CellSum>| {
         figures.extend(told.iter().map(|told| told.figure()));
-        figures.push(told.into_iter().sum::<Told>().figure());
+        figures.push(told.into_iter().sum::<CellSum>().figure());
     };
     let villages = cells.keys().map(|(place, _)| place.as_str());
     for place in villages.chain(TOWNS).chain([COUNTY]) {
