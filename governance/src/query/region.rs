@@ -1,6 +1,6 @@
 //! Figures by region: how much there is, where, and how fresh it is. Records that have moved away
 //! are not counted where they were. What may be told of numbers of records stands beside them, made of
-//! the same cells everywhere ([`super::told`]); pages show nothing else.
+//! the same cells everywhere ([`super::disclosure`]); pages show nothing else.
 
 use std::collections::BTreeMap;
 
