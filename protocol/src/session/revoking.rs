@@ -21,6 +21,8 @@ const FRAME_BYTES: usize = limits::REVOCATION_BYTES / 4;
 #[derive(Debug, Default)]
 pub(super) struct Revoking {
     told: BTreeSet<RevocationId>,
+    /// Whether the peer has been told which are known here.
+    said: bool,
     /// Whether the peer has said which it knows, or knows the same.
     begun: bool,
     /// Up to which change of the authority its revocations were looked through.
@@ -38,13 +40,22 @@ impl Session {
             self.revoking.looked_at = Some(self.authority.revocation_changes());
             return;
         }
+        self.say_known_revocations();
+    }
+
+    fn say_known_revocations(&mut self) {
+        self.revoking.said = true;
         let known = self.authority.revocations().map(|revocation| start(&revocation.id()));
         let known: Vec<[u8; 8]> = known.take(limits::LIST_IDS).collect();
         self.send(&Message::KnownRevocations(Bounded(known)));
     }
 
-    /// The peer says which it knows; it is sent the others.
+    /// The peer says which it knows; it is sent the others. A peer that learned of one after its
+    /// hello finds a difference where here there was none, and waits to be told what is known here.
     pub(super) fn on_known_revocations(&mut self, known: &[[u8; 8]]) {
+        if !self.revoking.said {
+            self.say_known_revocations();
+        }
         let known: BTreeSet<&[u8; 8]> = known.iter().collect();
         let ids = self.authority.revocations().map(Revocation::id);
         self.revoking.told.extend(ids.filter(|id| known.contains(&start(id))));

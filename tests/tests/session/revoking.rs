@@ -107,3 +107,45 @@ fn revocations_go_as_fast_as_they_are_read() {
     let outcome = above.close(START_MS, FaultCode::Stopping, "done");
     assert!(matches!(outcome.last(), Some(Effect::Close { .. })));
 }
+
+/// Shows that a town that learns of a revocation between its hello and the welcome tells its county,
+/// which has found no difference: it said so when the town knew as little as it does.
+#[test]
+fn what_is_learned_after_the_hello_is_told() {
+    let county = Member::county(2);
+    let town = county.certify(3, Tier::Town, TOWN, "高城镇");
+    let exporter = [7; 32];
+    let channel = |peer: &Member| Channel { exporter, peer_key: peer.public_key() };
+    let identity = |member: &Member| Arc::new(member.identity.clone());
+    let expected = county.public_key();
+    let role = Role::Dialler { expected, lineage: LineageToken::default(), renewing: false };
+    let known = |count| Arc::new(taken_back(&county, count, 0));
+    let mut below = Session::new(identity(&town), known(0), role, channel(&county), START_MS, 0);
+    let (role, other) = (Role::Listener, channel(&town));
+    let mut above = Session::new(identity(&county), known(0), role, other, START_MS, 0);
+    let mut up = below.start(START_MS);
+    below.handle_authority(START_MS, known(1));
+    let mut told = 0;
+    while !up.is_empty() {
+        let mut down = Vec::new();
+        for effect in up.drain(..) {
+            let Effect::Send(frame) = effect else { continue };
+            if let Ok(Frame::Message(Message::Revocations(list))) = wire::decode(&frame[4..]) {
+                told += list.0.len();
+            }
+            let is_hello =
+                matches!(wire::decode(&frame[4..]), Ok(Frame::Message(Message::Hello(_))));
+            down.extend(above.handle_frame(START_MS, &frame[4..]));
+            if is_hello {
+                let verdict = cunlian_protocol::sync::Verdict::Open;
+                let admitted = cunlian_protocol::sync::StoreReply::Admit(verdict);
+                down.extend(above.handle_stored(START_MS, 1, Ok(admitted)));
+            }
+        }
+        for effect in down {
+            let Effect::Send(frame) = effect else { continue };
+            up.extend(below.handle_frame(START_MS, &frame[4..]));
+        }
+    }
+    assert_eq!(told, 1);
+}
