@@ -409,6 +409,9 @@ impl Session {
     }
 
     fn agree(&mut self) {
+        if !self.compare.agreed {
+            self.ask_again_when_agreed();
+        }
         self.compare.agreed = true;
         self.compare.moved = false;
         self.compare.pause_ms = 0;

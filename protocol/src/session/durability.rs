@@ -119,6 +119,12 @@ impl Session {
         self.store(Of::Durability(Purpose::Walk), StoreRequest::Durability(request));
     }
 
+    /// Both hold the same now, and did not before: what the peer was asked about in vain may have
+    /// come to it by another way, of which it has no news to tell.
+    pub(super) fn ask_again_when_agreed(&mut self) {
+        self.durability.fruitless = None;
+    }
+
     /// When the peer's news is to be asked for.
     pub(super) fn next_durability_ms(&self) -> Option<i64> {
         let durability = &self.durability;
