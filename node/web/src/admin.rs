@@ -104,7 +104,7 @@ pub(crate) struct Candidate {
 /// Holders of certificates in whose name the text occurs, the first [`CANDIDATES`].
 pub(crate) async fn candidates(
     state: &WebState,
-    l: Text,
+    texts: Text,
     text: &str,
 ) -> Result<Vec<Candidate>, Failure> {
     let text = text.trim().to_owned();
@@ -119,7 +119,7 @@ pub(crate) async fn candidates(
         let candidates = by_serial.into_iter().take(CANDIDATES).map(|(serial, found)| Candidate {
             serial: serial.to_string(),
             name: found.body().name.clone(),
-            about: words::holder(desk.store, l, found),
+            about: words::holder(desk.store, texts, found),
         });
         Ok(candidates.collect())
     });
@@ -129,7 +129,7 @@ pub(crate) async fn candidates(
 #[derive(Template)]
 #[template(path = "admin/home.html")]
 struct AdminPage {
-    l: Text,
+    texts: Text,
     page: Page,
     cards: Vec<Card>,
 }
@@ -148,11 +148,11 @@ struct Card {
 }
 
 async fn overview(State(state): State<WebState>, admin: Admin) -> Response {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let card = |href, key: &str| Card {
         href,
-        title: l.t(&format!("admin-{key}-title")),
-        text: l.t(&format!("admin-{key}-lead")),
+        title: texts.t(&format!("admin-{key}-title")),
+        text: texts.t(&format!("admin-{key}-lead")),
     };
     let cards = vec![
         card("/admin/invitations", "invitations"),
@@ -161,6 +161,6 @@ async fn overview(State(state): State<WebState>, admin: Admin) -> Response {
         card("/admin/why", "why"),
         card("/admin/review", "review"),
     ];
-    let page = Page::staff(&state, &admin.0, l.t("admin-title"));
-    html(&AdminPage { l, page, cards })
+    let page = Page::staff(&state, &admin.0, texts.t("admin-title"));
+    html(&AdminPage { texts, page, cards })
 }

@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "admin/invitations.html")]
 struct InvitationsPage {
-    l: Text,
+    texts: Text,
     page: Page,
     notice: Option<String>,
     error: Option<String>,
@@ -65,7 +65,7 @@ struct Row {
 #[derive(Template)]
 #[template(path = "admin/invitation.html")]
 struct InvitationPage {
-    l: Text,
+    texts: Text,
     page: Page,
     name: String,
     code: String,
@@ -87,8 +87,8 @@ async fn list(
     admin: Admin,
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
-    let notice = (!shown.cancelled.is_empty()).then(|| l.t("admin-invitation-cancelled"));
+    let texts = admin.0.visit.texts;
+    let notice = (!shown.cancelled.is_empty()).then(|| texts.t("admin-invitation-cancelled"));
     show(&state, &admin, &Posted::default(), notice, None).await
 }
 
@@ -99,7 +99,7 @@ async fn show(
     notice: Option<String>,
     error: Option<String>,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let listed = act(state, cunlian_host::admin::Administration::invitations).await;
     let listed = listed.map_err(|error| Failure::Internal(error.message))?;
     let own = state.place().0;
@@ -118,13 +118,13 @@ async fn show(
         selected: *asked == hours.to_string() || (asked.is_empty() && *hours == 72),
         value: hours.to_string(),
         label: match hours {
-            24 => l.t("admin-day"),
-            hours => l.t1("admin-days", "days", hours / 24),
+            24 => texts.t("admin-day"),
+            hours => texts.t1("admin-days", "days", hours / 24),
         },
     });
-    let page = Page::staff(state, &admin.0, l.t("admin-invitations-title"));
+    let page = Page::staff(state, &admin.0, texts.t("admin-invitations-title"));
     Ok(html(&InvitationsPage {
-        l,
+        texts,
         page,
         notice,
         error,
@@ -133,11 +133,11 @@ async fn show(
         addresses: typed.text("addresses").to_owned(),
         hours: hours.collect(),
         places: places.collect(),
-        rows: listed.into_iter().map(|listed| row(l, listed)).collect(),
+        rows: listed.into_iter().map(|listed| row(texts, listed)).collect(),
     }))
 }
 
-fn row(l: Text, listed: Listed) -> Row {
+fn row(texts: Text, listed: Listed) -> Row {
     let class = match listed.state {
         Became::Open => "info",
         Became::Used => "good",
@@ -146,7 +146,7 @@ fn row(l: Text, listed: Listed) -> Row {
     };
     Row {
         is_open: matches!(listed.state, Became::Open | Became::Locked),
-        state: l.of("invitation", listed.state.name()),
+        state: texts.of("invitation", listed.state.name()),
         class,
         id: listed.id,
         name: listed.name,
@@ -161,8 +161,8 @@ async fn invite(
     admin: Admin,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
-    let wish = match wish(&state, l, &posted) {
+    let texts = admin.0.visit.texts;
+    let wish = match wish(&state, texts, &posted) {
         Ok(wish) => wish,
         Err(error) => return show(&state, &admin, &posted, None, Some(error)).await,
     };
@@ -171,21 +171,21 @@ async fn invite(
             note(&state, &admin, "invite", invited.region.as_str()).await?;
             Ok(sheet(&state, &admin, &invited))
         }
-        Err(error) => show(&state, &admin, &posted, None, Some(problem(l, &error))).await,
+        Err(error) => show(&state, &admin, &posted, None, Some(problem(texts, &error))).await,
     }
 }
 
-fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<InvitationRequest, String> {
+fn wish(state: &WebState, texts: Text, posted: &Posted) -> Result<InvitationRequest, String> {
     let typed = match posted.text("other") {
         "" => posted.text("code"),
         other => other,
     };
     let region: AddressCode =
-        code_of(typed).ok_or_else(|| l.t1("admin-bad-code", "code", typed))?;
-    let tier = tier_of(region.level()).ok_or_else(|| l.t1("admin-bad-code", "code", typed))?;
+        code_of(typed).ok_or_else(|| texts.t1("admin-bad-code", "code", typed))?;
+    let tier = tier_of(region.level()).ok_or_else(|| texts.t1("admin-bad-code", "code", typed))?;
     let own = state.regions();
     if own.contains(&region) || !own.iter().any(|own| own.contains(&region)) {
-        return Err(l.t1("admin-outside", "code", typed));
+        return Err(texts.t1("admin-outside", "code", typed));
     }
     let mut wish = InvitationRequest::new(tier, region);
     let name = posted.text("name");
@@ -199,22 +199,22 @@ fn wish(state: &WebState, l: Text, posted: &Posted) -> Result<InvitationRequest,
         address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
     };
     if let Some(bad) = wish.addresses.iter().find(|address| !has_port(address)) {
-        return Err(l.t1("admin-bad-address", "address", bad));
+        return Err(texts.t1("admin-bad-address", "address", bad));
     }
     Ok(wish)
 }
 
 fn sheet(state: &WebState, admin: &Admin, invited: &Invited) -> Response {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let picture = QrCode::with_error_correction_level(&invited.token, EcLevel::M).map(|code| {
         code.render::<svg::Color<'_>>().min_dimensions(360, 360).quiet_zone(true).build()
     });
     // Without the declaration that only a file of its own has.
     let picture = picture.unwrap_or_default();
     let picture = picture.find("<svg").and_then(|at| picture.get(at..)).unwrap_or_default();
-    let page = Page::staff(state, &admin.0, l.t1("admin-sheet-title", "name", &invited.name));
+    let page = Page::staff(state, &admin.0, texts.t1("admin-sheet-title", "name", &invited.name));
     html(&InvitationPage {
-        l,
+        texts,
         page,
         name: invited.name.clone(),
         code: invited.region.as_str().to_owned(),
@@ -232,7 +232,7 @@ async fn cancel(
     Path(id): Path<String>,
     _posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let wanted = id.clone();
     match act(&state, move |administration| administration.cancel_invitation(&wanted)).await {
         Ok(_) => {
@@ -240,7 +240,7 @@ async fn cancel(
             Ok(Redirect::to("/admin/invitations?cancelled=1").into_response())
         }
         Err(error) => {
-            show(&state, &admin, &Posted::default(), None, Some(problem(l, &error))).await
+            show(&state, &admin, &Posted::default(), None, Some(problem(texts, &error))).await
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "admin/nodes.html")]
 struct NodesPage {
-    l: Text,
+    texts: Text,
     page: Page,
     notice: Option<String>,
     error: Option<String>,
@@ -114,28 +114,28 @@ async fn show(
     typed: &Posted,
     said: Said,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let who = typed.text("who").to_owned();
     let (status, now_ms) = (state.status(), state.now_ms());
     let links = Links { peers: status.peers, ledger: status.ledger, now_ms };
     let read = act(state, move |administration| {
         let desk = administration.desk()?;
         let rows = administration.children()?;
-        let rows: Vec<Row> = rows.iter().map(|child| row(&desk, l, child, &links)).collect();
+        let rows: Vec<Row> = rows.iter().map(|child| row(&desk, texts, child, &links)).collect();
         let revocations = administration.revocations()?;
-        let revocations = revocations.iter().map(|listed| revocation_row(&desk, l, listed));
+        let revocations = revocations.iter().map(|listed| revocation_row(&desk, texts, listed));
         let meant = desk.find(&who).ok();
         let who_name = meant.filter(|found| found.body().name != who).map(|found| {
-            format!("{} · {}", found.body().name, words::holder(desk.store, l, found))
+            format!("{} · {}", found.body().name, words::holder(desk.store, texts, found))
         });
         Ok((rows, revocations.collect(), who_name))
     });
     let (rows, revocations, who_name) =
         read.await.map_err(|error: AdminError| Failure::Internal(error.message))?;
-    let page = Page::staff(state, &admin.0, l.t("admin-nodes-title"));
+    let page = Page::staff(state, &admin.0, texts.t("admin-nodes-title"));
     let Said { notice, error, draft, candidates } = said;
     Ok(html(&NodesPage {
-        l,
+        texts,
         page,
         notice,
         error,
@@ -159,41 +159,41 @@ struct Links {
 
 impl Links {
     /// The link to a child in words: what it is doing, and what has not passed yet.
-    fn of(&self, l: Text, child: &Child) -> Vec<String> {
+    fn of(&self, texts: Text, child: &Child) -> Vec<String> {
         let found = self.peers.iter().find(|peer| peer.serial == Some(child.serial));
-        let Some(peer) = found else { return vec![l.t("node-not-seen")] };
-        let mut lines = vec![l.of("peer", peer.state.name())];
-        let doing = link::doing(l, peer, self.now_ms);
+        let Some(peer) = found else { return vec![texts.t("node-not-seen")] };
+        let mut lines = vec![texts.of("peer", peer.state.name())];
+        let doing = link::doing(texts, peer, self.now_ms);
         if !doing.is_empty() {
             lines = vec![doing];
         }
-        lines.extend(link::left(l, peer, self.now_ms));
+        lines.extend(link::left(texts, peer, self.now_ms));
         lines
     }
 }
 
-fn row(desk: &Desk<'_>, l: Text, child: &Child, links: &Links) -> Row {
-    let refusal = child.refusal.as_ref().and_then(|_| words::refusal(desk, l, &child.serial));
+fn row(desk: &Desk<'_>, texts: Text, child: &Child, links: &Links) -> Row {
+    let refusal = child.refusal.as_ref().and_then(|_| words::refusal(desk, texts, &child.serial));
     let (class, state) = match (refusal, child.forked) {
-        (_, true) => ("bad", l.t("node-forked")),
-        (Some(reason), false) => ("bad", l.t1("node-refused", "reason", reason)),
-        (None, false) if child.waiting => ("info", l.t("node-waiting")),
-        (None, false) => ("good", l.t("node-valid")),
+        (_, true) => ("bad", texts.t("node-forked")),
+        (Some(reason), false) => ("bad", texts.t1("node-refused", "reason", reason)),
+        (None, false) if child.waiting => ("info", texts.t("node-waiting")),
+        (None, false) => ("good", texts.t("node-valid")),
     };
-    let mut notes = alarms(desk, l, &child.alarms);
+    let mut notes = alarms(desk, texts, &child.alarms);
     let filled = links.ledger.children.iter().find(|filled| filled.serial == child.serial);
-    notes.extend(filled.and_then(|filled| ledger::warning(l, filled)));
+    notes.extend(filled.and_then(|filled| ledger::warning(texts, filled)));
     if !child.lacks.is_empty() {
-        notes.push(l.t1("node-lacks", "n", child.lacks.len()));
+        notes.push(texts.t1("node-lacks", "n", child.lacks.len()));
     }
     if child.purges > 0 {
-        notes.push(l.t1("node-purges", "n", child.purges));
+        notes.push(texts.t1("node-purges", "n", child.purges));
     }
     if child.purges_that_differ > 0 {
-        notes.push(l.t1("node-purges-differ", "n", child.purges_that_differ));
+        notes.push(texts.t1("node-purges-differ", "n", child.purges_that_differ));
     }
     let region = AddressCode::parse(&child.region);
-    let place = region.map(|region| words::place(desk.store, l, &region));
+    let place = region.map(|region| words::place(desk.store, texts, &region));
     Row {
         serial: child.serial.to_string(),
         name: child.name.clone(),
@@ -202,13 +202,13 @@ fn row(desk: &Desk<'_>, l: Text, child: &Child, links: &Links) -> Row {
         class,
         until: full(child.not_after_ms),
         notes,
-        link: links.of(l, child),
+        link: links.of(texts, child),
         forked: child.forked,
     }
 }
 
 /// Each alarm once, however often it was noted.
-fn alarms(desk: &Desk<'_>, l: Text, alarms: &[Entry]) -> Vec<String> {
+fn alarms(desk: &Desk<'_>, texts: Text, alarms: &[Entry]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for alarm in alarms {
         let line = match alarm {
@@ -216,9 +216,9 @@ fn alarms(desk: &Desk<'_>, l: Text, alarms: &[Entry]) -> Vec<String> {
                 let serial = author.parse().ok();
                 let author =
                     serial.map_or_else(|| author.clone(), |serial| desk.authority.name(&serial));
-                l.t2("alarm-equivocation", ("author", author), ("seq", seq))
+                texts.t2("alarm-equivocation", ("author", author), ("seq", seq))
             }
-            Entry::Forked { name, .. } => l.t1("alarm-forked", "name", name),
+            Entry::Forked { name, .. } => texts.t1("alarm-forked", "name", name),
             Entry::Revocation { .. } | Entry::Purged { .. } => continue,
         };
         if !lines.contains(&line) {
@@ -228,22 +228,22 @@ fn alarms(desk: &Desk<'_>, l: Text, alarms: &[Entry]) -> Vec<String> {
     lines
 }
 
-fn revocation_row(desk: &Desk<'_>, l: Text, listed: &Listed) -> RevocationRow {
+fn revocation_row(desk: &Desk<'_>, texts: Text, listed: &Listed) -> RevocationRow {
     let stands = match (&listed.successor, listed.through_seq) {
-        (Some(_), _) => l.t("revocation-replaced"),
-        (None, None) => l.t("revocation-all-stands"),
-        (None, Some(0)) => l.t("revocation-nothing"),
-        (None, Some(seq)) => l.t1("revocation-stands", "seq", seq),
+        (Some(_), _) => texts.t("revocation-replaced"),
+        (None, None) => texts.t("revocation-all-stands"),
+        (None, Some(0)) => texts.t("revocation-nothing"),
+        (None, Some(seq)) => texts.t1("revocation-stands", "seq", seq),
     };
     let certificate = desk.authority.get(&listed.who.serial);
     RevocationRow {
         who: listed.who.name.clone(),
-        about: certificate.map(|found| words::holder(desk.store, l, found)).unwrap_or_default(),
+        about: certificate.map(|found| words::holder(desk.store, texts, found)).unwrap_or_default(),
         reason: listed.reason.clone(),
-        by: listed.by.as_ref().map_or_else(|| l.t("revocation-root"), |by| by.name.clone()),
+        by: listed.by.as_ref().map_or_else(|| texts.t("revocation-root"), |by| by.name.clone()),
         stands,
-        held: words::names(l, &listed.held_by),
-        missing: words::names(l, &listed.not_held_by),
+        held: words::names(texts, &listed.held_by),
+        missing: words::names(texts, &listed.not_held_by),
     }
 }
 
@@ -253,14 +253,14 @@ async fn release(
     Path(serial): Path<String>,
     _posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let action = NodesAction::Release { name: serial.clone() };
     let said = match act(&state, move |administration| administration.nodes(&action)).await {
         Ok(_) => {
             note(&state, &admin, "release", &serial).await?;
-            Said { notice: Some(l.t("node-released")), ..Said::default() }
+            Said { notice: Some(texts.t("node-released")), ..Said::default() }
         }
-        Err(error) => Said { error: Some(problem(l, &error)), ..Said::default() },
+        Err(error) => Said { error: Some(problem(texts, &error)), ..Said::default() },
     };
     show(&state, &admin, &Posted::default(), said).await
 }
@@ -271,7 +271,7 @@ async fn revoke(
     admin: Admin,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let confirmed = posted.text("confirmed") == "yes";
     let wish = RevocationRequest {
         who: posted.text("who").to_owned(),
@@ -280,7 +280,7 @@ async fn revoke(
         with_children: posted.text("with_children") == "yes",
         dry_run: !confirmed,
     };
-    if let Some(said) = doubts(&state, l, &wish).await? {
+    if let Some(said) = doubts(&state, texts, &wish).await? {
         return show(&state, &admin, &posted, said).await;
     }
     let asked = wish.clone();
@@ -288,21 +288,21 @@ async fn revoke(
         let revoked = administration.revoke(&asked)?;
         let desk = administration.desk()?;
         let found = desk.authority.get(&revoked.who.serial);
-        let about = found.map(|found| words::holder(desk.store, l, found)).unwrap_or_default();
+        let about = found.map(|found| words::holder(desk.store, texts, found)).unwrap_or_default();
         Ok((revoked, about))
     });
     let said = match outcome.await {
         Ok((revoked, _)) if confirmed => {
             let name = revoked.who.name;
             note(&state, &admin, "revoke", &format!("{name} {}", revoked.who.serial)).await?;
-            let notice = Some(l.t1("revoke-done", "name", name));
+            let notice = Some(texts.t1("revoke-done", "name", name));
             let said = Said { notice, ..Said::default() };
             return show(&state, &admin, &Posted::default(), said).await;
         }
         Ok((revoked, about)) => {
-            Said { draft: Some(draft(l, &revoked, about, &wish)), ..Said::default() }
+            Said { draft: Some(draft(texts, &revoked, about, &wish)), ..Said::default() }
         }
-        Err(error) => Said { error: Some(problem(l, &error)), ..Said::default() },
+        Err(error) => Said { error: Some(problem(texts, &error)), ..Said::default() },
     };
     show(&state, &admin, &posted, said).await
 }
@@ -310,11 +310,11 @@ async fn revoke(
 /// What keeps a revocation from being drafted at all, said before the attempt.
 async fn doubts(
     state: &WebState,
-    l: Text,
+    texts: Text,
     wish: &RevocationRequest,
 ) -> Result<Option<Said>, Failure> {
     if wish.reason.trim().is_empty() {
-        return Ok(Some(Said { error: Some(l.t("revoke-no-reason")), ..Said::default() }));
+        return Ok(Some(Said { error: Some(texts.t("revoke-no-reason")), ..Said::default() }));
     }
     let who = wish.who.clone();
     let meant = act(state, move |administration: &Administration| {
@@ -324,41 +324,45 @@ async fn doubts(
     });
     let error = match meant.await.map_err(|error| Failure::Internal(error.message))? {
         Some(false) => return Ok(None),
-        Some(true) => l.t("revoke-self"),
+        Some(true) => texts.t("revoke-self"),
         None => {
-            let candidates = candidates(state, l, &wish.who).await?;
+            let candidates = candidates(state, texts, &wish.who).await?;
             let key = if candidates.is_empty() { "who-nobody" } else { "who-which" };
-            let error = Some(l.t1(key, "who", &wish.who));
+            let error = Some(texts.t1(key, "who", &wish.who));
             return Ok(Some(Said { error, candidates, ..Said::default() }));
         }
     };
     Ok(Some(Said { error: Some(error), ..Said::default() }))
 }
 
-fn draft(l: Text, revoked: &Revoked, about: String, wish: &RevocationRequest) -> Draft {
-    let names = |nodes: &[cunlian_host::admin::certificate::Named]| words::names(l, nodes);
+fn draft(texts: Text, revoked: &Revoked, about: String, wish: &RevocationRequest) -> Draft {
+    let names = |nodes: &[cunlian_host::admin::certificate::Named]| words::names(texts, nodes);
     let mut lines = vec![match revoked.through_seq {
-        0 => l.t("revoke-stands-nothing"),
-        seq => l.t1("revoke-stands", "seq", seq),
+        0 => texts.t("revoke-stands-nothing"),
+        seq => texts.t1("revoke-stands", "seq", seq),
     }];
     if !revoked.people.is_empty() {
-        lines.push(l.t1("revoke-people", "names", names(&revoked.people)));
+        lines.push(texts.t1("revoke-people", "names", names(&revoked.people)));
     }
     if !revoked.go_on.is_empty() {
-        lines.push(l.t1("revoke-go-on", "names", names(&revoked.go_on)));
+        lines.push(texts.t1("revoke-go-on", "names", names(&revoked.go_on)));
     }
     if !revoked.revoked_with.is_empty() {
-        lines.push(l.t1("revoke-with", "names", names(&revoked.revoked_with)));
+        lines.push(texts.t1("revoke-with", "names", names(&revoked.revoked_with)));
     }
     let effect = &revoked.effect;
     if effect.changes > 0 {
-        lines.push(l.t2("revoke-known", ("n", effect.changes), ("stand", effect.stand_after)));
+        lines.push(texts.t2("revoke-known", ("n", effect.changes), ("stand", effect.stand_after)));
     }
     if effect.tainted > 0 {
-        lines.push(l.t1("revoke-tainted", "n", effect.tainted));
+        lines.push(texts.t1("revoke-tainted", "n", effect.tainted));
     }
     if effect.removed > 0 {
-        lines.push(l.t2("revoke-removed", ("n", effect.removed), ("documents", effect.documents)));
+        lines.push(texts.t2(
+            "revoke-removed",
+            ("n", effect.removed),
+            ("documents", effect.documents),
+        ));
     }
     Draft {
         who: revoked.who.name.clone(),

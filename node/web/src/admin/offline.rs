@@ -41,7 +41,7 @@ pub(super) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "admin/issue.html")]
 struct IssuePage {
-    l: Text,
+    texts: Text,
     page: Page,
     error: Option<String>,
     request: String,
@@ -60,7 +60,7 @@ struct Draft {
 #[derive(Template)]
 #[template(path = "admin/issued.html")]
 struct IssuedPage {
-    l: Text,
+    texts: Text,
     page: Page,
     done: String,
     issued: String,
@@ -89,12 +89,12 @@ async fn open(State(state): State<WebState>, admin: Admin) -> Response {
 }
 
 fn show(state: &WebState, admin: &Admin, shown: Shown) -> Response {
-    let l = admin.0.visit.l;
-    let page = Page::staff(state, &admin.0, l.t("admin-issue-title"));
+    let texts = admin.0.visit.texts;
+    let page = Page::staff(state, &admin.0, texts.t("admin-issue-title"));
     let Shown { error, request, address, draft } = shown;
     let address = address.unwrap_or_else(|| own_address(state));
     let failed = error.is_some();
-    let page = IssuePage { l, page, error, request, address, draft };
+    let page = IssuePage { texts, page, error, request, address, draft };
     if failed { form_again(&page, StatusCode::UNPROCESSABLE_ENTITY) } else { html(&page) }
 }
 
@@ -111,7 +111,7 @@ async fn look(
     admin: Admin,
     PostedPhoto { form, photo: file }: PostedPhoto,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let pasted = form.text("request").to_owned();
     let request = match file {
         Some(bytes) => String::from_utf8_lossy(&bytes).trim().to_owned(),
@@ -123,26 +123,26 @@ async fn look(
         Ok(show(&state, &admin, Shown { error: Some(error), request, address, draft: None }))
     };
     if request.is_empty() {
-        return again(l.t("issue-empty"), request);
+        return again(texts.t("issue-empty"), request);
     }
     if address_of(&address).is_err() {
-        return again(l.t1("admin-bad-address", "address", &address), request);
+        return again(texts.t1("admin-bad-address", "address", &address), request);
     }
     let Ok(parsed) = RequestFile::parse(&request) else {
-        return again(l.t("issue-not-a-request"), request);
+        return again(texts.t("issue-not-a-request"), request);
     };
     let says = serde_json::to_value(&parsed).ok();
     let Some(says) = says.and_then(|says| serde_json::from_value::<Says>(says).ok()) else {
-        return again(l.t("issue-not-a-request"), request);
+        return again(texts.t("issue-not-a-request"), request);
     };
     let (region, own) = (says.region, state.place().0);
     if !own.contains(&region) || region == own {
-        return again(l.t1("admin-outside", "code", region), request);
+        return again(texts.t1("admin-outside", "code", region), request);
     }
     let checked = act(&state, move |administration| {
         let now_ms = (administration.now_ms)();
         parsed.certify(&administration.identity, now_ms, LIFETIME_MS)?;
-        Ok(words::place(&administration.store, l, &region))
+        Ok(words::place(&administration.store, texts, &region))
     });
     match checked.await {
         Ok(place) => {
@@ -150,13 +150,13 @@ async fn look(
             let draft = Draft {
                 name: says.name,
                 place,
-                tier: l.of("tier", says.tier.name()),
+                tier: texts.of("tier", says.tier.name()),
                 key: groups(&key),
             };
             let address = Some(address);
             Ok(show(&state, &admin, Shown { error: None, request, address, draft: Some(draft) }))
         }
-        Err(error) => again(problem(l, &error), request),
+        Err(error) => again(problem(texts, &error), request),
     }
 }
 
@@ -176,11 +176,11 @@ async fn issue(
     admin: Admin,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let request = posted.text("request").to_owned();
     let address = posted.text("address").to_owned();
     let Ok(reached) = address_of(&address) else {
-        let error = Some(l.t1("admin-bad-address", "address", &address));
+        let error = Some(texts.t1("admin-bad-address", "address", &address));
         return Ok(show(&state, &admin, Shown { error, request, ..Shown::default() }));
     };
     let asked = request.clone();
@@ -191,14 +191,14 @@ async fn issue(
         Ok(issued) => {
             let subject = format!("{} {} {}", issued.name, issued.region, issued.serial);
             note(&state, &admin, "issue", &subject).await?;
-            let title = l.t1("admin-issued-title", "name", &issued.name);
+            let title = texts.t1("admin-issued-title", "name", &issued.name);
             let page = Page::staff(&state, &admin.0, title);
             let ends = full(issued.not_after_ms);
-            let done = l.t2("issue-done", ("name", &issued.name), ("time", ends));
-            Ok(html(&IssuedPage { l, page, done, issued: issued.issued }))
+            let done = texts.t2("issue-done", ("name", &issued.name), ("time", ends));
+            Ok(html(&IssuedPage { texts, page, done, issued: issued.issued }))
         }
         Err(error) => {
-            let error = Some(problem(l, &error));
+            let error = Some(problem(texts, &error));
             Ok(show(&state, &admin, Shown { error, request, ..Shown::default() }))
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "admin/people.html")]
 struct PeoplePage {
-    l: Text,
+    texts: Text,
     page: Page,
     notice: Option<String>,
     error: Option<String>,
@@ -92,13 +92,13 @@ async fn show(
     typed: &Posted,
     said: Said,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let own = admin.0.person.author.serial;
     let read = act(state, move |administration| {
         let desk = administration.desk()?;
         let listed = administration.operator_list()?;
         let entries = listed.get("operators").and_then(Value::as_array);
-        let rows = entries.into_iter().flatten().map(|entry| row(&desk, l, &own, entry));
+        let rows = entries.into_iter().flatten().map(|entry| row(&desk, texts, &own, entry));
         Ok(rows.collect())
     });
     let rows = read.await.map_err(|error| Failure::Internal(error.message))?;
@@ -110,13 +110,13 @@ async fn show(
     let asked = typed.text("role");
     let choices = roles().iter().map(|role| Pick {
         value: role.key.clone(),
-        label: role_name(l, &role.key),
+        label: role_name(texts, &role.key),
         selected: role.key == asked,
     });
-    let page = Page::staff(state, &admin.0, l.t("admin-people-title"));
+    let page = Page::staff(state, &admin.0, texts.t("admin-people-title"));
     let Said { notice, error, password } = said;
     Ok(html(&PeoplePage {
-        l,
+        texts,
         page,
         notice,
         error,
@@ -131,27 +131,27 @@ async fn show(
     }))
 }
 
-fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
+fn row(desk: &Desk<'_>, texts: Text, own: &Serial, entry: &Value) -> Row {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let serial: Option<Serial> = text("serial").parse().ok();
     let refusal = match (text("state").as_str(), &serial) {
         ("valid", _) => None,
-        (_, Some(serial)) => words::refusal(desk, l, serial),
+        (_, Some(serial)) => words::refusal(desk, texts, serial),
         (reason, None) => Some(reason.to_owned()),
     };
     let is_locked = entry.get("locked_ms").and_then(Value::as_i64).is_some_and(|ms| ms > 0);
     let valid = refusal.is_none();
     let (class, state) = match (refusal, is_locked) {
-        (None, false) => ("good", l.t("person-valid")),
-        (None, true) => ("warn", l.t("person-locked")),
-        (Some(reason), _) => ("bad", l.t1("person-invalid", "reason", reason)),
+        (None, false) => ("good", texts.t("person-valid")),
+        (None, true) => ("warn", texts.t("person-locked")),
+        (Some(reason), _) => ("bad", texts.t1("person-invalid", "reason", reason)),
     };
     Row {
         own: serial.as_ref() == Some(own),
         serial: text("serial"),
         name: text("name"),
         display_name: text("display_name"),
-        role: role_name(l, &text("role")),
+        role: role_name(texts, &text("role")),
         unit: is_by_assignment(&text("role")).then(|| text("unit")),
         state,
         class,
@@ -162,13 +162,13 @@ fn row(desk: &Desk<'_>, l: Text, own: &Serial, entry: &Value) -> Row {
             .get("must_change")
             .and_then(Value::as_bool)
             .unwrap_or_default()
-            .then(|| l.t("admin-must-change")),
+            .then(|| texts.t("admin-must-change")),
     }
 }
 
-fn role_name(l: Text, key: &str) -> String {
+fn role_name(texts: Text, key: &str) -> String {
     let role = roles().iter().find(|role| role.key == key);
-    role.map_or(key, |role| match l.language {
+    role.map_or(key, |role| match texts.language {
         Language::Chinese => &role.zh,
         Language::English => &role.en,
     })
@@ -180,8 +180,8 @@ async fn add(
     admin: Admin,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
-    let region = match checked(&state, l, &posted) {
+    let texts = admin.0.visit.texts;
+    let region = match checked(&state, texts, &posted) {
         Ok(region) => region,
         Err(error) => {
             let said = Said { error: Some(error), ..Said::default() };
@@ -205,29 +205,29 @@ async fn add(
 }
 
 /// What people get wrong most; the digits of the region if one is given.
-fn checked(state: &WebState, l: Text, posted: &Posted) -> Result<Option<String>, String> {
+fn checked(state: &WebState, texts: Text, posted: &Posted) -> Result<Option<String>, String> {
     let name = posted.text("name");
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
     if name.is_empty() || name.len() > NAME_CHARACTERS || !name.bytes().all(allowed) {
-        return Err(l.t1("person-bad-name", "name", name));
+        return Err(texts.t1("person-bad-name", "name", name));
     }
     if posted.text("display_name").is_empty() {
-        return Err(l.t("person-no-display-name"));
+        return Err(texts.t("person-no-display-name"));
     }
     let operators = &state.administration().operators;
     if operators.entry(name).is_ok_and(|entry| entry.is_some()) {
-        return Err(l.t1("person-exists", "name", name));
+        return Err(texts.t1("person-exists", "name", name));
     }
     let region = posted.text("region");
     if region.is_empty() {
         return Ok(None);
     }
-    let code = code_of(region).ok_or_else(|| l.t1("admin-bad-code", "code", region))?;
+    let code = code_of(region).ok_or_else(|| texts.t1("admin-bad-code", "code", region))?;
     let own = state.regions();
     if own.iter().any(|own| own.contains(&code)) {
         Ok(Some(code.as_str().to_owned()))
     } else {
-        Err(l.t1("admin-outside", "code", region))
+        Err(texts.t1("admin-outside", "code", region))
     }
 }
 
@@ -272,7 +272,8 @@ async fn remove(
     _posted: Posted,
 ) -> Result<Response, Failure> {
     if name == admin.0.person.name {
-        let said = Said { error: Some(admin.0.visit.l.t("person-not-self")), ..Said::default() };
+        let said =
+            Said { error: Some(admin.0.visit.texts.t("person-not-self")), ..Said::default() };
         return show(&state, &admin, &Posted::default(), said).await;
     }
     let wanted = name.clone();
@@ -289,17 +290,17 @@ async fn answer(
     name: &str,
     outcome: Result<Value, AdminError>,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     match outcome {
         Ok(value) => {
             note(state, admin, what, name).await?;
             let password = value.get("password").and_then(Value::as_str);
             let password = password.map(|password| (name.to_owned(), password.to_owned()));
-            let notice = Some(l.t1("admin-done", "name", name));
+            let notice = Some(texts.t1("admin-done", "name", name));
             show(state, admin, &Posted::default(), Said { notice, error: None, password }).await
         }
         Err(error) => {
-            let error = Some(problem(l, &error));
+            let error = Some(problem(texts, &error));
             show(state, admin, typed, Said { error, ..Said::default() }).await
         }
     }

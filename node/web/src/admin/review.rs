@@ -45,7 +45,7 @@ pub(super) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "admin/review.html")]
 struct ReviewPage {
-    l: Text,
+    texts: Text,
     page: Page,
     notice: Option<String>,
     error: Option<String>,
@@ -76,44 +76,44 @@ async fn show(
     notice: Option<String>,
     error: Option<String>,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let (author, reader) = (staff.person.author.serial, staff.reader(state));
     let read = super::act(state, move |administration| {
         let desk = administration.desk()?;
         let entries = administration.to_review_by(&reader, SHOWN)?;
         let others = |home: &Home| !reader.may_read_of_all(home);
         let unseen = administration.store.to_review_where(others, SHOWN)?.len();
-        let rows = entries.into_iter().map(|entry| row(&desk, l, &author, entry));
+        let rows = entries.into_iter().map(|entry| row(&desk, texts, &author, entry));
         Ok((rows.collect::<Result<Vec<Row>, AdminError>>()?, unseen))
     });
     let (rows, unseen) =
         read.await.map_err(|error: AdminError| Failure::Internal(error.message))?;
-    let page = Page::staff(state, staff, l.t("admin-review-title"));
-    Ok(html(&ReviewPage { l, page, notice, error, rows, unseen }))
+    let page = Page::staff(state, staff, texts.t("admin-review-title"));
+    Ok(html(&ReviewPage { texts, page, notice, error, rows, unseen }))
 }
 
-fn row(desk: &Desk<'_>, l: Text, reader: &Serial, entry: Entry) -> Result<Row, AdminError> {
+fn row(desk: &Desk<'_>, texts: Text, reader: &Serial, entry: Entry) -> Result<Row, AdminError> {
     let home = home_of(desk, &entry)?;
     let actor = Actor::new(Arc::clone(&desk.authority), *reader);
-    let (href, title) = match subject(desk.store, l, &home)? {
+    let (href, title) = match subject(desk.store, texts, &home)? {
         Some((base, href, title)) if actor.reads(&base) => (Some(href), title),
-        Some(_) | None => (None, words::category(l, &desk.catalogue, &entry.category)),
+        Some(_) | None => (None, words::category(texts, &desk.catalogue, &entry.category)),
     };
-    let label = |field: &str| label_of(&desk.catalogue, &home, field, l);
+    let label = |field: &str| label_of(&desk.catalogue, &home, field, texts);
     let deed = |deed: &Done| match deed {
-        Done::Put { field, text } => l.t2("deed-put", ("field", label(field)), ("text", text)),
-        Done::Delete { field } => l.t1("deed-delete", "field", label(field)),
-        Done::Append { body } => l.t1("deed-step", "step", step_name(l, body)),
+        Done::Put { field, text } => texts.t2("deed-put", ("field", label(field)), ("text", text)),
+        Done::Delete { field } => texts.t1("deed-delete", "field", label(field)),
+        Done::Append { body } => texts.t1("deed-step", "step", step_name(texts, body)),
     };
-    let category = words::category(l, &desk.catalogue, &entry.category);
-    let place = words::place(desk.store, l, &home.address);
+    let category = words::category(texts, &desk.catalogue, &entry.category);
+    let place = words::place(desk.store, texts, &home.address);
     Ok(Row {
         deeds: entry.deeds.iter().map(deed).collect(),
         change: entry.change,
         title,
         href,
         about: format!("{category} · {place}"),
-        by: l.t2("review-by", ("name", &entry.by.name), ("time", full(entry.at_ms))),
+        by: texts.t2("review-by", ("name", &entry.by.name), ("time", full(entry.at_ms))),
         may_decide: actor.writes(&home),
     })
 }
@@ -129,7 +129,7 @@ fn home_of(desk: &Desk<'_>, entry: &Entry) -> Result<Home, AdminError> {
 /// documents without a page of their own.
 fn subject(
     store: &Store,
-    l: Text,
+    texts: Text,
     home: &Home,
 ) -> Result<Option<(Home, String, String)>, AdminError> {
     let Some(Subject { home: base, title }) = Capabilities::of_program().subject(store, home)?
@@ -137,7 +137,7 @@ fn subject(
         return Ok(None);
     };
     if base.category == Category::TICKET {
-        let title = if title.is_empty() { l.t("ticket-untitled") } else { title };
+        let title = if title.is_empty() { texts.t("ticket-untitled") } else { title };
         return Ok(Some((base, ticket_href(&base), title)));
     }
     let is_record = base.category.class_and_part().is_some();
@@ -145,15 +145,15 @@ fn subject(
 }
 
 /// The step of a case in words, with what was said; the text itself when it is no step known here.
-fn step_name(l: Text, body: &str) -> String {
+fn step_name(texts: Text, body: &str) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
     let said = |key: &str| parsed.as_ref()?.get(key)?.as_str().map(str::to_owned);
     let shown = |text: &str| text.chars().take(DEED_CHARACTERS).collect::<String>();
     match said("op") {
-        Some(step) if l.has(&format!("step-{step}")) => {
-            let step = l.of("step", &step);
+        Some(step) if texts.has(&format!("step-{step}")) => {
+            let step = texts.of("step", &step);
             match said("text").filter(|text| !text.is_empty()) {
-                Some(text) => l.t2("deed-step-said", ("step", step), ("text", shown(&text))),
+                Some(text) => texts.t2("deed-step-said", ("step", step), ("text", shown(&text))),
                 None => step,
             }
         }
@@ -167,7 +167,7 @@ async fn decide(
     Path(change): Path<String>,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let keep = posted.text("keep") == "yes";
     let author = staff.person.author.clone();
     let decided = super::act(&state, move |administration: &Administration| {
@@ -176,8 +176,8 @@ async fn decide(
     match decided.await {
         Ok(_) => {
             let key = if keep { "review-kept" } else { "review-reverted" };
-            show(&state, &staff, Some(l.t(key)), None).await
+            show(&state, &staff, Some(texts.t(key)), None).await
         }
-        Err(error) => show(&state, &staff, None, Some(problem(l, &error))).await,
+        Err(error) => show(&state, &staff, None, Some(problem(texts, &error))).await,
     }
 }

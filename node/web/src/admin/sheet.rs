@@ -50,11 +50,11 @@ struct Line {
 #[template(
     ext = "html",
     source = r#"<!doctype html>
-<html lang="{{ l.tag() }}"><head><meta charset="utf-8"><title>{{ l.t("sheet-index") }}</title>
+<html lang="{{ texts.tag() }}"><head><meta charset="utf-8"><title>{{ texts.t("sheet-index") }}</title>
 <style>body{font:16px/1.5 sans-serif;margin:16mm}table{border-collapse:collapse}td,th{border:1px solid #999;padding:4px 12px;text-align:left}img{display:block;width:210mm;max-width:100%}
 @media print{@page{size:A4;margin:0}section{break-before:page}img{width:210mm;height:296mm}}</style></head>
-<body><h1>{{ l.t("sheet-index") }}</h1><p>{{ l.t("sheet-index-lead") }}</p>
-<table><thead><tr><th>{{ l.t("sheet-code") }}</th><th>{{ l.t("sheet-name") }}</th><th>{{ l.t("sheet-until") }}</th><th>{{ l.t("sheet-id") }}</th></tr></thead>
+<body><h1>{{ texts.t("sheet-index") }}</h1><p>{{ texts.t("sheet-index-lead") }}</p>
+<table><thead><tr><th>{{ texts.t("sheet-code") }}</th><th>{{ texts.t("sheet-name") }}</th><th>{{ texts.t("sheet-until") }}</th><th>{{ texts.t("sheet-id") }}</th></tr></thead>
 <tbody>{% for row in rows %}<tr><td><a href="{{ row.file }}">{{ row.code }}</a></td><td>{{ row.name }}</td><td>{{ row.until }}</td><td>{{ row.id }}</td></tr>
 {% endfor %}</tbody></table>
 {% for row in rows %}<section><img src="{{ row.file }}" alt="{{ row.name }} {{ row.code }}"></section>
@@ -62,7 +62,7 @@ struct Line {
 "#
 )]
 struct Index {
-    l: Text,
+    texts: Text,
     rows: Vec<IndexRow>,
 }
 
@@ -94,42 +94,42 @@ pub enum SheetError {
 }
 
 /// The sheet of one invitation, as SVG.
-pub fn sheet(invited: &Invited, l: Text) -> Result<String, SheetError> {
+pub fn sheet(invited: &Invited, texts: Text) -> Result<String, SheetError> {
     let (modules, squares) = picture::path(&invited.token)?;
     let characters = u32::try_from(invited.name.chars().count()).unwrap_or(u32::MAX).max(1);
-    let mut lines = heading(invited, l);
-    lines.extend(steps(l));
+    let mut lines = heading(invited, texts);
+    lines.extend(steps(texts));
     lines.extend(typed(&invited.token));
     let name_size = (170 / characters).clamp(5, 16);
     Ok(Sheet { name: invited.name.clone(), name_size, modules, squares, lines }.render()?)
 }
 
-fn heading(invited: &Invited, l: Text) -> Vec<Line> {
-    let tier = l.of("tier", invited.tier.name());
-    let invited_by = l.t2("sheet-parent", ("tier", tier), ("parent", &invited.parent));
+fn heading(invited: &Invited, texts: Text) -> Vec<Line> {
+    let tier = texts.of("tier", invited.tier.name());
+    let invited_by = texts.t2("sheet-parent", ("tier", tier), ("parent", &invited.parent));
     let plain = |x, y, size, text| Line { x, y, size, text, ..Line::default() };
     let bold = |y, size, text| Line { x: 118, y, size, bold: true, text, ..Line::default() };
     let mono = |x, y, text| Line { x, y, size: 6, mono: true, text, ..Line::default() };
     vec![
-        plain(20, 28, 7, l.t("sheet-title")),
+        plain(20, 28, 7, texts.t("sheet-title")),
         mono(20, 60, invited.region.to_string()),
         plain(20, 69, 5, invited_by),
-        plain(118, 88, 5, l.t("sheet-until")),
+        plain(118, 88, 5, texts.t("sheet-until")),
         bold(98, 8, clock::full(invited.expires_at_ms)),
-        plain(118, 114, 5, l.t("sheet-id")),
+        plain(118, 114, 5, texts.t("sheet-id")),
         mono(118, 122, invited.id.clone()),
-        bold(140, 6, l.t("sheet-once")),
-        plain(118, 149, 5, l.t("sheet-lost")),
+        bold(140, 6, texts.t("sheet-once")),
+        plain(118, 149, 5, texts.t("sheet-lost")),
     ]
 }
 
-fn steps(l: Text) -> impl Iterator<Item = Line> {
+fn steps(texts: Text) -> impl Iterator<Item = Line> {
     let steps = [
-        l.t("sheet-step1"),
-        l.t("sheet-step2"),
-        l.t("sheet-step3"),
-        l.t("sheet-step4"),
-        l.t("sheet-typed"),
+        texts.t("sheet-step1"),
+        texts.t("sheet-step2"),
+        texts.t("sheet-step3"),
+        texts.t("sheet-step4"),
+        texts.t("sheet-typed"),
     ];
     let places = [(178, 6), (189, 6), (200, 6), (211, 6), (228, 4)];
     steps.into_iter().zip(places).map(|(text, (y, size))| Line {
@@ -160,13 +160,13 @@ fn typed(token: &str) -> Vec<Line> {
 }
 
 /// Writes one sheet per invitation, and `index.html`, into a directory, which is made.
-pub fn write(directory: &Path, invited: &[Invited], l: Text) -> Result<(), SheetError> {
+pub fn write(directory: &Path, invited: &[Invited], texts: Text) -> Result<(), SheetError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|source| SheetError::Io { path: directory.to_owned(), source })?;
     let mut rows = Vec::new();
     for invited in invited {
         let file = format!("{}.svg", invited.region);
-        write_file(&directory.join(&file), sheet(invited, l)?.as_bytes())?;
+        write_file(&directory.join(&file), sheet(invited, texts)?.as_bytes())?;
         rows.push(IndexRow {
             file,
             code: invited.region.to_string(),
@@ -175,7 +175,7 @@ pub fn write(directory: &Path, invited: &[Invited], l: Text) -> Result<(), Sheet
             id: invited.id.clone(),
         });
     }
-    let index = Index { l, rows }.render()?;
+    let index = Index { texts, rows }.render()?;
     write_file(&directory.join("index.html"), index.as_bytes())
 }
 

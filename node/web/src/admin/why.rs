@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "admin/why.html")]
 struct WhyPage {
-    l: Text,
+    texts: Text,
     page: Page,
     error: Option<String>,
     candidates: Vec<super::Candidate>,
@@ -76,20 +76,20 @@ async fn show(
     admin: Admin,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let l = admin.0.visit.l;
+    let texts = admin.0.visit.texts;
     let own = state.place().0;
     let (wanted, who) = (asked.clone(), asked.who.trim().to_owned());
     // A page that was only opened has no question yet; a link names only whom it is about.
     let is_question = !who.is_empty() && !asked.verb.is_empty();
     let bad_code = code_of(&asked.address).is_none();
     let problem_first =
-        (is_question && bad_code).then(|| l.t1("admin-bad-code", "code", &asked.address));
+        (is_question && bad_code).then(|| texts.t1("admin-bad-code", "code", &asked.address));
     let asks = is_question && !bad_code;
     let read = act(&state, move |administration| {
         let desk = administration.desk()?;
-        let answer = if asks { Some(answer(administration, &desk, &wanted, l)) } else { None };
+        let answer = if asks { Some(answer(administration, &desk, &wanted, texts)) } else { None };
         let is_known = desk.find(wanted.who.trim()).is_ok();
-        Ok((answer, is_known, categories(l, &desk.catalogue, &wanted.category)))
+        Ok((answer, is_known, categories(texts, &desk.catalogue, &wanted.category)))
     });
     let (answer, is_known, categories) =
         read.await.map_err(|error| Failure::Internal(error.message))?;
@@ -99,11 +99,11 @@ async fn show(
         Some(Ok(answer)) => (Some(answer), None),
         Some(Err(error)) => {
             let error = if is_known {
-                problem(l, &error)
+                problem(texts, &error)
             } else {
-                candidates = super::candidates(&state, l, &who).await?;
+                candidates = super::candidates(&state, texts, &who).await?;
                 let key = if candidates.is_empty() { "who-nobody" } else { "who-which" };
-                l.t1(key, "who", &who)
+                texts.t1(key, "who", &who)
             };
             (None, Some(error))
         }
@@ -111,11 +111,11 @@ async fn show(
     let verbs = VERBS.into_iter().map(|verb| Pick {
         selected: verb.name() == asked.verb,
         value: verb.name().to_owned(),
-        label: l.of("may", verb.name()),
+        label: texts.of("may", verb.name()),
     });
-    let page = Page::staff(&state, &admin.0, l.t("admin-why-title"));
+    let page = Page::staff(&state, &admin.0, texts.t("admin-why-title"));
     Ok(html(&WhyPage {
-        l,
+        texts,
         page,
         error,
         candidates,
@@ -131,14 +131,14 @@ async fn show(
 }
 
 /// Every kind of data that has a name.
-fn categories(l: Text, catalogue: &Catalogue, chosen: &str) -> Vec<Pick> {
-    let language = domain_language(l);
+fn categories(texts: Text, catalogue: &Catalogue, chosen: &str) -> Vec<Pick> {
+    let language = domain_language(texts);
     let kinds = Kinds::built_in();
     let beside = kinds.iter().filter(|kind| kind.first == kind.last);
     let singles = beside.map(|kind| (kind.name.to_owned(), kind.text(language).to_owned()));
     let parts = catalogue.classes().iter().flat_map(|class| {
         class.parts().map(move |part| {
-            let label = l.t2(
+            let label = texts.t2(
                 "category-part",
                 ("class", class.name(language)),
                 ("part", part.name(language)),
@@ -146,7 +146,7 @@ fn categories(l: Text, catalogue: &Catalogue, chosen: &str) -> Vec<Pick> {
             (format!("library/{}/{}", class.key, part_name(part)), label)
         })
     });
-    let any = (String::new(), l.t("why-any"));
+    let any = (String::new(), texts.t("why-any"));
     let all = std::iter::once(any).chain(parts).chain(singles);
     all.map(|(value, label)| Pick { selected: value == chosen, value, label }).collect()
 }
@@ -155,12 +155,12 @@ fn answer(
     administration: &Administration,
     desk: &Desk<'_>,
     asked: &Asked,
-    l: Text,
+    texts: Text,
 ) -> Result<AnswerView, AdminError> {
     let verb = VERBS.into_iter().find(|verb| verb.name() == asked.verb);
     let question = Question {
         who: asked.who.trim().to_owned(),
-        verb: verb.ok_or_else(|| AdminError::new(l.t("why-verb")))?,
+        verb: verb.ok_or_else(|| AdminError::new(texts.t("why-verb")))?,
         address: asked.address.trim().to_owned(),
         category: (!asked.category.is_empty()).then(|| asked.category.clone()),
         document: None,
@@ -168,38 +168,42 @@ fn answer(
     };
     let answer = administration.certificate(&Action::Why(question))?;
     let answer: Answer = serde_json::from_value(answer).map_err(AdminError::new)?;
-    Ok(in_words(desk, &answer, l))
+    Ok(in_words(desk, &answer, texts))
 }
 
-fn in_words(desk: &Desk<'_>, answer: &Answer, l: Text) -> AnswerView {
+fn in_words(desk: &Desk<'_>, answer: &Answer, texts: Text) -> AnswerView {
     let (store, catalogue) = (desk.store, &desk.catalogue);
     let what = answer.category.as_ref();
-    let what =
-        what.map_or_else(|| l.t("why-any"), |category| words::category(l, catalogue, category));
+    let what = what
+        .map_or_else(|| texts.t("why-any"), |category| words::category(texts, catalogue, category));
     let grants = answer.grants.iter().map(|considered| GrantView {
         covers: considered.lacks.is_empty(),
-        text: words::grant(store, l, catalogue, &considered.grant),
-        lacks: considered.lacks.iter().map(|lack| words::lack(store, l, catalogue, lack)).collect(),
+        text: words::grant(store, texts, catalogue, &considered.grant),
+        lacks: considered
+            .lacks
+            .iter()
+            .map(|lack| words::lack(store, texts, catalogue, lack))
+            .collect(),
     });
     // Those that cover come first: they are the answer to "why yes".
     let mut grants: Vec<GrantView> = grants.collect();
     grants.sort_by_key(|grant| !grant.covers);
-    let covered = words::categories(l, catalogue, &answer.covered);
+    let covered = words::categories(texts, catalogue, &answer.covered);
     AnswerView {
         allowed: answer.allowed,
-        question: l.with(
+        question: texts.with(
             "why-question",
             &[
                 ("name", &answer.who.name),
-                ("verb", &l.of("may", answer.verb.name())),
-                ("place", &words::place(store, l, &answer.address)),
+                ("verb", &texts.of("may", answer.verb.name())),
+                ("place", &words::place(store, texts, &answer.address)),
                 ("what", &what),
             ],
         ),
         as_of: full(answer.at_ms),
-        obstacles: answer.obstacles.iter().map(|found| words::obstacle(l, found)).collect(),
+        obstacles: answer.obstacles.iter().map(|found| words::obstacle(texts, found)).collect(),
         covered: (answer.allowed && answer.category.is_none())
-            .then(|| l.t1("why-covered", "names", covered)),
+            .then(|| texts.t1("why-covered", "names", covered)),
         grants,
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn boxes(
     store: &Store,
     actor: &Serial,
     conflicts: Vec<Conflict>,
-    l: Text,
+    texts: Text,
     token: &str,
     back: &str,
 ) -> Result<Vec<ConflictBox>, Failure> {
@@ -44,23 +44,23 @@ pub(crate) fn boxes(
         let place = store.read(|connection| Ok(name_of(connection, &home.address, 2)))?;
         let value = |option: cunlian_governance::projection::ConflictOption| ConflictValue {
             text: option.text,
-            source: l.with(
+            source: texts.with(
                 "written-by",
                 &[
                     ("name", &option.author),
                     ("time", &full(option.at_ms)),
-                    ("source", &source_name(l, &option.source)),
+                    ("source", &source_name(texts, &option.source)),
                 ],
             ),
         };
         boxes.push(ConflictBox {
-            l,
+            texts,
             token: token.to_owned(),
             action: format!("/conflicts/{}/{}/{}", home.category, home.address, home.document),
             back: back.to_owned(),
             href,
             record: format!("{name} · {place}"),
-            label: label_of(&catalogue, &home, &conflict.field, l),
+            label: label_of(&catalogue, &home, &conflict.field, texts),
             before: store.common_ancestor(&home, &conflict.field)?.unwrap_or_default(),
             field: conflict.field,
             values: conflict.options.into_iter().map(value).collect(),
@@ -71,9 +71,9 @@ pub(crate) fn boxes(
 }
 
 /// The name of a field in the catalogue, or its key.
-pub(crate) fn label_of(catalogue: &Catalogue, home: &Home, field: &str, l: Text) -> String {
+pub(crate) fn label_of(catalogue: &Catalogue, home: &Home, field: &str, texts: Text) -> String {
     let class = home.category.class_and_part().and_then(|(class, _)| catalogue.by_number(class));
     class
         .and_then(|class| class.field(field))
-        .map_or_else(|| field.to_owned(), |field| field.name(domain_language(l)).to_owned())
+        .map_or_else(|| field.to_owned(), |field| field.name(domain_language(texts)).to_owned())
 }

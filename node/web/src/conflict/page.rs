@@ -33,7 +33,7 @@ const SOURCE: &str = "conflict";
 #[derive(Template)]
 #[template(path = "conflict/conflicts.html")]
 struct ConflictsPage {
-    l: Text,
+    texts: Text,
     page: Page,
     saved: bool,
     conflicts: Vec<ConflictBox>,
@@ -52,22 +52,22 @@ pub(super) async fn show(
     staff: Staff,
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
-    let (l, regions) = (staff.visit.l, state.regions());
+    let (texts, regions) = (staff.visit.texts, state.regions());
     let (actor, reader) = (staff.person.author.serial, staff.reader(&state));
     let reviewer = reader.clone();
     let token = staff.visit.token(&state);
     let conflicts = ask(&state, move |store| {
         let found =
             store.read(|connection| inbox::list_within(connection, &reader, &regions, SHOWN))?;
-        boxes(store, &actor, found, l, &token, "/conflicts")
+        boxes(store, &actor, found, texts, &token, "/conflicts")
     })
     .await?;
     let waiting = act(&state, move |administration| administration.to_review_by(&reviewer, 200));
     let waiting = waiting.await.map_err(|error| Failure::Internal(error.message))?.len();
-    let review = (waiting > 0).then(|| l.t1("conflicts-review", "n", waiting));
-    let page = Page::staff(&state, &staff, l.t("conflicts-title"));
+    let review = (waiting > 0).then(|| texts.t1("conflicts-review", "n", waiting));
+    let page = Page::staff(&state, &staff, texts.t("conflicts-title"));
     let saved = !shown.saved.is_empty();
-    Ok(html(&ConflictsPage { l, page, saved, conflicts, review }))
+    Ok(html(&ConflictsPage { texts, page, saved, conflicts, review }))
 }
 
 pub(super) async fn settle(

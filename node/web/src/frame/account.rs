@@ -41,7 +41,7 @@ pub(crate) fn password_first(state: &WebState, visit: &Visit) -> Option<Response
         let body = json!({
             "error": "password-change",
             "message": "the password was given by somebody else and must be changed first",
-            "hint": visit.l.t("account-must-change"),
+            "hint": visit.texts.t("account-must-change"),
         });
         return Some((StatusCode::FORBIDDEN, Json(body)).into_response());
     }
@@ -58,7 +58,7 @@ pub(crate) fn password_first(state: &WebState, visit: &Visit) -> Option<Response
 #[derive(Template)]
 #[template(path = "frame/account.html")]
 struct AccountPage {
-    l: Text,
+    texts: Text,
     page: Page,
     name: String,
     until: Option<String>,
@@ -75,12 +75,12 @@ struct Asked {
 
 impl AccountPage {
     fn new(state: &WebState, staff: &Staff, changed: bool, error: Option<String>) -> Self {
-        let l = staff.visit.l;
+        let texts = staff.visit.texts;
         let authority = state.store().authority();
         let certificate = authority.get(&staff.person.author.serial);
         Self {
-            l,
-            page: Page::staff(state, staff, l.t("account-title")),
+            texts,
+            page: Page::staff(state, staff, texts.t("account-title")),
             name: staff.person.name.clone(),
             until: certificate.map(|certificate| clock::full(certificate.body().not_after_ms)),
             must_change: staff.person.must_change,
@@ -101,11 +101,11 @@ async fn change(
 ) -> Result<Response, Failure> {
     let field = |name| Zeroizing::new(posted.0.get(name).cloned().unwrap_or_default());
     let (current, new, again) = (field("current"), field("new"), field("again"));
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let form =
         |status, error| form_again(&AccountPage::new(&state, &staff, false, Some(error)), status);
     if *new != *again {
-        return Ok(form(StatusCode::UNPROCESSABLE_ENTITY, l.t("account-differ")));
+        return Ok(form(StatusCode::UNPROCESSABLE_ENTITY, texts.t("account-differ")));
     }
     let attempt = Attempt {
         state: state.clone(),
@@ -121,16 +121,16 @@ async fn change(
         Ok(password_id) => Ok(changed(&state, &staff, password_id)),
         Err(Unchanged::Refused(Refused::Failed(failure))) => Err(failure),
         Err(Unchanged::Refused(Refused::Wrong)) => {
-            Ok(form(StatusCode::FORBIDDEN, l.t("account-wrong")))
+            Ok(form(StatusCode::FORBIDDEN, texts.t("account-wrong")))
         }
         Err(Unchanged::Refused(refused)) => {
-            Ok(form(StatusCode::TOO_MANY_REQUESTS, refused.words(l)))
+            Ok(form(StatusCode::TOO_MANY_REQUESTS, refused.words(texts)))
         }
         Err(Unchanged::New(OperatorError::SamePassword)) => {
-            Ok(form(StatusCode::UNPROCESSABLE_ENTITY, l.t("account-same")))
+            Ok(form(StatusCode::UNPROCESSABLE_ENTITY, texts.t("account-same")))
         }
         Err(Unchanged::New(_)) => {
-            let error = l.t1("account-too-short", "n", PASSWORD_CHARACTERS_MIN);
+            let error = texts.t1("account-too-short", "n", PASSWORD_CHARACTERS_MIN);
             Ok(form(StatusCode::UNPROCESSABLE_ENTITY, error))
         }
     }

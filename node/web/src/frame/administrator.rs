@@ -26,7 +26,7 @@ impl FromRequestParts<WebState> for Admin {
         if administers(state, &staff.person) {
             return Ok(Self(staff));
         }
-        Err(Failure::Forbidden(staff.visit.l.t("admin-forbidden")))
+        Err(Failure::Forbidden(staff.visit.texts.t("admin-forbidden")))
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn act<T: Send + 'static>(
 
 /// What went wrong, as a line above a form: the words of the program, and what to do. What people
 /// often get wrong is checked before, and said in their language.
-pub(crate) fn problem(l: Text, error: &AdminError) -> String {
+pub(crate) fn problem(texts: Text, error: &AdminError) -> String {
     let hint = error.hint.as_deref().unwrap_or_default();
-    l.with("admin-problem", &[("reason", &error.message), ("hint", &hint.to_owned())])
+    texts.with("admin-problem", &[("reason", &error.message), ("hint", &hint.to_owned())])
 }

@@ -29,23 +29,23 @@ pub(crate) fn short(at_ms: i64, now_ms: i64) -> String {
 }
 
 /// How long ago in words: just now, minutes, hours, days.
-pub(crate) fn ago(l: Text, at_ms: i64, now_ms: i64) -> String {
+pub(crate) fn ago(texts: Text, at_ms: i64, now_ms: i64) -> String {
     let minutes = now_ms.saturating_sub(at_ms).max(0) / 60_000;
     match minutes {
-        0 => l.t("ago-now"),
-        1..60 => l.t1("ago-minutes", "n", minutes),
-        60..1440 => l.t1("ago-hours", "n", minutes / 60),
-        _ => l.t1("ago-days", "n", minutes / 1440),
+        0 => texts.t("ago-now"),
+        1..60 => texts.t1("ago-minutes", "n", minutes),
+        60..1440 => texts.t1("ago-hours", "n", minutes / 60),
+        _ => texts.t1("ago-days", "n", minutes / 1440),
     }
 }
 
 /// How long from now to a limit, in the largest unit that is not zero.
-pub(crate) fn span(l: Text, span_ms: i64) -> String {
+pub(crate) fn span(texts: Text, span_ms: i64) -> String {
     let minutes = span_ms.unsigned_abs() / 60_000;
     match minutes {
-        0..60 => l.t1("span-minutes", "n", minutes),
-        60..2880 => l.t1("span-hours", "n", minutes / 60),
-        _ => l.t1("span-days", "n", minutes / 1440),
+        0..60 => texts.t1("span-minutes", "n", minutes),
+        60..2880 => texts.t1("span-hours", "n", minutes / 60),
+        _ => texts.t1("span-days", "n", minutes / 1440),
     }
 }
 

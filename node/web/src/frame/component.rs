@@ -26,18 +26,18 @@ impl HtmlSafe for LinkBadge {}
 impl LinkBadge {
     /// For who has not logged in: how the node itself is. The names of others, and what waits for
     /// them, are for its people.
-    pub(crate) fn public(l: Text, status: &NodeStatus) -> Self {
+    pub(crate) fn public(texts: Text, status: &NodeStatus) -> Self {
         let name = status.health.name();
         let is_well = matches!(status.health, Health::Ok | Health::LowSpace { .. });
         let (class, shape) = if is_well { ("", "full") } else { ("down", "") };
-        let text = l.of("health", name);
+        let text = texts.of("health", name);
         Self { class, shape, short: text.clone(), text }
     }
 
-    pub(crate) fn of(l: Text, status: &NodeStatus, now_ms: i64) -> Self {
+    pub(crate) fn of(texts: Text, status: &NodeStatus, now_ms: i64) -> Self {
         let Some(parent) = status.parent() else {
             let children = status.peers.iter().filter(|peer| peer.state.is_up()).count();
-            let text = l.t2("link-top", ("up", children), ("all", status.peers.len()));
+            let text = texts.t2("link-top", ("up", children), ("all", status.peers.len()));
             let short = format!("{children}/{}", status.peers.len());
             return Self { class: "", shape: "full", text, short };
         };
@@ -48,19 +48,19 @@ impl LinkBadge {
         };
         let name = &parent.name;
         let mut text = match parent.state {
-            LinkState::Down => l.t1("link-down", "name", name),
-            LinkState::Connecting => l.t1("link-connecting", "name", name),
-            LinkState::Syncing => l.t1("link-syncing", "name", name),
-            LinkState::Live => l.t1("link-live", "name", name),
-            LinkState::Refused => l.t1("link-refused", "name", name),
+            LinkState::Down => texts.t1("link-down", "name", name),
+            LinkState::Connecting => texts.t1("link-connecting", "name", name),
+            LinkState::Syncing => texts.t1("link-syncing", "name", name),
+            LinkState::Live => texts.t1("link-live", "name", name),
+            LinkState::Refused => texts.t1("link-refused", "name", name),
         };
-        let mut short = l.of("peer", parent.state.name());
+        let mut short = texts.of("peer", parent.state.name());
         if parent.pending_changes > 0 {
-            text.push_str(&l.t1("link-pending", "n", parent.pending_changes));
-            short.push_str(&l.t1("link-pending-short", "n", parent.pending_changes));
+            text.push_str(&texts.t1("link-pending", "n", parent.pending_changes));
+            short.push_str(&texts.t1("link-pending-short", "n", parent.pending_changes));
         }
         if let (false, Some(at_ms)) = (parent.state.is_up(), parent.last_success_ms) {
-            text.push_str(&l.t1("link-last", "ago", ago(l, at_ms, now_ms)));
+            text.push_str(&texts.t1("link-last", "ago", ago(texts, at_ms, now_ms)));
         }
         Self { class, shape, text, short }
     }
@@ -77,27 +77,27 @@ pub(crate) struct PeerBadge {
 impl HtmlSafe for PeerBadge {}
 
 impl PeerBadge {
-    pub(crate) fn of(l: Text, state: LinkState) -> Self {
+    pub(crate) fn of(texts: Text, state: LinkState) -> Self {
         let (class, shape) = match state {
             LinkState::Live => ("done", "full"),
             LinkState::Syncing | LinkState::Connecting => ("open", "half"),
             LinkState::Down => ("waiting", ""),
             LinkState::Refused => ("overdue", "cross"),
         };
-        Self { class, shape, text: l.of("peer", state.name()) }
+        Self { class, shape, text: texts.of("peer", state.name()) }
     }
 
     /// For a place that has no terminal of its own.
-    pub(crate) fn kept_here(l: Text) -> Self {
-        Self { class: "calm", shape: "full", text: l.t("peer-kept-here") }
+    pub(crate) fn kept_here(texts: Text) -> Self {
+        Self { class: "calm", shape: "full", text: texts.t("peer-kept-here") }
     }
 }
 
 /// When a peer was last equal, in words.
-pub(crate) fn last_success(l: Text, peer: &PeerStatus, now_ms: i64) -> String {
+pub(crate) fn last_success(texts: Text, peer: &PeerStatus, now_ms: i64) -> String {
     peer.last_success_ms.map_or_else(
-        || l.t("never"),
-        |at_ms| format!("{} ({})", ago(l, at_ms, now_ms), short(at_ms, now_ms)),
+        || texts.t("never"),
+        |at_ms| format!("{} ({})", ago(texts, at_ms, now_ms), short(at_ms, now_ms)),
     )
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn last_success(l: Text, peer: &PeerStatus, now_ms: i64) -> String {
 #[derive(Debug, Template)]
 #[template(path = "frame/component/sync_state.html")]
 pub(crate) struct SyncBadge {
-    l: Text,
+    texts: Text,
     class: &'static str,
     shape: &'static str,
     text: String,
@@ -134,14 +134,14 @@ pub(crate) enum Height {
 }
 
 impl SyncBadge {
-    pub(crate) fn of(l: Text, height: Height) -> Self {
+    pub(crate) fn of(texts: Text, height: Height) -> Self {
         let (class, shape, name) = Self::look(height);
-        Self { l, class, shape, text: l.of("sync", name), why: None, in_full: false }
+        Self { texts, class, shape, text: texts.of("sync", name), why: None, in_full: false }
     }
 
     /// With the reason why it has come no further.
     pub(crate) fn because(self, why: Option<String>) -> Self {
-        let why = why.map(|why| reason(self.l, &why));
+        let why = why.map(|why| reason(self.texts, &why));
         Self { why, ..self }
     }
 
@@ -151,10 +151,10 @@ impl SyncBadge {
     }
 
     /// In the words of a villager, who has a report and not a machine.
-    pub(crate) fn for_villager(l: Text, height: Height) -> Self {
+    pub(crate) fn for_villager(texts: Text, height: Height) -> Self {
         let (class, shape, name) = Self::look(height);
-        let text = l.of("sync-villager", name);
-        Self { l, class, shape, text, why: None, in_full: false }
+        let text = texts.of("sync-villager", name);
+        Self { texts, class, shape, text, why: None, in_full: false }
     }
 
     const fn look(height: Height) -> (&'static str, &'static str, &'static str) {
@@ -175,20 +175,20 @@ impl SyncBadge {
 #[derive(Debug, Template)]
 #[template(path = "frame/component/ticket_state.html")]
 pub(crate) struct TicketStateBadge {
-    l: Text,
+    texts: Text,
     class: &'static str,
     state: &'static str,
 }
 impl HtmlSafe for TicketStateBadge {}
 
 impl TicketStateBadge {
-    pub(crate) fn of(l: Text, state: State) -> Self {
+    pub(crate) fn of(texts: Text, state: State) -> Self {
         let class = match state {
             State::Reported | State::Accepted | State::Assigned | State::Handling => "open",
             State::Answered | State::Closed => "done",
             State::Unreported | State::Rejected | State::Erased => "",
         };
-        Self { l, class, state: state.as_str() }
+        Self { texts, class, state: state.as_str() }
     }
 
     /// As who takes the next step sees it, if `turn` says that it is theirs.
@@ -208,7 +208,7 @@ pub(crate) struct ClockBadge {
 impl HtmlSafe for ClockBadge {}
 
 impl ClockBadge {
-    pub(crate) fn of(l: Text, clock: &Clock, now_ms: i64) -> Self {
+    pub(crate) fn of(texts: Text, clock: &Clock, now_ms: i64) -> Self {
         let card = clock.card(now_ms);
         let (class, shape) = match card {
             Card::Green => ("open", "half"),
@@ -216,11 +216,15 @@ impl ClockBadge {
             Card::Red => ("overdue", "full"),
         };
         let text = match (clock.stopped_ms, card) {
-            (Some(_), Card::Red) => l.t("clock-met-late"),
-            (Some(_), Card::Green | Card::Yellow) => l.t("clock-met"),
-            (None, Card::Red) => l.t1("clock-red", "span", span(l, now_ms - clock.due_ms)),
-            (None, Card::Yellow) => l.t1("clock-yellow", "span", span(l, clock.due_ms - now_ms)),
-            (None, Card::Green) => l.t1("clock-green", "span", span(l, clock.due_ms - now_ms)),
+            (Some(_), Card::Red) => texts.t("clock-met-late"),
+            (Some(_), Card::Green | Card::Yellow) => texts.t("clock-met"),
+            (None, Card::Red) => texts.t1("clock-red", "span", span(texts, now_ms - clock.due_ms)),
+            (None, Card::Yellow) => {
+                texts.t1("clock-yellow", "span", span(texts, clock.due_ms - now_ms))
+            }
+            (None, Card::Green) => {
+                texts.t1("clock-green", "span", span(texts, clock.due_ms - now_ms))
+            }
         };
         let (class, shape) = if clock.stopped_ms.is_some() && card != Card::Red {
             ("done", "full")
@@ -260,7 +264,7 @@ impl HtmlSafe for TicketItem {}
 #[derive(Debug, Template)]
 #[template(path = "frame/component/field.html")]
 pub(crate) struct FieldInput {
-    pub(crate) l: Text,
+    pub(crate) texts: Text,
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) label: String,
@@ -295,7 +299,7 @@ struct ProblemLine {
 impl Problems {
     /// What is wrong as a whole, and with each of `fields`; the first of these gets the focus.
     pub(crate) fn of<'a>(
-        l: Text,
+        texts: Text,
         whole: Option<String>,
         fields: impl IntoIterator<Item = &'a mut FieldInput>,
     ) -> Option<Self> {
@@ -303,10 +307,10 @@ impl Problems {
         for field in fields {
             let Some(problem) = field.error.clone() else { continue };
             field.autofocus = lines.is_empty();
-            let text = l.t2("problem-line", ("label", &field.label), ("problem", problem));
+            let text = texts.t2("problem-line", ("label", &field.label), ("problem", problem));
             lines.push(ProblemLine { id: field.id.clone(), text });
         }
-        let counted = || l.t1("form-problems", "n", lines.len());
+        let counted = || texts.t1("form-problems", "n", lines.len());
         let text = whole.or_else(|| (!lines.is_empty()).then(counted))?;
         Some(Self { text, lines })
     }
@@ -321,9 +325,9 @@ pub(crate) struct Choice {
 
 impl FieldInput {
     /// A field of one line.
-    pub(crate) fn new(l: Text, name: &str, label: String) -> Self {
+    pub(crate) fn new(texts: Text, name: &str, label: String) -> Self {
         Self {
-            l,
+            texts,
             id: format!("field-{name}"),
             name: name.to_owned(),
             label,
@@ -340,13 +344,13 @@ impl FieldInput {
     }
 
     /// A field of several lines.
-    pub(crate) fn area(l: Text, name: &str, label: String) -> Self {
-        Self { kind: "area", full: true, max: 2_000, ..Self::new(l, name, label) }
+    pub(crate) fn area(texts: Text, name: &str, label: String) -> Self {
+        Self { kind: "area", full: true, max: 2_000, ..Self::new(texts, name, label) }
     }
 
     /// A choice.
-    pub(crate) fn choice(l: Text, name: &str, label: String, options: Vec<Choice>) -> Self {
-        Self { kind: "choice", options, ..Self::new(l, name, label) }
+    pub(crate) fn choice(texts: Text, name: &str, label: String, options: Vec<Choice>) -> Self {
+        Self { kind: "choice", options, ..Self::new(texts, name, label) }
     }
 
     /// Attributes that tie hint and error to the control.
@@ -418,7 +422,7 @@ pub(crate) struct ConflictValue {
 #[derive(Debug, Template)]
 #[template(path = "frame/component/conflict.html")]
 pub(crate) struct ConflictBox {
-    pub(crate) l: Text,
+    pub(crate) texts: Text,
     pub(crate) token: String,
     pub(crate) action: String,
     pub(crate) back: String,
@@ -449,7 +453,7 @@ pub(crate) struct TraceRow {
 #[derive(Debug, Template)]
 #[template(path = "frame/component/trace.html")]
 pub(crate) struct Trace {
-    pub(crate) l: Text,
+    pub(crate) texts: Text,
     pub(crate) steps: Vec<TraceRow>,
 }
 impl HtmlSafe for Trace {}

@@ -4,6 +4,6 @@ use crate::frame::clock::full;
 use crate::frame::text::Text;
 
 /// That something was erased, by whom, when and why.
-pub(crate) fn erased_words(l: Text, name: &str, at_ms: i64, reason: &str) -> String {
-    l.with("erased-by", &[("name", &name), ("time", &full(at_ms)), ("reason", &reason)])
+pub(crate) fn erased_words(texts: Text, name: &str, at_ms: i64, reason: &str) -> String {
+    texts.with("erased-by", &[("name", &name), ("time", &full(at_ms)), ("reason", &reason)])
 }

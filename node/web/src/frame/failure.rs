@@ -84,10 +84,10 @@ pub(crate) struct Failed(pub(crate) Failure);
 
 impl Failure {
     /// What is wrong with each field of a form, in the reader's words; empty when it is none of them.
-    pub(crate) fn problems(&self, l: Text) -> BTreeMap<String, String> {
+    pub(crate) fn problems(&self, texts: Text) -> BTreeMap<String, String> {
         let Self::Refused(refusal) = self else { return BTreeMap::new() };
-        let one = refusal.field.iter().map(|field| (field.clone(), l.refusal(refusal)));
-        let each = refusal.fields.iter().map(|(field, why)| (field.clone(), l.refusal(why)));
+        let one = refusal.field.iter().map(|field| (field.clone(), texts.refusal(refusal)));
+        let each = refusal.fields.iter().map(|(field, why)| (field.clone(), texts.refusal(why)));
         one.filter(|_| refusal.fields.is_empty()).chain(each).collect()
     }
 

@@ -6,11 +6,11 @@ use cunlian_governance::query::disclosure::{CellSum, Figure, SMALLEST_DISCLOSED}
 use crate::frame::text::Text;
 
 /// A figure of people or households, as it may be told: `1,003`, `fewer than 3`, `at least 1,004`.
-pub(crate) fn told(l: Text, told: CellSum) -> String {
+pub(crate) fn told(texts: Text, told: CellSum) -> String {
     match told.figure() {
         Figure::Exactly(number) => grouped(number),
-        Figure::Few => l.t1("figure-few", "n", SMALLEST_DISCLOSED),
-        Figure::AtLeast(number) => l.t1("figure-at-least", "n", grouped(number)),
+        Figure::Few => texts.t1("figure-few", "n", SMALLEST_DISCLOSED),
+        Figure::AtLeast(number) => texts.t1("figure-at-least", "n", grouped(number)),
     }
 }
 

@@ -56,10 +56,10 @@ impl Submission {
 }
 
 /// What a page says after a form was saved: `usual`, or that it was sent before with other content.
-pub(crate) fn saved_words(l: Text, saved: &str, usual: &str) -> Option<String> {
+pub(crate) fn saved_words(texts: Text, saved: &str, usual: &str) -> Option<String> {
     match saved {
         "" => None,
-        "2" => Some(l.t("form-other")),
-        _ => Some(l.t(usual)),
+        "2" => Some(texts.t("form-other")),
+        _ => Some(texts.t(usual)),
     }
 }

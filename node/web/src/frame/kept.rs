@@ -54,7 +54,7 @@ pub(crate) struct Field {
 #[derive(Template)]
 #[template(path = "frame/kept.html")]
 struct KeptPage {
-    l: Text,
+    texts: Text,
     page: Page,
     who: String,
     action: String,
@@ -113,13 +113,13 @@ impl Kept {
 
     /// The page on which it is sent again, by who is logged in in this visit.
     pub(crate) fn page(self, state: &WebState, visit: &Visit) -> Response {
-        let l = visit.l;
+        let texts = visit.texts;
         let typed = self.fields.iter().filter(|field| field.is_typed());
         let short = |field: &Field| field.text.chars().take(SHOWN_CHARACTERS).collect();
         let who = visit.person.as_ref().map_or("", |person| &person.display_name);
         html(&KeptPage {
-            l,
-            page: Page::new(state, visit, l.t("kept-title")),
+            texts,
+            page: Page::new(state, visit, texts.t("kept-title")),
             who: who.to_owned(),
             action: self.action.clone(),
             token: visit.token(state),

@@ -58,9 +58,9 @@ pub(crate) struct Page {
 impl Page {
     /// The frame for this visitor: with navigation if somebody has logged in.
     pub(crate) fn new(state: &WebState, visit: &Visit, title: String) -> Self {
-        let l = visit.l;
+        let texts = visit.texts;
         let status = state.status();
-        let (other_language, other_language_name) = match l.language {
+        let (other_language, other_language_name) = match texts.language {
             Language::Chinese => (Language::English.tag(), "English"),
             Language::English => (Language::Chinese.tag(), "中文"),
         };
@@ -71,12 +71,12 @@ impl Page {
             elder: visit.size == TypeSize::Large,
             wall: false,
             place: status.name.clone(),
-            tier_name: l.of("tier", status.tier.name()),
+            tier_name: texts.of("tier", status.tier.name()),
             home_href: "/".to_owned(),
             link: link_badge(state, visit),
-            banner: banner(l, &status),
+            banner: banner(texts, &status),
             nav: nav.unwrap_or_default(),
-            user: visit.person.as_ref().map(|person| user(l, person)),
+            user: visit.person.as_ref().map(|person| user(texts, person)),
             token: visit.token(state),
             path: visit.path.clone(),
             other_language,
@@ -97,7 +97,7 @@ impl Page {
         place: String,
         home_href: String,
     ) -> Self {
-        let tier_name = visit.l.t("villager-service");
+        let tier_name = visit.texts.t("villager-service");
         Self {
             villager: true,
             place,
@@ -128,17 +128,17 @@ impl Page {
 
 /// How the links are, for people of the node; how it is itself, for everybody else.
 pub(crate) fn link_badge(state: &WebState, visit: &Visit) -> LinkBadge {
-    let (l, status) = (visit.l, state.status());
+    let (texts, status) = (visit.texts, state.status());
     match visit.person {
-        Some(_) => LinkBadge::of(l, &status, state.now_ms()),
-        None => LinkBadge::public(l, &status),
+        Some(_) => LinkBadge::of(texts, &status, state.now_ms()),
+        None => LinkBadge::public(texts, &status),
     }
 }
 
 /// Name and role of who has logged in.
-fn user(l: Text, person: &Person) -> String {
+fn user(texts: Text, person: &Person) -> String {
     let role = roles().iter().find(|role| role.key == person.role);
-    let role = role.map_or(person.role.as_str(), |role| match l.language {
+    let role = role.map_or(person.role.as_str(), |role| match texts.language {
         Language::Chinese => &role.zh,
         Language::English => &role.en,
     });
@@ -160,25 +160,25 @@ fn nav(state: &WebState, visit: &Visit, person: &Person) -> Vec<NavItem> {
     let best = hrefs.filter(|href| within(href)).max_by_key(|href| href.len());
     let item = |entry: &Entry| NavItem {
         href: entry.href,
-        label: visit.l.t(entry.text),
+        label: visit.texts.t(entry.text),
         current: Some(entry.href) == best,
         count: visit.waiting.behind(entry.href),
     };
     entries.into_iter().map(item).collect()
 }
 
-fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
+fn banner(texts: Text, status: &NodeStatus) -> Option<Banner> {
     if let (Some(reason), Health::Ok) = (status.suspended, &status.health) {
         let name = reason.name();
-        let (title, text) = (l.of("suspended", name), l.of("suspended-text", name));
+        let (title, text) = (texts.of("suspended", name), texts.of("suspended-text", name));
         return Some(Banner { class: "bad", title, text });
     }
     let class = match &status.health {
         Health::Ok => match status.clock {
             Clock::Off { ahead_ms, doubt } => {
                 let key = if ahead_ms > 0 { "clock-ahead" } else { "clock-behind" };
-                let title = l.t1(key, "span", super::clock::span(l, ahead_ms));
-                let text = l.of("clock-doubt", doubt.name());
+                let title = texts.t1(key, "span", super::clock::span(texts, ahead_ms));
+                let text = texts.of("clock-doubt", doubt.name());
                 return Some(Banner { class: "warn", title, text });
             }
             Clock::Ok | Clock::Unknown => return None,
@@ -189,15 +189,15 @@ fn banner(l: Text, status: &NodeStatus) -> Option<Banner> {
         }
     };
     let name = status.health.name();
-    Some(Banner { class, title: l.of("health", name), text: l.of("health-text", name) })
+    Some(Banner { class, title: texts.of("health", name), text: texts.of("health-text", name) })
 }
 
 /// The frame's notice about the store, for pages of their own about it; with what the system said,
 /// which is for people who have logged in, if it `is_detailed`.
-pub(crate) fn health_notice(l: Text, status: &NodeStatus, is_detailed: bool) -> Notice {
+pub(crate) fn health_notice(texts: Text, status: &NodeStatus, is_detailed: bool) -> Notice {
     let class = if status.health == Health::Ok { "good" } else { "bad" };
     let name = status.health.name();
-    let text = format!("{} {}", l.of("health", name), l.of("health-text", name));
+    let text = format!("{} {}", texts.of("health", name), texts.of("health-text", name));
     match status.health.detail() {
         detail if is_detailed && !detail.is_empty() => {
             Notice { class, text: format!("{text} ({detail})") }
@@ -210,7 +210,7 @@ pub(crate) fn health_notice(l: Text, status: &NodeStatus, is_detailed: bool) -> 
 #[derive(Template)]
 #[template(path = "frame/message.html")]
 pub(crate) struct MessagePage {
-    pub(crate) l: Text,
+    pub(crate) texts: Text,
     pub(crate) page: Page,
     pub(crate) text: String,
     pub(crate) hint: String,

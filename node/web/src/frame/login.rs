@@ -44,7 +44,7 @@ pub(crate) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "frame/login.html")]
 struct LoginPage {
-    l: Text,
+    texts: Text,
     page: Page,
     name: String,
     next: String,
@@ -76,15 +76,16 @@ async fn home(State(state): State<WebState>, visit: Visit) -> Redirect {
 
 async fn form(State(state): State<WebState>, visit: Visit, Query(query): Query<Next>) -> Response {
     let next = local(&query.next).to_owned();
-    let why = visit.ended.map(|end| visit.l.of("ended", end.name()));
+    let why = visit.ended.map(|end| visit.texts.of("ended", end.name()));
     html(&login_page(&state, &visit, String::new(), next, why))
 }
 
 /// The login in the place of a form that came without a session, with what was typed in it.
 pub(crate) fn keeping(state: &WebState, visit: &Visit, kept: Kept) -> Response {
-    let l = visit.l;
-    let end = visit.ended.map_or_else(|| l.t("ended-unknown"), |end| l.of("ended", end.name()));
-    let error = Some(format!("{end} {}", l.t("login-kept")));
+    let texts = visit.texts;
+    let end =
+        visit.ended.map_or_else(|| texts.t("ended-unknown"), |end| texts.of("ended", end.name()));
+    let error = Some(format!("{end} {}", texts.t("login-kept")));
     let page = login_page(state, visit, String::new(), String::new(), error);
     form_again(&LoginPage { kept: kept.into_fields(), ..page }, StatusCode::UNAUTHORIZED)
 }
@@ -96,9 +97,9 @@ fn login_page(
     next: String,
     error: Option<String>,
 ) -> LoginPage {
-    let l = visit.l;
-    let page = Page::new(state, visit, l.t("login-title"));
-    LoginPage { l, page, name, next, error, kept: Vec::new() }
+    let texts = visit.texts;
+    let page = Page::new(state, visit, texts.t("login-title"));
+    LoginPage { texts, page, name, next, error, kept: Vec::new() }
 }
 
 async fn log_in(
@@ -128,7 +129,7 @@ async fn log_in(
         }
         Err(Refused::Failed(failure)) => Err(failure),
         Err(refused) => {
-            let error = Some(refused.words(visit.l));
+            let error = Some(refused.words(visit.texts));
             let page = login_page(&state, &visit, name, next, error);
             let kept = kept.map(Kept::into_fields).unwrap_or_default();
             Ok(form_again(&LoginPage { kept, ..page }, refused.status()))
@@ -154,21 +155,21 @@ pub(crate) enum Refused {
 
 impl Refused {
     /// What to say above the form.
-    pub(crate) fn words(&self, l: Text) -> String {
+    pub(crate) fn words(&self, texts: Text) -> String {
         match self {
-            Self::Wrong => l.t("login-refused"),
+            Self::Wrong => texts.t("login-refused"),
             Self::Locked { wait_ms } => {
-                l.t1("login-locked", "wait", super::clock::span(l, *wait_ms + 59_999))
+                texts.t1("login-locked", "wait", super::clock::span(texts, *wait_ms + 59_999))
             }
-            Self::Ended(end) => l.of("ended", end.name()),
+            Self::Ended(end) => texts.of("ended", end.name()),
             Self::Failed(failure) => failure.to_string(),
         }
     }
 
     /// The same for a program.
-    pub(crate) fn failure(self, l: Text) -> Failure {
+    pub(crate) fn failure(self, texts: Text) -> Failure {
         match self {
-            Self::Wrong | Self::Ended(_) => Failure::Forbidden(self.words(l)),
+            Self::Wrong | Self::Ended(_) => Failure::Forbidden(self.words(texts)),
             Self::Locked { wait_ms } => Failure::TooMany { wait_ms },
             Self::Failed(failure) => failure,
         }

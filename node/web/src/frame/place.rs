@@ -66,14 +66,18 @@ impl PlaceNames {
 pub(crate) fn joined_note(
     store: &Store,
     code: &AddressCode,
-    l: Text,
+    texts: Text,
 ) -> Result<Option<String>, Failure> {
     let code = *code;
     let found = store.read(|connection| Ok(divisions::resolve(connection, &code)))?;
     // A damaged or missing register must not take a page down.
     let Ok(Resolution::Succeeded { from, to }) = found else { return Ok(None) };
     let names: Vec<String> = to.iter().map(|to| format!("{} {}", to.name, to.code)).collect();
-    Ok(Some(l.t2("village-joined", ("old", from.name), ("new", names.join(l.t("and").as_str())))))
+    Ok(Some(texts.t2(
+        "village-joined",
+        ("old", from.name),
+        ("new", names.join(texts.t("and").as_str())),
+    )))
 }
 
 /// The active villages at and below `region`, by code.

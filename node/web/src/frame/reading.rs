@@ -67,9 +67,9 @@ pub(crate) fn progress(store: &Store, home: &Home) -> Result<(Height, Option<Str
 }
 
 /// How far a document has come, for a list: the reason comes with the pointer on it.
-pub(crate) fn sync_badge(store: &Store, l: Text, home: &Home) -> Result<SyncBadge, Failure> {
+pub(crate) fn sync_badge(store: &Store, texts: Text, home: &Home) -> Result<SyncBadge, Failure> {
     let (height, why) = progress(store, home)?;
-    Ok(SyncBadge::of(l, height).because(why))
+    Ok(SyncBadge::of(texts, height).because(why))
 }
 
 /// The height of something that tiers (bits) hold and others are awaited to.

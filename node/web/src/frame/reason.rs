@@ -40,12 +40,12 @@ const KNOWN: [(&str, &str); 23] = [
 ];
 
 /// A reason in the reader's words, or as it came.
-pub(crate) fn reason(l: Text, said: &str) -> String {
+pub(crate) fn reason(texts: Text, said: &str) -> String {
     for (key, sentence) in KNOWN {
         let Some(parts) = parts(sentence, said) else { continue };
         let parts: Vec<(&str, &dyn Display)> =
             parts.iter().map(|(name, value)| (*name, value as &dyn Display)).collect();
-        return l.with(key, &parts);
+        return texts.with(key, &parts);
     }
     said.to_owned()
 }

@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Router<WebState> {
 #[derive(Template)]
 #[template(path = "frame/style.html")]
 struct StylePage {
-    l: Text,
+    texts: Text,
     page: Page,
     all: Vec<Specimens>,
 }
@@ -42,7 +42,7 @@ struct StylePage {
 #[derive(Template)]
 #[template(path = "frame/specimens.html")]
 struct Specimens {
-    l: Text,
+    texts: Text,
     /// The class whose tokens are shown.
     look: &'static str,
     heading: String,
@@ -73,7 +73,7 @@ async fn style(State(state): State<WebState>, visit: Visit) -> Result<Response, 
     if !state.0.config.style_page {
         return Err(Failure::NotFound);
     }
-    let (l, now_ms) = (visit.l, state.now_ms());
+    let (texts, now_ms) = (visit.texts, state.now_ms());
     let (chinese, english) = (Text::new(Language::Chinese), Text::new(Language::English));
     let all = [
         (chinese, "light", "style-light"),
@@ -82,41 +82,44 @@ async fn style(State(state): State<WebState>, visit: Visit) -> Result<Response, 
         (english, "elder", "style-elder"),
         (chinese, "wall", "style-wall"),
     ];
-    let all = all.map(|(l, look, heading)| specimens(l, look, l.t(heading), now_ms));
-    let page = Page::new(&state, &visit, l.t("style-title"));
-    Ok(html(&StylePage { l, page, all: all.into() }))
+    let all = all.map(|(texts, look, heading)| specimens(texts, look, texts.t(heading), now_ms));
+    let page = Page::new(&state, &visit, texts.t("style-title"));
+    Ok(html(&StylePage { texts, page, all: all.into() }))
 }
 
-fn specimens(l: Text, look: &'static str, heading: String, now_ms: i64) -> Specimens {
-    let own = format!("{look}-{}", l.tag());
+fn specimens(texts: Text, look: &'static str, heading: String, now_ms: i64) -> Specimens {
+    let own = format!("{look}-{}", texts.tag());
     let options: Vec<Choice> = [TicketState::Reported, TicketState::Assigned]
         .into_iter()
         .map(|state| Choice {
             value: state.as_str().to_owned(),
-            label: l.of("state", state.as_str()),
+            label: texts.of("state", state.as_str()),
         })
         .collect();
-    let mut fields = fields(l, &own, options.clone());
+    let mut fields = fields(texts, &own, options.clone());
     Specimens {
-        l,
+        texts,
         look,
         heading,
         ids: Ids { first: format!("state-{own}"), second: format!("channel-{own}") },
-        clocks: clocks(now_ms).iter().map(|clock| ClockBadge::of(l, clock, now_ms)).collect(),
-        states: TicketState::ALL.into_iter().map(|state| TicketStateBadge::of(l, state)).collect(),
-        heights: heights(l),
-        peers: peers(l),
+        clocks: clocks(now_ms).iter().map(|clock| ClockBadge::of(texts, clock, now_ms)).collect(),
+        states: TicketState::ALL
+            .into_iter()
+            .map(|state| TicketStateBadge::of(texts, state))
+            .collect(),
+        heights: heights(texts),
+        peers: peers(texts),
         coverage: Notice {
             class: "info",
-            text: l.with("coverage", &[("k", &44), ("n", &318), ("as", &full(now_ms))]),
+            text: texts.with("coverage", &[("k", &44), ("n", &318), ("as", &full(now_ms))]),
         },
         chosen: TicketState::Assigned.as_str().to_owned(),
         choices: options,
-        items: items(l, now_ms),
-        trace: trace(l, now_ms),
-        facts: facts(l, now_ms),
-        conflict: conflict(l, own, now_ms),
-        problems: Problems::of(l, None, &mut fields),
+        items: items(texts, now_ms),
+        trace: trace(texts, now_ms),
+        facts: facts(texts, now_ms),
+        conflict: conflict(texts, own, now_ms),
+        problems: Problems::of(texts, None, &mut fields),
         fields: fields.into_iter().map(|field| FieldInput { autofocus: false, ..field }).collect(),
     }
 }
@@ -137,7 +140,7 @@ fn clocks(now_ms: i64) -> [Clock; 5] {
     ]
 }
 
-fn heights(l: Text) -> Vec<SyncBadge> {
+fn heights(texts: Text) -> Vec<SyncBadge> {
     let all = [
         Height::Local,
         Height::Town,
@@ -147,16 +150,16 @@ fn heights(l: Text) -> Vec<SyncBadge> {
         Height::Refused,
         Height::Postponed,
     ];
-    all.into_iter().map(|height| SyncBadge::of(l, height)).collect()
+    all.into_iter().map(|height| SyncBadge::of(texts, height)).collect()
 }
 
-fn peers(l: Text) -> Vec<PeerBadge> {
+fn peers(texts: Text) -> Vec<PeerBadge> {
     let all = [LinkState::Live, LinkState::Syncing, LinkState::Down, LinkState::Refused];
-    let known = all.into_iter().map(|state| PeerBadge::of(l, state));
-    known.chain([PeerBadge::kept_here(l)]).collect()
+    let known = all.into_iter().map(|state| PeerBadge::of(texts, state));
+    known.chain([PeerBadge::kept_here(texts)]).collect()
 }
 
-fn items(l: Text, now_ms: i64) -> Vec<TicketItem> {
+fn items(texts: Text, now_ms: i64) -> Vec<TicketItem> {
     let all = clocks(now_ms).into_iter().zip([
         (TicketState::Handling, Height::County),
         (TicketState::Assigned, Height::Town),
@@ -169,21 +172,22 @@ fn items(l: Text, now_ms: i64) -> Vec<TicketItem> {
         TicketItem {
             turn,
             href: "#main".to_owned(),
-            title: l.t("style-sample-text"),
-            more: [l.t("style-sample-place"), l.of("channel", "plate"), full(now_ms)].join(" · "),
+            title: texts.t("style-sample-text"),
+            more: [texts.t("style-sample-place"), texts.of("channel", "plate"), full(now_ms)]
+                .join(" · "),
             card: card_class(Some(&clock), now_ms),
-            clock: Some(ClockBadge::of(l, &clock, now_ms)),
-            state: TicketStateBadge::of(l, state).for_whom(turn),
-            sync: Some(SyncBadge::of(l, height)),
+            clock: Some(ClockBadge::of(texts, &clock, now_ms)),
+            state: TicketStateBadge::of(texts, state).for_whom(turn),
+            sync: Some(SyncBadge::of(texts, height)),
         }
     })
     .collect()
 }
 
-fn trace(l: Text, now_ms: i64) -> Trace {
+fn trace(texts: Text, now_ms: i64) -> Trace {
     let step = |verb: &str, hours: i64, said: String, ignored: Option<String>| TraceRow {
-        what: l.of("step", verb),
-        who: l.t("style-sample-name"),
+        what: texts.of("step", verb),
+        who: texts.t("style-sample-name"),
         time: full(now_ms - hours * HOUR_MS),
         machine_time: machine(now_ms - hours * HOUR_MS),
         said,
@@ -191,70 +195,70 @@ fn trace(l: Text, now_ms: i64) -> Trace {
         signature: String::new(),
     };
     let steps = vec![
-        step("report", 50, l.t("style-sample-text"), None),
-        step("accept", 49, l.of("kind", "service"), None),
-        step("accept", 48, l.of("kind", "other"), Some(l.of("outcome", "not_now"))),
-        step("handle", 3, l.t("style-sample-step"), None),
+        step("report", 50, texts.t("style-sample-text"), None),
+        step("accept", 49, texts.of("kind", "service"), None),
+        step("accept", 48, texts.of("kind", "other"), Some(texts.of("outcome", "not_now"))),
+        step("handle", 3, texts.t("style-sample-step"), None),
     ];
-    Trace { l, steps }
+    Trace { texts, steps }
 }
 
-fn facts(l: Text, now_ms: i64) -> Vec<Fact> {
-    let fact = |key: &str, text: String| Fact { label: l.t(key), text };
+fn facts(texts: Text, now_ms: i64) -> Vec<Fact> {
+    let fact = |key: &str, text: String| Fact { label: texts.t(key), text };
     vec![
         fact("fact-receipt", "261129-HT1PX2X".to_owned()),
-        fact("fact-place", l.t("style-sample-place")),
+        fact("fact-place", texts.t("style-sample-place")),
         fact("fact-due", full(now_ms + 72 * HOUR_MS)),
     ]
 }
 
-fn conflict(l: Text, field: String, now_ms: i64) -> ConflictBox {
+fn conflict(texts: Text, field: String, now_ms: i64) -> ConflictBox {
     let value = |text: &str, hours: i64, source: &str| ConflictValue {
         text: text.to_owned(),
-        source: l.with(
+        source: texts.with(
             "written-by",
             &[
-                ("name", &l.t("style-sample-name")),
+                ("name", &texts.t("style-sample-name")),
                 ("time", &full(now_ms - hours * HOUR_MS)),
-                ("source", &l.of("source", source)),
+                ("source", &texts.of("source", source)),
             ],
         ),
     };
     ConflictBox {
-        l,
+        texts,
         token: String::new(),
         action: "#main".to_owned(),
         back: String::new(),
         href: "#main".to_owned(),
-        record: format!("{} · {}", l.t("style-sample-name"), l.t("style-sample-place")),
+        record: format!("{} · {}", texts.t("style-sample-name"), texts.t("style-sample-place")),
         field,
-        label: l.t("contact-phone"),
+        label: texts.t("contact-phone"),
         before: "13800138000".to_owned(),
         values: vec![value("13800138001", 5, "terminal"), value("13900139002", 4, "survey")],
         may_resolve: true,
     }
 }
 
-fn fields(l: Text, own: &str, options: Vec<Choice>) -> Vec<FieldInput> {
+fn fields(texts: Text, own: &str, options: Vec<Choice>) -> Vec<FieldInput> {
     let name = |name: &str| format!("{name}-{own}");
     vec![
         FieldInput {
             required: true,
-            value: l.t("style-sample-name"),
-            ..FieldInput::new(l, &name("name"), l.t("contact-name"))
+            value: texts.t("style-sample-name"),
+            ..FieldInput::new(texts, &name("name"), texts.t("contact-name"))
         },
         FieldInput {
             kind: "tel",
             value: "1380013".to_owned(),
-            hint: l.t("report-phone-hint"),
-            error: Some(l.t("failure-malformed")),
-            ..FieldInput::new(l, &name("phone"), l.t("contact-phone"))
+            hint: texts.t("report-phone-hint"),
+            error: Some(texts.t("failure-malformed")),
+            ..FieldInput::new(texts, &name("phone"), texts.t("contact-phone"))
         },
-        FieldInput::choice(l, &name("kind"), l.t("fact-kind"), options),
-        FieldInput { kind: "date", ..FieldInput::new(l, &name("due"), l.t("fact-due")) },
+        FieldInput::choice(texts, &name("kind"), texts.t("fact-kind"), options),
+        FieldInput { kind: "date", ..FieldInput::new(texts, &name("due"), texts.t("fact-due")) },
         FieldInput {
-            hint: l.t("report-text-hint"),
-            ..FieldInput::area(l, &name("text"), l.t("ticket-report"))
+            hint: texts.t("report-text-hint"),
+            ..FieldInput::area(texts, &name("text"), texts.t("ticket-report"))
         },
     ]
 }

@@ -56,8 +56,8 @@ impl Language {
 }
 
 /// The catalogue's idea of the reader's language.
-pub(crate) const fn domain_language(l: Text) -> language::Language {
-    match l.language {
+pub(crate) const fn domain_language(texts: Text) -> language::Language {
+    match texts.language {
         Language::Chinese => language::Language::Chinese,
         Language::English => language::Language::English,
     }

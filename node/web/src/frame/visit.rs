@@ -30,7 +30,7 @@ pub(crate) const VISIT_S: u32 = 180 * 86_400;
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
     /// Texts in the visitor's language.
-    pub(crate) l: Text,
+    pub(crate) texts: Text,
     /// Who has logged in.
     pub(crate) person: Option<Arc<Person>>,
     /// The unit whose tickets they handle, as their file says now.
@@ -109,12 +109,12 @@ impl Visit {
         let is_api = uri.path().starts_with("/api/");
         let size = TypeSize::of(headers);
         let session = if person.is_some() { session.to_owned() } else { String::new() };
-        let l = Text::new(language(uri, headers));
+        let texts = Text::new(language(uri, headers));
         let path = path.to_owned();
         let returns = !is_new;
         let unit = unit.flatten();
         let visit = Self {
-            l,
+            texts,
             person,
             unit,
             ended,

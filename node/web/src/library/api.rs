@@ -94,8 +94,8 @@ async fn search(
     let limit = limit(wanted.limit, LIMIT, LIMIT_MAX)?;
     let regions = state.regions();
     let reader = staff.reader(&state);
-    let l = staff.visit.l;
-    let found = ask(&state, move |store| find(store, &reader, &regions, &wanted, limit, l));
+    let texts = staff.visit.texts;
+    let found = ask(&state, move |store| find(store, &reader, &regions, &wanted, limit, texts));
     Ok(Json(found.await?))
 }
 
@@ -105,7 +105,7 @@ fn find(
     regions: &[AddressCode],
     wanted: &Wanted,
     limit: u32,
-    l: Text,
+    texts: Text,
 ) -> Result<Found, Failure> {
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
     let catalogue = store.read(|connection| catalogue::at(connection, region))?;
@@ -134,7 +134,7 @@ fn find(
         });
     }
     let note = match AddressCode::parse(wanted.q.trim()) {
-        Ok(code) => joined_note(store, &code, l)?,
+        Ok(code) => joined_note(store, &code, texts)?,
         Err(_) => None,
     };
     Ok(Found { records, more: hits.more, note })

@@ -55,7 +55,7 @@ fn edit_page(
     current: &Fields,
     filled: Filled,
 ) -> Result<FormPage, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let (class, place) = (&loaded.class, loaded.place);
     let actor = Actor::new(state.store().authority(), staff.person.author.serial);
     // A part that may be written but not read would be overwritten blindly.
@@ -63,17 +63,17 @@ fn edit_page(
         let home = class.home(part, place.address, place.record);
         actor.edits(&home)
     };
-    let mut parts = parts_of(l, class, &filled.values, &filled.problems, &may, false);
+    let mut parts = parts_of(texts, class, &filled.values, &filled.problems, &may, false);
     if parts.is_empty() {
-        return Err(Failure::Forbidden(l.t("no-right-to-edit")));
+        return Err(Failure::Forbidden(texts.t("no-right-to-edit")));
     }
-    let problems = problems_in(l, filled.error, None, &mut parts);
+    let problems = problems_in(texts, filled.error, None, &mut parts);
     let href = record_href(&loaded.home());
     let before =
         |(name, text): (&String, &String)| Before { name: name.clone(), text: text.clone() };
     Ok(FormPage {
-        l,
-        page: Page::staff(state, staff, l.t1("edit-title", "name", loaded.name(l))),
+        texts,
+        page: Page::staff(state, staff, texts.t1("edit-title", "name", loaded.name(texts))),
         action: format!("{href}/edit"),
         back: href,
         document: place.record.to_string(),
@@ -81,7 +81,7 @@ fn edit_page(
         problems,
         address: None,
         parts,
-        hidden: not_in_form(l, class, &may),
+        hidden: not_in_form(texts, class, &may),
     })
 }
 

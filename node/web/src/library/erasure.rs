@@ -24,7 +24,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "library/record_erase.html")]
 struct ErasePage {
-    l: Text,
+    texts: Text,
     page: Page,
     back: String,
     action: String,
@@ -49,23 +49,27 @@ async fn show(
     reason: String,
     error: Option<String>,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let author = staff.person.author.serial;
     let found = ask(state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &author, class, place)?;
         let home = loaded.home();
         if !Actor::new(store.authority(), author).erases(&home) {
-            return Err(Failure::Forbidden(l.t("erase-forbidden")));
+            return Err(Failure::Forbidden(texts.t("erase-forbidden")));
         }
         let place = place_name(store, &home.address)?;
-        let kind = loaded.class.name(domain_language(l)).to_owned();
+        let kind = loaded.class.name(domain_language(texts)).to_owned();
         let parts: Vec<Part> = loaded.class.parts().collect();
-        let lead = l.with(
+        let lead = texts.with(
             "erase-lead",
-            &[("name", &loaded.name(l)), ("place", &place), ("parts", &part_names(l, &parts))],
+            &[
+                ("name", &loaded.name(texts)),
+                ("place", &place),
+                ("parts", &part_names(texts, &parts)),
+            ],
         );
-        Ok((home, loaded.name(l), kind, lead, loaded.is_erased()))
+        Ok((home, loaded.name(texts), kind, lead, loaded.is_erased()))
     });
     let (home, name, kind, lead, is_erased) = found.await?;
     let back = record_href(&home);
@@ -73,8 +77,8 @@ async fn show(
         return Ok(Redirect::to(&back).into_response());
     }
     let action = format!("{back}/erase");
-    let page = Page::staff(state, staff, l.t1("erase-title", "kind", kind));
-    Ok(html(&ErasePage { l, page, back, action, name, lead, error, reason }))
+    let page = Page::staff(state, staff, texts.t1("erase-title", "kind", kind));
+    Ok(html(&ErasePage { texts, page, back, action, name, lead, error, reason }))
 }
 
 pub(super) async fn do_erase(
@@ -83,10 +87,10 @@ pub(super) async fn do_erase(
     Path(path): RecordPath,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let reason = posted.text("reason").to_owned();
     if reason.is_empty() || posted.text("sure") != "yes" {
-        let error = l.t(if reason.is_empty() { "erase-no-reason" } else { "erase-not-sure" });
+        let error = texts.t(if reason.is_empty() { "erase-no-reason" } else { "erase-not-sure" });
         return show(&state, &staff, path, reason, Some(error)).await;
     }
     let (category, address, document) = path.clone();
@@ -107,6 +111,6 @@ pub(super) async fn do_erase(
     let author = staff.person.author.clone();
     match act(&state, move |administration| administration.erase_as(&author, &wish)).await {
         Ok(_) => Ok(Redirect::to(&record_href(&home)).into_response()),
-        Err(error) => show(&state, &staff, path, reason, Some(problem(l, &error))).await,
+        Err(error) => show(&state, &staff, path, reason, Some(problem(texts, &error))).await,
     }
 }

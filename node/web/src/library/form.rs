@@ -21,7 +21,7 @@ pub(super) struct FormPart {
 
 /// The parts for which `may` holds, with values and problems in their fields.
 pub(super) fn parts_of(
-    l: Text,
+    texts: Text,
     class: &Class,
     values: &Fields,
     problems: &BTreeMap<String, String>,
@@ -33,16 +33,16 @@ pub(super) fn parts_of(
     for part in class.parts().filter(|part| may(*part)) {
         let fields = class.fields.iter().filter(|field| field.part == part);
         let inputs = fields.map(|field| {
-            let mut input = input(l, field, values.get(&field.key), problems.get(&field.key));
+            let mut input = input(texts, field, values.get(&field.key), problems.get(&field.key));
             input.autofocus = std::mem::take(&mut focus);
             input
         });
         parts.push(FormPart {
-            title: part.name(domain_language(l)).to_owned(),
+            title: part.name(domain_language(texts)).to_owned(),
             note: if part == Part::Base || std::mem::replace(&mut noted, true) {
                 String::new()
             } else {
-                l.t("part-sensitive")
+                texts.t("part-sensitive")
             },
             is_base: part == Part::Base,
             fields: inputs.collect(),
@@ -52,13 +52,22 @@ pub(super) fn parts_of(
 }
 
 /// In words, the parts of the class that are not in the form because `may` does not hold.
-pub(super) fn not_in_form(l: Text, class: &Class, may: &impl Fn(Part) -> bool) -> Option<String> {
+pub(super) fn not_in_form(
+    texts: Text,
+    class: &Class,
+    may: &impl Fn(Part) -> bool,
+) -> Option<String> {
     let hidden: Vec<Part> = class.parts().filter(|part| !may(*part)).collect();
-    (!hidden.is_empty()).then(|| l.t1("form-hidden", "parts", part_names(l, &hidden)))
+    (!hidden.is_empty()).then(|| texts.t1("form-hidden", "parts", part_names(texts, &hidden)))
 }
 
-fn input(l: Text, field: &Field, value: Option<&String>, problem: Option<&String>) -> FieldInput {
-    let language = domain_language(l);
+fn input(
+    texts: Text,
+    field: &Field,
+    value: Option<&String>,
+    problem: Option<&String>,
+) -> FieldInput {
+    let language = domain_language(texts);
     let kind = match field.kind {
         FieldKind::Choice => "choice",
         FieldKind::Date => "date",
@@ -82,6 +91,6 @@ fn input(l: Text, field: &Field, value: Option<&String>, problem: Option<&String
         kind,
         options: field.options.iter().map(option).collect(),
         max: FIELD_CHARACTERS,
-        ..FieldInput::new(l, &field.key, field.name(language).to_owned())
+        ..FieldInput::new(texts, &field.key, field.name(language).to_owned())
     }
 }

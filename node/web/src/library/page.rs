@@ -51,7 +51,7 @@ struct ShownPart {
 #[derive(Template)]
 #[template(path = "library/record.html")]
 struct RecordPage {
-    l: Text,
+    texts: Text,
     page: Page,
     href: String,
     class: String,
@@ -92,15 +92,15 @@ pub(super) async fn show(
     Path((category, address, document)): RecordPath,
     Query(shown): Query<Shown>,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let reader = staff.person.author.serial;
     let token = staff.visit.token(&state);
     let page = Page::staff(&state, &staff, String::new());
-    let saved = saved_words(l, &shown.saved, "saved-here");
+    let saved = saved_words(texts, &shown.saved, "saved-here");
     let page = ask(&state, move |store| {
         let (class, place) = base_of(store, &category, &address, &document)?;
         let loaded = load(store, &reader, class, place)?;
-        record_page(store, &reader, &loaded, page, &token, saved, l)
+        record_page(store, &reader, &loaded, page, &token, saved, texts)
     })
     .await?;
     Ok(html(&page))
@@ -113,11 +113,11 @@ fn record_page(
     page: Page,
     token: &str,
     saved: Option<String>,
-    l: Text,
+    texts: Text,
 ) -> Result<RecordPage, Failure> {
     let authority = store.authority();
     let actor = Actor::new(Arc::clone(&authority), *reader);
-    let language = domain_language(l);
+    let language = domain_language(texts);
     let (place, class) = (loaded.place, &loaded.class);
     let home = loaded.home();
     let href = record_href(&home);
@@ -128,23 +128,23 @@ fn record_page(
         let found = store.read(|connection| {
             query::conflict::of_document(connection, view.home.address, view.home.document)
         })?;
-        conflicts.extend(boxes(store, reader, found, l, token, &href)?);
+        conflicts.extend(boxes(store, reader, found, texts, token, &href)?);
         let (reached, why) = progress(store, &view.home)?;
         heights.push(reached);
         why_slowest = why_slowest.or_else(|| why.clone());
-        let fields = shown_fields(loaded, *part, view, &authority, l);
+        let fields = shown_fields(loaded, *part, view, &authority, texts);
         parts.push(ShownPart {
             title: part.name(language).to_owned(),
             erased: view.erased.as_ref().map(|erasure| {
                 let name = authority.name(&erasure.by);
-                erased_words(l, &name, erasure.at_ms, &erasure.reason)
+                erased_words(texts, &name, erasure.at_ms, &erasure.reason)
             }),
-            sync: (loaded.views.len() > 1).then(|| SyncBadge::of(l, reached).because(why)),
+            sync: (loaded.views.len() > 1).then(|| SyncBadge::of(texts, reached).because(why)),
             source: common_source(&fields),
             fields,
         });
     }
-    let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), l)?;
+    let moved_to = moved(store, loaded, "record-moved-to", loaded.moved_to(), texts)?;
     let from = loaded.base().and_then(relocation::moved_from);
     let is_here = moved_to.is_none() && !loaded.is_erased();
     let may_edit = is_here
@@ -153,26 +153,26 @@ fn record_page(
             actor.edits(&home)
         });
     Ok(RecordPage {
-        l,
-        page: Page { title: loaded.name(l), ..page },
+        texts,
+        page: Page { title: loaded.name(texts), ..page },
         href,
         class: class.name(language).to_owned(),
         place: place_name(store, &place.address)?,
         plate: place.address.plate_text(),
-        sync: SyncBadge::of(l, slowest(&heights)).because(why_slowest).in_full(),
+        sync: SyncBadge::of(texts, slowest(&heights)).because(why_slowest).in_full(),
         saved,
         may_edit,
         waiting: loaded.views.iter().map(|(_, view)| view.waiting).sum(),
         conflicts,
         parts,
         hidden: (!loaded.hidden.is_empty())
-            .then(|| l.t1("record-hidden", "parts", part_names(l, &loaded.hidden))),
-        joined: joined_note(store, &place.address, l)?,
+            .then(|| texts.t1("record-hidden", "parts", part_names(texts, &loaded.hidden))),
+        joined: joined_note(store, &place.address, texts)?,
         may_move: is_here && relocate::may_move(&actor, &home),
         erase_href: (!loaded.is_erased() && actor.erases(&home))
             .then(|| format!("{}/erase", record_href(&home))),
         moved_to,
-        moved_from: moved(store, loaded, "record-moved-from", from, l)?,
+        moved_from: moved(store, loaded, "record-moved-from", from, texts)?,
     })
 }
 
@@ -189,7 +189,7 @@ fn moved(
     loaded: &Loaded,
     key: &str,
     place: Option<Place>,
-    l: Text,
+    texts: Text,
 ) -> Result<Option<Moved>, Failure> {
     let Some(place) = place else { return Ok(None) };
     let home = loaded.class.home(Part::Base, place.address, place.record);
@@ -199,7 +199,7 @@ fn moved(
     let moved_ms = loaded.base().and_then(|base| base.fields.get(relocation::MOVED_TO));
     let moved_ms = moved_ms.map(|field| field.current.writer.recorded_at_ms);
     let later = moved_ms.is_some_and(|moved_ms| values.map(written).any(|at| at > moved_ms));
-    Ok(Some(Moved { href: record_href(&home), text: l.t1(key, "place", name), later }))
+    Ok(Some(Moved { href: record_href(&home), text: texts.t1(key, "place", name), later }))
 }
 
 /// How far a record has come as a whole: as far as its slowest part that still travels; when all
@@ -223,10 +223,10 @@ fn shown_fields(
     part: Part,
     view: &DocumentView,
     authority: &Authority,
-    l: Text,
+    texts: Text,
 ) -> Vec<ShownField> {
     let class = &loaded.class;
-    let language = domain_language(l);
+    let language = domain_language(texts);
     let known = class.fields.iter().filter(|field| field.part == part);
     let mut shown: Vec<ShownField> = known
         .filter_map(|field| {
@@ -236,17 +236,18 @@ fn shown_fields(
                 Some(option) if language == Language::English => option.en.clone(),
                 _ => stored.current.text.clone(),
             };
-            Some(shown_field(field.name(language), text, stored, authority, l))
+            Some(shown_field(field.name(language), text, stored, authority, texts))
         })
         .collect();
     let own = |key: &str| class.field(key).is_none() && !relocation::is_link(key);
     let unknown = view.fields.iter().filter(|(key, _)| own(key) && !masking::is_mask(key));
     shown.extend(
-        unknown
-            .map(|(key, field)| shown_field(key, field.current.text.clone(), field, authority, l)),
+        unknown.map(|(key, field)| {
+            shown_field(key, field.current.text.clone(), field, authority, texts)
+        }),
     );
     if part == Part::Base {
-        shown.extend(masks(loaded, view, authority, l));
+        shown.extend(masks(loaded, view, authority, texts));
     }
     shown
 }
@@ -256,16 +257,16 @@ fn masks<'a>(
     loaded: &'a Loaded,
     base: &'a DocumentView,
     authority: &'a Authority,
-    l: Text,
+    texts: Text,
 ) -> impl Iterator<Item = ShownField> + 'a {
     let fields = loaded.class.fields.iter();
     let hidden = fields.filter(|field| loaded.hidden.contains(&field.part));
     hidden.filter_map(move |field| {
         let key = masking::mask_key(field).filter(|key| masking::is_mask(key))?;
         let stored = base.fields.get(&key)?;
-        let label = l.t1("field-masked", "name", field.name(domain_language(l)));
+        let label = texts.t1("field-masked", "name", field.name(domain_language(texts)));
         let text = stored.current.text.clone();
-        Some(ShownField { conflict: false, ..shown_field(&label, text, stored, authority, l) })
+        Some(ShownField { conflict: false, ..shown_field(&label, text, stored, authority, texts) })
     })
 }
 
@@ -274,22 +275,22 @@ fn shown_field(
     text: String,
     field: &FieldView,
     authority: &Authority,
-    l: Text,
+    texts: Text,
 ) -> ShownField {
     let writer = &field.current.writer;
     let mut name = authority.name(&writer.author);
     if writer.tainted {
-        name = l.t1("trace-tainted", "name", name);
+        name = texts.t1("trace-tainted", "name", name);
     }
     ShownField {
         label: label.to_owned(),
         text,
-        source: l.with(
+        source: texts.with(
             "written-by",
             &[
                 ("name", &name),
                 ("time", &full(writer.recorded_at_ms)),
-                ("source", &source_name(l, &writer.source)),
+                ("source", &source_name(texts, &writer.source)),
             ],
         ),
         conflict: !field.others.is_empty(),

@@ -31,15 +31,15 @@ pub(crate) fn record_href(home: &Home) -> String {
 }
 
 /// Where a value came from, in words.
-pub(crate) fn source_name(l: Text, source: &str) -> String {
+pub(crate) fn source_name(texts: Text, source: &str) -> String {
     let key = format!("source-{source}");
-    if l.has(&key) { l.of("source", source) } else { source.to_owned() }
+    if texts.has(&key) { texts.of("source", source) } else { source.to_owned() }
 }
 
 /// The names of parts, as people list them.
-pub(crate) fn part_names(l: Text, parts: &[Part]) -> String {
-    let names: Vec<&str> = parts.iter().map(|part| part.name(domain_language(l))).collect();
-    names.join(l.t("and").as_str())
+pub(crate) fn part_names(texts: Text, parts: &[Part]) -> String {
+    let names: Vec<&str> = parts.iter().map(|part| part.name(domain_language(texts))).collect();
+    names.join(texts.t("and").as_str())
 }
 
 /// The catalogue that holds at this node.
@@ -111,12 +111,12 @@ impl Loaded {
     }
 
     /// The name: of a child the whole one, where the reader may see it.
-    pub(super) fn name(&self, l: Text) -> String {
+    pub(super) fn name(&self, texts: Text) -> String {
         let mut fields = self.fields();
         let named = self.class.fields.iter();
         let mut behind = named.filter(|field| field.stands_in.as_deref() == Some("name"));
         let whole = behind.find_map(|field| fields.get(&field.key)).cloned();
-        let unnamed = || l.t(if self.is_erased() { "record-erased" } else { "record-unnamed" });
+        let unnamed = || texts.t(if self.is_erased() { "record-erased" } else { "record-unnamed" });
         whole.or_else(|| fields.remove("name")).unwrap_or_else(unnamed)
     }
 

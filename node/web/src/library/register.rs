@@ -35,7 +35,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "library/record_classes.html")]
 struct ClassesPage {
-    l: Text,
+    texts: Text,
     page: Page,
     classes: Vec<ClassView>,
 }
@@ -50,8 +50,8 @@ pub(super) async fn classes(
     State(state): State<WebState>,
     staff: Staff,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
-    let language = domain_language(l);
+    let texts = staff.visit.texts;
+    let language = domain_language(texts);
     let catalogue = catalogue(&state).await?;
     let view = |class: &Class| ClassView {
         value: class.key.clone(),
@@ -69,8 +69,8 @@ pub(super) async fn classes(
             }),
     };
     let classes = catalogue.classes().iter().map(view).collect();
-    let page = Page::staff(&state, &staff, l.t("register-choose"));
-    Ok(html(&ClassesPage { l, page, classes }))
+    let page = Page::staff(&state, &staff, texts.t("register-choose"));
+    Ok(html(&ClassesPage { texts, page, classes }))
 }
 
 /// What the editor saw in a field, sent back with the form.
@@ -82,7 +82,7 @@ pub(super) struct Before {
 #[derive(Template)]
 #[template(path = "library/record_form.html")]
 pub(super) struct FormPage {
-    pub(super) l: Text,
+    pub(super) texts: Text,
     pub(super) page: Page,
     pub(super) action: String,
     pub(super) back: String,
@@ -119,8 +119,8 @@ async fn register_page(
     document: DocumentId,
     filled: Filled,
 ) -> Result<FormPage, Failure> {
-    let l = staff.visit.l;
-    let language = domain_language(l);
+    let texts = staff.visit.texts;
+    let language = domain_language(texts);
     let catalogue = catalogue(state).await?;
     let class = catalogue.class(class).ok_or(Failure::NotFound)?;
     let own = state.place().0;
@@ -130,16 +130,16 @@ async fn register_page(
         may_write_somewhere(&writer, class.category(part), own, address, document)
     };
     let focus = filled.problems.is_empty();
-    let mut parts = parts_of(l, class, &filled.values, &filled.problems, &may, focus);
+    let mut parts = parts_of(texts, class, &filled.values, &filled.problems, &may, focus);
     if parts.is_empty() {
-        return Err(Failure::Forbidden(l.t("no-right-to-register")));
+        return Err(Failure::Forbidden(texts.t("no-right-to-register")));
     }
-    let hidden = not_in_form(l, class, &may);
-    let mut address = address_field(state, l, own, &filled).await?;
-    let problems = problems_in(l, filled.error, Some(&mut address), &mut parts);
+    let hidden = not_in_form(texts, class, &may);
+    let mut address = address_field(state, texts, own, &filled).await?;
+    let problems = problems_in(texts, filled.error, Some(&mut address), &mut parts);
     Ok(FormPage {
-        l,
-        page: Page::staff(state, staff, l.t1("register-title", "class", class.name(language))),
+        texts,
+        page: Page::staff(state, staff, texts.t1("register-title", "class", class.name(language))),
         action: format!("/records/new/{}", class.key),
         back: "/records/new".to_owned(),
         document: document.to_string(),
@@ -169,7 +169,7 @@ fn may_write_somewhere(
 
 async fn address_field(
     state: &WebState,
-    l: Text,
+    texts: Text,
     own: AddressCode,
     filled: &Filled,
 ) -> Result<FieldInput, Failure> {
@@ -177,10 +177,10 @@ async fn address_field(
     let error = filled.problems.get("address").cloned();
     let field = if own.level() < Level::Village {
         let villages = village_choices(state, own).await?;
-        FieldInput::choice(l, "address", l.t("record-village"), villages)
+        FieldInput::choice(texts, "address", texts.t("record-village"), villages)
     } else {
-        let hint = l.t("record-address-hint");
-        FieldInput { hint, max: 40, ..FieldInput::new(l, "address", l.t("record-address")) }
+        let hint = texts.t("record-address-hint");
+        FieldInput { hint, max: 40, ..FieldInput::new(texts, "address", texts.t("record-address")) }
     };
     let fallback = if own.level() < Level::Village { "" } else { own.as_str() };
     let value = typed.unwrap_or_else(|| fallback.to_owned());
@@ -222,18 +222,18 @@ pub(super) async fn register(
 
 /// The form as it was sent, with what is wrong.
 pub(super) fn again(values: Fields, failure: &Failure, staff: &Staff) -> Filled {
-    let problems = failure.problems(staff.visit.l);
+    let problems = failure.problems(staff.visit.texts);
     let is_conflict = failure.status() == StatusCode::CONFLICT;
     let error = (problems.is_empty() || is_conflict).then(|| failure.words(&staff.visit));
     Filled { values, problems, error }
 }
 
 pub(super) fn problems_in(
-    l: Text,
+    texts: Text,
     whole: Option<String>,
     address: Option<&mut FieldInput>,
     parts: &mut [FormPart],
 ) -> Option<Problems> {
     let fields = parts.iter_mut().flat_map(|part| &mut part.fields);
-    Problems::of(l, whole, address.into_iter().chain(fields))
+    Problems::of(texts, whole, address.into_iter().chain(fields))
 }

@@ -31,7 +31,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "library/record_move.html")]
 struct MovePage {
-    l: Text,
+    texts: Text,
     page: Page,
     back: String,
     action: String,
@@ -80,7 +80,7 @@ pub(super) async fn choose_move(
     Path((category, address, document)): RecordPath,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let (l, regions) = (staff.visit.l, state.regions());
+    let (texts, regions) = (staff.visit.texts, state.regions());
     let author = staff.person.author.serial;
     let frame = Page::staff(&state, &staff, String::new());
     let page = ask(&state, move |store| {
@@ -91,7 +91,7 @@ pub(super) async fn choose_move(
         if !moves::may_move(&actor, &loaded.home()) {
             return Err(Failed::Refused(RelocationError::NoRight).into());
         }
-        move_page(store, &actor, &loaded, &regions, &asked.village, frame, l)
+        move_page(store, &actor, &loaded, &regions, &asked.village, frame, texts)
     })
     .await?;
     Ok(html(&page))
@@ -104,12 +104,12 @@ fn move_page(
     regions: &[AddressCode],
     typed: &str,
     frame: Page,
-    l: Text,
+    texts: Text,
 ) -> Result<MovePage, Failure> {
     let back = record_href(&loaded.home());
     let mut page = MovePage {
-        l,
-        page: Page { title: l.t1("move-title", "name", loaded.name(l)), ..frame },
+        texts,
+        page: Page { title: texts.t1("move-title", "name", loaded.name(texts)), ..frame },
         action: format!("{back}/move"),
         back,
         error: None,
@@ -127,19 +127,19 @@ fn move_page(
         Some(Ok(plan)) => {
             page.village = plan.place.address.to_string();
             page.to = place_name(store, &plan.place.address)?;
-            page.goes = part_names(l, &plan.taken);
+            page.goes = part_names(texts, &plan.taken);
             page.stays = (!plan.left.is_empty())
-                .then(|| l.t1("move-stays", "parts", part_names(l, &plan.left)));
+                .then(|| texts.t1("move-stays", "parts", part_names(texts, &plan.left)));
             return Ok(page);
         }
         Some(Err(Failed::Refused(error))) if error != RelocationError::NoRight => {
-            page.error = Some(l.refusal(&error.refusal()));
+            page.error = Some(texts.refusal(&error.refusal()));
         }
         Some(Err(failure)) => return Err(failure.into()),
         None => {}
     }
     let choices = villages(store, actor, loaded, regions)?;
-    let field = FieldInput::choice(l, "village", l.t("move-village"), choices);
+    let field = FieldInput::choice(texts, "village", texts.t("move-village"), choices);
     page.choice = Some(FieldInput { value: typed.to_owned(), required: true, ..field });
     Ok(page)
 }

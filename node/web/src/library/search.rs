@@ -48,7 +48,7 @@ struct ResultRow {
 #[derive(Template)]
 #[template(path = "library/records.html")]
 struct RecordsPage {
-    l: Text,
+    texts: Text,
     page: Page,
     query: String,
     chosen: String,
@@ -62,7 +62,7 @@ struct RecordsPage {
 #[derive(Template)]
 #[template(path = "library/records_list.html")]
 struct RecordsList {
-    l: Text,
+    texts: Text,
     rows: Vec<ResultRow>,
     /// That the code that was typed is an old one.
     note: Option<String>,
@@ -75,15 +75,15 @@ pub(super) async fn search(
     staff: Staff,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let catalogue = super::record::catalogue(&state).await?;
     let RecordsList { rows, note, found, empty, .. } = results(&state, &staff, &asked).await?;
     Ok(html(&RecordsPage {
-        l,
-        page: Page::staff(&state, &staff, l.t("records-title")),
+        texts,
+        page: Page::staff(&state, &staff, texts.t("records-title")),
         query: asked.q,
         chosen: asked.class,
-        classes: class_choices(&catalogue, l),
+        classes: class_choices(&catalogue, texts),
         rows,
         note,
         found,
@@ -99,36 +99,36 @@ pub(super) async fn search_fragment(
     Ok(html(&results(&state, &staff, &asked).await?))
 }
 
-fn class_choices(catalogue: &Catalogue, l: Text) -> Vec<Choice> {
+fn class_choices(catalogue: &Catalogue, texts: Text) -> Vec<Choice> {
     let choice = |class: &Class| Choice {
         value: class.key.clone(),
-        label: class.name(domain_language(l)).to_owned(),
+        label: class.name(domain_language(texts)).to_owned(),
     };
     catalogue.classes().iter().map(choice).collect()
 }
 
 async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
-    let (l, regions) = (staff.visit.l, state.regions());
+    let (texts, regions) = (staff.visit.texts, state.regions());
     let reader = staff.reader(state);
     let asked = asked.clone();
     let text: String = asked.q.trim().chars().take(100).collect();
     let is_blank = text.is_empty();
     let (rows, more, note) = ask(state, move |store| {
         let note = match code_of(&text) {
-            Some(code) => joined_note(store, &code, l)?,
+            Some(code) => joined_note(store, &code, texts)?,
             None => None,
         };
-        let (rows, more) = find(store, &reader, &regions, &Asked { q: text, ..asked }, l)?;
+        let (rows, more) = find(store, &reader, &regions, &Asked { q: text, ..asked }, texts)?;
         Ok::<_, Failure>((rows, more, note))
     })
     .await?;
     let found = if more {
-        l.t1("records-found-more", "n", rows.len())
+        texts.t1("records-found-more", "n", rows.len())
     } else {
-        l.t1("records-found", "n", rows.len())
+        texts.t1("records-found", "n", rows.len())
     };
-    let empty = if is_blank { l.t("records-none-yet") } else { l.t("records-none-found") };
-    Ok(RecordsList { l, rows, note, found, empty })
+    let empty = if is_blank { texts.t("records-none-yet") } else { texts.t("records-none-found") };
+    Ok(RecordsList { texts, rows, note, found, empty })
 }
 
 fn find(
@@ -136,7 +136,7 @@ fn find(
     reader: &Reader,
     regions: &[AddressCode],
     asked: &Asked,
-    l: Text,
+    texts: Text,
 ) -> Result<(Vec<ResultRow>, bool), Failure> {
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);
     let typed = code_of(&asked.q).map(|code| code.to_string());
@@ -160,18 +160,18 @@ fn find(
             .collect();
         rows.push(ResultRow {
             href: record_href(&home),
-            title: if hit.name.is_empty() { l.t("record-unnamed") } else { hit.name },
-            class: class.name(domain_language(l)).to_owned(),
-            place: place_today(store, &mut names, hit.place.address, l)?,
+            title: if hit.name.is_empty() { texts.t("record-unnamed") } else { hit.name },
+            class: class.name(domain_language(texts)).to_owned(),
+            place: place_today(store, &mut names, hit.place.address, texts)?,
             moved: match hit.moved_to {
                 Some(place) => {
-                    Some(l.t1("record-moved-badge", "place", names.of(store, place.address)?))
+                    Some(texts.t1("record-moved-badge", "place", names.of(store, place.address)?))
                 }
                 None => None,
             },
             detail: detail.join(" · "),
             conflict: hit.conflicted,
-            sync: sync_badge(store, l, &home)?,
+            sync: sync_badge(store, texts, &home)?,
         });
     }
     Ok((rows, more))
@@ -182,14 +182,14 @@ fn place_today(
     store: &Store,
     names: &mut PlaceNames,
     address: AddressCode,
-    l: Text,
+    texts: Text,
 ) -> Result<String, Failure> {
     let name = names.of(store, address)?;
     let today = store.read(|connection| Ok(divisions::successor(connection, &address)))?;
     match today {
         Some(today) => {
             let today = names.of(store, today)?;
-            Ok(l.t2("place-joined", ("old", name), ("new", today)))
+            Ok(texts.t2("place-joined", ("old", name), ("new", today)))
         }
         None => Ok(name),
     }

@@ -25,7 +25,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "plate/plates.html")]
 struct PlatesPage {
-    l: Text,
+    texts: Text,
     page: Page,
     code: String,
     error: Option<String>,
@@ -78,18 +78,18 @@ async fn show(
     staff: Staff,
     typed: String,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let own = state.place().0;
     let mut error = None;
     let mut codes = Vec::new();
     for text in typed.split([',', '，', '\n']).map(str::trim).filter(|text| !text.is_empty()) {
         match code_of(text) {
             Some(code) if code.level() >= Level::Village => {
-                let joined = ask(&state, move |store| joined_note(store, &code, l)).await?;
+                let joined = ask(&state, move |store| joined_note(store, &code, texts)).await?;
                 error = joined.or(error);
                 codes.push(code);
             }
-            _ => error = Some(l.t1("plates-bad-code", "code", text)),
+            _ => error = Some(texts.t1("plates-bad-code", "code", text)),
         }
     }
     codes.truncate(200);
@@ -112,11 +112,11 @@ async fn show(
         .iter()
         .map(|code| PlateView {
             code: code.as_str().to_owned(),
-            alt: l.t1("plates-alt", "code", code.plate_text()),
+            alt: texts.t1("plates-alt", "code", code.plate_text()),
         })
         .collect();
-    let page = Page::staff(&state, &staff, l.t("plates-title"));
-    Ok(html(&PlatesPage { l, page, code: typed, error, plates }))
+    let page = Page::staff(&state, &staff, texts.t("plates-title"));
+    Ok(html(&PlatesPage { texts, page, code: typed, error, plates }))
 }
 
 /// `/plate/{code}.svg`. Public: it says what hangs on the door.
@@ -153,7 +153,7 @@ fn draw(names: &[String], code: &AddressCode, url: &str) -> Result<String, Failu
         None => (code.plate_text(), String::new()),
     };
     let characters = u32::try_from(name.chars().count()).unwrap_or(u32::MAX).max(1);
-    let l = Text::default();
+    let texts = Text::default();
     let svg = PlateSvg {
         name,
         name_size: (290 / characters).clamp(24, 64),
@@ -162,8 +162,8 @@ fn draw(names: &[String], code: &AddressCode, url: &str) -> Result<String, Failu
         modules: qr.width(),
         squares,
         // A plate is in the language of the place, whoever prints it.
-        call: l.t("plate-call"),
-        hotline: l.t("plate-hotline"),
+        call: texts.t("plate-call"),
+        hotline: texts.t("plate-hotline"),
     };
     svg.render().map_err(|error| Failure::Internal(error.to_string()))
 }

@@ -25,10 +25,10 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     /// "k of n villages in, as of …".
-    pub(crate) fn notice(&self, l: Text, now_ms: i64) -> Notice {
+    pub(crate) fn notice(&self, texts: Text, now_ms: i64) -> Notice {
         let complete = self.villages_in >= self.villages_all && self.villages_all > 0;
-        let as_of = self.oldest_ms.map_or_else(|| l.t("never"), |at_ms| short(at_ms, now_ms));
-        let text = l.with(
+        let as_of = self.oldest_ms.map_or_else(|| texts.t("never"), |at_ms| short(at_ms, now_ms));
+        let text = texts.with(
             "coverage",
             &[("k", &self.villages_in), ("n", &self.villages_all), ("as", &as_of)],
         );

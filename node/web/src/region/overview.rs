@@ -38,7 +38,7 @@ use crate::ticket::turn::Turn;
 #[derive(Template)]
 #[template(path = "region/overview.html")]
 struct OverviewPage {
-    l: Text,
+    texts: Text,
     page: Page,
     crumbs: Vec<Crumb>,
     place: String,
@@ -171,7 +171,7 @@ async fn show(
     region: AddressCode,
     look: &Look,
 ) -> Result<Response, Failure> {
-    let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
+    let (texts, now_ms, own) = (staff.visit.texts, state.now_ms(), state.place().0);
     let reader = staff.reader(&state);
     let (figures, tickets) = ask(&state, move |store| {
         let figures = store.read(|connection| figures(connection, &reader, own, region, now_ms))?;
@@ -179,12 +179,12 @@ async fn show(
         if region.level() >= Level::Village {
             let all = Filter::all(region);
             let rows = store.read(|connection| tickets::list(connection, &reader, &all))?;
-            tickets = ticket_items(store, rows, Turn::default(), l, now_ms)?;
+            tickets = ticket_items(store, rows, Turn::default(), texts, now_ms)?;
         }
         Ok::<_, Failure>((figures, tickets))
     })
     .await?;
-    let language = domain_language(l);
+    let language = domain_language(texts);
     let classes: Vec<_> = figures.catalogue.classes().iter().collect();
     let row = |child: &Division| {
         let empty = Vec::new();
@@ -198,13 +198,13 @@ async fn show(
         CountRow {
             href: format!("/overview/{}", child.code),
             name: child.name.clone(),
-            total: told(l, counts.iter().copied().sum()),
-            counts: counts.into_iter().map(|count| told(l, count)).collect(),
+            total: told(texts, counts.iter().copied().sum()),
+            counts: counts.into_iter().map(|count| told(texts, count)).collect(),
         }
     };
     let numbers: Vec<u8> = classes.iter().map(|class| class.number).collect();
-    let totals = totals(l, &figures, &numbers);
-    let title = l.t1("overview-title", "place", &figures.name);
+    let totals = totals(texts, &figures, &numbers);
+    let title = texts.t1("overview-title", "place", &figures.name);
     let crumb = |(code, label): &(AddressCode, String)| Crumb {
         href: format!("/overview/{code}"),
         label: label.clone(),
@@ -219,12 +219,12 @@ async fn show(
     };
     let wall = !look.wall.is_empty();
     Ok(html(&OverviewPage {
-        l,
+        texts,
         wall_href: format!("/overview/{region}{}", if wall { "" } else { "?wall=1" }),
         crumbs: figures.above.iter().map(crumb).collect(),
         place: figures.name.clone(),
-        coverage: figures.coverage.notice(l, now_ms),
-        tiles: tiles(l, &figures),
+        coverage: figures.coverage.notice(texts, now_ms),
+        tiles: tiles(texts, &figures),
         classes: classes.iter().map(|class| class.name(language).to_owned()).collect(),
         rows: figures.children.iter().map(row).collect(),
         totals,
@@ -240,29 +240,29 @@ fn records_of(counts: &[ClassCount], number: u8) -> CellSum {
 }
 
 /// The totals of the columns of these classes, and of all of them.
-fn totals(l: Text, figures: &Figures, numbers: &[u8]) -> Vec<String> {
+fn totals(texts: Text, figures: &Figures, numbers: &[u8]) -> Vec<String> {
     let of_class = |number: &u8| records_of(&figures.classes, *number);
     let all = numbers.iter().map(of_class).sum();
-    numbers.iter().map(of_class).chain([all]).map(|total| told(l, total)).collect()
+    numbers.iter().map(of_class).chain([all]).map(|total| told(texts, total)).collect()
 }
 
-fn tiles(l: Text, figures: &Figures) -> Vec<Tile> {
+fn tiles(texts: Text, figures: &Figures) -> Vec<Tile> {
     let records: CellSum = figures.classes.iter().map(|class| class.told).sum();
     // The number alone is large; that it is at least so many stands with what it counts.
     let (records, label) = match records.figure() {
-        Figure::AtLeast(number) => (grouped(number), l.t("tile-records-at-least")),
-        Figure::Exactly(_) | Figure::Few => (told(l, records), l.t("tile-records")),
+        Figure::AtLeast(number) => (grouped(number), texts.t("tile-records-at-least")),
+        Figure::Exactly(_) | Figure::Few => (told(texts, records), texts.t("tile-records")),
     };
     let tile = |class, figure: String, label: String| Tile { class, figure, label };
     let all = &figures.all;
     let overdue = if all.overdue > 0 { "bad" } else { "" };
     let mut tiles = vec![
         tile("", records, label),
-        tile("", grouped(all.reported), l.t("tile-tickets")),
-        tile("", grouped(all.open), l.t("tile-open")),
-        tile(overdue, grouped(all.overdue), l.t("tile-overdue")),
+        tile("", grouped(all.reported), texts.t("tile-tickets")),
+        tile("", grouped(all.open), texts.t("tile-open")),
+        tile(overdue, grouped(all.overdue), texts.t("tile-overdue")),
     ];
-    let language = domain_language(l);
+    let language = domain_language(texts);
     tiles.extend(
         Measure::ALL
             .into_iter()

@@ -27,7 +27,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "region/villages.html")]
 struct VillagesPage {
-    l: Text,
+    texts: Text,
     page: Page,
     coverage: Notice,
     rows: Vec<VillageView>,
@@ -47,7 +47,7 @@ pub(super) async fn villages(
     State(state): State<WebState>,
     staff: Staff,
 ) -> Result<Response, Failure> {
-    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
+    let (texts, now_ms, regions) = (staff.visit.texts, state.now_ms(), state.regions());
     let (status, reader) = (state.status(), staff.reader(&state));
     let (figures, terminals) = ask(&state, move |store| {
         let figures = store.read(|connection| {
@@ -81,22 +81,24 @@ pub(super) async fn villages(
             let here = here.iter().find(|village| village.address == division.code);
             VillageView {
                 link: match peer {
-                    Some(peer) => PeerBadge::of(l, peer.state),
-                    None if terminals.contains(&division.code) => PeerBadge::of(l, LinkState::Down),
-                    None => PeerBadge::kept_here(l),
+                    Some(peer) => PeerBadge::of(texts, peer.state),
+                    None if terminals.contains(&division.code) => {
+                        PeerBadge::of(texts, LinkState::Down)
+                    }
+                    None => PeerBadge::kept_here(texts),
                 },
-                last: peer.map_or_else(String::new, |peer| last_success(l, peer, now_ms)),
+                last: peer.map_or_else(String::new, |peer| last_success(texts, peer, now_ms)),
                 pending: peer.map_or_else(String::new, |peer| peer.pending_changes.to_string()),
-                records: told(l, here.map(|village| village.told).unwrap_or_default()),
+                records: told(texts, here.map(|village| village.told).unwrap_or_default()),
                 open: open.get(&division.code).copied().unwrap_or(0),
                 code: division.code.as_str().to_owned(),
                 name: division.name,
             }
         })
         .collect();
-    let page = Page::staff(&state, &staff, l.t("villages-title"));
-    let coverage = coverage.notice(l, now_ms);
-    Ok(html(&VillagesPage { l, page, coverage, rows }))
+    let page = Page::staff(&state, &staff, texts.t("villages-title"));
+    let coverage = coverage.notice(texts, now_ms);
+    Ok(html(&VillagesPage { texts, page, coverage, rows }))
 }
 
 /// Addresses that have a node of their own, connected or not.

@@ -41,7 +41,7 @@ pub(crate) struct EntryView {
 
 impl LedgerView {
     /// `None` when there is nobody below.
-    pub(crate) fn of(l: Text, ledger: &Ledger) -> Option<Self> {
+    pub(crate) fn of(texts: Text, ledger: &Ledger) -> Option<Self> {
         if ledger.children.is_empty() {
             return None;
         }
@@ -49,24 +49,25 @@ impl LedgerView {
         let others = [("n", &n), ("size", &size), ("documents", &grouped(ledger.other_documents))];
         let others = others.map(|(name, value)| (name, value as &dyn std::fmt::Display));
         let not_listed = (ledger.not_listed > 0)
-            .then(|| l.t1("ledger-not-listed", "n", grouped(ledger.not_listed)));
+            .then(|| texts.t1("ledger-not-listed", "n", grouped(ledger.not_listed)));
         Some(Self {
-            children: ledger.children.iter().map(|child| ChildView::of(l, child)).collect(),
-            others: l.with("ledger-others", &others),
+            children: ledger.children.iter().map(|child| ChildView::of(texts, child)).collect(),
+            others: texts.with("ledger-others", &others),
             not_listed,
         })
     }
 }
 
 impl ChildView {
-    fn of(l: Text, child: &ChildLedger) -> Self {
-        let bounded = child.entries.iter().filter_map(|entry| EntryView::of(l, entry));
+    fn of(texts: Text, child: &ChildLedger) -> Self {
+        let bounded = child.entries.iter().filter_map(|entry| EntryView::of(texts, entry));
         let kept = child.entries.iter().filter(|entry| entry.bound.is_none());
-        let kept = kept.map(|entry| format!("{} {}", label(l, entry), amount(entry, entry.used)));
+        let kept =
+            kept.map(|entry| format!("{} {}", label(texts, entry), amount(entry, entry.used)));
         Self {
             name: child.name.clone(),
             code: child.region.plate_text(),
-            first: child.fullest().and_then(|entry| EntryView::of(l, entry)),
+            first: child.fullest().and_then(|entry| EntryView::of(texts, entry)),
             kept: kept.collect(),
             entries: bounded.collect(),
         }
@@ -74,15 +75,15 @@ impl ChildView {
 }
 
 impl EntryView {
-    fn of(l: Text, entry: &LedgerEntry) -> Option<Self> {
+    fn of(texts: Text, entry: &LedgerEntry) -> Option<Self> {
         let (bound, permille) = (entry.bound?, entry.permille()?);
         let said = (amount(entry, entry.used), amount(entry, bound));
         let warning = entry
             .is_nearly_full()
-            .then(|| l.t(if permille >= 1_000 { "ledger-full" } else { "ledger-nearly-full" }));
+            .then(|| texts.t(if permille >= 1_000 { "ledger-full" } else { "ledger-nearly-full" }));
         Some(Self {
-            label: label(l, entry),
-            amount: l.t2("ledger-of", ("used", said.0), ("bound", said.1)),
+            label: label(texts, entry),
+            amount: texts.t2("ledger-of", ("used", said.0), ("bound", said.1)),
             percent: percent(permille),
             permille: permille.min(1_000),
             warning,
@@ -91,16 +92,16 @@ impl EntryView {
 }
 
 /// What a child should be looked at for, in a line; `None` when nothing is nearly full.
-pub(crate) fn warning(l: Text, child: &ChildLedger) -> Option<String> {
+pub(crate) fn warning(texts: Text, child: &ChildLedger) -> Option<String> {
     let entry = child.fullest().filter(|entry| entry.is_nearly_full())?;
-    let view = EntryView::of(l, entry)?;
+    let view = EntryView::of(texts, entry)?;
     let said = [("what", &view.label), ("amount", &view.amount), ("percent", &view.percent)];
     let said = said.map(|(name, value)| (name, value as &dyn std::fmt::Display));
-    Some(l.with("ledger-warning", &said))
+    Some(texts.with("ledger-warning", &said))
 }
 
-fn label(l: Text, entry: &LedgerEntry) -> String {
-    l.of("ledger-item", entry.what.name())
+fn label(texts: Text, entry: &LedgerEntry) -> String {
+    texts.of("ledger-item", entry.what.name())
 }
 
 fn amount(entry: &LedgerEntry, amount: u64) -> String {
@@ -165,10 +166,10 @@ mod tests {
     /// Shows that the line for the administrator comes when four fifths are reached and not before.
     #[test]
     fn the_administrator_is_told_in_time() {
-        let l = Text::new(Language::English);
+        let texts = Text::new(Language::English);
         let bound = 16_u64 << 30;
-        assert_eq!(warning(l, &child("a", bound / 5 * 4 - (16 << 20))), None);
-        let line = warning(l, &child("a", bound)).unwrap();
+        assert_eq!(warning(texts, &child("a", bound / 5 * 4 - (16 << 20))), None);
+        let line = warning(texts, &child("a", bound)).unwrap();
         assert!(line.contains("16.0 GiB of 16.0 GiB") && line.contains("100 %"), "{line}");
     }
 }

@@ -10,43 +10,45 @@ use crate::frame::reason::reason;
 use crate::frame::text::Text;
 
 /// What the link is doing, as of when, and when it is tried again.
-pub(crate) fn doing(l: Text, peer: &PeerStatus, now_ms: i64) -> String {
+pub(crate) fn doing(texts: Text, peer: &PeerStatus, now_ms: i64) -> String {
     match (peer.activity, peer.next_attempt_ms) {
         (Some(activity), _) => {
-            let doing = l.of("activity", activity.name());
+            let doing = texts.of("activity", activity.name());
             match peer.as_of_ms {
-                Some(at_ms) => l.t2("link-as-of", ("doing", doing), ("ago", ago(l, at_ms, now_ms))),
+                Some(at_ms) => {
+                    texts.t2("link-as-of", ("doing", doing), ("ago", ago(texts, at_ms, now_ms)))
+                }
                 None => doing,
             }
         }
         (None, Some(at_ms)) => {
             let seconds = (at_ms.saturating_sub(now_ms) + 999).max(1_000) / 1_000;
-            l.t1("link-next-attempt", "n", seconds)
+            texts.t1("link-next-attempt", "n", seconds)
         }
         (None, None) => String::new(),
     }
 }
 
 /// What has not passed yet, a line each; none when nothing is known to be left.
-pub(crate) fn left(l: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
+pub(crate) fn left(texts: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
     let mut lines = Vec::new();
     if peer.pending_changes > 0 {
         let key = match peer.role {
             PeerRole::Parent => "lag-up",
             PeerRole::Child | PeerRole::Other => "lag-down",
         };
-        let mut line = l.t1(key, "n", grouped(peer.pending_changes));
+        let mut line = texts.t1(key, "n", grouped(peer.pending_changes));
         if let Some(since_ms) = peer.pending_since_ms {
-            line.push_str(&l.t1("lag-oldest", "ago", ago(l, since_ms, now_ms)));
+            line.push_str(&texts.t1("lag-oldest", "ago", ago(texts, since_ms, now_ms)));
         }
         if peer.expected_changes == 0 {
-            line.push_str(&remaining(l, peer));
+            line.push_str(&remaining(texts, peer));
         }
         lines.push(line);
     }
     if peer.expected_changes > 0 {
-        let mut line = l.t1("lag-expected", "n", grouped(peer.expected_changes));
-        line.push_str(&remaining(l, peer));
+        let mut line = texts.t1("lag-expected", "n", grouped(peer.expected_changes));
+        line.push_str(&remaining(texts, peer));
         lines.push(line);
     }
     // What would read as 0.0 is no rate to anybody.
@@ -55,26 +57,26 @@ pub(crate) fn left(l: Text, peer: &PeerStatus, now_ms: i64) -> Vec<String> {
             slow @ 0..10_000 => format!("{}.{}", slow / 1_000, slow % 1_000 / 100),
             fast => grouped(fast / 1_000),
         };
-        lines.push(l.t2("lag-rate", ("n", changes), ("size", bytes(rate.bytes))));
+        lines.push(texts.t2("lag-rate", ("n", changes), ("size", bytes(rate.bytes))));
     }
-    photos(l, peer, now_ms, &mut lines);
+    photos(texts, peer, now_ms, &mut lines);
     if peer.disputed > 0 {
-        lines.push(l.t1("lag-disputed", "n", grouped(peer.disputed)));
+        lines.push(texts.t1("lag-disputed", "n", grouped(peer.disputed)));
     }
     if let Some(why) = &peer.postponed {
-        lines.push(l.t1("lag-postponed", "why", reason(l, why)));
+        lines.push(texts.t1("lag-postponed", "why", reason(texts, why)));
     }
     lines
 }
 
 /// Photos and files that wait for a parent, and those that one side does not take.
-fn photos(l: Text, peer: &PeerStatus, now_ms: i64, lines: &mut Vec<String>) {
+fn photos(texts: Text, peer: &PeerStatus, now_ms: i64, lines: &mut Vec<String>) {
     let photos = &peer.photos;
     if photos.pending > 0 {
         let (n, size) = (grouped(photos.pending), bytes(photos.pending_bytes));
-        let mut line = l.t2("lag-photos", ("n", n), ("size", size));
+        let mut line = texts.t2("lag-photos", ("n", n), ("size", size));
         if let Some(since_ms) = photos.pending_since_ms {
-            line.push_str(&l.t1("lag-oldest", "ago", ago(l, since_ms, now_ms)));
+            line.push_str(&texts.t1("lag-oldest", "ago", ago(texts, since_ms, now_ms)));
         }
         lines.push(line);
     }
@@ -84,13 +86,13 @@ fn photos(l: Text, peer: &PeerStatus, now_ms: i64, lines: &mut Vec<String>) {
             PeerRole::Child | PeerRole::Other => "lag-photos-postponed-here",
         };
         let (n, size) = (grouped(photos.not_taken), bytes(photos.not_taken_bytes));
-        let why = reason(l, why);
-        lines.push(l.with(key, &[("n", &n), ("size", &size), ("why", &why)]));
+        let why = reason(texts, why);
+        lines.push(texts.with(key, &[("n", &n), ("size", &size), ("why", &why)]));
     }
 }
 
 /// What went wrong with a link, in the reader's words where the transport's are known.
-pub(crate) fn problem(l: Text, said: &str) -> String {
+pub(crate) fn problem(texts: Text, said: &str) -> String {
     let key = match said {
         "timed out" | "no answer" => "problem-no-answer",
         "reset by peer" => "problem-restarted",
@@ -98,11 +100,13 @@ pub(crate) fn problem(l: Text, said: &str) -> String {
         _ => {
             let name = said.strip_prefix("the name ");
             let name = name.and_then(|rest| rest.strip_suffix(" was not found"));
-            return name
-                .map_or_else(|| reason(l, said), |name| l.t1("problem-no-name", "name", name));
+            return name.map_or_else(
+                || reason(texts, said),
+                |name| texts.t1("problem-no-name", "name", name),
+            );
         }
     };
-    l.t(key)
+    texts.t(key)
 }
 
 /// How much of it there is in bytes, after the number of changes.
@@ -110,13 +114,13 @@ pub(crate) fn pending_size(peer: &PeerStatus) -> Option<String> {
     (peer.pending_changes > 0).then(|| bytes(peer.pending_bytes))
 }
 
-fn remaining(l: Text, peer: &PeerStatus) -> String {
+fn remaining(texts: Text, peer: &PeerStatus) -> String {
     match peer.remaining_s {
         None => String::new(),
-        Some(0..60) => l.t("lag-soon"),
+        Some(0..60) => texts.t("lag-soon"),
         Some(seconds) => {
             let ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
-            l.t1("lag-about", "span", span(l, ms))
+            texts.t1("lag-about", "span", span(texts, ms))
         }
     }
 }
@@ -222,7 +226,7 @@ mod tests {
             "还有 3 张照片（5 MiB）等着上报，最早的是 3 小时前",
             "上级暂缓接收 2 张照片（4 MiB）：磁盘将满",
         ];
-        assert!(expected.iter().all(|line| lines.iter().any(|l| l == line)), "{lines:?}");
+        assert!(expected.iter().all(|line| lines.iter().any(|texts| texts == line)), "{lines:?}");
         parent.photos = LinkPhotos::default();
         let slow = Rate { milli_changes: 99, bytes: 53 };
         let slow = PeerStatus { rate: Some(slow), remaining_s: None, ..parent.clone() };

@@ -20,7 +20,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "status/status.html")]
 struct StatusPage {
-    l: Text,
+    texts: Text,
     page: Page,
     notices: Vec<Notice>,
     details: Option<Details>,
@@ -29,7 +29,7 @@ struct StatusPage {
 #[derive(Template)]
 #[template(path = "status/status_list.html")]
 struct StatusList {
-    l: Text,
+    texts: Text,
     notices: Vec<Notice>,
     details: Option<Details>,
 }
@@ -53,10 +53,10 @@ struct PeerView {
 }
 
 pub(super) async fn status(State(state): State<WebState>, visit: Visit) -> Response {
-    let l = visit.l;
+    let texts = visit.texts;
     let StatusList { notices, details, .. } = list(&state, &visit);
-    let page = Page::new(&state, &visit, l.t("status-title"));
-    html(&StatusPage { l, page, notices, details })
+    let page = Page::new(&state, &visit, texts.t("status-title"));
+    html(&StatusPage { texts, page, notices, details })
 }
 
 pub(super) async fn status_fragment(State(state): State<WebState>, visit: Visit) -> Response {
@@ -68,78 +68,78 @@ pub(super) async fn link_fragment(State(state): State<WebState>, visit: Visit) -
 }
 
 fn list(state: &WebState, visit: &Visit) -> StatusList {
-    let (status, now_ms, l) = (state.status(), state.now_ms(), visit.l);
-    let mut notices = vec![health_notice(l, &status, visit.person.is_some())];
+    let (status, now_ms, texts) = (state.status(), state.now_ms(), visit.texts);
+    let mut notices = vec![health_notice(texts, &status, visit.person.is_some())];
     if let Clock::Off { ahead_ms, doubt } = status.clock {
         let key = if ahead_ms > 0 { "clock-ahead" } else { "clock-behind" };
         let (off, meaning) =
-            (l.t1(key, "span", span(l, ahead_ms)), l.of("clock-doubt", doubt.name()));
+            (texts.t1(key, "span", span(texts, ahead_ms)), texts.of("clock-doubt", doubt.name()));
         notices.push(Notice { class: "warn", text: format!("{off} {meaning}") });
     }
     let details = visit.person.is_some().then(|| Details {
-        facts: facts(l, &status, now_ms),
-        peers: status.peers.iter().map(|peer| view(l, peer, now_ms)).collect(),
-        ledger: LedgerView::of(l, &status.ledger),
+        facts: facts(texts, &status, now_ms),
+        peers: status.peers.iter().map(|peer| view(texts, peer, now_ms)).collect(),
+        ledger: LedgerView::of(texts, &status.ledger),
     });
-    StatusList { l, notices, details }
+    StatusList { texts, notices, details }
 }
 
-fn view(l: Text, peer: &PeerStatus, now_ms: i64) -> PeerView {
+fn view(texts: Text, peer: &PeerStatus, now_ms: i64) -> PeerView {
     PeerView {
         name: peer.name.clone(),
         role: match peer.role {
-            PeerRole::Parent => l.t("peer-parent"),
-            PeerRole::Child => l.t("peer-child"),
-            PeerRole::Other => l.t("peer-other"),
+            PeerRole::Parent => texts.t("peer-parent"),
+            PeerRole::Child => texts.t("peer-child"),
+            PeerRole::Other => texts.t("peer-other"),
         },
-        link: PeerBadge::of(l, peer.state),
-        error: problem(l, peer),
-        last: last_success(l, peer, now_ms),
-        doing: link::doing(l, peer, now_ms),
-        pending: pending(l, peer),
-        left: link::left(l, peer, now_ms),
+        link: PeerBadge::of(texts, peer.state),
+        error: problem(texts, peer),
+        last: last_success(texts, peer, now_ms),
+        doing: link::doing(texts, peer, now_ms),
+        pending: pending(texts, peer),
+        left: link::left(texts, peer, now_ms),
     }
 }
 
 /// What went wrong last; of two programs that do not speak with each other, which is to be updated.
-fn problem(l: Text, peer: &PeerStatus) -> Option<String> {
+fn problem(texts: Text, peer: &PeerStatus) -> Option<String> {
     let Some(VersionSkew { own, peer: theirs, update }) = &peer.skew else {
-        return peer.error.as_deref().map(|said| link::problem(l, said));
+        return peer.error.as_deref().map(|said| link::problem(texts, said));
     };
     let list = |versions: &[u16]| {
         let texts: Vec<String> = versions.iter().map(u16::to_string).collect();
         texts.join(" / ")
     };
-    let versions = l.t2("skew-versions", ("own", list(own)), ("peer", list(theirs)));
+    let versions = texts.t2("skew-versions", ("own", list(own)), ("peer", list(theirs)));
     let key = if update.name() == "this" { "skew-this" } else { "skew-peer" };
-    Some(format!("{} {versions}", l.t1(key, "name", &peer.name)))
+    Some(format!("{} {versions}", texts.t1(key, "name", &peer.name)))
 }
 
-fn facts(l: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
+fn facts(texts: Text, status: &NodeStatus, now_ms: i64) -> Vec<Fact> {
     let fact = |label: String, text: String| Fact { label, text };
     let mut facts = vec![
-        fact(l.t("status-name"), status.name.clone()),
-        fact(l.t("status-tier"), l.of("tier", status.tier.name())),
-        fact(l.t("status-code"), status.region.plate_text()),
-        fact(l.t("status-documents"), status.documents.to_string()),
-        fact(l.t("status-changes"), status.changes.to_string()),
-        fact(l.t("status-photos"), photos(l, &status.photos, now_ms)),
+        fact(texts.t("status-name"), status.name.clone()),
+        fact(texts.t("status-tier"), texts.of("tier", status.tier.name())),
+        fact(texts.t("status-code"), status.region.plate_text()),
+        fact(texts.t("status-documents"), status.documents.to_string()),
+        fact(texts.t("status-changes"), status.changes.to_string()),
+        fact(texts.t("status-photos"), photos(texts, &status.photos, now_ms)),
     ];
     if let Health::LowSpace { free_bytes } = status.health {
-        facts.push(fact(l.t("status-free"), bytes(free_bytes)));
+        facts.push(fact(texts.t("status-free"), bytes(free_bytes)));
     }
-    facts.push(fact(l.t("status-time"), full(now_ms)));
-    facts.push(fact(l.t("status-started"), full(status.started_at_ms)));
-    facts.push(fact(l.t("status-version"), status.version.clone()));
+    facts.push(fact(texts.t("status-time"), full(now_ms)));
+    facts.push(fact(texts.t("status-started"), full(status.started_at_ms)));
+    facts.push(fact(texts.t("status-version"), status.version.clone()));
     facts
 }
 
 /// Photos that are on their way, and since when.
-fn photos(l: Text, photos: &Photos, now_ms: i64) -> String {
+fn photos(texts: Text, photos: &Photos, now_ms: i64) -> String {
     let line = |key: &str, count: u64, size: u64, since_ms: Option<i64>| {
-        let mut line = l.t2(key, ("n", grouped(count)), ("size", bytes(size)));
+        let mut line = texts.t2(key, ("n", grouped(count)), ("size", bytes(size)));
         if let Some(since_ms) = since_ms {
-            line.push_str(&l.t1("lag-oldest", "ago", ago(l, since_ms, now_ms)));
+            line.push_str(&texts.t1("lag-oldest", "ago", ago(texts, since_ms, now_ms)));
         }
         (count > 0).then_some(line)
     };
@@ -148,19 +148,24 @@ fn photos(l: Text, photos: &Photos, now_ms: i64) -> String {
     let lines = [
         line("photos-missing", missing, missing_bytes, missing_since_ms),
         line("lag-photos", waiting, waiting_bytes, waiting_since_ms),
-        photos.none_taken.as_ref().map(|why| l.t1("photos-none-taken", "why", reason(l, why))),
+        photos
+            .none_taken
+            .as_ref()
+            .map(|why| texts.t1("photos-none-taken", "why", reason(texts, why))),
     ];
     let lines: Vec<String> = lines.into_iter().flatten().collect();
-    if lines.is_empty() { l.t("photos-all-there") } else { lines.join(&l.t("photos-and")) }
+    if lines.is_empty() { texts.t("photos-all-there") } else { lines.join(&texts.t("photos-and")) }
 }
 
 /// How much the peer has not acknowledged. What is to be had by a node below that is not connected
 /// comes out when it connects.
-fn pending(l: Text, peer: &PeerStatus) -> String {
+fn pending(texts: Text, peer: &PeerStatus) -> String {
     match link::pending_size(peer) {
-        Some(size) => l.t2("pending-some", ("n", grouped(peer.pending_changes)), ("size", size)),
-        None if peer.role != PeerRole::Parent && !peer.state.is_up() => l.t("pending-unknown"),
-        None => l.t("pending-none"),
+        Some(size) => {
+            texts.t2("pending-some", ("n", grouped(peer.pending_changes)), ("size", size))
+        }
+        None if peer.role != PeerRole::Parent && !peer.state.is_up() => texts.t("pending-unknown"),
+        None => texts.t("pending-none"),
     }
 }
 

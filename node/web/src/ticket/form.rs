@@ -22,7 +22,7 @@ pub(super) struct Again {
 
 /// The forms of the possible actions; the first next step of the process is open.
 pub(super) fn forms(
-    l: Text,
+    texts: Text,
     ticket: &Ticket,
     may: &[Verb],
     assignees: &[Choice],
@@ -52,14 +52,14 @@ pub(super) fn forms(
             ActionForm {
                 verb: verb.as_str(),
                 open: open == Some(verb),
-                fields: action_fields(l, ticket, verb, assignees, typed),
+                fields: action_fields(texts, ticket, verb, assignees, typed),
             }
         })
         .collect()
 }
 
 fn action_fields(
-    l: Text,
+    texts: Text,
     ticket: &Ticket,
     verb: Verb,
     assignees: &[Choice],
@@ -73,16 +73,17 @@ fn action_fields(
                 value: kind.as_str().to_owned(),
                 label: format!(
                     "{} · {}",
-                    l.of("kind", kind.as_str()),
-                    l.of("kind-limit", kind.as_str())
+                    texts.of("kind", kind.as_str()),
+                    texts.of("kind-limit", kind.as_str())
                 ),
             });
             let value = ticket.kind.map_or_else(|| typed_text("kind"), |k| k.as_str().to_owned());
-            let field = FieldInput::choice(l, "kind", l.t("fact-kind"), kinds.collect());
+            let field = FieldInput::choice(texts, "kind", texts.t("fact-kind"), kinds.collect());
             vec![FieldInput { id: id("kind"), value, required: true, ..field }]
         }
         Verb::Assign => {
-            let field = FieldInput::choice(l, "to", l.t("fact-assignee"), assignees.to_vec());
+            let field =
+                FieldInput::choice(texts, "to", texts.t("fact-assignee"), assignees.to_vec());
             vec![FieldInput { id: id("to"), value: typed_text("to"), required: true, ..field }]
         }
         Verb::Report | Verb::Rate => Vec::new(),
@@ -93,7 +94,7 @@ fn action_fields(
         | Verb::Feedback
         | Verb::Note
         | Verb::SignOff => {
-            let field = FieldInput::area(l, "text", l.of("verb-text", verb.as_str()));
+            let field = FieldInput::area(texts, "text", texts.of("verb-text", verb.as_str()));
             let required = !matches!(verb, Verb::Handle | Verb::SignOff);
             vec![FieldInput { id: id("text"), value: typed_text("text"), required, ..field }]
         }

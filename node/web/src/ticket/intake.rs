@@ -27,7 +27,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "ticket/ticket_form.html")]
 struct IntakePage {
-    l: Text,
+    texts: Text,
     page: Page,
     document: String,
     problems: Option<Problems>,
@@ -51,7 +51,7 @@ async fn intake_page(
     wrong: &BTreeMap<String, String>,
     error: Option<String>,
 ) -> Result<IntakePage, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let region = state.place().0;
     let fill = |field: FieldInput, required: bool| FieldInput {
         value: posted.text(&field.name).to_owned(),
@@ -60,23 +60,26 @@ async fn intake_page(
         ..field
     };
     let mut fields = vec![
-        fill(FieldInput::choice(l, "channel", l.t("fact-channel"), clerk_channels(l)), true),
-        fill(FieldInput::area(l, "text", l.t("intake-text")), true),
-        fill(FieldInput::new(l, "name", l.t("contact-name")), false),
         fill(
-            FieldInput { kind: "tel", ..FieldInput::new(l, "phone", l.t("contact-phone")) },
+            FieldInput::choice(texts, "channel", texts.t("fact-channel"), clerk_channels(texts)),
+            true,
+        ),
+        fill(FieldInput::area(texts, "text", texts.t("intake-text")), true),
+        fill(FieldInput::new(texts, "name", texts.t("contact-name")), false),
+        fill(
+            FieldInput { kind: "tel", ..FieldInput::new(texts, "phone", texts.t("contact-phone")) },
             false,
         ),
     ];
     if region.level() < Level::Village {
         let villages = village_choices(state, region).await?;
-        let field = FieldInput::choice(l, "village", l.t("intake-village"), villages);
+        let field = FieldInput::choice(texts, "village", texts.t("intake-village"), villages);
         fields.insert(0, fill(field, true));
     }
-    let problems = Problems::of(l, error, &mut fields);
+    let problems = Problems::of(texts, error, &mut fields);
     Ok(IntakePage {
-        l,
-        page: Page::staff(state, staff, l.t("intake-title")),
+        texts,
+        page: Page::staff(state, staff, texts.t("intake-title")),
         document: document.to_string(),
         problems,
         fields,
@@ -88,7 +91,7 @@ pub(super) async fn take_down(
     staff: Staff,
     posted: Posted,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let submission = Submission::of("intake", &posted, None)?;
     let form = submission.form;
     let _turn = state.0.forms.turn().await;
@@ -100,7 +103,7 @@ pub(super) async fn take_down(
     let channel = Channel::from_name(posted.text("channel"));
     let (Some(village), Some(channel)) = (village, channel) else {
         let field = if village.is_none() { "village" } else { "channel" };
-        let wrong = [(field.to_owned(), l.t("choose-first"))].into();
+        let wrong = [(field.to_owned(), texts.t("choose-first"))].into();
         let page = intake_page(&state, &staff, &posted, form, &wrong, None).await?;
         return Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY));
     };
@@ -125,7 +128,7 @@ pub(super) async fn take_down(
             Ok(Redirect::to(&target).into_response())
         }
         Err(failure) => {
-            let problems = failure.problems(l);
+            let problems = failure.problems(texts);
             let error = problems.is_empty().then(|| failure.words(&staff.visit));
             let page = intake_page(&state, &staff, &posted, form, &problems, error).await?;
             Ok(form_again(&page, failure.status()))

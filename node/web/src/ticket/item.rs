@@ -20,7 +20,7 @@ pub(crate) fn similar_tickets(
     store: &Store,
     reader: &Reader,
     home: &Home,
-    l: Text,
+    texts: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let document = home.document;
@@ -28,7 +28,7 @@ pub(crate) fn similar_tickets(
         Some(row) => tickets::similar(connection, reader, &row, 5),
         None => Ok(Vec::new()),
     })?;
-    ticket_items(store, rows, Turn::default(), l, now_ms)
+    ticket_items(store, rows, Turn::default(), texts, now_ms)
 }
 
 /// Rows as list items; `turn` says which of them wait for the reader.
@@ -36,15 +36,15 @@ pub(crate) fn ticket_items(
     store: &Store,
     rows: Vec<TicketRow>,
     turn: Turn,
-    l: Text,
+    texts: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let mut names = PlaceNames::new(2);
     let mut items = Vec::new();
     for row in rows {
         let place = names.of(store, row.home.address)?;
-        let sync = sync_badge(store, l, &row.home)?;
-        items.push(ticket_item(&row, place, sync, turn.is(row.state), l, now_ms));
+        let sync = sync_badge(store, texts, &row.home)?;
+        items.push(ticket_item(&row, place, sync, turn.is(row.state), texts, now_ms));
     }
     Ok(items)
 }
@@ -54,34 +54,34 @@ fn ticket_item(
     place: String,
     sync: SyncBadge,
     turn: bool,
-    l: Text,
+    texts: Text,
     now_ms: i64,
 ) -> TicketItem {
     let mut more = vec![place];
     if let Some(channel) = row.channel {
-        more.push(l.of("channel", channel.as_str()));
+        more.push(texts.of("channel", channel.as_str()));
     }
     if let Some(at_ms) = row.reported_ms {
         more.push(short(at_ms, now_ms));
     }
     if let Some(assignee) = &row.assignee {
-        more.push(l.t1("item-assigned", "name", &assignee.name));
+        more.push(texts.t1("item-assigned", "name", &assignee.name));
     }
     if let Some(stands) = row.signed {
-        more.push(l.of("signed", signed_name(stands)));
+        more.push(texts.of("signed", signed_name(stands)));
     }
     TicketItem {
         turn,
         href: ticket_href(&row.home),
         title: match &row.erased {
-            Some(reason) => l.t1("ticket-erased-title", "reason", reason),
-            None if row.title.is_empty() => l.t("ticket-untitled"),
+            Some(reason) => texts.t1("ticket-erased-title", "reason", reason),
+            None if row.title.is_empty() => texts.t("ticket-untitled"),
             None => row.title.clone(),
         },
         more: more.join(" · "),
         card: card_class(row.clock.as_ref(), now_ms),
-        clock: row.clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
-        state: TicketStateBadge::of(l, row.state).for_whom(turn),
+        clock: row.clock.map(|clock| ClockBadge::of(texts, &clock, now_ms)),
+        state: TicketStateBadge::of(texts, row.state).for_whom(turn),
         sync: Some(sync),
     }
 }

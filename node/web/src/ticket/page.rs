@@ -49,7 +49,7 @@ pub(super) const SOURCE: &str = "terminal";
 #[derive(Template)]
 #[template(path = "ticket/ticket.html")]
 struct TicketPage {
-    l: Text,
+    texts: Text,
     page: Page,
     href: String,
     error: Option<String>,
@@ -106,7 +106,7 @@ fn load(
     actor: &Serial,
     reader: &Reader,
     home: &Home,
-    l: Text,
+    texts: Text,
     now_ms: i64,
 ) -> Result<Loaded, Failure> {
     let ticket = load_ticket(store, reader, home)?;
@@ -119,11 +119,12 @@ fn load(
     let may = domain::possible(&Actor::new(Arc::clone(&authority), *actor), &ticket);
     let assignees =
         if may.contains(&Verb::Assign) { assignees(store, &home.address)? } else { Vec::new() };
-    let similar = similar_tickets(store, reader, home, l, now_ms)?;
-    let sync = sync_badge(store, l, home)?.in_full();
+    let similar = similar_tickets(store, reader, home, texts, now_ms)?;
+    let sync = sync_badge(store, texts, home)?.in_full();
     let place = place_name(store, &home.address)?;
     let href = |id: &DocumentId| format!("{}/photo/{id}", ticket_href(home));
-    let photos = |ids: &[DocumentId]| stored::photos(store, l, Audience::Staff, home, ids, href);
+    let photos =
+        |ids: &[DocumentId]| stored::photos(store, texts, Audience::Staff, home, ids, href);
     let photos = [photos(&ticket.photos)?, photos(&ticket.result_photos)?];
     Ok(Loaded { ticket, sync, place, photos, contact, similar, assignees, may })
 }
@@ -176,122 +177,135 @@ async fn ticket_page(
     saved: &str,
     again: Option<Again>,
 ) -> Result<TicketPage, Failure> {
-    let (l, now_ms) = (staff.visit.l, state.now_ms());
+    let (texts, now_ms) = (staff.visit.texts, state.now_ms());
     let (actor, reader) = (staff.person.author.serial, staff.reader(state));
-    let loaded = ask(state, move |store| load(store, &actor, &reader, &home, l, now_ms)).await?;
+    let loaded =
+        ask(state, move |store| load(store, &actor, &reader, &home, texts, now_ms)).await?;
     let ticket = &loaded.ticket;
     let clock = ticket.clock(Rules::built_in());
     let title = match &ticket.erased {
-        Some(_) => l.of("state", ticket.state.as_str()),
-        None if ticket.title.is_empty() => l.t("ticket-untitled"),
+        Some(_) => texts.of("state", ticket.state.as_str()),
+        None if ticket.title.is_empty() => texts.t("ticket-untitled"),
         None => ticket.title.clone(),
     };
-    let actions = forms(l, ticket, &loaded.may, &loaded.assignees, again.as_ref());
+    let actions = forms(texts, ticket, &loaded.may, &loaded.assignees, again.as_ref());
     let [photos, result_photos] = loaded.photos;
-    let facts = facts(l, ticket, &loaded.place, clock.map(|clock| clock.due_ms));
+    let facts = facts(texts, ticket, &loaded.place, clock.map(|clock| clock.due_ms));
     Ok(TicketPage {
-        l,
+        texts,
         page: Page::staff(state, staff, title),
         href: ticket_href(&home),
         error: again.map(|again| again.error),
-        saved: done_words(l, ticket, saved),
-        state: TicketStateBadge::of(l, ticket.state)
+        saved: done_words(texts, ticket, saved),
+        state: TicketStateBadge::of(texts, ticket.state)
             .for_whom(Turn::of(&staff.person.role).is(ticket.state) && !actions.is_empty()),
-        clock: clock.map(|clock| ClockBadge::of(l, &clock, now_ms)),
+        clock: clock.map(|clock| ClockBadge::of(texts, &clock, now_ms)),
         erased: ticket
             .erased
             .as_ref()
-            .map(|erased| erased_words(l, &erased.handler, erased.at_ms, &erased.reason)),
+            .map(|erased| erased_words(texts, &erased.handler, erased.at_ms, &erased.reason)),
         text: ticket.text.clone(),
         photos,
         asked: ticket.asked.clone(),
         result: ticket.result.clone(),
         result_photos,
-        rating: rating_words(l, ticket),
-        sign_offs: ticket.sign_offs.iter().map(|sign_off| notice_of(l, sign_off)).collect(),
+        rating: rating_words(texts, ticket),
+        sign_offs: ticket.sign_offs.iter().map(|sign_off| notice_of(texts, sign_off)).collect(),
         signed: ticket.sign_off().map(|sign_off| signed_name(sign_off.standing.stands())),
         digest: ticket.matter.digest.clone(),
         actions,
-        trace: Trace { l, steps: ticket.trace.iter().map(|s| trace_row(l, ticket, s)).collect() },
+        trace: Trace {
+            texts,
+            steps: ticket.trace.iter().map(|s| trace_row(texts, ticket, s)).collect(),
+        },
         facts,
-        contact: loaded.contact.map(|view| contact_facts(l, &view, &state.store().authority())),
+        contact: loaded.contact.map(|view| contact_facts(texts, &view, &state.store().authority())),
         similar: loaded.similar,
         sync: loaded.sync,
     })
 }
 
 /// What was done with the step that led here, and what comes next.
-fn done_words(l: Text, ticket: &Ticket, saved: &str) -> Option<String> {
-    let Some(verb) = Verb::from_name(saved) else { return saved_words(l, saved, "saved-here") };
+fn done_words(texts: Text, ticket: &Ticket, saved: &str) -> Option<String> {
+    let Some(verb) = Verb::from_name(saved) else { return saved_words(texts, saved, "saved-here") };
     let due = ticket.clock(Rules::built_in()).map(|clock| full(clock.due_ms - 1));
     let to = ticket.assignee.as_ref().map(|assignee| assignee.name.clone());
     let values = [("due", due.unwrap_or_default()), ("to", to.unwrap_or_default())];
     let values = values.each_ref().map(|(name, value)| (*name, value as &dyn std::fmt::Display));
-    Some(l.of_with("done", verb.as_str(), &values))
+    Some(texts.of_with("done", verb.as_str(), &values))
 }
 
 /// The rating in words, if there is one.
-pub(crate) fn rating_words(l: Text, ticket: &Ticket) -> Option<String> {
+pub(crate) fn rating_words(texts: Text, ticket: &Ticket) -> Option<String> {
     let rating = ticket.rating.as_ref()?;
-    let stars = l.of("stars", &rating.stars.to_string());
-    Some(l.t2("ticket-rated", ("stars", stars), ("text", &rating.text)))
+    let stars = texts.of("stars", &rating.stars.to_string());
+    Some(texts.t2("ticket-rated", ("stars", stars), ("text", &rating.text)))
 }
 
-fn facts(l: Text, ticket: &Ticket, place: &str, due_ms: Option<i64>) -> Vec<Fact> {
+fn facts(texts: Text, ticket: &Ticket, place: &str, due_ms: Option<i64>) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut fact = |label: String, text: Option<String>| {
         if let Some(text) = text {
             facts.push(Fact { label, text });
         }
     };
-    fact(l.t("fact-receipt"), ticket.receipt.as_ref().map(ToString::to_string));
-    fact(l.t("fact-place"), Some(place.to_owned()));
-    fact(l.t("fact-channel"), ticket.channel.map(|channel| l.of("channel", channel.as_str())));
-    fact(l.t("fact-kind"), ticket.kind.map(|kind| l.of("kind", kind.as_str())));
-    fact(l.t("fact-assignee"), ticket.assignee.as_ref().map(|to| to.name.clone()));
-    fact(l.t("fact-reported"), ticket.reported_ms.map(full));
-    fact(l.t("fact-accepted"), ticket.accepted_ms.map(full));
+    fact(texts.t("fact-receipt"), ticket.receipt.as_ref().map(ToString::to_string));
+    fact(texts.t("fact-place"), Some(place.to_owned()));
+    fact(
+        texts.t("fact-channel"),
+        ticket.channel.map(|channel| texts.of("channel", channel.as_str())),
+    );
+    fact(texts.t("fact-kind"), ticket.kind.map(|kind| texts.of("kind", kind.as_str())));
+    fact(texts.t("fact-assignee"), ticket.assignee.as_ref().map(|to| to.name.clone()));
+    fact(texts.t("fact-reported"), ticket.reported_ms.map(full));
+    fact(texts.t("fact-accepted"), ticket.accepted_ms.map(full));
     // The limit is the first moment that is too late; people read the last that is not.
-    fact(l.t("fact-due"), due_ms.map(|due_ms| full(due_ms - 1)));
-    fact(l.t("fact-completed"), ticket.completed_ms.map(full));
-    fact(l.t("fact-returns"), (ticket.returns > 0).then(|| ticket.returns.to_string()));
+    fact(texts.t("fact-due"), due_ms.map(|due_ms| full(due_ms - 1)));
+    fact(texts.t("fact-completed"), ticket.completed_ms.map(full));
+    fact(texts.t("fact-returns"), (ticket.returns > 0).then(|| ticket.returns.to_string()));
     facts
 }
 
-fn contact_facts(l: Text, view: &DocumentView, authority: &Authority) -> Vec<Fact> {
+fn contact_facts(texts: Text, view: &DocumentView, authority: &Authority) -> Vec<Fact> {
     if let Some(erasure) = &view.erased {
         let name = authority.name(&erasure.by);
-        let text = erased_words(l, &name, erasure.at_ms, &erasure.reason);
-        return vec![Fact { label: l.of("state", "erased"), text }];
+        let text = erased_words(texts, &name, erasure.at_ms, &erasure.reason);
+        return vec![Fact { label: texts.of("state", "erased"), text }];
     }
-    [("name", l.t("contact-name")), ("phone", l.t("contact-phone")), ("text", l.t("contact-text"))]
-        .into_iter()
-        .filter_map(|(field, label)| {
-            let text = view.fields.get(field)?.current.text.clone();
-            Some(Fact { label, text })
-        })
-        .collect()
+    [
+        ("name", texts.t("contact-name")),
+        ("phone", texts.t("contact-phone")),
+        ("text", texts.t("contact-text")),
+    ]
+    .into_iter()
+    .filter_map(|(field, label)| {
+        let text = view.fields.get(field)?.current.text.clone();
+        Some(Fact { label, text })
+    })
+    .collect()
 }
 
 /// One step as staff see it: who did what, its words, and the signed change that proves it.
-fn trace_row(l: Text, ticket: &Ticket, step: &TraceStep) -> TraceRow {
+fn trace_row(texts: Text, ticket: &Ticket, step: &TraceStep) -> TraceRow {
     let (what, said) = match &step.body {
-        Body::Known(action) => (l.of("step", action.verb().as_str()), action_words(l, action)),
-        Body::Unknown(_) => (l.t("step-unknown"), String::new()),
+        Body::Known(action) => {
+            (texts.of("step", action.verb().as_str()), action_words(texts, action))
+        }
+        Body::Unknown(_) => (texts.t("step-unknown"), String::new()),
     };
     let sign_off = ticket.sign_offs.iter().find(|sign_off| sign_off.change == step.change);
     let ignored = match &step.outcome {
-        Outcome::Taken => sign_off.and_then(|sign_off| voided_words(l, sign_off)),
+        Outcome::Taken => sign_off.and_then(|sign_off| voided_words(texts, sign_off)),
         Outcome::NoRight(reason) | Outcome::Invalid(reason) => {
-            let outcome = l.of("outcome", step.outcome.as_str());
+            let outcome = texts.of("outcome", step.outcome.as_str());
             Some(format!("{outcome} ({reason})"))
         }
         Outcome::NotNow(_) | Outcome::Unknown | Outcome::Reverted => {
-            Some(l.of("outcome", step.outcome.as_str()))
+            Some(texts.of("outcome", step.outcome.as_str()))
         }
     };
     let who = if step.tainted {
-        l.t1("trace-tainted", "name", &step.handler)
+        texts.t1("trace-tainted", "name", &step.handler)
     } else {
         step.handler.clone()
     };
@@ -307,11 +321,11 @@ fn trace_row(l: Text, ticket: &Ticket, step: &TraceStep) -> TraceRow {
 }
 
 /// The words of an action as people read them.
-pub(crate) fn action_words(l: Text, action: &Action) -> String {
+pub(crate) fn action_words(texts: Text, action: &Action) -> String {
     match action {
-        Action::Accept { kind } => l.of("kind", kind.as_str()),
+        Action::Accept { kind } => texts.of("kind", kind.as_str()),
         Action::Rate { stars, text } => {
-            let stars = l.of("stars", &stars.to_string());
+            let stars = texts.of("stars", &stars.to_string());
             if text.is_empty() { stars } else { format!("{stars}\n{text}") }
         }
         Action::Report { .. }
@@ -356,14 +370,17 @@ pub(super) async fn act(
 #[derive(Template)]
 #[template(path = "ticket/ticket_handed_on.html")]
 struct HandedOnPage {
-    l: Text,
+    texts: Text,
     page: Page,
 }
 
 /// What somebody sees who has handed a ticket on and may not read it any more.
 pub(super) async fn handed_on(State(state): State<WebState>, staff: Staff) -> Response {
-    let l = staff.visit.l;
-    html(&HandedOnPage { l, page: Page::staff(&state, &staff, l.t("ticket-handed-on-title")) })
+    let texts = staff.visit.texts;
+    html(&HandedOnPage {
+        texts,
+        page: Page::staff(&state, &staff, texts.t("ticket-handed-on-title")),
+    })
 }
 
 /// A picture, as part of the ticket that names it: who may not read the ticket gets none.
@@ -388,13 +405,13 @@ pub(super) async fn photo(
 }
 
 /// Channels a clerk may choose; the plate is for villagers alone.
-pub(crate) fn clerk_channels(l: Text) -> Vec<Choice> {
+pub(crate) fn clerk_channels(texts: Text) -> Vec<Choice> {
     Channel::ALL
         .into_iter()
         .filter(|channel| *channel != Channel::Plate)
         .map(|channel| Choice {
             value: channel.as_str().to_owned(),
-            label: l.of("channel", channel.as_str()),
+            label: texts.of("channel", channel.as_str()),
         })
         .collect()
 }

@@ -62,12 +62,12 @@ struct Pages {
 }
 
 impl Pages {
-    fn of(l: Text, asked: &Asked, from: u64, shown: u64, all: u64) -> Self {
+    fn of(texts: Text, asked: &Asked, from: u64, shown: u64, all: u64) -> Self {
         let page = u64::from(QUEUE_ROWS);
         let link = |from| format!("/queue{}", asked.query(from));
         let part = if shown < all {
             let (first, last) = (from + u64::from(shown > 0), from + shown);
-            l.with("queue-part", &[("first", &first), ("last", &last), ("n", &all)])
+            texts.with("queue-part", &[("first", &first), ("last", &last), ("n", &all)])
         } else {
             String::new()
         };
@@ -99,7 +99,7 @@ struct Group {
 #[derive(Template)]
 #[template(path = "ticket/queue.html")]
 struct QueuePage {
-    l: Text,
+    texts: Text,
     page: Page,
     states: Vec<Choice>,
     channels: Vec<Choice>,
@@ -117,7 +117,7 @@ struct QueuePage {
 #[derive(Template)]
 #[template(path = "ticket/queue_list.html")]
 struct QueueList {
-    l: Text,
+    texts: Text,
     refresh: String,
     tiles: Vec<StateTile>,
     summary: String,
@@ -130,23 +130,23 @@ pub(super) async fn queue(
     staff: Staff,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let l = staff.visit.l;
+    let texts = staff.visit.texts;
     let region = state.place().0;
     let QueueList { refresh, tiles, summary, groups, pages, .. } =
         list(&state, &staff, &asked).await?;
     let villages = village_choices(&state, region).await?;
     let choice = |value: &str, label: String| Choice { value: value.to_owned(), label };
-    let mut states = vec![choice("", l.t("queue-open")), choice("all", l.t("queue-all"))];
+    let mut states = vec![choice("", texts.t("queue-open")), choice("all", texts.t("queue-all"))];
     let listed = TicketState::ALL.into_iter().filter(|state| *state != TicketState::Unreported);
-    states.extend(listed.map(|state| choice(state.as_str(), l.of("state", state.as_str()))));
+    states.extend(listed.map(|state| choice(state.as_str(), texts.of("state", state.as_str()))));
     let channels = Channel::ALL
         .into_iter()
-        .map(|channel| choice(channel.as_str(), l.of("channel", channel.as_str())))
+        .map(|channel| choice(channel.as_str(), texts.of("channel", channel.as_str())))
         .collect();
     let Asked { state: chosen, channel, village, .. } = asked;
     Ok(html(&QueuePage {
-        l,
-        page: Page::staff(&state, &staff, l.t("queue-title")),
+        texts,
+        page: Page::staff(&state, &staff, texts.t("queue-title")),
         states,
         channels,
         villages,
@@ -170,7 +170,7 @@ pub(super) async fn queue_fragment(
 }
 
 async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueList, Failure> {
-    let (l, now_ms, own) = (staff.visit.l, state.now_ms(), state.place().0);
+    let (texts, now_ms, own) = (staff.visit.texts, state.now_ms(), state.place().0);
     let mine = state.regions();
     let within = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
     let village = code_of(&asked.village).filter(within);
@@ -204,7 +204,7 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
             Ok((rows, all, counts))
         })?;
         let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        Ok::<_, Failure>((groups(store, rows, turn, l, now_ms)?, shown, all, counts))
+        Ok::<_, Failure>((groups(store, rows, turn, texts, now_ms)?, shown, all, counts))
     })
     .await?;
     let count = |wanted: TicketState| {
@@ -216,31 +216,31 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
         StateTile {
             href: format!("/queue{}", chosen.query(0)),
             figure,
-            label: l.of("state", state.as_str()),
+            label: texts.of("state", state.as_str()),
             turn: turn.is(state) && figure > 0,
             current: asked.state == state.as_str(),
         }
     };
     let tiles = TicketState::ALL.into_iter().filter(|state| state.is_open()).map(tile).collect();
-    let summary = l.t1("queue-summary", "n", all);
+    let summary = texts.t1("queue-summary", "n", all);
     let from = u64::from(offset);
     let refresh = format!("/fragment/queue{}", asked.query(from));
-    let pages = Pages::of(l, asked, from, shown, all);
-    Ok(QueueList { l, refresh, tiles, summary, groups, pages })
+    let pages = Pages::of(texts, asked, from, shown, all);
+    Ok(QueueList { texts, refresh, tiles, summary, groups, pages })
 }
 
 fn groups(
     store: &Store,
     rows: Vec<TicketRow>,
     turn: Turn,
-    l: Text,
+    texts: Text,
     now_ms: i64,
 ) -> Result<Vec<Group>, Failure> {
     let mut groups = Vec::new();
     for rows in grouped(rows) {
         let title = rows.first().map(|row| row.title.clone()).unwrap_or_default();
-        let title = l.t2("queue-group", ("n", rows.len()), ("title", title));
-        groups.push(Group { title, items: ticket_items(store, rows, turn, l, now_ms)? });
+        let title = texts.t2("queue-group", ("n", rows.len()), ("title", title));
+        groups.push(Group { title, items: ticket_items(store, rows, turn, texts, now_ms)? });
     }
     Ok(groups)
 }

@@ -13,14 +13,14 @@ pub(crate) const fn signed_name(stands: bool) -> &'static str {
 }
 
 /// One sign-off: who, when, what they said, and what has voided it.
-pub(super) fn notice_of(l: Text, sign_off: &SignOff) -> Notice {
+pub(super) fn notice_of(texts: Text, sign_off: &SignOff) -> Notice {
     let by = ("name", &sign_off.handler as &dyn std::fmt::Display);
     let time = full(sign_off.at_ms);
-    let mut text = l.with("signed-by", &[by, ("time", &time)]);
+    let mut text = texts.with("signed-by", &[by, ("time", &time)]);
     if !sign_off.text.is_empty() {
         text.extend([" ", &sign_off.text]);
     }
-    let voided = voided_words(l, sign_off);
+    let voided = voided_words(texts, sign_off);
     let class = if voided.is_some() { "bad" } else { "good" };
     if let Some(voided) = voided {
         text.extend([" ", &voided]);
@@ -29,10 +29,10 @@ pub(super) fn notice_of(l: Text, sign_off: &SignOff) -> Notice {
 }
 
 /// Why a sign-off no longer holds; `None` when it does.
-pub(super) fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
+pub(super) fn voided_words(texts: Text, sign_off: &SignOff) -> Option<String> {
     match &sign_off.standing {
         SignOffStatus::Stands => None,
-        SignOffStatus::Void { since: Some(writer) } => Some(l.with(
+        SignOffStatus::Void { since: Some(writer) } => Some(texts.with(
             "signed-voided",
             &[
                 ("name", &sign_off.voided_by),
@@ -40,6 +40,6 @@ pub(super) fn voided_words(l: Text, sign_off: &SignOff) -> Option<String> {
                 ("id", &writer.change.to_string().chars().take(16).collect::<String>()),
             ],
         )),
-        SignOffStatus::Void { since: None } => Some(l.t("signed-voided-missing")),
+        SignOffStatus::Void { since: None } => Some(texts.t("signed-voided-missing")),
     }
 }

@@ -23,7 +23,7 @@ use crate::state::WebState;
 #[derive(Template)]
 #[template(path = "ticket/today.html")]
 struct TodayPage {
-    l: Text,
+    texts: Text,
     page: Page,
     date: String,
     open_count: u64,
@@ -34,7 +34,7 @@ struct TodayPage {
 #[derive(Template)]
 #[template(path = "ticket/today_list.html")]
 struct TodayList {
-    l: Text,
+    texts: Text,
     open: Vec<TicketItem>,
 }
 
@@ -44,23 +44,23 @@ fn open_tickets(
     reader: &Reader,
     regions: &[AddressCode],
     turn: Turn,
-    l: Text,
+    texts: Text,
     now_ms: i64,
 ) -> Result<Vec<TicketItem>, Failure> {
     let filter = Filter::open(AddressCode::COUNTRY);
     let rows =
         store.read(|connection| tickets::list_within(connection, reader, &filter, regions))?;
-    ticket_items(store, rows, turn, l, now_ms)
+    ticket_items(store, rows, turn, texts, now_ms)
 }
 
 pub(super) async fn today(
     State(state): State<WebState>,
     staff: Staff,
 ) -> Result<Response, Failure> {
-    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
+    let (texts, now_ms, regions) = (staff.visit.texts, state.now_ms(), state.regions());
     let (reader, turn) = (staff.reader(&state), Turn::of(&staff.person.role));
     let (open, open_count, answered) = ask(&state, move |store| {
-        let open = open_tickets(store, &reader, &regions, turn, l, now_ms)?;
+        let open = open_tickets(store, &reader, &regions, turn, texts, now_ms)?;
         let open_count = store.read(|connection| {
             let filter = Filter::open(AddressCode::COUNTRY);
             tickets::count_within(connection, &reader, &filter, &regions)
@@ -69,22 +69,23 @@ pub(super) async fn today(
         let filter = Filter { states: vec![domain::State::Answered], limit: 10, ..all };
         let rows = store
             .read(|connection| tickets::list_within(connection, &reader, &filter, &regions))?;
-        let answered = ticket_items(store, rows, turn, l, now_ms)?;
+        let answered = ticket_items(store, rows, turn, texts, now_ms)?;
         Ok::<_, Failure>((open, open_count, answered))
     })
     .await?;
-    let page = Page::staff(&state, &staff, l.t("today-title"));
+    let page = Page::staff(&state, &staff, texts.t("today-title"));
     let date = full(now_ms).chars().take(10).collect();
-    Ok(html(&TodayPage { l, page, date, open_count, open, answered }))
+    Ok(html(&TodayPage { texts, page, date, open_count, open, answered }))
 }
 
 pub(super) async fn today_fragment(
     State(state): State<WebState>,
     staff: Staff,
 ) -> Result<Response, Failure> {
-    let (l, now_ms, regions) = (staff.visit.l, state.now_ms(), state.regions());
+    let (texts, now_ms, regions) = (staff.visit.texts, state.now_ms(), state.regions());
     let (reader, turn) = (staff.reader(&state), Turn::of(&staff.person.role));
     let open =
-        ask(&state, move |store| open_tickets(store, &reader, &regions, turn, l, now_ms)).await?;
-    Ok(html(&TodayList { l, open }))
+        ask(&state, move |store| open_tickets(store, &reader, &regions, turn, texts, now_ms))
+            .await?;
+    Ok(html(&TodayList { texts, open }))
 }

@@ -36,7 +36,7 @@ use crate::ticket::page::{action_words, rating_words};
 #[derive(Template)]
 #[template(path = "villager/progress_form.html")]
 struct FindPage {
-    l: Text,
+    texts: Text,
     page: Page,
     receipt: String,
     error: Option<String>,
@@ -53,7 +53,7 @@ pub(super) async fn find(
     visit: Visit,
     Query(typed): Query<Typed>,
 ) -> Response {
-    let l = visit.l;
+    let texts = visit.texts;
     let text = typed.receipt.trim();
     if text.is_empty() {
         return html(&find_page(&state, &visit, String::new(), None));
@@ -62,15 +62,15 @@ pub(super) async fn find(
         return Redirect::to(&format!("/t/{receipt}")).into_response();
     }
     let shown = text.chars().take(40).collect();
-    let page = find_page(&state, &visit, shown, Some(l.t("receipt-mistyped")));
+    let page = find_page(&state, &visit, shown, Some(texts.t("receipt-mistyped")));
     form_again(&page, StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 fn find_page(state: &WebState, visit: &Visit, receipt: String, error: Option<String>) -> FindPage {
-    let l = visit.l;
+    let texts = visit.texts;
     let place = state.status().name;
-    let page = Page::villager(state, visit, l.t("progress-title"), place, "/t".to_owned());
-    FindPage { l, page, receipt, error }
+    let page = Page::villager(state, visit, texts.t("progress-title"), place, "/t".to_owned());
+    FindPage { texts, page, receipt, error }
 }
 
 struct Step {
@@ -87,7 +87,7 @@ struct Star {
 #[derive(Template)]
 #[template(path = "villager/progress.html")]
 struct ProgressPage {
-    l: Text,
+    texts: Text,
     page: Page,
     fresh: Option<String>,
     receipt: String,
@@ -134,7 +134,7 @@ async fn by_receipt(
     let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
     let taken = throttles.lookup(visit.client, state.now_ms());
     taken.map_err(|wait_ms| Failure::TooMany { wait_ms })?;
-    let l = visit.l;
+    let texts = visit.texts;
     ask(state, move |store| {
         let row = store.read(|connection| tickets::by_receipt(connection, &receipt))?;
         let home = row.ok_or(Failure::NotFound)?.home;
@@ -142,10 +142,10 @@ async fn by_receipt(
         let ticket = domain::fold(&view, &store.authority());
         let village = store.read(|connection| Ok(name_of(connection, &home.address, 1)))?;
         let height = height(store, &home)?;
-        let sync = SyncBadge::for_villager(l, height);
+        let sync = SyncBadge::for_villager(texts, height);
         let href = |id: &DocumentId| format!("/t/{receipt}/photo/{id}");
         let photos = |ids: &[DocumentId]| {
-            stored::photos(store, l, Audience::Villager(height), &home, ids, href)
+            stored::photos(store, texts, Audience::Villager(height), &home, ids, href)
         };
         let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
         Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })
@@ -165,12 +165,12 @@ pub(super) async fn progress(
             let is_receipt = Receipt::parse(&receipt).is_ok();
             let why = if is_receipt { "receipt-unknown" } else { "receipt-mistyped" };
             let shown = receipt.chars().take(40).collect();
-            let page = find_page(&state, &visit, shown, Some(visit.l.t(why)));
+            let page = find_page(&state, &visit, shown, Some(visit.texts.t(why)));
             return Ok(form_again(&page, StatusCode::NOT_FOUND));
         }
         found => found?,
     };
-    let fresh = saved_words(visit.l, &fresh.new, "receipt-thanks");
+    let fresh = saved_words(visit.texts, &fresh.new, "receipt-thanks");
     Ok(html(&progress_page(&state, &visit, found, fresh, None, String::new())))
 }
 
@@ -182,51 +182,59 @@ fn progress_page(
     error: Option<String>,
     words: String,
 ) -> ProgressPage {
-    let l = visit.l;
+    let texts = visit.texts;
     let Found { ticket, sync, village, photos, result_photos } = found;
     let receipt = ticket.receipt.as_ref().map(ToString::to_string).unwrap_or_default();
     let home = format!("/p/{}", ticket.home.address);
-    let star = |value: u8| Star { value, label: l.of("stars", &value.to_string()) };
+    let star = |value: u8| Star { value, label: texts.of("stars", &value.to_string()) };
     let rejected = ticket.state == TicketState::Rejected;
     let taken = ticket.trace.iter().filter(|step| step.outcome == domain::Outcome::Taken);
     ProgressPage {
-        l,
-        page: Page::villager(state, visit, l.t("progress-title"), village, home),
+        texts,
+        page: Page::villager(state, visit, texts.t("progress-title"), village, home),
         fresh,
         sync,
-        title: if ticket.title.is_empty() { l.t("ticket-untitled") } else { ticket.title.clone() },
+        title: if ticket.title.is_empty() {
+            texts.t("ticket-untitled")
+        } else {
+            ticket.title.clone()
+        },
         text: ticket.text.clone(),
         photos,
-        steps: steps(l, ticket.state),
-        promise: promise(l, &ticket),
+        steps: steps(texts, ticket.state),
+        promise: promise(texts, &ticket),
         asked: ticket.asked.clone(),
         result: ticket.result.clone(),
-        result_title: if rejected { l.t("villager-rejected") } else { l.t("ticket-result") },
+        result_title: if rejected {
+            texts.t("villager-rejected")
+        } else {
+            texts.t("ticket-result")
+        },
         result_photos,
-        rating: rating_words(l, &ticket),
+        rating: rating_words(texts, &ticket),
         may_rate: ticket.allows(Verb::Rate),
         error,
         stars: [5, 4, 3, 2, 1].map(star).into_iter().collect(),
         words,
-        trace: Trace { l, steps: taken.filter_map(|step| public_step(l, step)).collect() },
+        trace: Trace { texts, steps: taken.filter_map(|step| public_step(texts, step)).collect() },
         receipt,
     }
 }
 
 /// By when something happens, while the clock runs.
-fn promise(l: Text, ticket: &Ticket) -> Option<String> {
+fn promise(texts: Text, ticket: &Ticket) -> Option<String> {
     if !ticket.state.is_open() {
         return None;
     }
     let clock = ticket.clock(Rules::built_in());
     Some(match clock {
-        Some(clock) => l.t1("villager-due", "time", full(clock.due_ms - 1)),
-        None => l.t("villager-waiting"),
+        Some(clock) => texts.t1("villager-due", "time", full(clock.due_ms - 1)),
+        None => texts.t("villager-waiting"),
     })
 }
 
 /// The five steps of the process, as far as the ticket has come.
-fn steps(l: Text, state: TicketState) -> Vec<Step> {
+fn steps(texts: Text, state: TicketState) -> Vec<Step> {
     let reached = match state {
         TicketState::Unreported | TicketState::Erased => 0,
         TicketState::Reported => 1,
@@ -239,7 +247,7 @@ fn steps(l: Text, state: TicketState) -> Vec<Step> {
     (1..)
         .zip(verbs)
         .map(|(number, verb)| Step {
-            label: l.of("step", verb.as_str()),
+            label: texts.of("step", verb.as_str()),
             done: number <= reached,
             current: number == reached,
         })
@@ -247,7 +255,7 @@ fn steps(l: Text, state: TicketState) -> Vec<Step> {
 }
 
 /// A step as the villager sees it: without names of staff, remarks and returns.
-fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
+fn public_step(texts: Text, step: &TraceStep) -> Option<TraceRow> {
     let Body::Known(action) = &step.body else { return None };
     let said = match action {
         Action::Note { .. } | Action::Return { .. } | Action::SignOff { .. } => return None,
@@ -258,10 +266,10 @@ fn public_step(l: Text, step: &TraceStep) -> Option<TraceRow> {
         | Action::Assign { .. }
         | Action::Handle { .. }
         | Action::Feedback { .. }
-        | Action::Rate { .. } => action_words(l, action),
+        | Action::Rate { .. } => action_words(texts, action),
     };
     Some(TraceRow {
-        what: l.of("step", action.verb().as_str()),
+        what: texts.of("step", action.verb().as_str()),
         who: String::new(),
         time: full(step.at_ms),
         machine_time: machine(step.at_ms),

@@ -90,7 +90,7 @@ fn resolve(connection: &rusqlite::Connection, code: AddressCode) -> Option<Scann
 #[derive(Template)]
 #[template(path = "villager/village.html")]
 struct VillagePage {
-    l: Text,
+    texts: Text,
     page: Page,
     code: String,
     path: String,
@@ -104,17 +104,17 @@ pub(super) async fn village(
     visit: Visit,
     Path(code): Path<String>,
 ) -> Result<Response, Failure> {
-    let l = visit.l;
+    let texts = visit.texts;
     let scanned = scanned(&state, &code).await?;
     let village = scanned.village;
     let contacts = ask(&state, move |store| contacts(store, &village)).await?;
     Ok(html(&VillagePage {
-        l,
+        texts,
         page: frame(&state, &visit, &scanned, scanned.name.clone()),
         code: scanned.code.to_string(),
         path: scanned.path,
         plate: scanned.code.plate_text(),
-        note: scanned.merged.map(|name| l.t1("villager-merged", "name", name)),
+        note: scanned.merged.map(|name| texts.t1("villager-merged", "name", name)),
         contacts,
     }))
 }
@@ -127,7 +127,7 @@ fn frame(state: &WebState, visit: &Visit, scanned: &Scanned, title: String) -> P
 #[derive(Template)]
 #[template(path = "villager/report.html")]
 struct ReportPage {
-    l: Text,
+    texts: Text,
     page: Page,
     place: String,
     code: String,
@@ -163,7 +163,7 @@ fn report_page(
     document: DocumentId,
     wrong: &Wrong,
 ) -> ReportPage {
-    let l = visit.l;
+    let texts = visit.texts;
     let fill = |field: FieldInput, hint: String, required: bool| FieldInput {
         value: posted.text(&field.name).to_owned(),
         error: wrong.fields.get(&field.name).cloned(),
@@ -171,26 +171,33 @@ fn report_page(
         required,
         ..field
     };
-    let name = FieldInput { max: 50, ..FieldInput::new(l, "name", l.t("report-name")) };
-    let phone =
-        FieldInput { kind: "tel", max: 30, ..FieldInput::new(l, "phone", l.t("report-phone")) };
+    let name = FieldInput { max: 50, ..FieldInput::new(texts, "name", texts.t("report-name")) };
+    let phone = FieldInput {
+        kind: "tel",
+        max: 30,
+        ..FieldInput::new(texts, "phone", texts.t("report-phone"))
+    };
     let mut fields = vec![
-        fill(FieldInput::area(l, "text", l.t("report-text")), l.t("report-text-hint"), true),
-        fill(name, l.t("report-optional"), false),
-        fill(phone, l.t("report-phone-hint"), false),
+        fill(
+            FieldInput::area(texts, "text", texts.t("report-text")),
+            texts.t("report-text-hint"),
+            true,
+        ),
+        fill(name, texts.t("report-optional"), false),
+        fill(phone, texts.t("report-phone-hint"), false),
     ];
     let mut photo = FieldInput {
         id: "photo".to_owned(),
         error: wrong.photo.clone(),
-        ..FieldInput::new(l, "photo", l.t("report-photo"))
+        ..FieldInput::new(texts, "photo", texts.t("report-photo"))
     };
     ReportPage {
-        l,
-        page: frame(state, visit, scanned, l.t("report-title")),
+        texts,
+        page: frame(state, visit, scanned, texts.t("report-title")),
         place: scanned.path.clone(),
         code: scanned.code.to_string(),
         document: document.to_string(),
-        problems: Problems::of(l, wrong.error.clone(), fields.iter_mut().chain([&mut photo])),
+        problems: Problems::of(texts, wrong.error.clone(), fields.iter_mut().chain([&mut photo])),
         photo_error: wrong.photo.clone(),
         fields,
     }
@@ -203,7 +210,7 @@ pub(super) async fn report(
     Expected(scanned): Expected,
     upload: Uploaded,
 ) -> Result<Response, Failure> {
-    if let Some(wrong) = wrong_upload(visit.l, &upload) {
+    if let Some(wrong) = wrong_upload(visit.texts, &upload) {
         let id = upload.form.text("document").parse().unwrap_or_else(|_| new_document());
         let page = report_page(&state, &visit, &scanned, &upload.form, id, &wrong);
         return Ok(form_again(&page, StatusCode::UNPROCESSABLE_ENTITY));
@@ -228,7 +235,7 @@ pub(super) async fn report(
         Err((status, mut wrong)) => {
             if had_photo && wrong.photo.is_none() {
                 // A browser does not keep a file for a form that it is sent again.
-                wrong.photo = Some(visit.l.t("photo-choose-again"));
+                wrong.photo = Some(visit.texts.t("photo-choose-again"));
             }
             let page = report_page(&state, &visit, &scanned, &form, submission.form, &wrong);
             Ok(form_again(&page, status))
@@ -237,10 +244,10 @@ pub(super) async fn report(
 }
 
 /// What is wrong with a report before its words are looked at.
-fn wrong_upload(l: Text, upload: &Uploaded) -> Option<Wrong> {
-    let photo = upload.is_too_large.then(|| l.of("photo-error", PhotoError::TooLarge.name()));
-    let again = || upload.photo.is_some().then(|| l.t("photo-choose-again"));
-    let error = upload.is_stale.then(|| l.t("report-again"));
+fn wrong_upload(texts: Text, upload: &Uploaded) -> Option<Wrong> {
+    let photo = upload.is_too_large.then(|| texts.of("photo-error", PhotoError::TooLarge.name()));
+    let again = || upload.photo.is_some().then(|| texts.t("photo-choose-again"));
+    let error = upload.is_stale.then(|| texts.t("report-again"));
     (photo.is_some() || error.is_some()).then(|| Wrong {
         photo: photo.or_else(again),
         error,
@@ -255,7 +262,7 @@ async fn made_smaller(
     visit: &Visit,
     upload: Vec<u8>,
 ) -> Result<Vec<u8>, (StatusCode, Wrong)> {
-    let l = visit.l;
+    let texts = visit.texts;
     let failed = |reason: String| {
         let failure = Failure::Internal(reason);
         let error = Some(failure.words(visit));
@@ -264,7 +271,7 @@ async fn made_smaller(
     let _turn = state.0.photos.acquire().await.map_err(|error| failed(error.to_string()))?;
     let prepared = tokio::task::spawn_blocking(move || photo::prepare(&upload)).await;
     prepared.map_err(|error| failed(error.to_string()))?.map_err(|error| {
-        let photo = Some(l.of("photo-error", error.name()));
+        let photo = Some(texts.of("photo-error", error.name()));
         (StatusCode::UNPROCESSABLE_ENTITY, Wrong { photo, ..Wrong::default() })
     })
 }
@@ -278,9 +285,9 @@ async fn take(
     (form, submission): (&Posted, Submission),
     photo: Option<Vec<u8>>,
 ) -> Result<Receipt, (StatusCode, Wrong)> {
-    let l = visit.l;
+    let texts = visit.texts;
     let failed = |failure: Failure| {
-        let fields = failure.problems(l);
+        let fields = failure.problems(texts);
         let error = fields.is_empty().then(|| failure.words(visit));
         (failure.status(), Wrong { error, fields, ..Wrong::default() })
     };
@@ -301,7 +308,7 @@ async fn take(
         .map_err(|error| failed(Failed::Refused(error).into()))?;
     let about = (scanned.village, scanned.code);
     throttles.report(visit.client, about, now_ms).map_err(|wait_ms| {
-        let error = Some(l.t1("report-too-many", "wait", span(l, wait_ms + 59_999)));
+        let error = Some(texts.t1("report-too-many", "wait", span(texts, wait_ms + 59_999)));
         (StatusCode::TOO_MANY_REQUESTS, Wrong { error, ..Wrong::default() })
     })?;
     let picture = match photo {

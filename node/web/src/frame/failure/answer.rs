@@ -21,18 +21,18 @@ use crate::state::WebState;
 impl Failure {
     /// What to say above a form that could not be saved.
     pub(crate) fn words(&self, visit: &Visit) -> String {
-        let l = visit.l;
-        let title = l.of("failure", self.name());
-        let hint = l.of("failure-hint", self.name());
+        let texts = visit.texts;
+        let title = texts.of("failure", self.name());
+        let hint = texts.of("failure-hint", self.name());
         match self {
             Self::Forbidden(detail) | Self::Unwritable(detail) | Self::Conflict(detail) => {
                 format!("{title} {hint} ({detail})")
             }
             Self::NoRight { rights, category } => {
-                format!("{title} {hint} ({})", no_right(l, *rights, *category))
+                format!("{title} {hint} ({})", no_right(texts, *rights, *category))
             }
             Self::Malformed { reason, .. } => format!("{title} {reason}"),
-            Self::Refused(refusal) => l.refusal(refusal),
+            Self::Refused(refusal) => texts.refusal(refusal),
             Self::NotFound
             | Self::Method
             | Self::LoginRequired
@@ -59,13 +59,13 @@ impl Failure {
 
     fn object(&self, visit: &Visit) -> Response {
         if let Self::Refused(refusal) = self {
-            let refusal = self.told(visit.l, refusal);
+            let refusal = self.told(visit.texts, refusal);
             return (self.status(), Json(refusal)).into_response();
         }
         let field = if let Self::Malformed { field, .. } = self { field.clone() } else { None };
         let hint = match (self, visit.ended) {
-            (Self::LoginRequired, Some(end)) => visit.l.of("ended", end.name()),
-            _ => visit.l.of("failure-hint", self.name()),
+            (Self::LoginRequired, Some(end)) => visit.texts.of("ended", end.name()),
+            _ => visit.texts.of("failure-hint", self.name()),
         };
         let refusal = Refusal {
             error: self.name().to_owned(),
@@ -78,15 +78,15 @@ impl Failure {
     }
 
     /// A refusal of the domain, for programs.
-    fn told(&self, l: Text, refusal: &domain::Refusal) -> Refusal {
+    fn told(&self, texts: Text, refusal: &domain::Refusal) -> Refusal {
         let words = || {
-            if refusal.now.is_empty() { self.problems(l) } else { refusal.now.clone() }
+            if refusal.now.is_empty() { self.problems(texts) } else { refusal.now.clone() }
         };
         Refusal {
             error: self.name().to_owned(),
             reason: Some(refusal.key.to_owned()),
-            message: l.refusal(refusal),
-            hint: l.of("failure-hint", self.name()),
+            message: texts.refusal(refusal),
+            hint: texts.of("failure-hint", self.name()),
             field: refusal.field.clone(),
             fields: (!refusal.fields.is_empty()).then(words),
             reasons: (!refusal.fields.is_empty()).then(|| {
@@ -112,17 +112,17 @@ impl Failure {
             let next: String = percent_encoded(&visit.path);
             return Redirect::to(&format!("/login?next={next}")).into_response();
         }
-        let l = visit.l;
+        let texts = visit.texts;
         let text = match self {
             Self::TooMany { wait_ms } => {
-                l.t1("failure-wait", "wait", clock::span(l, *wait_ms + 59_999))
+                texts.t1("failure-wait", "wait", clock::span(texts, *wait_ms + 59_999))
             }
-            Self::NoRight { rights, category } => no_right(l, *rights, *category),
+            Self::NoRight { rights, category } => no_right(texts, *rights, *category),
             Self::Forbidden(detail)
             | Self::Unwritable(detail)
             | Self::Conflict(detail)
             | Self::Malformed { reason: detail, .. } => detail.clone(),
-            Self::Refused(refusal) => l.refusal(refusal),
+            Self::Refused(refusal) => texts.refusal(refusal),
             Self::NotFound
             | Self::Method
             | Self::LoginRequired
@@ -133,26 +133,27 @@ impl Failure {
         };
         let is_villager = is_villager_path(&visit.path);
         let (title, hint) = if visit.path.starts_with("/p/") && matches!(self, Self::NotFound) {
-            (l.t("villager-no-plate"), l.t("villager-no-plate-hint"))
+            (texts.t("villager-no-plate"), texts.t("villager-no-plate-hint"))
         } else {
-            (l.of("failure", self.name()), l.of("failure-hint", self.name()))
+            (texts.of("failure", self.name()), texts.of("failure-hint", self.name()))
         };
         let (page, back_name) = if is_villager {
             let (place, home) = (state.status().name, "/t".to_owned());
-            (Page::villager(state, visit, title, place, home), l.t("villager-progress"))
+            (Page::villager(state, visit, title, place, home), texts.t("villager-progress"))
         } else {
-            (Page::new(state, visit, title), l.t("go-back"))
+            (Page::new(state, visit, title), texts.t("go-back"))
         };
         let back = page.home_href.clone();
-        let mut response = html(&MessagePage { l, page, text, hint, back, back_name });
+        let mut response = html(&MessagePage { texts, page, text, hint, back, back_name });
         *response.status_mut() = self.status();
         response
     }
 }
 
 /// Which right to which kind of data is missing, in the reader's words.
-fn no_right(l: Text, rights: Rights, category: Category) -> String {
-    let rights: Vec<_> = rights_names(rights).into_iter().map(|name| l.of("right", name)).collect();
-    let kind = Kinds::built_in().text(category, domain_language(l));
-    l.t2("failure-no-right", ("right", rights.join(&l.t("and"))), ("kind", kind))
+fn no_right(texts: Text, rights: Rights, category: Category) -> String {
+    let rights: Vec<_> =
+        rights_names(rights).into_iter().map(|name| texts.of("right", name)).collect();
+    let kind = Kinds::built_in().text(category, domain_language(texts));
+    texts.t2("failure-no-right", ("right", rights.join(&texts.t("and"))), ("kind", kind))
 }

@@ -76,7 +76,7 @@ async fn log_in(
     let name = login_name(&login.name);
     let unlocked = match authenticate(&state, &visit, &name, login.password).await {
         Ok(unlocked) => unlocked,
-        Err(refused) => return Err(refused.failure(visit.l)),
+        Err(refused) => return Err(refused.failure(visit.texts)),
     };
     let (name, role) = (unlocked.name.clone(), unlocked.role.clone());
     let (display_name, must_change) = (unlocked.display_name.clone(), unlocked.must_change);

@@ -34,7 +34,7 @@ pub(crate) enum Audience {
 /// The photos of a ticket as a page shows them; `href` gives the address of one.
 pub(crate) fn photos(
     store: &Store,
-    l: Text,
+    texts: Text,
     audience: Audience,
     ticket: &Home,
     ids: &[DocumentId],
@@ -42,34 +42,36 @@ pub(crate) fn photos(
 ) -> Result<Photos, Failure> {
     let photo = |id: &DocumentId| {
         let (note, sync) = match look(store, &photo_home(ticket, *id))? {
-            Shown::Here(height, why) => (None, badge(l, audience, (height, why))),
-            Shown::OnItsWay { percent: 0 } => (Some(l.t("photo-on-its-way")), None),
-            Shown::OnItsWay { percent } => (Some(l.t1("photo-partly-here", "n", percent)), None),
-            Shown::Postponed { why } => (Some(postponed(l, audience, &why)), None),
-            Shown::Erased => (Some(l.t("photo-erased")), None),
+            Shown::Here(height, why) => (None, badge(texts, audience, (height, why))),
+            Shown::OnItsWay { percent: 0 } => (Some(texts.t("photo-on-its-way")), None),
+            Shown::OnItsWay { percent } => {
+                (Some(texts.t1("photo-partly-here", "n", percent)), None)
+            }
+            Shown::Postponed { why } => (Some(postponed(texts, audience, &why)), None),
+            Shown::Erased => (Some(texts.t("photo-erased")), None),
         };
-        Ok(Photo { href: href(id), alt: l.t("photo-alt"), note, sync })
+        Ok(Photo { href: href(id), alt: texts.t("photo-alt"), note, sync })
     };
     Ok(Photos { photos: ids.iter().map(photo).collect::<Result<_, Failure>>()? })
 }
 
 /// Why there is no picture, for who administers nodes and for who does not.
-fn postponed(l: Text, audience: Audience, why: &str) -> String {
+fn postponed(texts: Text, audience: Audience, why: &str) -> String {
     match audience {
-        Audience::Staff => l.t1("photo-postponed", "why", reason(l, why)),
-        Audience::Villager(_) => l.t("photo-postponed-villager"),
+        Audience::Staff => texts.t1("photo-postponed", "why", reason(texts, why)),
+        Audience::Villager(_) => texts.t("photo-postponed-villager"),
     }
 }
 
 fn badge(
-    l: Text,
+    texts: Text,
     audience: Audience,
     (height, why): (Height, Option<String>),
 ) -> Option<SyncBadge> {
     match audience {
-        Audience::Staff => Some(SyncBadge::of(l, height).because(why).in_full()),
+        Audience::Staff => Some(SyncBadge::of(texts, height).because(why).in_full()),
         Audience::Villager(report) if report == height => None,
-        Audience::Villager(_) => Some(SyncBadge::for_villager(l, height)),
+        Audience::Villager(_) => Some(SyncBadge::for_villager(texts, height)),
     }
 }
 

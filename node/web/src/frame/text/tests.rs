@@ -43,7 +43,7 @@ fn sources(directory: &Path, extension: &str, into: &mut Vec<String>) {
 /// Literal first arguments of the lookup methods in Rust and template sources.
 fn used_keys(source: &str) -> Vec<String> {
     let mut used = Vec::new();
-    for call in ["l.t(\"", "l.t1(\"", "l.t2(\"", "l.with(\"", "Key(\""] {
+    for call in ["texts.t(\"", "texts.t1(\"", "texts.t2(\"", "texts.with(\"", "Key(\""] {
         for rest in source.split(call).skip(1) {
             used.push(rest.split('"').next().unwrap().to_owned());
         }
@@ -151,7 +151,7 @@ fn no_key_is_left_over() {
     sources(&root.join("src"), "rs", &mut files);
     let all = files.concat();
     let mut prefixes = BTreeSet::new();
-    for call in ["l.of(\"", "l.of_with(\"", "self.of_with(\""] {
+    for call in ["texts.of(\"", "texts.of_with(\"", "self.of_with(\""] {
         for rest in all.split(call).skip(1) {
             prefixes.insert(rest.split('"').next().unwrap().to_owned());
         }
