@@ -28,7 +28,7 @@ use cunlian_protocol::id::DocumentId;
 pub use scene::{Role, Scene};
 
 pub use crate::library::sample::Records;
-pub use crate::ticket::sample::Case;
+pub use crate::ticket::sample::SampleTicket;
 
 use crate::directory::{self, Contact};
 use crate::ticket::sample;
@@ -85,7 +85,7 @@ impl Generator {
 
     /// `count` tickets of `village` as they stand at `now_ms`, going through every state in turn.
     /// Everything in them happened before `now_ms`.
-    pub fn tickets(&self, village: AddressCode, count: usize, now_ms: i64) -> Vec<Case> {
+    pub fn tickets(&self, village: AddressCode, count: usize, now_ms: i64) -> Vec<SampleTicket> {
         let mut random = self.random(village, "tickets");
         let names = Names::new(village, &mut random);
         let secretary = self.secretary(village);
@@ -97,7 +97,7 @@ impl Generator {
     /// The story of [`STORY_VILLAGE`] as it stands at `now_ms`: three families ask what
     /// rebuilding a house needs; the town has accepted the first and dispatched it to the
     /// village secretary, the others are waiting.
-    pub fn story(&self, now_ms: i64) -> Vec<Case> {
+    pub fn story(&self, now_ms: i64) -> Vec<SampleTicket> {
         let village = AddressCode::parse(STORY_VILLAGE).expect("the constant is a village code");
         let mut random = self.random(village, "story");
         let names = Names::new(village, &mut random);

@@ -56,10 +56,10 @@ pub(crate) fn placed<E>(
     };
     let found = found(store, &writes)?;
     let is_same = match intended {
-        Intended::Derived(_) => !matches!(found, Found::Nothing),
-        Intended::Chosen(_) => matches!(found, Found::Same),
+        Intended::Derived(_) => !matches!(found, Existing::Nothing),
+        Intended::Chosen(_) => matches!(found, Existing::Same),
     };
-    if is_same || matches!(found, Found::Nothing) {
+    if is_same || matches!(found, Existing::Nothing) {
         return Ok(Ok(Placed { document, writes, is_here: is_same }));
     }
     let content = format!("{:?}", writes.iter().map(|write| &write.edits).collect::<Vec<_>>());
@@ -68,7 +68,7 @@ pub(crate) fn placed<E>(
         Ok(writes) => writes,
         Err(error) => return Ok(Err(error)),
     };
-    let is_here = !matches!(self::found(store, &writes)?, Found::Nothing);
+    let is_here = !matches!(self::found(store, &writes)?, Existing::Nothing);
     Ok(Ok(Placed { document, writes, is_here }))
 }
 
@@ -97,29 +97,29 @@ pub fn derived<'a>(
     DocumentId(id)
 }
 
-enum Found {
+enum Existing {
     Nothing,
     Same,
     Other,
 }
 
-fn found(store: &Store, writes: &[Write]) -> Result<Found, Fault> {
-    let Some(base) = writes.first() else { return Ok(Found::Nothing) };
+fn found(store: &Store, writes: &[Write]) -> Result<Existing, Fault> {
+    let Some(base) = writes.first() else { return Ok(Existing::Nothing) };
     if store.view(&base.home)?.is_none() {
-        return Ok(Found::Nothing);
+        return Ok(Existing::Nothing);
     }
     for write in writes {
-        let Some(view) = store.view(&write.home)? else { return Ok(Found::Other) };
+        let Some(view) = store.view(&write.home)? else { return Ok(Existing::Other) };
         // What was erased is not written anew by a retry.
         if view.erased.is_none() && !write.edits.iter().all(|edit| holds(&view, edit)) {
-            return Ok(Found::Other);
+            return Ok(Existing::Other);
         }
         let puts = write.edits.iter().filter(|edit| matches!(edit, Edit::Put { .. })).count();
         if view.erased.is_none() && puts != view.fields.len() {
-            return Ok(Found::Other);
+            return Ok(Existing::Other);
         }
     }
-    Ok(Found::Same)
+    Ok(Existing::Same)
 }
 
 fn holds(view: &DocumentView, edit: &Edit) -> bool {

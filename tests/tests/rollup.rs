@@ -9,7 +9,7 @@ use cunlian_crdt::document::{Author, Edit, Write};
 use cunlian_crdt::projector::Projector as _;
 use cunlian_crdt::store::{Store, Unsent};
 use cunlian_governance::access::reader::Reader;
-use cunlian_governance::generator::{Case, Generator};
+use cunlian_governance::generator::{Generator, SampleTicket};
 use cunlian_governance::projection::GovernanceProjector;
 use cunlian_governance::ticket::statistics::{Period, Rate, Statistics, by_child, statistics};
 use cunlian_governance::ticket::{Channel, NewTicket, report};
@@ -116,8 +116,8 @@ struct Office {
     town: Member,
     clerk: Author,
     store: Store,
-    cases: Vec<Case>,
-    /// How many scenes of each case are written.
+    tickets: Vec<SampleTicket>,
+    /// How many scenes of each sample are written.
     played: Vec<usize>,
 }
 
@@ -129,22 +129,22 @@ impl Office {
         let (clerk, chain) = town.operator(9, "调度员");
         assert_eq!(store.add_certificates(&chain).unwrap(), Vec::<String>::new());
         let generator = Generator::new(7);
-        let cases = VILLAGES.map(|village| generator.tickets(code(village), 8, NOW_MS)).concat();
-        let played = vec![0; cases.len()];
-        Self { town, clerk, store, cases, played }
+        let tickets = VILLAGES.map(|village| generator.tickets(code(village), 8, NOW_MS)).concat();
+        let played = vec![0; tickets.len()];
+        Self { town, clerk, store, tickets, played }
     }
 
-    fn home(&self, case: usize) -> Home {
-        self.cases.get(case).unwrap().scenes.first().unwrap().write.home
+    fn home(&self, sample: usize) -> Home {
+        self.tickets.get(sample).unwrap().scenes.first().unwrap().write.home
     }
 
-    /// Writes the next scene of a case, shifted by days, so that cases are of several months.
-    fn play(&mut self, case: usize, by_clerk: bool) {
-        let number = self.played.get_mut(case).unwrap();
-        let Some(scene) = self.cases.get(case).unwrap().scenes.get(*number) else { return };
+    /// Writes the next scene of a sample, shifted by days, so that tickets are of several months.
+    fn play(&mut self, sample: usize, by_clerk: bool) {
+        let number = self.played.get_mut(sample).unwrap();
+        let Some(scene) = self.tickets.get(sample).unwrap().scenes.get(*number) else { return };
         *number += 1;
         let author = if by_clerk { self.clerk.clone() } else { self.town.author(1) };
-        let shift_ms = i64::try_from(case).unwrap() * 6 * DAY_MS;
+        let shift_ms = i64::try_from(sample).unwrap() * 6 * DAY_MS;
         // What was revoked or erased takes no more steps.
         let _ = self.store.write(&author, vec![scene.write.clone()], scene.at_ms - shift_ms);
     }
@@ -207,7 +207,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        30 => (0..16_usize, any::<bool>()).prop_map(|(case, by)| Step::Play(case, by)),
+        30 => (0..16_usize, any::<bool>()).prop_map(|(sample, by)| Step::Play(sample, by)),
         2 => (0..16_usize).prop_map(Step::Erase),
         1 => Just(Step::Dismiss),
         1 => Just(Step::Purge),
@@ -229,19 +229,19 @@ proptest! {
         let mut office = Office::open(dir.path());
         for step in steps {
             match step {
-                Step::Play(case, by_clerk) => office.play(case, by_clerk),
-                Step::Erase(case) => {
-                    let (author, home) = (office.town.author(1), office.home(case));
+                Step::Play(sample, by_clerk) => office.play(sample, by_clerk),
+                Step::Erase(sample) => {
+                    let (author, home) = (office.town.author(1), office.home(sample));
                     let _ = office.store.erase(&author, &[home], "本人要求", NOW_MS);
                 }
                 Step::Dismiss => office.dismiss(),
                 Step::Purge => office.purge(),
                 Step::Rebuild => office.store.rebuild_projections().unwrap(),
                 Step::Reopen => {
-                    let Office { town, clerk, store, cases, played } = office;
+                    let Office { town, clerk, store, tickets, played } = office;
                     drop(store);
                     let store = open(dir.path(), &town);
-                    office = Office { town, clerk, store, cases, played };
+                    office = Office { town, clerk, store, tickets, played };
                 }
             }
         }

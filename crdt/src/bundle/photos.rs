@@ -45,7 +45,7 @@ pub(super) struct Chosen<'a> {
 
 /// A blob that is whole here, and a document that names it.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct StoredPhoto {
     document: Vec<u8>,
     number: i64,
     name: BlobName,
@@ -56,7 +56,7 @@ pub(super) struct Found {
 pub(super) fn each_blob<E: From<Fault>>(
     store: &Store,
     chosen: Chosen<'_>,
-    mut each: impl FnMut(&Found) -> Result<(), E>,
+    mut each: impl FnMut(&StoredPhoto) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut last: (Vec<u8>, i64) = (Vec::new(), 0);
     let mut done: BTreeSet<i64> = BTreeSet::new();
@@ -80,14 +80,14 @@ pub(super) fn each_blob<E: From<Fault>>(
     }
 }
 
-fn page(connection: &Connection, after: &(Vec<u8>, i64)) -> rusqlite::Result<Vec<Found>> {
+fn page(connection: &Connection, after: &(Vec<u8>, i64)) -> rusqlite::Result<Vec<StoredPhoto>> {
     let mut select = connection.prepare_cached(
         "SELECT document, blob.number, blob.id, blob.bytes, awaited FROM blob_reference \
          JOIN blob ON blob.number = blob_reference.blob WHERE lacking = 0 \
          AND (document, blob.number) > (?1, ?2) ORDER BY document, blob.number LIMIT ?3",
     )?;
     let rows = select.query_map((&after.0, after.1, PAGE), |row| {
-        Ok(Found {
+        Ok(StoredPhoto {
             document: row.get(0)?,
             number: row.get(1)?,
             name: BlobName { id: BlobId(row.get(2)?), bytes: row.get(3)? },
@@ -106,7 +106,7 @@ fn newest(connection: &Connection, document: &[u8]) -> rusqlite::Result<i64> {
 }
 
 /// The outline of a blob that was found; `None` when it has gone since.
-pub(super) fn outline(store: &Store, found: &Found) -> Result<Option<Outline>, Fault> {
+pub(super) fn outline(store: &Store, found: &StoredPhoto) -> Result<Option<Outline>, Fault> {
     let Ok(document) = KeyPrefix::from_bytes(&found.document) else { return Ok(None) };
     let request = BlobRequest::Outline { document, blob: found.name };
     let reply = store.serve(StoreRequest::Blob(request))?;
@@ -117,7 +117,11 @@ pub(super) fn outline(store: &Store, found: &Found) -> Result<Option<Outline>, F
 }
 
 /// The bytes of a chunk; `None` when the blob has gone since.
-pub(super) fn chunk(store: &Store, found: &Found, place: u32) -> Result<Option<Vec<u8>>, Fault> {
+pub(super) fn chunk(
+    store: &Store,
+    found: &StoredPhoto,
+    place: u32,
+) -> Result<Option<Vec<u8>>, Fault> {
     let Ok(document) = KeyPrefix::from_bytes(&found.document) else { return Ok(None) };
     let (from, length) = (place * limits::BLOB_CHUNK_BYTES, found.name.chunk_bytes(place));
     let request = BlobRequest::Read { document, blob: found.name, from, length };
@@ -129,7 +133,11 @@ pub(super) fn chunk(store: &Store, found: &Found, place: u32) -> Result<Option<V
 }
 
 /// Body of the frame that says which documents within a scope have a blob.
-pub(super) fn owners_body(store: &Store, found: &Found, scope: &Scope) -> Result<Vec<u8>, Fault> {
+pub(super) fn owners_body(
+    store: &Store,
+    found: &StoredPhoto,
+    scope: &Scope,
+) -> Result<Vec<u8>, Fault> {
     let owners = store.read(|connection| {
         let sql = "SELECT document FROM blob_reference WHERE blob = ?1 AND lacking = 0";
         let mut select = connection.prepare_cached(sql)?;

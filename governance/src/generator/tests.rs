@@ -118,8 +118,8 @@ impl Judge for Everybody {
     }
 }
 
-fn play(case: &Case) -> Ticket {
-    let first = case.scenes.first().unwrap();
+fn play(sample: &SampleTicket) -> Ticket {
+    let first = sample.scenes.first().unwrap();
     let mut view = DocumentView {
         home: first.write.home,
         fields: BTreeMap::new(),
@@ -129,7 +129,7 @@ fn play(case: &Case) -> Ticket {
         tainted: Vec::new(),
         erased: None,
     };
-    for scene in case.scenes.iter().filter(|scene| scene.write.home == view.home) {
+    for scene in sample.scenes.iter().filter(|scene| scene.write.home == view.home) {
         for edit in &scene.write.edits {
             let Edit::Append { body } = edit else { panic!("tickets hold actions: {edit:?}") };
             let writer = Writer {
@@ -151,14 +151,14 @@ fn play(case: &Case) -> Ticket {
 /// time runs forward and ends before now, and that the receipt is the one the fold gives.
 #[test]
 fn tickets_are_in_every_state() {
-    let cases = Generator::new(5).tickets(village(), 24, NOW_MS);
+    let tickets = Generator::new(5).tickets(village(), 24, NOW_MS);
     let mut states = BTreeSet::new();
-    for case in &cases {
-        let ticket = play(case);
+    for sample in &tickets {
+        let ticket = play(sample);
         assert!(ticket.trace.iter().all(|step| step.outcome == ticket::Outcome::Taken));
-        assert_eq!(ticket.receipt.as_ref(), Some(&case.receipt));
-        assert!(case.scenes.is_sorted_by_key(|scene| scene.at_ms));
-        assert!(case.scenes.last().unwrap().at_ms <= NOW_MS);
+        assert_eq!(ticket.receipt.as_ref(), Some(&sample.receipt));
+        assert!(sample.scenes.is_sorted_by_key(|scene| scene.at_ms));
+        assert!(sample.scenes.last().unwrap().at_ms <= NOW_MS);
         states.insert(ticket.state);
     }
     let never = [State::Unreported, State::Erased];

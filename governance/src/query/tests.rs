@@ -21,7 +21,7 @@ use crate::library::catalogue::{self, Catalogue, Part};
 use crate::library::{Fields, Origin, Place, query as record, record as command, relocation};
 use crate::projection::GovernanceProjector;
 use crate::ticket::{
-    self as cases, Action, Channel, Kind, NewTicket, State, query as ticket, statistics,
+    self as ticket_rules, Action, Channel, Kind, NewTicket, State, query as ticket, statistics,
 };
 
 mod disclosure;
@@ -104,7 +104,7 @@ impl Desk {
         place
     }
 
-    fn report(&mut self, number: u8, village: &str, text: &str) -> cases::Receipt {
+    fn report(&mut self, number: u8, village: &str, text: &str) -> ticket_rules::Receipt {
         let new = NewTicket {
             village: code(village),
             channel: Channel::Plate,
@@ -116,15 +116,16 @@ impl Desk {
             phone: "13800138000".to_owned(),
             source: "plate".to_owned(),
         };
-        let (receipt, writes) = cases::report(&new, DocumentId([number; 16]), MORNING_MS).unwrap();
+        let (receipt, writes) =
+            ticket_rules::report(&new, DocumentId([number; 16]), MORNING_MS).unwrap();
         self.write(writes, MORNING_MS);
         receipt
     }
 
-    fn act(&mut self, receipt: &cases::Receipt, action: &Action, at_ms: i64) {
+    fn act(&mut self, receipt: &ticket_rules::Receipt, action: &Action, at_ms: i64) {
         let row = ticket::by_receipt(&self.connection, receipt).unwrap().unwrap();
         let view = self.documents.get(&row.home).unwrap();
-        let write = cases::fold(view, &self.authority).act(action, "test").unwrap();
+        let write = ticket_rules::fold(view, &self.authority).act(action, "test").unwrap();
         self.write(vec![write], at_ms);
     }
 
@@ -384,7 +385,7 @@ fn queues_are_ordered_by_due_time() {
     let receipts: Vec<_> = open.iter().map(|row| row.receipt.as_str()).collect();
     assert_eq!(receipts, [urgent.as_str(), slow.as_str(), waiting.as_str()]);
     let first = open.first().unwrap();
-    assert_eq!(first.card(MORNING_MS + 2 + 2 * HOUR_MS), Some(cases::Card::Red));
+    assert_eq!(first.card(MORNING_MS + 2 + 2 * HOUR_MS), Some(ticket_rules::Card::Red));
     let contact = ticket::contact(&desk.connection, &first.home).unwrap().unwrap();
     assert_eq!((contact.name.as_str(), contact.phone.as_str()), ("苑大明", "13800138000"));
     let trace = ticket::trace(&desk.connection, &first.home).unwrap();
@@ -401,7 +402,7 @@ fn queues_are_narrowed_by_assignee() {
     let receipt = desk.report(1, "370322102310", "村口的路坏了要修");
     desk.report(2, "370322102310", "想问低保怎么申请");
     desk.act(&receipt, &Action::Accept { kind: Kind::Other }, MORNING_MS + 1);
-    let to = cases::Assignee { name: "村支书".to_owned(), address: code("370322102310") };
+    let to = ticket_rules::Assignee { name: "村支书".to_owned(), address: code("370322102310") };
     desk.act(&receipt, &Action::Assign { to: to.clone() }, MORNING_MS + 2);
     let filter = ticket::Filter {
         assignee_region: Some(code("370322102310")),

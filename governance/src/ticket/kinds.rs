@@ -36,8 +36,8 @@ impl Capability for Tickets {
     }
 
     fn sample(&self, seed: u64, spot: &Spot) -> Vec<Scene> {
-        let cases = Generator::new(seed).tickets(spot.village, spot.count, spot.now_ms);
-        cases.into_iter().flat_map(|case| case.scenes).collect()
+        let tickets = Generator::new(seed).tickets(spot.village, spot.count, spot.now_ms);
+        tickets.into_iter().flat_map(|ticket| ticket.scenes).collect()
     }
 }
 
@@ -47,7 +47,7 @@ const KINDS: [Kind; 3] = [
         last: Category::TICKET,
         name: "ticket",
         zh: "工单",
-        en: "cases",
+        en: "tickets",
         sensitivity: Sensitivity::Open,
         attachments: Attachments::None,
     },
@@ -56,7 +56,7 @@ const KINDS: [Kind; 3] = [
         last: Category::TICKET_CONTACT,
         name: "ticket.contact",
         zh: "工单联系人",
-        en: "contacts of cases",
+        en: "contacts of tickets",
         sensitivity: Sensitivity::Closed,
         attachments: Attachments::None,
     },
@@ -65,7 +65,7 @@ const KINDS: [Kind; 3] = [
         last: Category::TICKET_PHOTO,
         name: "ticket.photo",
         zh: "工单照片",
-        en: "photos of cases",
+        en: "photos of tickets",
         sensitivity: Sensitivity::Open,
         attachments: Attachments::Photos,
     },

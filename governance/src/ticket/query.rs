@@ -195,7 +195,7 @@ const WHERE: &str = "category = :category AND address >= :from AND address < :to
         OR assignee_address >= :assignee_from AND assignee_address < :assignee_to)";
 
 /// The values of [`WHERE`].
-struct Asked<'a> {
+struct Conditions<'a> {
     from: String,
     to: String,
     states: String,
@@ -204,7 +204,7 @@ struct Asked<'a> {
     assignee_range: (Option<String>, Option<String>),
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Conditions<'a> {
     fn of(filter: &'a Filter) -> Self {
         let (from, to) = range(filter.region);
         let mut states = String::new();
@@ -253,8 +253,8 @@ pub fn list(
          LIMIT :limit OFFSET :offset",
         readable.sql()
     ))?;
-    let asked = Asked::of(filter);
-    let mut named = readable.with(&asked.named());
+    let conditions = Conditions::of(filter);
+    let mut named = readable.with(&conditions.named());
     named.push((":limit", &filter.limit));
     named.push((":offset", &filter.offset));
     let rows = statement.query_map(&*named, ticket)?;
@@ -298,8 +298,8 @@ pub fn count_within(
     let mut count = 0;
     for region in regions {
         let filter = Filter { region: *region, ..filter.clone() };
-        let asked = Asked::of(&filter);
-        let named = readable.with(&asked.named());
+        let conditions = Conditions::of(&filter);
+        let named = readable.with(&conditions.named());
         count += statement.query_row(&*named, |row| query::count(row, 0))?;
     }
     Ok(count)

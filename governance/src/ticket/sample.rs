@@ -14,7 +14,7 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A ticket with its history, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Case {
+pub struct SampleTicket {
     /// Its base document.
     pub document: DocumentId,
     /// What the villager keeps.
@@ -156,7 +156,7 @@ pub(crate) fn ticket(
     secretary: &str,
     number: usize,
     now_ms: i64,
-) -> Case {
+) -> SampleTicket {
     let stage = *STAGES.get(number % STAGES.len()).expect("a remainder");
     // Steps that do not divide the number of matters bring every matter into every stage.
     let matter = MATTERS.get((number * 5 + number / MATTERS.len()) % MATTERS.len());
@@ -173,7 +173,7 @@ pub(crate) fn ticket(
     };
     let mut history = History::begin(random, names, village, matter, now_ms - age_ms);
     history.go(random, stage, secretary, matter);
-    history.case
+    history.ticket
 }
 
 /// The three families of the story.
@@ -183,13 +183,13 @@ pub(crate) fn story(
     village: AddressCode,
     secretary: &str,
     now_ms: i64,
-) -> Vec<Case> {
+) -> Vec<SampleTicket> {
     const WORDS: [(&str, i64); 3] = [
         ("家里老房想翻建，请问需要办哪些手续？", 170),
         ("老房翻建需要办哪些手续，找谁批", 95),
         ("想把老房翻建一下，要办什么手续？宅基地证还是父亲的名字", 35),
     ];
-    let mut cases = Vec::new();
+    let mut tickets = Vec::new();
     for (place, (text, minutes)) in WORDS.into_iter().enumerate() {
         let matter =
             Matter { kind: Kind::Policy, channel: Channel::Plate, text, progress: "", result: "" };
@@ -198,14 +198,14 @@ pub(crate) fn story(
         if place == 0 {
             history.go(random, Stage::Assigned, secretary, &matter);
         }
-        cases.push(history.case);
+        tickets.push(history.ticket);
     }
-    cases
+    tickets
 }
 
 /// A ticket's history being written.
 struct History {
-    case: Case,
+    ticket: SampleTicket,
     home: cunlian_protocol::change::Home,
     at_ms: i64,
 }
@@ -241,7 +241,7 @@ impl History {
         let home = writes.first().expect("a report writes its base document").home;
         let scene = |write| Scene { role: Role::Village, at_ms, write };
         let scenes = writes.into_iter().map(scene).collect();
-        Self { case: Case { document, receipt, scenes }, home, at_ms }
+        Self { ticket: SampleTicket { document, receipt, scenes }, home, at_ms }
     }
 
     /// Everything from the report to `stage`. Steps take minutes, so that they fit into the age
@@ -284,6 +284,6 @@ impl History {
     fn act(&mut self, random: &mut Random, role: Role, action: &Action) {
         self.at_ms += i64::from(random.between(5, 30)) * MINUTE_MS;
         let write = action.write(self.home, "demo");
-        self.case.scenes.push(Scene { role, at_ms: self.at_ms, write });
+        self.ticket.scenes.push(Scene { role, at_ms: self.at_ms, write });
     }
 }

@@ -40,7 +40,7 @@ pub struct Expected {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Findings {
     /// What differs; empty is good.
     pub differences: Vec<String>,
     /// Different changes in all stores together.
@@ -66,8 +66,8 @@ struct Opened<'a> {
 }
 
 /// Checks all stores.
-pub fn check(layout: &Layout, expected: &Expected) -> Result<Found, Failure> {
-    let mut found = Found { differences: expected.broken.clone(), ..Found::default() };
+pub fn check(layout: &Layout, expected: &Expected) -> Result<Findings, Failure> {
+    let mut found = Findings { differences: expected.broken.clone(), ..Findings::default() };
     let opened: Vec<Opened<'_>> = layout.nodes.iter().map(open).collect::<Result<_, _>>()?;
     let union: BTreeSet<Vec<u8>> = opened.iter().flat_map(|o| o.keys.iter().cloned()).collect();
     found.changes = union.len() as u64;
@@ -102,7 +102,7 @@ fn open(node: &Node) -> Result<Opened<'_>, Failure> {
     Ok(Opened { node, store, scope, keys })
 }
 
-fn check_acknowledged(union: &BTreeSet<Vec<u8>>, expected: &Expected, found: &mut Found) {
+fn check_acknowledged(union: &BTreeSet<Vec<u8>>, expected: &Expected, found: &mut Findings) {
     let ids: HashSet<Vec<u8>> = union
         .iter()
         .filter_map(|key| Some(key.get(key.len().checked_sub(32)?..)?.to_vec()))
@@ -120,7 +120,7 @@ fn check_acknowledged(union: &BTreeSet<Vec<u8>>, expected: &Expected, found: &mu
 }
 
 /// A node holds exactly what its scope covers of all that exists.
-fn check_scope(one: &Opened<'_>, union: &BTreeSet<Vec<u8>>, found: &mut Found) {
+fn check_scope(one: &Opened<'_>, union: &BTreeSet<Vec<u8>>, found: &mut Findings) {
     let name = &one.node.name;
     let mut missing = 0;
     for key in union {
@@ -136,7 +136,7 @@ fn check_scope(one: &Opened<'_>, union: &BTreeSet<Vec<u8>>, found: &mut Found) {
 }
 
 /// Every step of every ticket is a signed change of the log, signed by the author it names.
-fn check_traces(one: &Opened<'_>, found: &mut Found) -> Result<(), Failure> {
+fn check_traces(one: &Opened<'_>, found: &mut Findings) -> Result<(), Failure> {
     let authority = one.store.authority();
     let steps: Vec<(String, Vec<u8>, Vec<u8>)> = one.store.read(|connection| {
         let sql = "SELECT address, document, change FROM ticket_step";
@@ -183,7 +183,7 @@ fn ticket_home(address: &str, document: &[u8]) -> Option<Home> {
 fn check_projections(
     child: &Opened<'_>,
     parent: &Opened<'_>,
-    found: &mut Found,
+    found: &mut Findings,
 ) -> Result<(), Failure> {
     let both = child.scope.intersection(&parent.scope);
     for table in GovernanceProjector.tables() {
@@ -235,7 +235,7 @@ fn projection(
 }
 
 /// Identity numbers and phones of one node are in no file of a node that may not see them.
-fn check_canaries(opened: &[Opened<'_>], found: &mut Found) -> Result<(), Failure> {
+fn check_canaries(opened: &[Opened<'_>], found: &mut Findings) -> Result<(), Failure> {
     for holder in opened {
         let canaries = canaries(holder)?;
         for other in opened {
@@ -320,7 +320,7 @@ fn check_conflict(
     layout: &Layout,
     opened: &[Opened<'_>],
     expected: &Expected,
-    found: &mut Found,
+    found: &mut Findings,
 ) -> Result<(), Failure> {
     let town = opened.get(layout.town().index);
     if let Some(town) = town {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::Store;
 use cunlian_governance::divisions;
-use cunlian_governance::generator::{Case, Generator, Role};
+use cunlian_governance::generator::{Generator, Role, SampleTicket};
 use cunlian_governance::library::catalogue::Catalogue;
 use cunlian_host::clock::now_ms;
 use cunlian_host::opening::{node_author, open_store};
@@ -96,9 +96,9 @@ pub fn load(
             loaded.neighbour_records += written;
         }
         progress(loaded.records + loaded.neighbour_records);
-        let cases = generator.tickets(village, TICKETS, now);
-        loaded.tickets += cases.len() as u64;
-        loaded.changes += play(layout, &desks, &village, &cases)?;
+        let tickets = generator.tickets(village, TICKETS, now);
+        loaded.tickets += tickets.len() as u64;
+        loaded.changes += play(layout, &desks, &village, &tickets)?;
     }
     loaded.changes += loaded.records + loaded.neighbour_records;
     Ok(loaded)
@@ -160,16 +160,16 @@ fn play(
     layout: &Layout,
     desks: &[Desk],
     village: &AddressCode,
-    cases: &[Case],
+    tickets: &[SampleTicket],
 ) -> Result<u64, Failure> {
     let terminal = desk_of(layout, desks, village)?;
     let town = layout.nodes.iter().find(|n| n.tier == Tier::Town && n.region.contains(village));
     let town = town.and_then(|node| desks.get(node.index)).unwrap_or(terminal);
     let apart = !std::ptr::eq(terminal, town);
-    let steps = cases.iter().map(|case| case.scenes.len()).max().unwrap_or(0);
+    let steps = tickets.iter().map(|ticket| ticket.scenes.len()).max().unwrap_or(0);
     let mut written = 0;
     for step in 0..steps {
-        for scene in cases.iter().filter_map(|case| case.scenes.get(step)) {
+        for scene in tickets.iter().filter_map(|ticket| ticket.scenes.get(step)) {
             let (desk, author) = match scene.role {
                 Role::Village => (terminal, Some(&terminal.node)),
                 // Cases have no step of a county.
@@ -188,7 +188,7 @@ fn play(
     Ok(written)
 }
 
-/// Carries the cases of a village from one store to another, with the certificates they need.
+/// Carries the tickets of a village from one store to another, with the certificates they need.
 fn carry(village: &AddressCode, from: &Desk, to: &Desk) -> Result<(), Failure> {
     let authority = from.store.authority();
     let known: Vec<Vec<u8>> = authority

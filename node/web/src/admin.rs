@@ -29,7 +29,7 @@ use serde_json::json;
 use crate::frame::administrator::{Admin, act, journal_of_people};
 use crate::frame::failure::Failure;
 use crate::frame::layout::{Page, html};
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::Room;
 use crate::frame::text::Text;
 use crate::frame::writing::save;
@@ -55,7 +55,7 @@ pub(crate) const ROOM: Room = Room {
         href: "/admin",
         text: "nav-admin",
         order: 70,
-        shown: Shown::ToAdministrators,
+        shown: ShownTo::Administrators,
         waiting: None,
     }],
 };

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use utoipa::OpenApi as _;
 
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
@@ -20,7 +20,7 @@ pub(crate) const ROOM: Room = Room {
         href: "/conflicts",
         text: "nav-conflicts",
         order: 40,
-        shown: Shown::ToAll,
+        shown: ShownTo::All,
         waiting: Some(page::waiting),
     }],
 };

@@ -13,7 +13,7 @@ use axum::routing::get;
 use cunlian_protocol::certificate::Tier;
 use utoipa::OpenApi as _;
 
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
@@ -36,14 +36,14 @@ pub(crate) const ROOM: Room = Room {
             href: "/records/new",
             text: "nav-register",
             order: 20,
-            shown: Shown::At(&[Tier::Village, Tier::Grid]),
+            shown: ShownTo::At(&[Tier::Village, Tier::Grid]),
             waiting: None,
         },
         Entry {
             href: "/records",
             text: "nav-records",
             order: 30,
-            shown: Shown::ToAll,
+            shown: ShownTo::All,
             waiting: None,
         },
     ],

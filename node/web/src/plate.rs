@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::routing::get;
 
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::Room;
 use crate::state::WebState;
 
@@ -17,7 +17,7 @@ pub(crate) const ROOM: Room = Room {
         href: "/plates",
         text: "nav-plates",
         order: 50,
-        shown: Shown::ToAll,
+        shown: ShownTo::All,
         waiting: None,
     }],
 };

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use cunlian_protocol::certificate::Tier;
 
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::Room;
 use crate::state::WebState;
 
@@ -21,14 +21,14 @@ pub(crate) const ROOM: Room = Room {
             href: "/overview",
             text: "nav-overview",
             order: 10,
-            shown: Shown::At(&[Tier::County, Tier::City, Tier::Province]),
+            shown: ShownTo::At(&[Tier::County, Tier::City, Tier::Province]),
             waiting: None,
         },
         Entry {
             href: "/villages",
             text: "nav-villages",
             order: 20,
-            shown: Shown::At(&[Tier::Town]),
+            shown: ShownTo::At(&[Tier::Town]),
             waiting: None,
         },
     ],

@@ -17,7 +17,7 @@ use cunlian_protocol::certificate::Tier;
 use tokio::sync::{Semaphore, watch};
 
 use crate::frame::form::register::Forms;
-use crate::frame::login::turns::Turns;
+use crate::frame::login::password_queue::PasswordQueue;
 use crate::frame::navigation::Entry;
 use crate::frame::session::{FormTokens, SESSION_COOKIE, Sessions};
 use crate::frame::uploads::Uploads;
@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) photos: Semaphore,
     /// Logins under way of browsers that are known, and of others.
     pub(crate) logins: Semaphore,
-    pub(crate) logins_of_strangers: Turns,
+    pub(crate) logins_of_strangers: PasswordQueue,
     /// By name, and by the network or the browser that tries it.
     pub(crate) login_per_name: Throttle<(String, String)>,
     pub(crate) login_of_strangers: Throttle<String>,
@@ -92,7 +92,7 @@ impl WebState {
             uploads: Arc::default(),
             photos: Semaphore::new(PHOTOS_AT_ONCE),
             logins: Semaphore::new(LOGINS_AT_ONCE),
-            logins_of_strangers: Turns::new(LOGINS_AT_ONCE),
+            logins_of_strangers: PasswordQueue::new(LOGINS_AT_ONCE),
             login_per_name: Throttle::new(LOGIN_PER_NAME),
             login_of_strangers: Throttle::new(LOGIN_OF_STRANGERS),
             login_per_network: Throttle::new(LOGIN_PER_NETWORK),

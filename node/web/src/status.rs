@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use utoipa::OpenApi as _;
 
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
@@ -22,7 +22,7 @@ pub(crate) const ROOM: Room = Room {
         href: "/status",
         text: "nav-status",
         order: 60,
-        shown: Shown::ToAll,
+        shown: ShownTo::All,
         waiting: None,
     }],
 };

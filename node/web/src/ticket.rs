@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use cunlian_protocol::certificate::Tier;
 use utoipa::OpenApi as _;
 
-use crate::frame::navigation::{Entry, Shown};
+use crate::frame::navigation::{Entry, ShownTo};
 use crate::frame::room::{Api, Room};
 use crate::state::WebState;
 
@@ -38,21 +38,21 @@ pub(crate) const ROOM: Room = Room {
             href: "/today",
             text: "nav-today",
             order: 10,
-            shown: Shown::At(&[Tier::Village, Tier::Grid]),
+            shown: ShownTo::At(&[Tier::Village, Tier::Grid]),
             waiting: Some(turn::waiting),
         },
         Entry {
             href: "/queue",
             text: "nav-queue",
             order: 10,
-            shown: Shown::At(&[Tier::Town]),
+            shown: ShownTo::At(&[Tier::Town]),
             waiting: Some(turn::waiting),
         },
         Entry {
             href: "/queue",
             text: "nav-tickets",
             order: 20,
-            shown: Shown::At(&[Tier::County, Tier::City, Tier::Province]),
+            shown: ShownTo::At(&[Tier::County, Tier::City, Tier::Province]),
             waiting: Some(turn::waiting),
         },
     ],

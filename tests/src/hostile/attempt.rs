@@ -27,7 +27,7 @@ pub struct Refused {
 
 /// Everything the thief tried.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Findings {
     /// Attempts that ended a connection.
     pub closed: Vec<Closed>,
     /// Changes that were refused.

@@ -11,7 +11,7 @@ use cunlian_protocol::signing::{SigningKey, public_key};
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Hello, Message};
 
-use super::attempt::{Closed, Found, Refused};
+use super::attempt::{Closed, Findings, Refused};
 use super::scene::{IDENTITY, POPULATION, Scene};
 use super::{Hostile, Line};
 use crate::member::key;
@@ -21,7 +21,7 @@ type Forged = (&'static str, Vec<u8>, &'static str);
 
 /// All forged changes in one batch, with one sound change among them that the town has already:
 /// it is acknowledged, the others are refused, each with its own reason.
-pub async fn send_changes(scene: &Scene, own: &[Vec<u8>], found: &mut Found) {
+pub async fn send_changes(scene: &Scene, own: &[Vec<u8>], found: &mut Findings) {
     let (forged, canaries) = forge(scene, own);
     found.canaries.extend(canaries);
     let mut batch = vec![Carried { bytes: own[0].clone(), reached: u8::MAX }];
@@ -107,7 +107,7 @@ fn header(category: Category, address: AddressCode, author: Serial, session: u64
 }
 
 /// Frames that are too large, unpack to too much, or are none; messages at the wrong moment.
-pub async fn send_frames(scene: &Scene, found: &mut Found) {
+pub async fn send_frames(scene: &Scene, found: &mut Findings) {
     let bomb = zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap();
     assert!(bomb.len() < limits::FRAME_BYTES);
     let mut two_mebibytes = (2_u32 << 20).to_be_bytes().to_vec();
@@ -144,7 +144,7 @@ fn packed(raw: u32, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Greetings of who he is not.
-pub async fn greet(scene: &Scene, found: &mut Found) {
+pub async fn greet(scene: &Scene, found: &mut Findings) {
     let thief = &scene.thief;
     let impostor = Hostile::new(key(99), thief.chain.clone());
     let own_certificate = &scene.certificate;
@@ -202,7 +202,7 @@ pub async fn greet(scene: &Scene, found: &mut Found) {
 }
 
 /// A greeting that was good on one connection is said again on another.
-async fn replay(scene: &Scene, found: &mut Found) {
+async fn replay(scene: &Scene, found: &mut Findings) {
     let mut first = scene.thief.dial(scene.town).await;
     let hello = Message::Hello(scene.thief.hello(&first));
     first.say(&hello).await;
@@ -212,7 +212,7 @@ async fn replay(scene: &Scene, found: &mut Found) {
     ended(&mut second, "replays a greeting", FaultCode::Signature, found).await;
 }
 
-async fn ended(line: &mut Line, name: &str, code: FaultCode, found: &mut Found) {
+async fn ended(line: &mut Line, name: &str, code: FaultCode, found: &mut Findings) {
     let ending = line.ending().await;
     assert_eq!(ending.code, code, "{name}: {ending:?}");
     assert!(!ending.reason.is_empty(), "{name}");

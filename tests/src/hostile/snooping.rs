@@ -8,7 +8,7 @@ use cunlian_protocol::region::Region;
 use cunlian_protocol::wire::{Ask, FaultCode, Frame, Message, Prefixed, Wanted};
 
 use super::Line;
-use super::attempt::{Closed, Found};
+use super::attempt::{Closed, Findings};
 use super::scene::{IDENTITY, POPULATION, Scene};
 use crate::traces::contains;
 
@@ -50,7 +50,7 @@ pub fn ranges_of_others(scene: &Scene) -> Vec<(&'static str, KeyPrefix)> {
 
 /// Each range outside his scope, as a question and as a demand: the node closes the session, and
 /// none of the secrets was heard.
-pub async fn ask_for_others(scene: &Scene, secrets: &[String], found: &mut Found) {
+pub async fn ask_for_others(scene: &Scene, secrets: &[String], found: &mut Findings) {
     for (name, prefix) in ranges_of_others(scene) {
         let questions = [
             Message::Query(Prefixed(vec![(prefix.clone(), Ask::Shorts)])),

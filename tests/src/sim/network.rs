@@ -12,7 +12,7 @@ use cunlian_protocol::hub::ConnectionId;
 use cunlian_protocol::id::ChangeId;
 use cunlian_protocol::wire::{self, WireError};
 
-use super::photos::Asked;
+use super::photos::BlobRequest;
 
 /// Who is at an end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ pub(super) struct End {
     /// Batches sent from this end and not acknowledged.
     pub(super) batches: BTreeMap<u64, Vec<ChangeId>>,
     /// Questions for bytes of photos sent from this end and not answered.
-    pub(super) asked: VecDeque<Asked>,
+    pub(super) asked: VecDeque<BlobRequest>,
     /// When the last frame is written.
     pub(super) written_ms: i64,
     /// When the last frame arrives.

@@ -40,7 +40,7 @@ pub(super) struct Photo {
 
 /// A question for bytes that is not answered: of which photo, and from where how many; the
 /// outline, when that is not said.
-pub(super) type Asked = (BlobName, Option<(u32, u32)>);
+pub(super) type BlobRequest = (BlobName, Option<(u32, u32)>);
 
 impl Photo {
     pub(super) fn name(&self) -> BlobName {
@@ -253,16 +253,16 @@ impl World {
     }
 
     /// Who is at an end asks for bytes of a photo.
-    pub(super) fn ask_blob(&mut self, connection: ConnectionId, asked: Asked) {
+    pub(super) fn ask_blob(&mut self, connection: ConnectionId, asked: BlobRequest) {
         if let Some(end) = self.network.ends.get_mut(&connection) {
             end.asked.push_back(asked);
         }
     }
 
     /// The question of the other side that is answered from here, unless that side is gone.
-    fn answered(&mut self, connection: ConnectionId) -> Option<Asked> {
+    fn answered(&mut self, connection: ConnectionId) -> Option<BlobRequest> {
         let peer = self.network.ends.get(&connection)?.peer;
-        let asked: &mut VecDeque<Asked> = &mut self.network.ends.get_mut(&peer)?.asked;
+        let asked: &mut VecDeque<BlobRequest> = &mut self.network.ends.get_mut(&peer)?.asked;
         Some(asked.pop_front().expect("there is no answer about a photo without a question"))
     }
 

@@ -7,7 +7,7 @@ use cunlian_protocol::region::Region;
 use cunlian_protocol::signing::public_key;
 use cunlian_protocol::wire::FaultCode;
 use cunlian_tests::federation::well;
-use cunlian_tests::hostile::attempt::{Closed, Found};
+use cunlian_tests::hostile::attempt::{Closed, Findings};
 use cunlian_tests::hostile::{Hostile, snooping, stolen};
 use cunlian_tests::member::key;
 use cunlian_tests::program::{run_well, wait_for};
@@ -45,7 +45,7 @@ fn a_county_that_asks_is_refused() {
     // The town would notice two machines with one identity.
     well(stage.fleet.kill(stage.county().index).map_err(Into::into));
     let county = Hostile::thief_of(&stage.county().dir);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     let secrets = canaries(stage.own(), &CLOSED);
     Runtime::new().unwrap().block_on(async {
         let mut line = county.enter(stage.town().listen).await;

@@ -14,7 +14,7 @@ use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Message};
 use cunlian_tests::authored::{authored, signed_as, unwritten};
 use cunlian_tests::federation::well;
-use cunlian_tests::hostile::attempt::{Closed, Found};
+use cunlian_tests::hostile::attempt::{Closed, Findings};
 use cunlian_tests::hostile::{Hostile, Stolen, snooping, stolen};
 use cunlian_tests::member::key;
 use tokio::runtime::Runtime;
@@ -35,7 +35,7 @@ fn a_town_reaches_no_further_than_its_region() {
     let town = stolen(&stage.town().dir);
     let neighbour = NEIGHBOUR.parse().unwrap();
     let honest = Hostile::insider(&county.dir, 71, Tier::Town, neighbour);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     Runtime::new().unwrap().block_on(async {
         let mut line = honest.hostile.enter(county.listen).await;
         line.say(&Message::Root { number: 1, digest: [0; 32] }).await;

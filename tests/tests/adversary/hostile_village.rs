@@ -10,7 +10,7 @@ use cunlian_protocol::region::Region;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Ask, Bounded, FaultCode, Message, Prefixed, Wanted};
 use cunlian_tests::federation::well;
-use cunlian_tests::hostile::attempt::{Closed, Found};
+use cunlian_tests::hostile::attempt::{Closed, Findings};
 use cunlian_tests::hostile::{forgery, snooping};
 use cunlian_tests::program::{run_well, wait_for};
 use cunlian_tests::traces::{contains, files_with, query, tables_with};
@@ -62,7 +62,7 @@ fn no_message_widens_its_range() {
     let stage = Stage::running();
     let scene = stage.scene(41);
     let secrets = canaries(stage.other(), &[OPEN.as_slice(), &CLOSED].concat());
-    let mut found = Found::default();
+    let mut found = Findings::default();
     Runtime::new().unwrap().block_on(async {
         let control = canaries(stage.own(), &CLOSED);
         let line = snooping::read_own(&scene).await;
@@ -129,7 +129,7 @@ fn held(message: Message) -> Option<Vec<Answer>> {
 fn a_prefix_between_two_levels_is_refused() {
     let stage = Stage::running();
     let scene = stage.scene(41);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     Runtime::new().unwrap().block_on(async {
         for digits in ["3", "370", "3703221", "37032210231", "3703221023100", "37032210231000001"] {
             let mut prefix = Category::TICKET.0.to_be_bytes().to_vec();
@@ -252,7 +252,7 @@ fn key_of(stage: &Stage, category: Category) -> SetKey {
 fn nothing_forged_is_accepted() {
     let stage = Stage::running();
     let scene = stage.scene(41);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     Runtime::new().unwrap().block_on(async {
         let own = snooping::read_own(&scene).await.changes;
         forgery::send_changes(&scene, &own, &mut found).await;

@@ -14,7 +14,7 @@ use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
-use cunlian_tests::hostile::attempt::Found;
+use cunlian_tests::hostile::attempt::Findings;
 use cunlian_tests::hostile::scene::Scene;
 use cunlian_tests::hostile::{Hostile, Stolen};
 use cunlian_tests::traces::{contains, files_with};
@@ -135,7 +135,7 @@ impl Stage {
 }
 
 /// Each attempt is in the log of the node, and not more than once; and the figures count it.
-pub(crate) fn assert_logged_and_counted(node: &Node, found: &Found) {
+pub(crate) fn assert_logged_and_counted(node: &Node, found: &Findings) {
     let log = Stage::log(node);
     let figures = Figures::of(node);
     let mut attempts: BTreeMap<(String, &str), u64> = BTreeMap::new();

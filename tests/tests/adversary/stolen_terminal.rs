@@ -10,7 +10,7 @@ use cunlian_protocol::signing::public_key;
 use cunlian_protocol::sync::Carried;
 use cunlian_protocol::wire::{self, Bounded, FaultCode, Frame, Message};
 use cunlian_tests::authored::authored;
-use cunlian_tests::hostile::attempt::{Closed, Found};
+use cunlian_tests::hostile::attempt::{Closed, Findings};
 use cunlian_tests::hostile::{Hostile, Stolen, snooping};
 use cunlian_tests::member::key;
 use cunlian_tests::program::run_well;
@@ -35,7 +35,7 @@ fn a_revoked_machine_gets_nothing_and_brings_nothing_in() {
     let back_dated = authored(&thief, &[(home, "signed under a used number")]);
     let minted = minted(&thief);
     let by_minted = authored(&minted, &[(home, "by an operator of last year")]);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     Runtime::new().unwrap().block_on(async {
         let mut open = thief.hostile.enter(town.listen).await;
         open.send(&batch(1, &before[..1])).await;
@@ -88,7 +88,7 @@ fn a_thief_who_changed_the_key_is_revoked_all_the_same() {
     let town = stage.town().clone();
     let thief = stage.insider(41);
     let neighbour = Hostile::thief_of(&stage.other().dir);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     Runtime::new().unwrap().block_on(async {
         let mut line = thief.hostile.enter(town.listen).await;
         let foreign = Renewal::sign(neighbour.serial(), &key(83));

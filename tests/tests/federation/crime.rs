@@ -16,7 +16,7 @@ use cunlian_protocol::key::{KeyPrefix, SetKey};
 use cunlian_protocol::region::Region;
 use cunlian_protocol::wire::{Bounded, Message, Page};
 use cunlian_tests::federation::well;
-use cunlian_tests::hostile::attempt::Found;
+use cunlian_tests::hostile::attempt::Findings;
 use cunlian_tests::hostile::scene::{IDENTITY, Scene};
 use cunlian_tests::hostile::{Hostile, Line, forgery, snooping};
 use cunlian_tests::program::wait_for;
@@ -29,7 +29,7 @@ const MEMORY_KIB: u64 = 64 << 10;
 const SECRET: &str = "11010519491231002X";
 
 /// Does everything; panics as soon as something is not refused as it should be.
-pub(crate) fn commit(fleet: &Fleet) -> Found {
+pub(crate) fn commit(fleet: &Fleet) -> Findings {
     let layout = fleet.layout();
     let own = layout.terminals().next().unwrap();
     let other = layout.terminals().nth(3).unwrap();
@@ -37,7 +37,7 @@ pub(crate) fn commit(fleet: &Fleet) -> Found {
     let scene = Scene::new(layout, thief, own.region, other);
     let pid = fleet.pid(layout.town().index).unwrap();
     let before = peak_kib(pid);
-    let mut found = Found::default();
+    let mut found = Findings::default();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let own_changes = read_own(&scene, own).await;
@@ -64,7 +64,7 @@ async fn read_own(scene: &Scene, own: &Node) -> Vec<Vec<u8>> {
 }
 
 /// Nothing of the other village was heard in answer to a question or a demand.
-async fn ask_for_others(scene: &Scene, other: &Node, found: &mut Found) {
+async fn ask_for_others(scene: &Scene, other: &Node, found: &mut Findings) {
     let secrets = secrets(&other.dir);
     assert!(secrets.len() > 5);
     snooping::ask_for_others(scene, &secrets, found).await;

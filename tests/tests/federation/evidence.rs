@@ -6,10 +6,10 @@ use std::fs;
 use cunlian_host::opening::open_store;
 use cunlian_node::demo::layout::{Layout, Node};
 use cunlian_protocol::limits::CHANGE_BYTES;
-use cunlian_tests::hostile::attempt::Found;
+use cunlian_tests::hostile::attempt::Findings;
 use cunlian_tests::traces::{files_with, tables_with};
 
-pub(crate) fn check(layout: &Layout, found: &Found) {
+pub(crate) fn check(layout: &Layout, found: &Findings) {
     assert!(found.closed.len() > 40 && found.refused.len() > 10 && found.canaries.len() > 5);
     let town = layout.town();
     // The log quotes some texts once more than they are.
@@ -41,7 +41,7 @@ pub(crate) fn check(layout: &Layout, found: &Found) {
     }
 }
 
-fn assert_no_canary(node: &Node, found: &Found) {
+fn assert_no_canary(node: &Node, found: &Findings) {
     for canary in &found.canaries {
         assert!(files_with(&node.dir, canary).is_empty(), "{canary} is at {}", node.name);
     }

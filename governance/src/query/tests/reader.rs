@@ -33,7 +33,7 @@ fn tickets() -> Desk {
         }
         if n % 4 == 0 {
             let name = if n % 8 == 0 { "高城镇综合执法队" } else { "高城镇水利站" };
-            let to = cases::Assignee { name: name.to_owned(), address: code("370322102") };
+            let to = ticket_rules::Assignee { name: name.to_owned(), address: code("370322102") };
             desk.act(&receipt, &Action::Assign { to }, MORNING_MS + HOUR_MS);
         }
     }

@@ -77,7 +77,7 @@ struct InvitationPage {
 }
 
 #[derive(Deserialize)]
-struct Shown {
+struct CancelledFlag {
     #[serde(default)]
     cancelled: String,
 }
@@ -85,7 +85,7 @@ struct Shown {
 async fn list(
     State(state): State<WebState>,
     admin: Admin,
-    Query(shown): Query<Shown>,
+    Query(shown): Query<CancelledFlag>,
 ) -> Result<Response, Failure> {
     let texts = admin.0.visit.texts;
     let notice = (!shown.cancelled.is_empty()).then(|| texts.t("admin-invitation-cancelled"));

@@ -77,7 +77,7 @@ struct Says {
 
 /// What the page shows beside the empty form.
 #[derive(Default)]
-struct Shown {
+struct OfflineForm {
     error: Option<String>,
     request: String,
     address: Option<String>,
@@ -85,13 +85,13 @@ struct Shown {
 }
 
 async fn open(State(state): State<WebState>, admin: Admin) -> Response {
-    show(&state, &admin, Shown::default())
+    show(&state, &admin, OfflineForm::default())
 }
 
-fn show(state: &WebState, admin: &Admin, shown: Shown) -> Response {
+fn show(state: &WebState, admin: &Admin, shown: OfflineForm) -> Response {
     let texts = admin.0.visit.texts;
     let page = Page::staff(state, &admin.0, texts.t("admin-issue-title"));
-    let Shown { error, request, address, draft } = shown;
+    let OfflineForm { error, request, address, draft } = shown;
     let address = address.unwrap_or_else(|| own_address(state));
     let failed = error.is_some();
     let page = IssuePage { texts, page, error, request, address, draft };
@@ -120,7 +120,7 @@ async fn look(
     let address = form.text("address").to_owned();
     let again = |error: String, request: String| {
         let address = Some(address.clone());
-        Ok(show(&state, &admin, Shown { error: Some(error), request, address, draft: None }))
+        Ok(show(&state, &admin, OfflineForm { error: Some(error), request, address, draft: None }))
     };
     if request.is_empty() {
         return again(texts.t("issue-empty"), request);
@@ -154,7 +154,11 @@ async fn look(
                 key: groups(&key),
             };
             let address = Some(address);
-            Ok(show(&state, &admin, Shown { error: None, request, address, draft: Some(draft) }))
+            Ok(show(
+                &state,
+                &admin,
+                OfflineForm { error: None, request, address, draft: Some(draft) },
+            ))
         }
         Err(error) => again(problem(texts, &error), request),
     }
@@ -181,7 +185,7 @@ async fn issue(
     let address = posted.text("address").to_owned();
     let Ok(reached) = address_of(&address) else {
         let error = Some(texts.t1("admin-bad-address", "address", &address));
-        return Ok(show(&state, &admin, Shown { error, request, ..Shown::default() }));
+        return Ok(show(&state, &admin, OfflineForm { error, request, ..OfflineForm::default() }));
     };
     let asked = request.clone();
     let issued = act(&state, move |administration| {
@@ -199,7 +203,7 @@ async fn issue(
         }
         Err(error) => {
             let error = Some(problem(texts, &error));
-            Ok(show(&state, &admin, Shown { error, request, ..Shown::default() }))
+            Ok(show(&state, &admin, OfflineForm { error, request, ..OfflineForm::default() }))
         }
     }
 }

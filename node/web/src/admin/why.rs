@@ -64,7 +64,7 @@ struct GrantView {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct WhyQuery {
     who: String,
     verb: String,
     address: String,
@@ -74,7 +74,7 @@ struct Asked {
 async fn show(
     State(state): State<WebState>,
     admin: Admin,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<WhyQuery>,
 ) -> Result<Response, Failure> {
     let texts = admin.0.visit.texts;
     let own = state.place().0;
@@ -154,7 +154,7 @@ fn categories(texts: Text, catalogue: &Catalogue, chosen: &str) -> Vec<Pick> {
 fn answer(
     administration: &Administration,
     desk: &Desk<'_>,
-    asked: &Asked,
+    asked: &WhyQuery,
     texts: Text,
 ) -> Result<AnswerView, AdminError> {
     let verb = VERBS.into_iter().find(|verb| verb.name() == asked.verb);

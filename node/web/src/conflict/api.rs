@@ -16,7 +16,7 @@ use cunlian_protocol::id::DocumentId;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::frame::api::extract::{Asked, Caller, Nothing};
+use crate::frame::api::extract::{Caller, Nothing, StrictQuery};
 use crate::frame::api::names::{Address, CategoryNumber, Document};
 use crate::frame::api::refusal::{Always, ToPeople};
 use crate::frame::failure::Failure;
@@ -91,7 +91,7 @@ impl From<Conflict> for OpenConflict {
 async fn conflicts(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
 ) -> Result<Json<Conflicts>, Failure> {
     let regions = state.regions();
     let reader = staff.reader(&state);

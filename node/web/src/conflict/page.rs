@@ -42,7 +42,7 @@ struct ConflictsPage {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Shown {
+pub(super) struct SavedFlag {
     #[serde(default)]
     saved: String,
 }
@@ -50,7 +50,7 @@ pub(super) struct Shown {
 pub(super) async fn show(
     State(state): State<WebState>,
     staff: Staff,
-    Query(shown): Query<Shown>,
+    Query(shown): Query<SavedFlag>,
 ) -> Result<Response, Failure> {
     let (texts, regions) = (staff.visit.texts, state.regions());
     let (actor, reader) = (staff.person.author.serial, staff.reader(&state));

@@ -68,7 +68,7 @@ struct AccountPage {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct ChangedFlag {
     #[serde(default)]
     changed: u8,
 }
@@ -90,7 +90,11 @@ impl AccountPage {
     }
 }
 
-async fn show(State(state): State<WebState>, staff: Staff, Query(asked): Query<Asked>) -> Response {
+async fn show(
+    State(state): State<WebState>,
+    staff: Staff,
+    Query(asked): Query<ChangedFlag>,
+) -> Response {
     html(&AccountPage::new(&state, &staff, asked.changed == 1, None))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cunlian_protocol::authority::Refusal;
 use cunlian_protocol::id::Serial;
 
-use crate::frame::session::{Ended, Found, Person};
+use crate::frame::session::{Ended, Person, SessionLookup};
 use crate::state::WebState;
 
 /// Who stands behind a session cookie.
@@ -20,9 +20,9 @@ pub(crate) struct Known {
 pub(crate) fn person(state: &WebState, cookie: &str, is_use: bool) -> Result<Option<Known>, Ended> {
     let now_ms = state.now_ms();
     match state.0.sessions.find(cookie, now_ms, is_use) {
-        Found::Nothing => Ok(None),
-        Found::Ended(end) => Err(end),
-        Found::Person(person) => match still(state, &person, now_ms) {
+        SessionLookup::Nothing => Ok(None),
+        SessionLookup::Ended(end) => Err(end),
+        SessionLookup::Person(person) => match still(state, &person, now_ms) {
             Ok(unit) => Ok(Some(Known { person, unit })),
             Err(end) => {
                 state.0.sessions.end_because(cookie, end, now_ms);

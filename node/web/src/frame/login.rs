@@ -27,7 +27,7 @@ pub(super) use self::attempt::Attempt;
 
 pub(crate) mod api;
 mod attempt;
-pub(crate) mod turns;
+pub(crate) mod password_queue;
 
 /// The cookie outlives the session in the table, which is what ends it.
 const SESSION_S: u32 = 12 * 3_600;

@@ -15,20 +15,20 @@ pub(crate) struct Entry {
     /// Its place among all entries, ascending. Where people of a tier begin is their first.
     pub(crate) order: u8,
     /// Who sees it.
-    pub(crate) shown: Shown,
+    pub(crate) shown: ShownTo,
     /// What of it waits for a person, counted beside it.
     pub(crate) waiting: Option<Count>,
 }
 
 /// Who sees an entry.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Shown {
+pub(crate) enum ShownTo {
     /// Everybody who has logged in.
-    ToAll,
+    All,
     /// Everybody who has logged in to a node of these tiers.
     At(&'static [Tier]),
     /// Who administers the node.
-    ToAdministrators,
+    Administrators,
 }
 
 /// Counts what waits for somebody.
@@ -45,13 +45,13 @@ pub(crate) struct Asking<'a> {
     pub(crate) regions: &'a [AddressCode],
 }
 
-impl Shown {
+impl ShownTo {
     /// Whether somebody at a node of this tier sees it.
     pub(crate) fn is_at(self, tier: Tier, administers: bool) -> bool {
         match self {
-            Self::ToAll => true,
+            Self::All => true,
             Self::At(tiers) => tiers.contains(&tier),
-            Self::ToAdministrators => administers,
+            Self::Administrators => administers,
         }
     }
 }

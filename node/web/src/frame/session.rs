@@ -90,7 +90,7 @@ impl Ended {
 
 /// What a cookie stands for.
 #[derive(Debug, Clone)]
-pub(crate) enum Found {
+pub(crate) enum SessionLookup {
     /// A person who has logged in.
     Person(Arc<Person>),
     /// A session that is over.
@@ -141,7 +141,7 @@ impl Sessions {
 
     /// What stands behind a cookie. With `is_use` the session goes on; what a page asks for by
     /// itself is no use.
-    pub(crate) fn find(&self, cookie: &str, now_ms: i64, is_use: bool) -> Found {
+    pub(crate) fn find(&self, cookie: &str, now_ms: i64, is_use: bool) -> SessionLookup {
         let mut table = self.table();
         let key = table_key(cookie);
         if let Some(end) = table.entries.get(&key).and_then(|entry| entry.end(now_ms)) {
@@ -151,9 +151,9 @@ impl Sessions {
             if is_use {
                 entry.idle_at_ms = now_ms + IDLE_MS;
             }
-            return Found::Person(Arc::clone(&entry.person));
+            return SessionLookup::Person(Arc::clone(&entry.person));
         }
-        table.ended.get(&key).map_or(Found::Nothing, |(end, _)| Found::Ended(*end))
+        table.ended.get(&key).map_or(SessionLookup::Nothing, |(end, _)| SessionLookup::Ended(*end))
     }
 
     /// Ends a session as the person asked; nothing needs to be explained.
@@ -301,15 +301,15 @@ mod tests {
         }
     }
 
-    impl Found {
+    impl SessionLookup {
         fn is_person(&self) -> bool {
             matches!(self, Self::Person(_))
         }
     }
 
     #[track_caller]
-    fn assert_ended(found: &Found, expected: Ended) {
-        assert!(matches!(found, Found::Ended(end) if *end == expected), "{found:?}");
+    fn assert_ended(found: &SessionLookup, expected: Ended) {
+        assert!(matches!(found, SessionLookup::Ended(end) if *end == expected), "{found:?}");
     }
 
     /// Shows that use keeps a session alive, that idleness ends it, that it ends at last, and that
@@ -338,7 +338,7 @@ mod tests {
         let sessions = Sessions::default();
         let cookie = sessions.start(person(), 0);
         sessions.end(&cookie);
-        assert!(matches!(sessions.find(&cookie, 1, true), Found::Nothing));
+        assert!(matches!(sessions.find(&cookie, 1, true), SessionLookup::Nothing));
     }
 
     /// Shows that all sessions of one person end together, those of others stay, and the reasons

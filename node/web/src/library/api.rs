@@ -31,7 +31,9 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use self::answer::{
     Concurrent, Elsewhere, ErasedPart, Found, FoundRecord, MovedRecord, Record, WrittenRecord,
 };
-use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, Texts, limit, short};
+use crate::frame::api::extract::{
+    Caller, Named, Nothing, Object, StrictQuery, Texts, limit, short,
+};
 use crate::frame::api::names::{Address, CategoryNumber, Document};
 use crate::frame::api::reached::Reached;
 use crate::frame::api::refusal::{Always, ToFinders, ToPeople, ToWriters};
@@ -89,7 +91,7 @@ struct Wanted {
 async fn search(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Asked(wanted): Asked<Wanted>,
+    StrictQuery(wanted): StrictQuery<Wanted>,
 ) -> Result<Json<Found>, Failure> {
     let limit = limit(wanted.limit, LIMIT, LIMIT_MAX)?;
     let regions = state.regions();
@@ -193,7 +195,7 @@ fn origin(source: Option<&str>, task: Option<&str>) -> Result<Origin, Failure> {
 async fn register(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
     Object(new): Object<NewRecord>,
 ) -> Result<Response, Failure> {
     let intended = Intended::Chosen(new.document.unwrap_or_else(new_document));
@@ -299,7 +301,7 @@ async fn show(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<RecordPath>,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
 ) -> Result<Json<Record>, Failure> {
     let catalogue = catalogue(&state).await?;
     let (class, place) = place_of(&catalogue, &path)?;
@@ -354,7 +356,7 @@ async fn edit(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<RecordPath>,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
     Object(edited): Object<Edited>,
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;
@@ -387,7 +389,7 @@ async fn relocate(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<RecordPath>,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
     Object(wanted): Object<Move>,
 ) -> Result<Response, Failure> {
     let catalogue = catalogue(&state).await?;

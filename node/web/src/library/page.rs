@@ -81,7 +81,7 @@ struct Moved {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Shown {
+pub(super) struct SavedFlag {
     #[serde(default)]
     saved: String,
 }
@@ -90,7 +90,7 @@ pub(super) async fn show(
     State(state): State<WebState>,
     staff: Staff,
     Path((category, address, document)): RecordPath,
-    Query(shown): Query<Shown>,
+    Query(shown): Query<SavedFlag>,
 ) -> Result<Response, Failure> {
     let texts = staff.visit.texts;
     let reader = staff.person.author.serial;

@@ -46,7 +46,7 @@ struct MovePage {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct MoveQuery {
     #[serde(default)]
     village: String,
 }
@@ -78,7 +78,7 @@ pub(super) async fn choose_move(
     State(state): State<WebState>,
     staff: Staff,
     Path((category, address, document)): RecordPath,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<MoveQuery>,
 ) -> Result<Response, Failure> {
     let (texts, regions) = (staff.visit.texts, state.regions());
     let author = staff.person.author.serial;

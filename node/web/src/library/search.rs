@@ -26,7 +26,7 @@ use crate::state::WebState;
 const SHOWN: u32 = 50;
 
 #[derive(Deserialize, Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct SearchQuery {
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -73,7 +73,7 @@ struct RecordsList {
 pub(super) async fn search(
     State(state): State<WebState>,
     staff: Staff,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SearchQuery>,
 ) -> Result<Response, Failure> {
     let texts = staff.visit.texts;
     let catalogue = super::record::catalogue(&state).await?;
@@ -94,7 +94,7 @@ pub(super) async fn search(
 pub(super) async fn search_fragment(
     State(state): State<WebState>,
     staff: Staff,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<SearchQuery>,
 ) -> Result<Response, Failure> {
     Ok(html(&results(&state, &staff, &asked).await?))
 }
@@ -107,7 +107,11 @@ fn class_choices(catalogue: &Catalogue, texts: Text) -> Vec<Choice> {
     catalogue.classes().iter().map(choice).collect()
 }
 
-async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<RecordsList, Failure> {
+async fn results(
+    state: &WebState,
+    staff: &Staff,
+    asked: &SearchQuery,
+) -> Result<RecordsList, Failure> {
     let (texts, regions) = (staff.visit.texts, state.regions());
     let reader = staff.reader(state);
     let asked = asked.clone();
@@ -118,7 +122,8 @@ async fn results(state: &WebState, staff: &Staff, asked: &Asked) -> Result<Recor
             Some(code) => joined_note(store, &code, texts)?,
             None => None,
         };
-        let (rows, more) = find(store, &reader, &regions, &Asked { q: text, ..asked }, texts)?;
+        let (rows, more) =
+            find(store, &reader, &regions, &SearchQuery { q: text, ..asked }, texts)?;
         Ok::<_, Failure>((rows, more, note))
     })
     .await?;
@@ -135,7 +140,7 @@ fn find(
     store: &Store,
     reader: &Reader,
     regions: &[AddressCode],
-    asked: &Asked,
+    asked: &SearchQuery,
     texts: Text,
 ) -> Result<(Vec<ResultRow>, bool), Failure> {
     let region = regions.first().copied().unwrap_or(AddressCode::COUNTRY);

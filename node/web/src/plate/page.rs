@@ -51,7 +51,7 @@ struct PlateSvg {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct CodeQuery {
     #[serde(default)]
     code: String,
 }
@@ -59,7 +59,7 @@ pub(super) struct Asked {
 pub(super) async fn plates(
     state: State<WebState>,
     staff: Staff,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<CodeQuery>,
 ) -> Result<Response, Failure> {
     show(state, staff, asked.code).await
 }

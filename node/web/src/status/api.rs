@@ -11,7 +11,7 @@ use cunlian_host::status::NodeStatus;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::frame::api::extract::{Asked, Nothing};
+use crate::frame::api::extract::{Nothing, StrictQuery};
 use crate::frame::api::refusal::{Always, Refusal};
 use crate::frame::visit::Visit;
 use crate::state::WebState;
@@ -55,7 +55,7 @@ struct PublicStatus {
 async fn status(
     State(state): State<WebState>,
     visit: Visit,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
 ) -> Json<StatusAnswer> {
     let status = state.status();
     Json(match visit.person {

@@ -33,7 +33,7 @@ use self::answer::{
     WholeTicket,
 };
 use super::page::load_ticket;
-use crate::frame::api::extract::{Asked, Caller, Named, Nothing, Object, limit};
+use crate::frame::api::extract::{Caller, Named, Nothing, Object, StrictQuery, limit};
 use crate::frame::api::names::{Address, Document};
 use crate::frame::api::refusal::{Always, ToFinders, ToPeople, ToWriters};
 use crate::frame::failure::Failure;
@@ -105,7 +105,7 @@ struct Wanted {
 async fn list(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Asked(wanted): Asked<Wanted>,
+    StrictQuery(wanted): StrictQuery<Wanted>,
 ) -> Result<Json<Tickets>, Failure> {
     let (region, regions) = (state.place().0, state.regions());
     let states = match wanted.state.as_deref() {
@@ -178,7 +178,7 @@ pub(crate) struct Reported {
 async fn report(
     State(state): State<WebState>,
     Caller(staff): Caller,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
     Object(reported): Object<Reported>,
 ) -> Result<Response, Failure> {
     let intended = Intended::Chosen(reported.document.unwrap_or_else(new_document));
@@ -228,7 +228,7 @@ async fn show(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<TicketPath>,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
 ) -> Result<Json<WholeTicket>, Failure> {
     let home = path.home();
     let reader = staff.reader(&state);
@@ -335,7 +335,7 @@ async fn act(
     State(state): State<WebState>,
     Caller(staff): Caller,
     Named(path): Named<TicketPath>,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
     Object(operation): Object<Operation>,
 ) -> Result<Json<StepTaken>, Failure> {
     let home = path.home();

@@ -14,7 +14,7 @@ pub(super) struct ActionForm {
 }
 
 /// A form that was sent and refused: which, with what, and why.
-pub(super) struct Again {
+pub(super) struct Resubmission {
     pub(super) verb: Verb,
     pub(super) posted: Posted,
     pub(super) error: String,
@@ -26,7 +26,7 @@ pub(super) fn forms(
     ticket: &Ticket,
     may: &[Verb],
     assignees: &[Choice],
-    again: Option<&Again>,
+    again: Option<&Resubmission>,
 ) -> Vec<ActionForm> {
     // The usual next step first.
     let rank = |verb: &Verb| match verb {

@@ -21,7 +21,7 @@ use cunlian_protocol::change::Home;
 use cunlian_protocol::id::{DocumentId, Serial};
 use serde::Deserialize;
 
-use super::form::{ActionForm, Again, forms};
+use super::form::{ActionForm, Resubmission, forms};
 use super::item::similar_tickets;
 use super::path::{ticket_home, ticket_href};
 use super::signing::{notice_of, signed_name, voided_words};
@@ -79,7 +79,7 @@ struct TicketPage {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Shown {
+pub(super) struct SavedFlag {
     #[serde(default)]
     saved: String,
 }
@@ -163,7 +163,7 @@ pub(super) async fn show(
     State(state): State<WebState>,
     staff: Staff,
     Path((address, document)): Path<(String, String)>,
-    Query(shown): Query<Shown>,
+    Query(shown): Query<SavedFlag>,
 ) -> Result<Response, Failure> {
     let home = ticket_home(&address, &document)?;
     let page = ticket_page(&state, &staff, home, &shown.saved, None).await?;
@@ -175,7 +175,7 @@ async fn ticket_page(
     staff: &Staff,
     home: Home,
     saved: &str,
-    again: Option<Again>,
+    again: Option<Resubmission>,
 ) -> Result<TicketPage, Failure> {
     let (texts, now_ms) = (staff.visit.texts, state.now_ms());
     let (actor, reader) = (staff.person.author.serial, staff.reader(state));
@@ -360,7 +360,7 @@ pub(super) async fn act(
         Ok(_) => Ok(Redirect::to("/tickets/handed-on").into_response()),
         Err(failure) => {
             let status = failure.status();
-            let again = Again { verb, posted, error: failure.words(&staff.visit) };
+            let again = Resubmission { verb, posted, error: failure.words(&staff.visit) };
             let page = ticket_page(&state, &staff, home, "", Some(again)).await?;
             Ok(form_again(&page, status))
         }

@@ -27,7 +27,7 @@ use crate::state::WebState;
 const QUEUE_ROWS: u32 = 50;
 
 #[derive(Deserialize, Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct QueueQuery {
     #[serde(default)]
     state: String,
     #[serde(default)]
@@ -39,7 +39,7 @@ pub(super) struct Asked {
     from: String,
 }
 
-impl Asked {
+impl QueueQuery {
     /// The same choice from another ticket on.
     fn query(&self, from: u64) -> String {
         format!(
@@ -62,7 +62,7 @@ struct Pages {
 }
 
 impl Pages {
-    fn of(texts: Text, asked: &Asked, from: u64, shown: u64, all: u64) -> Self {
+    fn of(texts: Text, asked: &QueueQuery, from: u64, shown: u64, all: u64) -> Self {
         let page = u64::from(QUEUE_ROWS);
         let link = |from| format!("/queue{}", asked.query(from));
         let part = if shown < all {
@@ -128,7 +128,7 @@ struct QueueList {
 pub(super) async fn queue(
     State(state): State<WebState>,
     staff: Staff,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<QueueQuery>,
 ) -> Result<Response, Failure> {
     let texts = staff.visit.texts;
     let region = state.place().0;
@@ -143,7 +143,7 @@ pub(super) async fn queue(
         .into_iter()
         .map(|channel| choice(channel.as_str(), texts.of("channel", channel.as_str())))
         .collect();
-    let Asked { state: chosen, channel, village, .. } = asked;
+    let QueueQuery { state: chosen, channel, village, .. } = asked;
     Ok(html(&QueuePage {
         texts,
         page: Page::staff(&state, &staff, texts.t("queue-title")),
@@ -164,12 +164,12 @@ pub(super) async fn queue(
 pub(super) async fn queue_fragment(
     State(state): State<WebState>,
     staff: Staff,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<QueueQuery>,
 ) -> Result<Response, Failure> {
     Ok(html(&list(&state, &staff, &asked).await?))
 }
 
-async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueList, Failure> {
+async fn list(state: &WebState, staff: &Staff, asked: &QueueQuery) -> Result<QueueList, Failure> {
     let (texts, now_ms, own) = (staff.visit.texts, state.now_ms(), state.place().0);
     let mine = state.regions();
     let within = |code: &AddressCode| mine.iter().any(|region| region.contains(code));
@@ -211,7 +211,7 @@ async fn list(state: &WebState, staff: &Staff, asked: &Asked) -> Result<QueueLis
         counts.iter().filter(|(state, _)| *state == wanted).map(|(_, count)| *count).sum::<u64>()
     };
     let tile = |state: TicketState| {
-        let chosen = Asked { state: state.as_str().to_owned(), ..asked.clone() };
+        let chosen = QueueQuery { state: state.as_str().to_owned(), ..asked.clone() };
         let figure = count(state);
         StateTile {
             href: format!("/queue{}", chosen.query(0)),

@@ -116,7 +116,7 @@ pub(super) struct Fresh {
 }
 
 /// A ticket as who has its receipt may see it.
-struct Found {
+struct ReceiptLookup {
     ticket: Ticket,
     sync: SyncBadge,
     village: String,
@@ -130,7 +130,7 @@ async fn by_receipt(
     throttles: &Throttles,
     visit: &Visit,
     receipt: &str,
-) -> Result<Found, Failure> {
+) -> Result<ReceiptLookup, Failure> {
     let receipt = Receipt::parse(receipt).map_err(|_| Failure::NotFound)?;
     let taken = throttles.lookup(visit.client, state.now_ms());
     taken.map_err(|wait_ms| Failure::TooMany { wait_ms })?;
@@ -148,7 +148,7 @@ async fn by_receipt(
             stored::photos(store, texts, Audience::Villager(height), &home, ids, href)
         };
         let (photos, result_photos) = (photos(&ticket.photos)?, photos(&ticket.result_photos)?);
-        Ok::<_, Failure>(Found { ticket, sync, village, photos, result_photos })
+        Ok::<_, Failure>(ReceiptLookup { ticket, sync, village, photos, result_photos })
     })
     .await
 }
@@ -177,13 +177,13 @@ pub(super) async fn progress(
 fn progress_page(
     state: &WebState,
     visit: &Visit,
-    found: Found,
+    found: ReceiptLookup,
     fresh: Option<String>,
     error: Option<String>,
     words: String,
 ) -> ProgressPage {
     let texts = visit.texts;
-    let Found { ticket, sync, village, photos, result_photos } = found;
+    let ReceiptLookup { ticket, sync, village, photos, result_photos } = found;
     let receipt = ticket.receipt.as_ref().map(ToString::to_string).unwrap_or_default();
     let home = format!("/p/{}", ticket.home.address);
     let star = |value: u8| Star { value, label: texts.of("stars", &value.to_string()) };
@@ -315,7 +315,7 @@ pub(super) async fn ticket_photo(
     visit: Visit,
     Path((receipt, document)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
-    let Found { ticket, .. } = by_receipt(&state, &throttles, &visit, &receipt).await?;
+    let ReceiptLookup { ticket, .. } = by_receipt(&state, &throttles, &visit, &receipt).await?;
     let document: DocumentId = document.parse().map_err(|_| Failure::NotFound)?;
     if !ticket.photos.contains(&document) && !ticket.result_photos.contains(&document) {
         return Err(Failure::NotFound);

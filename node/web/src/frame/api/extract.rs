@@ -56,9 +56,9 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Object<T> {
 }
 
 /// The part of a URL after the question mark, but for the choice of a language.
-pub(crate) struct Asked<T>(pub(crate) T);
+pub(crate) struct StrictQuery<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequestParts<WebState> for Asked<T> {
+impl<T: DeserializeOwned> FromRequestParts<WebState> for StrictQuery<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::{authenticate, start_session};
-use crate::frame::api::extract::{Asked, Nothing, Object};
+use crate::frame::api::extract::{Nothing, Object, StrictQuery};
 use crate::frame::api::refusal::{Always, Refusal};
 use crate::frame::failure::Failure;
 use crate::frame::session::{VISIT_COOKIE, set_cookie};
@@ -70,7 +70,7 @@ struct LoggedIn {
 async fn log_in(
     State(state): State<WebState>,
     visit: Visit,
-    Asked(Nothing {}): Asked<Nothing>,
+    StrictQuery(Nothing {}): StrictQuery<Nothing>,
     Object(login): Object<Login>,
 ) -> Result<Response, Failure> {
     let name = login_name(&login.name);

@@ -42,13 +42,13 @@ pub(crate) fn photos(
 ) -> Result<Photos, Failure> {
     let photo = |id: &DocumentId| {
         let (note, sync) = match look(store, &photo_home(ticket, *id))? {
-            Shown::Here(height, why) => (None, badge(texts, audience, (height, why))),
-            Shown::OnItsWay { percent: 0 } => (Some(texts.t("photo-on-its-way")), None),
-            Shown::OnItsWay { percent } => {
+            PhotoState::Here(height, why) => (None, badge(texts, audience, (height, why))),
+            PhotoState::OnItsWay { percent: 0 } => (Some(texts.t("photo-on-its-way")), None),
+            PhotoState::OnItsWay { percent } => {
                 (Some(texts.t1("photo-partly-here", "n", percent)), None)
             }
-            Shown::Postponed { why } => (Some(postponed(texts, audience, &why)), None),
-            Shown::Erased => (Some(texts.t("photo-erased")), None),
+            PhotoState::Postponed { why } => (Some(postponed(texts, audience, &why)), None),
+            PhotoState::Erased => (Some(texts.t("photo-erased")), None),
         };
         Ok(Photo { href: href(id), alt: texts.t("photo-alt"), note, sync })
     };
@@ -99,7 +99,7 @@ fn answer(media_type: &str, content: Vec<u8>) -> Response {
 }
 
 /// What there is to be shown of a photo.
-enum Shown {
+enum PhotoState {
     /// How far it has got, and why no further.
     Here(Height, Option<String>),
     OnItsWay {
@@ -112,17 +112,17 @@ enum Shown {
     Erased,
 }
 
-fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
+fn look(store: &Store, home: &Home) -> Result<PhotoState, Failure> {
     // The ticket may come before the photo documents that it names.
-    let Some(view) = store.view(home)? else { return Ok(Shown::OnItsWay { percent: 0 }) };
+    let Some(view) = store.view(home)? else { return Ok(PhotoState::OnItsWay { percent: 0 }) };
     if view.erased.is_some() {
-        return Ok(Shown::Erased);
+        return Ok(PhotoState::Erased);
     }
     let name = match picture(&view) {
-        None => return Ok(Shown::OnItsWay { percent: 0 }),
+        None => return Ok(PhotoState::OnItsWay { percent: 0 }),
         Some(Picture::Inline(_)) => {
             let (height, why) = progress(store, home)?;
-            return Ok(Shown::Here(height, why));
+            return Ok(PhotoState::Here(height, why));
         }
         Some(Picture::Blob(reference)) => reference.name,
     };
@@ -131,18 +131,18 @@ fn look(store: &Store, home: &Home) -> Result<Shown, Failure> {
             // What names it goes first: where that is not taken, the photo is not asked for.
             let (document, why) = progress(store, home)?;
             if matches!(document, Height::Refused | Height::Postponed) {
-                return Ok(Shown::Here(document, why));
+                return Ok(PhotoState::Here(document, why));
             }
             let mut height = height_of(reached, awaited);
             if height == Height::Local && postponed.is_some() {
                 height = Height::Postponed;
             }
-            Ok(Shown::Here(height, postponed))
+            Ok(PhotoState::Here(height, postponed))
         }
-        Some(BlobState { postponed: Some(why), .. }) => Ok(Shown::Postponed { why }),
+        Some(BlobState { postponed: Some(why), .. }) => Ok(PhotoState::Postponed { why }),
         standing => {
             let here = standing.map_or(0, |standing| standing.here);
-            Ok(Shown::OnItsWay { percent: 100 * here / u64::from(name.bytes.max(1)) })
+            Ok(PhotoState::OnItsWay { percent: 100 * here / u64::from(name.bytes.max(1)) })
         }
     }
 }

@@ -12,14 +12,14 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 /// Networks that are remembered before those with nobody waiting are forgotten.
 const NETWORKS: usize = 256;
 
-/// The turns of strangers.
+/// The password_queue of strangers.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct PasswordQueue {
     all: Semaphore,
     by_network: Mutex<BTreeMap<IpAddr, Arc<Semaphore>>>,
 }
 
-impl Turns {
+impl PasswordQueue {
     /// So many at a time.
     pub(crate) fn new(at_once: usize) -> Self {
         Self { all: Semaphore::new(at_once), by_network: Mutex::default() }
@@ -38,7 +38,7 @@ impl Turns {
         let mut known = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= NETWORKS {
             // Who waits or has a turn holds it as well.
-            known.retain(|_, turns| Arc::strong_count(turns) > 1);
+            known.retain(|_, password_queue| Arc::strong_count(password_queue) > 1);
         }
         Arc::clone(known.entry(network).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
@@ -53,13 +53,15 @@ mod tests {
     /// remembered of networks is bounded.
     #[tokio::test]
     async fn one_network_is_one_place() {
-        let turns = Arc::new(Turns::new(1));
+        let password_queue = Arc::new(PasswordQueue::new(1));
         let [many, one]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-        let first = turns.take(many).await.unwrap();
+        let first = password_queue.take(many).await.unwrap();
         let mut waiting = tokio::task::JoinSet::new();
         for network in (0..50).map(|_| many).chain([one]) {
-            let turns = Arc::clone(&turns);
-            waiting.spawn(async move { turns.take(network).await.map(|_turn| network).unwrap() });
+            let password_queue = Arc::clone(&password_queue);
+            waiting.spawn(async move {
+                password_queue.take(network).await.map(|_turn| network).unwrap()
+            });
             tokio::task::yield_now().await;
         }
         drop(first);
@@ -67,8 +69,8 @@ mod tests {
         assert_eq!(waiting.join_all().await.len(), 50);
         for number in 0..2_000_u32 {
             let network = IpAddr::V4(std::net::Ipv4Addr::from_bits(number));
-            drop(turns.take(network).await.unwrap());
+            drop(password_queue.take(network).await.unwrap());
         }
-        assert!(turns.by_network.lock().unwrap().len() <= NETWORKS);
+        assert!(password_queue.by_network.lock().unwrap().len() <= NETWORKS);
     }
 }
