@@ -25,10 +25,12 @@ use cunlian_protocol::renewal::Renewal;
 use cunlian_protocol::session::Identity;
 use cunlian_protocol::signing::public_key;
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, fleet, lay_out, well};
+use cunlian_tests::member::key;
 use cunlian_tests::program::{run_well, wait_for};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+const NEIGHBOUR: &str = "370322102211";
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -330,4 +332,31 @@ fn a_terminal_that_asks_without_end_is_stopped() {
     let given = (0..40).take_while(|second| ask(now_ms + second * 1_000).is_ok()).count();
     assert!((20..30).contains(&given), "{given} within a minute");
     assert!(ask(now_ms + 2 * DAY_MS).is_ok(), "and the next day again");
+}
+
+/// Shows that a terminal that asks for another key each time is given no more than one that keeps
+/// its key, and that its neighbour is renewed all the same.
+#[test]
+fn a_terminal_that_changes_its_key_without_end_is_stopped() {
+    let (_dir, _fleet, nodes) = nodes(&[TOWN, VILLAGE, NEIGHBOUR]);
+    let [town, village, neighbour] = nodes.as_slice() else { unreachable!() };
+    let (store, parent) = open_store(&town.dir).unwrap();
+    for node in [village, neighbour] {
+        assert!(store.add_certificates(&identity(node).chain).unwrap().is_empty());
+    }
+    let now_ms = now_ms();
+    let mut last = identity(village).certificate.serial();
+    let mut given = 0;
+    for number in 0..60_u8 {
+        let subject = public_key(&key(100 + number));
+        let request = Renewal { previous: last, subject };
+        let at_ms = now_ms + i64::from(number) * 1_000;
+        let Ok(chain) = renew(&store, &parent, at_ms, &last, &request, false) else { break };
+        last = Serial::of(chain.last().unwrap());
+        given += 1;
+    }
+    assert!((20..30).contains(&given), "{given} within a minute");
+    let next = identity(neighbour).certificate;
+    let request = Renewal { previous: next.serial(), subject: next.body().subject };
+    assert!(renew(&store, &parent, now_ms, &next.serial(), &request, false).is_ok());
 }

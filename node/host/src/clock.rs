@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | by more than two minutes | beacon and steady time since | by how much |
 //! | by less | system clock then and steady time since | nothing |
+//! | by ten years ahead of all that was seen | as before: no machine sleeps for so long | nothing |
 //!
 //! The floor is the trusted time written last, in `clock.json` of the data directory: JSON with
 //! `version` 1, `trusted_ms` and `beacon_ms` (the last beacon, or null), milliseconds since
@@ -43,6 +44,8 @@ pub const BOUND_MS: i64 = 120_000;
 const LONGEST_PAUSE_MS: i64 = 180 * 86_400_000;
 /// 2026-10-01: the first version was not written yet.
 const EARLIEST_MS: i64 = 1_790_812_800_000;
+/// Further ahead of what was seen last, and of the system clock, than any node is out of reach.
+const FURTHEST_BEACON_MS: i64 = 10 * 366 * 86_400_000;
 const SAVE_EVERY_MS: i64 = 3_600_000;
 const VERSION: u32 = 1;
 
@@ -185,13 +188,15 @@ impl Clock {
         }
     }
 
-    /// A node above says what time it is.
+    /// A node above says what time it is. What no machine can have slept through is not believed:
+    /// it would stay as the floor, and nobody could log in any more.
     pub fn beacon(&self, beacon_ms: i64) {
-        if beacon_ms < EARLIEST_MS {
-            return;
-        }
         let (system_ms, steady_ms) = self.read_source();
         let mut state = self.lock();
+        let known_ms = state.now_ms(steady_ms).max(system_ms).max(EARLIEST_MS);
+        if beacon_ms < EARLIEST_MS || beacon_ms > known_ms.saturating_add(FURTHEST_BEACON_MS) {
+            return;
+        }
         let near = system_ms.saturating_sub(beacon_ms).abs() <= BOUND_MS;
         state.rest_on(if near { system_ms } else { beacon_ms }, steady_ms, Basis::Beacon);
         self.save(&mut state, steady_ms, Some(beacon_ms));

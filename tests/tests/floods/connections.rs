@@ -1,5 +1,7 @@
 //! Requests that are never finished.
 
+use std::time::Instant;
+
 use cunlian_tests::visitor::{photo_head, report_body};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -112,7 +114,12 @@ async fn one_network_has_its_share_of_connections() {
         flood.spawn(write(village.visitor(FLOOD), b"GET /".to_vec()));
     }
     let mut held = all(flood).await;
-    let open = held.len() - closed(&mut held).await;
+    // On a busy machine the last are let go a moment later.
+    let begun = Instant::now();
+    let mut open = held.len() - closed(&mut held).await;
+    while open > 128 && begun.elapsed() < PATIENCE {
+        open = held.len() - closed(&mut held).await;
+    }
     assert!((1..=128).contains(&open), "{open} are open");
     waiting.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut bytes = [0; 12];

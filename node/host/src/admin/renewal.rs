@@ -68,7 +68,7 @@ pub fn renew(
     let before = authority.get(child).ok_or_else(|| AdminError::new("it is not known here"))?;
     check_issuer(&authority, identity, before)?;
     check_key(&authority, before, renewal, now_ms)?;
-    check_pace(&authority, before, now_ms)?;
+    check_pace(&authority, identity, before, now_ms)?;
     let decided = pending::of(store, &before.body().subject)?;
     // One that was given out and replaced since: this node was set back to before that.
     let is_past = |bytes: &Vec<u8>| !authority.revocations_of(&Serial::of(bytes)).is_empty();
@@ -198,11 +198,25 @@ fn is_ready(
 }
 
 /// A child that asks without end, by a fault or on purpose, fills every store above with its
-/// certificates.
-fn check_pace(authority: &Authority, before: &Certificate, now_ms: i64) -> Result<(), AdminError> {
+/// certificates. Those of its other keys count as well: name, kind and tier go from each to the
+/// next, and a child does not choose them.
+fn check_pace(
+    authority: &Authority,
+    identity: &Identity,
+    before: &Certificate,
+    now_ms: i64,
+) -> Result<(), AdminError> {
+    let before = before.body();
+    let signed_here = |issuer: Serial| {
+        authority.get(&issuer).is_some_and(|issuer| identity.is_own_key(&issuer.body().subject))
+    };
     let recent = authority.certificates().filter(|certificate| {
         let body = certificate.body();
-        body.subject == before.body().subject && body.issued_at_ms > now_ms - DAY_MS
+        let is_like =
+            (&body.name, body.kind, body.tier) == (&before.name, before.kind, before.tier);
+        body.issued_at_ms > now_ms.saturating_sub(DAY_MS)
+            && (body.subject == before.subject || is_like)
+            && body.issuer.is_some_and(signed_here)
     });
     if recent.count() < RENEWALS_A_DAY {
         return Ok(());

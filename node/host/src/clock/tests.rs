@@ -165,3 +165,20 @@ fn a_parent_in_1970_is_not_followed() {
     clock.beacon(5_000);
     assert_eq!(clock.now_ms(), TODAY_MS);
 }
+
+/// Shows that a parent that says a year which nobody has slept through to is not followed, at the
+/// bound itself and at the end of all time, and leaves no floor behind.
+#[test]
+fn a_parent_far_in_the_future_is_not_followed() {
+    let dir = seen_today();
+    let desk = Desk::at(TODAY_MS);
+    let clock = desk.clock(&dir);
+    for far_ms in [i64::MAX, TODAY_MS + FURTHEST_BEACON_MS + 1] {
+        clock.beacon(far_ms);
+        assert_eq!(clock.now_ms(), TODAY_MS, "{far_ms}");
+    }
+    assert_eq!(desk.clock(&dir).now_ms(), TODAY_MS, "after a restart");
+    let sooner_ms = TODAY_MS + FURTHEST_BEACON_MS;
+    clock.beacon(sooner_ms);
+    assert_eq!(clock.now_ms(), sooner_ms, "a long sleep is possible");
+}

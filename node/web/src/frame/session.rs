@@ -124,8 +124,8 @@ impl Sessions {
         let cookie = random_hex();
         let entry = Entry {
             person: Arc::new(person),
-            ends_at_ms: now_ms + LIFE_MS,
-            idle_at_ms: now_ms + IDLE_MS,
+            ends_at_ms: now_ms.saturating_add(LIFE_MS),
+            idle_at_ms: now_ms.saturating_add(IDLE_MS),
         };
         let mut table = self.table();
         table.sweep(now_ms);
