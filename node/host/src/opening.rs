@@ -87,8 +87,8 @@ fn keep_names(store: &Store, identity: &Identity) {
         Ok(unknown) => unknown,
         Err(error) => return tracing::warn!(%error, "names of places cannot be read"),
     };
-    let kept = store
-        .write_reference(move |connection| divisions::keep_own_names(connection, &unknown));
+    let kept =
+        store.write_reference(move |connection| divisions::keep_own_names(connection, &unknown));
     if let Err(error) = kept {
         tracing::warn!(%error, "names of places cannot be kept");
     }

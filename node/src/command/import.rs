@@ -60,7 +60,8 @@ impl Import {
         let ImportCommand::Divisions(Divisions { file, data, json }) = self.what;
         let clock = Clock::open(&data.data_dir);
         let (store, identity) = open_store_at(&data.data_dir, &clock).map_err(open_failure)?;
-        let office = Office { store: &store, author: &node_author(&identity), now_ms: clock.now_ms() };
+        let office =
+            Office { store: &store, author: &node_author(&identity), now_ms: clock.now_ms() };
         divisions(&office, &file, json, &mut io::stdout().lock())
             .map_err(|error| Failure::new(&error).hint(error.hint()))
     }
@@ -146,9 +147,7 @@ impl DivisionsError {
             Self::NotHere(PublishError::NotGranted) => {
                 "renew the certificate of this node with one of this release, then import the list"
             }
-            Self::NotHere(PublishError::Damaged(_)) => {
-                "check the store with: cunlian verify"
-            }
+            Self::NotHere(PublishError::Damaged(_)) => "check the store with: cunlian verify",
             Self::Store(_) => {
                 "rows entered so far are kept; make space or repair the disk and run it again"
             }

@@ -137,11 +137,12 @@ fn open(node: &Node) -> Result<Desk, Failure> {
 /// The county publishes the register; returns what changes it wrote.
 fn publish_divisions(desk: &Desk, at_ms: i64) -> Result<u64, Failure> {
     let Desk { store, node: author, .. } = desk;
-    let before = store.counts()?.changes;
+    let before = store.counts()?.total.changes;
     let reader = Reader::everything();
     let acting = Acting { store, author, reader: &reader, source: "demo", now_ms: at_ms };
-    divisions::import(&acting, DIVISIONS.as_bytes(), |_| {}).map_err(|error| Failure::new(&error))?;
-    Ok(store.counts()?.changes - before)
+    divisions::import(&acting, DIVISIONS.as_bytes(), |_| {})
+        .map_err(|error| Failure::new(&error))?;
+    Ok(store.counts()?.total.changes - before)
 }
 
 fn write(desk: &Desk, author: &Author, writes: Vec<Write>, at_ms: i64) -> Result<u64, Failure> {

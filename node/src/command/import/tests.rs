@@ -6,10 +6,10 @@ use std::fs;
 use std::sync::Arc;
 
 use cunlian_crdt::store::{StoreIdentity, StoreOptions};
-use cunlian_governance::divisions::find;
-use cunlian_governance::projection::GovernanceProjector;
 use cunlian_governance::access::preset::grants;
 use cunlian_governance::capabilities::Kinds;
+use cunlian_governance::divisions::find;
+use cunlian_governance::projection::GovernanceProjector;
 use cunlian_protocol::address::AddressCode;
 use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
 use cunlian_protocol::id::Serial;
@@ -32,11 +32,7 @@ impl Node {
             name: "高青县".to_owned(),
             kind: AuthorKind::Node,
             tier: Tier::County,
-            grants: grants(
-                &Kinds::built_in(),
-                Tier::County,
-                AddressCode::parse("370322").unwrap(),
-            ),
+            grants: grants(&Kinds::built_in(), Tier::County, AddressCode::parse("370322").unwrap()),
             issued_at_ms: 0,
             not_after_ms: i64::MAX,
             issuer: None,
