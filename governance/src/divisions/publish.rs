@@ -131,13 +131,11 @@ fn compare(
             written.outside.push(Outside { code: row.code, name: row.name.clone() });
             continue;
         };
-        let (first, before, known) = match next.remove(&row.code) {
-            Some((_, first, now)) => (first, Some(now.clone()), Some(now)),
-            None => {
-                let published = lookup::published(connection, &home, &row.code)?;
-                let known = find(connection, &row.code)?;
-                (published.clone(), published, known)
-            }
+        let (first, before, known) = if let Some((_, first, now)) = next.remove(&row.code) {
+            (first, Some(now.clone()), Some(now))
+        } else {
+            let published = lookup::published(connection, &home, &row.code)?;
+            (published.clone(), published, find(connection, &row.code)?)
         };
         let division = row.over(known);
         match before {

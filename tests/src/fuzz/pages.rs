@@ -79,9 +79,9 @@ impl Pages {
         let person = person.expect("a village has people");
         assert!(store.add_certificates(&[person]).expect("a store").is_empty());
         let village_code = AddressCode::parse(VILLAGE).expect("a code");
-        let names = [(village_code, "苑兴村".to_owned())];
-        let named = store.write_reference(move |connection| keep_own_names(connection, &names));
-        assert_eq!(named.expect("a store takes names"), 1);
+        let places = [(village_code, "苑兴村".to_owned())];
+        let named = store.write_reference(move |connection| keep_own_names(connection, &places));
+        assert_eq!(named.expect("a store takes places"), 1);
         let status = watch::Sender::new(status());
         let now_ms: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(clock::now_ms);
         let administration = Administration {
