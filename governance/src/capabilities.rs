@@ -20,11 +20,12 @@ use crate::capability::{Capability, owner};
 use crate::projection::shared;
 
 /// Every capability of the program.
-pub const CAPABILITIES: [&dyn Capability; 8] = [
+pub const CAPABILITIES: [&dyn Capability; 9] = [
     &crate::library::catalogue::kinds::Catalogues,
     &crate::notice::kinds::Notices,
     &crate::directory::kinds::Directories,
     &crate::journal::kinds::Journals,
+    &crate::divisions::kinds::Divisions,
     &crate::alert::kinds::Alerts,
     &crate::ticket::kinds::Tickets,
     &crate::answer::kinds::Answers,

@@ -1,23 +1,28 @@
 //! The register of administrative divisions: which address codes were given out, their names, and
 //! what became of codes that no longer exist.
 //!
-//! It is a reference table imported from published lists ([`import()`]), not replicated data: every
-//! node loads the lists it needs, and nothing in it is personal. Names are labels only; two
-//! villages of one county may share a name, so the key is the code.
+//! It is data of the county, published from lists ([`import()`]) and replicated to every node below
+//! it, as the catalogue is; nothing in it is personal. Names are labels only; two villages of one
+//! county may share a name, so the key is the code.
 //!
-//! | column     | type    | meaning                                                              |
-//! |------------|---------|----------------------------------------------------------------------|
-//! | code       | TEXT    | digits of the address code, primary key                              |
-//! | level      | INTEGER | digits of the code, 2 to 26                                          |
-//! | name       | TEXT    | as published                                                         |
-//! | parent     | TEXT    | code of an ancestor as published, empty at the top of a list         |
-//! | status     | TEXT    | `active`, `merged`, `split` or `revoked`                             |
-//! | successors | TEXT    | codes separated by one blank, empty for active codes                 |
+//! | module | is |
+//! |---|---|
+//! | `lines`, `row`, `list` | a list on its way in |
+//! | [`publish`] | the use case: what a list changes is written |
+//! | `entry` | entries as they stand in documents |
+//! | `projection` | the tables |
+//! | `own` | what a machine knows before it received anything |
+//! | `lookup` | questions |
 
-mod import;
+mod entry;
+pub mod kinds;
+pub mod limits;
 mod lines;
 mod list;
 mod lookup;
+mod own;
+pub(crate) mod projection;
+pub mod publish;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -26,19 +31,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use cunlian_protocol::address::AddressCode;
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-pub use self::import::{ImportError, import, missing_parents};
-pub use self::lines::LINE_BYTES_MAX;
+pub use self::limits::{BATCH_ROWS, LINE_BYTES_MAX, LISTED_MAX, RESOLVE_CODES_MAX};
 pub use self::list::{
-    BATCH_ROWS, Batch, DivisionList, ImportReport, LISTED_MAX, ListError, Placeholder, Progress,
+    Batch, DivisionList, ImportReport, ListError, MissingSuccessor, Outside, Placeholder, Progress,
     Rejected, Written,
 };
 pub use self::lookup::{
-    LookupError, RESOLVE_CODES_MAX, Resolution, children, family, find, name_path, predecessors,
-    resolve, successor,
+    LookupError, Resolution, children, family, find, name_path, predecessors, resolve, successor,
 };
+pub use self::own::{keep_own_names, unknown_places};
+pub use self::publish::{ImportError, PublishError, import};
 pub use self::row::{Format, HeaderError, RowError};
 
 /// One entry of the register.
@@ -105,22 +109,6 @@ impl FromStr for Status {
             .find(|status| status.as_str() == text)
             .ok_or_else(|| StatusError { found: text.to_owned() })
     }
-}
-
-/// Creates the table and its index where they do not exist yet.
-pub fn schema(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS division (
-             code TEXT PRIMARY KEY NOT NULL,
-             level INTEGER NOT NULL,
-             name TEXT NOT NULL,
-             parent TEXT NOT NULL,
-             status TEXT NOT NULL,
-             successors TEXT NOT NULL
-         ) STRICT, WITHOUT ROWID;
-         CREATE INDEX IF NOT EXISTS division_by_parent ON division (parent);
-         CREATE INDEX IF NOT EXISTS division_ended ON division (status) WHERE status <> 'active';",
-    )
 }
 
 /// What people call a village whose register entry names its committee: `苑兴村民委员会` is 苑兴村.

@@ -38,6 +38,8 @@ impl Category {
     pub const DIRECTORY: Self = Self(0x0012);
     /// What a node did as a node: revocations taken over, data purged, documents erased, alarms.
     pub const JOURNAL: Self = Self(0x0013);
+    /// The register of administrative divisions.
+    pub const DIVISION: Self = Self(0x0014);
     /// Alerts.
     pub const ALERT: Self = Self(0x1000);
     /// Tickets (工单).

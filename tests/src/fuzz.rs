@@ -37,7 +37,6 @@ use cunlian_protocol::wire;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 
 mod pages;
@@ -315,8 +314,10 @@ impl Stage {
                 let _: Option<Summary> = Summary::from_bytes(input);
             }
             Target::Divisions => {
-                let register = Connection::open_in_memory().expect("memory is there");
-                drop(divisions::import(&register, input, |_| ()));
+                let list = divisions::DivisionList::open(input);
+                if let Ok(mut list) = list {
+                    while let Ok(Some(_)) = list.next_batch() {}
+                }
             }
             Target::Form | Target::Upload | Target::Call => {
                 let pages = self.pages.as_mut().expect("these targets have pages");

@@ -89,8 +89,6 @@ fn a_postponed_photo_is_said_everywhere() {
     let dir = tempdir().unwrap();
     let mut fleet = fleet(lay_out(dir.path(), &[COUNTY, TOWN, VILLAGE]));
     let layout = fleet.layout().clone();
-    let divisions = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/demo/divisions-370322.csv");
-    command(&layout.nodes[2], &["import", "divisions", divisions]);
     well(fleet.start_all());
     let (town, village) = (&layout.nodes[1], &layout.nodes[2]);
     wait_for("the link", || link(village, &town.name)["state"] == "live");

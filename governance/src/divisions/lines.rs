@@ -6,8 +6,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-/// Longest line that is read, in bytes. The longest of the national lists has under 200.
-pub const LINE_BYTES_MAX: usize = 4096;
+use super::limits::LINE_BYTES_MAX;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 

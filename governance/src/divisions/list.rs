@@ -5,14 +5,9 @@ use std::io::{self, Read};
 use cunlian_protocol::address::{AddressCode, Kind};
 use serde::{Serialize, Serializer};
 
+use super::limits::{BATCH_ROWS, LISTED_MAX};
 use super::lines::{Line, Lines};
 use super::row::{Fields, Format, Header, HeaderError, Row, RowError, shortened};
-
-/// Rows per batch, and so per transaction.
-pub const BATCH_ROWS: u64 = 10_000;
-
-/// Rejected rows, and placeholders, that a report lists one by one; beyond it they are counted.
-pub const LISTED_MAX: usize = 100;
 
 /// Why a list cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +37,7 @@ pub struct DivisionList<R> {
 }
 
 /// What writing a batch did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Codes that are new.
     pub inserted: u64,
@@ -50,6 +45,8 @@ pub struct Written {
     pub updated: u64,
     /// Entries that were there already.
     pub unchanged: u64,
+    /// Rows of places that belong to somebody else's register.
+    pub outside: Vec<Outside>,
 }
 
 /// Good rows of a list, at most [`BATCH_ROWS`].
@@ -67,7 +64,8 @@ pub struct Progress {
     pub rows: u64,
 }
 
-/// What an import did. `rows = inserted + updated + unchanged + rejected_count + placeholder_count`.
+/// What an import did. `rows = inserted + updated + unchanged + rejected_count + placeholder_count +
+/// outside_count`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// The list, as told by its header.
@@ -88,8 +86,17 @@ pub struct ImportReport {
     pub placeholder_count: u64,
     /// The first [`LISTED_MAX`] of them.
     pub placeholders: Vec<Placeholder>,
+    /// Rows of places outside the region whose register this is; they are not entered.
+    pub outside_count: u64,
+    /// The first [`LISTED_MAX`] of them.
+    pub outside: Vec<Outside>,
     /// Entries of the whole register, after the import, whose parent is not in it.
     pub missing_parents: u64,
+    /// Successors named in the whole register, after the import, that are not in it: whoever scans
+    /// such an old plate is led nowhere.
+    pub missing_successor_count: u64,
+    /// The first [`LISTED_MAX`] of them.
+    pub missing_successors: Vec<MissingSuccessor>,
 }
 
 /// A row that was not imported.
@@ -115,6 +122,26 @@ pub struct Placeholder {
     pub name: String,
 }
 
+/// A row of a place that is not the publisher's to name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outside {
+    /// The code.
+    pub code: AddressCode,
+    /// The name given to it.
+    pub name: String,
+}
+
+/// A successor that the register does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MissingSuccessor {
+    /// The code that was merged or split.
+    pub code: AddressCode,
+    /// Its name.
+    pub name: String,
+    /// The successor.
+    pub successor: AddressCode,
+}
+
 fn as_text<S: Serializer>(reason: &RowError, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(reason)
 }
@@ -138,7 +165,11 @@ impl<R: Read> DivisionList<R> {
             rejected: Vec::new(),
             placeholder_count: 0,
             placeholders: Vec::new(),
+            outside_count: 0,
+            outside: Vec::new(),
             missing_parents: 0,
+            missing_successor_count: 0,
+            missing_successors: Vec::new(),
         };
         Ok(Self { lines, header, report })
     }
@@ -171,14 +202,28 @@ impl<R: Read> DivisionList<R> {
         self.report.inserted += written.inserted;
         self.report.updated += written.updated;
         self.report.unchanged += written.unchanged;
+        self.report.outside_count += written.outside.len() as u64;
+        let room = LISTED_MAX.saturating_sub(self.report.outside.len());
+        self.report.outside.extend(written.outside.into_iter().take(room));
     }
 
-    /// The report on all of it; `missing_parents` as counted by [`super::missing_parents`].
+    /// The report on all of it, with what the whole register lacks.
     ///
     /// # Panics
     /// When a row is not accounted for: a batch was not tallied, or the program is wrong.
-    pub fn report(self, missing_parents: u64) -> ImportReport {
-        let report = ImportReport { missing_parents, ..self.report };
+    pub(super) fn report(
+        self,
+        missing_parents: u64,
+        mut missing_successors: Vec<MissingSuccessor>,
+    ) -> ImportReport {
+        let missing_successor_count = missing_successors.len() as u64;
+        missing_successors.truncate(LISTED_MAX);
+        let report = ImportReport {
+            missing_parents,
+            missing_successor_count,
+            missing_successors,
+            ..self.report
+        };
         assert_eq!(report.rows, report.accounted(), "every row has come to something");
         report
     }
@@ -188,7 +233,7 @@ impl ImportReport {
     /// What became of rows, added up.
     fn accounted(&self) -> u64 {
         let taken = self.inserted + self.updated + self.unchanged;
-        taken + self.rejected_count + self.placeholder_count
+        taken + self.rejected_count + self.placeholder_count + self.outside_count
     }
 
     /// Counts one line and gives its row if it is to be entered.

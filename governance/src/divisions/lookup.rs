@@ -5,10 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use cunlian_protocol::address::{AddressCode, AddressError, Level};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::limits::RESOLVE_CODES_MAX;
+use super::list::MissingSuccessor;
 use super::{Division, Status, StatusError};
-
-/// Codes visited at most while following successors.
-pub const RESOLVE_CODES_MAX: usize = 256;
 
 /// Why the register gives no answer.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +53,62 @@ pub enum Resolution {
 /// The entry of `code`.
 pub fn find(connection: &Connection, code: &AddressCode) -> Result<Option<Division>, LookupError> {
     let mut statement = connection.prepare_cached(
-        "SELECT code, name, parent, status, successors FROM division WHERE code = ?1",
+        "SELECT code, name, parent, status, successors FROM division_register WHERE code = ?1",
     )?;
     let stored = statement.query_row([code.as_str()], Stored::read).optional()?;
     stored.map(Stored::decode).transpose()
 }
 
+/// The entry of `code` in the documents homed at `home`.
+pub(super) fn published(
+    connection: &Connection,
+    home: &AddressCode,
+    code: &AddressCode,
+) -> Result<Option<Division>, LookupError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT code, name, parent, status, successors FROM division_published
+         WHERE code = ?1 AND address = ?2 ORDER BY document",
+    )?;
+    let stored = statement.query_row([code.as_str(), home.as_str()], Stored::read).optional()?;
+    stored.map(Stored::decode).transpose()
+}
+
+/// Entries of the register whose parent is not in it.
+pub(super) fn missing_parents(connection: &Connection) -> rusqlite::Result<u64> {
+    let query = "SELECT count(*) FROM division_register AS child WHERE child.parent <> ''
+         AND NOT EXISTS (SELECT 1 FROM division_register AS above WHERE above.code = child.parent)";
+    connection.query_row(query, [], |row| row.get(0)).map(i64::unsigned_abs)
+}
+
+/// Successors that the register names and does not know.
+pub(super) fn missing_successors(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<MissingSuccessor>> {
+    let mut ended = connection.prepare(
+        "SELECT code, name, successors FROM division_register WHERE status <> 'active'
+         ORDER BY code",
+    )?;
+    let mut known = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM division_register WHERE code = ?1)")?;
+    let rows = ended.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut missing = Vec::new();
+    for row in rows {
+        let (code, name, successors): (String, String, String) = row?;
+        let Ok(code) = AddressCode::parse(&code) else { continue };
+        for successor in successors.split_ascii_whitespace() {
+            let is_known: bool = known.query_row([successor], |row| row.get(0))?;
+            if let Some(successor) = AddressCode::parse(successor).ok().filter(|_| !is_known) {
+                missing.push(MissingSuccessor { code, name: name.clone(), successor });
+            }
+        }
+    }
+    Ok(missing)
+}
+
 /// The entries whose published parent is `code`, in order of their codes, whatever their status.
 pub fn children(connection: &Connection, code: &AddressCode) -> Result<Vec<Division>, LookupError> {
     let mut statement = connection.prepare_cached(
-        "SELECT code, name, parent, status, successors FROM division
+        "SELECT code, name, parent, status, successors FROM division_register
          WHERE parent = ?1 ORDER BY code",
     )?;
     let rows = statement.query_map([code.as_str()], Stored::read)?;
@@ -112,7 +157,7 @@ pub fn predecessors(
     code: &AddressCode,
 ) -> Result<Vec<Division>, LookupError> {
     let mut statement = connection.prepare_cached(
-        "SELECT code, name, parent, status, successors FROM division
+        "SELECT code, name, parent, status, successors FROM division_register
          WHERE status <> 'active' AND instr(' ' || successors || ' ', ' ' || ?1 || ' ') > 0
          ORDER BY code",
     )?;

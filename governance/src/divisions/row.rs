@@ -53,8 +53,8 @@ pub enum HeaderError {
 /// Why a row was not imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The line is longer than [`super::LINE_BYTES_MAX`].
-    #[error("the line is longer than {} bytes", super::LINE_BYTES_MAX)]
+    /// The line is longer than [`super::limits::LINE_BYTES_MAX`].
+    #[error("the line is longer than {} bytes", super::limits::LINE_BYTES_MAX)]
     LineLength,
     /// The line is not UTF-8; lists saved in GBK look like this.
     #[error("the text is not UTF-8")]
@@ -101,6 +101,12 @@ pub enum RowError {
     /// A successor is not an address code.
     #[error("successors: {0}")]
     Successor(AddressError),
+    /// A code names more successors than are followed.
+    #[error("{count} successors where at most {} are followed", super::limits::SUCCESSORS_MAX)]
+    TooManySuccessors {
+        /// Successors named.
+        count: usize,
+    },
     /// A merged or split code names no successor, or an active one or itself names some.
     #[error("status {status} with {count} successors")]
     Successors {
@@ -272,6 +278,9 @@ impl Header {
             }
         }
         let count = successors.len();
+        if count > super::limits::SUCCESSORS_MAX {
+            return Err(RowError::TooManySuccessors { count });
+        }
         let fits = match status {
             Status::Active => count == 0,
             // A split may leave the old code in use for one part, but then it is active.

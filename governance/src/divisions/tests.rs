@@ -4,23 +4,102 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
+use std::ops::Deref;
+use std::sync::Arc;
 
+use cunlian_crdt::document::Author;
+use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
 use cunlian_protocol::address::{AddressCode, AddressError};
+use cunlian_protocol::certificate::{AuthorKind, Certificate, CertificateBody, Tier};
+use cunlian_protocol::id::Serial;
+use cunlian_protocol::signing::{SigningKey, public_key};
 use rusqlite::Connection;
 
 use super::*;
+use crate::access::acting::Acting;
+use crate::access::preset;
+use crate::access::reader::Reader;
+use crate::capabilities::Kinds;
+use crate::projection::GovernanceProjector;
+use crate::refusal::Failed;
 
 /// County 370322 as published; see `tests/data/README.md`.
 const GAOQING: &str = include_str!("../../../deploy/demo/divisions-370322.csv");
 
-fn register() -> Connection {
-    let connection = Connection::open_in_memory().unwrap();
-    schema(&connection).unwrap();
-    connection
+/// A node that founded the federation of the whole country, and a look into its tables.
+struct Register {
+    store: Store,
+    author: Author,
+    tables: Connection,
+    _directory: tempfile::TempDir,
 }
 
-fn load(connection: &Connection, list: &str) -> ImportReport {
-    import(connection, list.as_bytes(), |_| {}).unwrap()
+impl Deref for Register {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.tables
+    }
+}
+
+/// The node of `tier` at `region`, certified by the root itself, or by a county that the root did.
+fn node(tier: Tier, region: &str, is_founder: bool) -> Register {
+    let key = |seed| SigningKey::from_bytes(&[seed; 32]);
+    let root = public_key(&key(1));
+    let body = |seed: u8, tier, region: &str, issuer| CertificateBody {
+        subject: public_key(&key(seed)),
+        name: region.to_owned(),
+        kind: AuthorKind::Node,
+        tier,
+        grants: preset::grants(
+            &Kinds::built_in(),
+            tier,
+            AddressCode::parse_or_country(region).unwrap(),
+        ),
+        issued_at_ms: 0,
+        not_after_ms: i64::MAX,
+        issuer,
+    };
+    let mut chain = Vec::new();
+    let mut issuer = None;
+    if !is_founder {
+        chain.push(Certificate::issue(&body(2, Tier::County, &region[..6], None), &key(1)));
+        issuer = Some(Serial::of(&chain[0]));
+    }
+    let by = if is_founder { key(1) } else { key(2) };
+    chain.push(Certificate::issue(&body(3, tier, region, issuer), &by));
+    let serial = Serial::of(chain.last().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let identity = StoreIdentity { root, own: Some(serial), chain };
+    let projector = Arc::new(GovernanceProjector);
+    let store =
+        Store::open(directory.path(), projector, identity, StoreOptions::default()).unwrap();
+    let tables = Connection::open(directory.path().join("store.sqlite")).unwrap();
+    Register {
+        store,
+        author: Author { serial, key: key(3), session: 1 },
+        tables,
+        _directory: directory,
+    }
+}
+
+fn register() -> Register {
+    node(Tier::Province, "", true)
+}
+
+fn bring(
+    register: &Register,
+    list: impl Read,
+    progress: impl FnMut(Progress),
+) -> Result<ImportReport, ImportError> {
+    let reader = Reader::everything();
+    let Register { store, author, .. } = register;
+    let acting = Acting { store, author, reader: &reader, source: "list", now_ms: 1_000 };
+    import(&acting, list, progress)
+}
+
+fn load(register: &Register, list: &str) -> ImportReport {
+    bring(register, list.as_bytes(), |_| {}).unwrap()
 }
 
 fn code(text: &str) -> AddressCode {
@@ -33,7 +112,7 @@ fn counts(report: &ImportReport) -> [u64; 5] {
         report.inserted,
         report.updated,
         report.unchanged,
-        report.rejected_count + report.placeholder_count,
+        report.rejected_count + report.placeholder_count + report.outside_count,
     ]
 }
 
@@ -56,7 +135,7 @@ fn villages_with_one_name_stay_apart() {
     load(&connection, GAOQING);
     let shared: u32 = connection
         .query_row(
-            "SELECT count(*) FROM (SELECT name FROM division WHERE level = 12
+            "SELECT count(*) FROM (SELECT name FROM division_register WHERE level = 12
              GROUP BY name HAVING count(*) > 1)",
             [],
             |row| row.get(0),
@@ -178,7 +257,7 @@ fn a_list_of_one_level_rejects_the_others() {
 #[test]
 fn no_list_is_an_error_and_says_why() {
     let connection = register();
-    let failure = |list: &[u8]| import(&connection, list, |_| {}).unwrap_err();
+    let failure = |list: &[u8]| bring(&connection, list, |_| {}).unwrap_err();
     assert!(matches!(failure(b""), ImportError::List(ListError::Empty)));
     assert!(matches!(
         failure(b"name,population\n"),
@@ -210,30 +289,20 @@ fn an_interrupted_import_leaves_whole_batches_and_is_finished_by_the_next() {
         let town = 370_322_100 + number / 400;
         writeln!(list, "{town}{},村{number},{town}", 200 + number % 400).unwrap();
     }
-    let error = import(&connection, Broken(list.as_bytes()), |_| {}).unwrap_err();
+    let error = bring(&connection, Broken(list.as_bytes()), |_| {}).unwrap_err();
     assert!(
         matches!(error, ImportError::List(ListError::Read { line, .. }) if line == BATCH_ROWS + 501),
         "{error}"
     );
-    assert!(connection.is_autocommit(), "no transaction is left open");
     let report = load(&connection, &list);
     assert_eq!(counts(&report), [BATCH_ROWS + 500, 500, 0, BATCH_ROWS, 0]);
-}
-
-#[test]
-fn an_import_inside_a_transaction_is_undone_with_it() {
-    let connection = register();
-    let transaction = connection.unchecked_transaction().unwrap();
-    assert_eq!(load(&transaction, GAOQING).inserted, 328);
-    transaction.rollback().unwrap();
-    assert_eq!(find(&connection, &code("370322")).unwrap(), None);
 }
 
 #[test]
 fn progress_counts_rows_and_bytes_to_the_end() {
     let connection = register();
     let mut last = Progress { bytes: 0, rows: 0 };
-    import(&connection, GAOQING.as_bytes(), |progress| last = progress).unwrap();
+    bring(&connection, GAOQING.as_bytes(), |progress| last = progress).unwrap();
     assert_eq!(last, Progress { bytes: GAOQING.len() as u64, rows: 328 });
 }
 
@@ -355,4 +424,114 @@ fn committees_are_called_by_their_village() {
     ] {
         assert_eq!(spoken_name(long), short);
     }
+}
+
+/// Shows that a county publishes its own places and what they belong to, and that those of others
+/// are named and left out.
+#[test]
+fn a_county_publishes_its_own_places() {
+    let county = node(Tier::County, "370322", true);
+    let list = "code,level,name,parent\n37,province,山东省,\n370322,county,高青县,\n\
+        370322102,town,高城镇,370322\n370323,county,沂源县,\n370323100,town,南麻,370323\n";
+    let report = load(&county, list);
+    assert_eq!((report.inserted, report.outside_count), (3, 2));
+    let outside: Vec<_> = report.outside.iter().map(|row| row.code.as_str()).collect();
+    assert_eq!(outside, ["370323", "370323100"]);
+    let homes: Vec<String> = county
+        .prepare("SELECT DISTINCT address FROM division_published")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(homes, ["370322"], "where every node below reads");
+}
+
+/// Shows that who does not keep the register is told where it is kept, before a row is read, and
+/// that a town that founded its federation keeps its own.
+#[test]
+fn the_register_is_published_where_it_is_kept() {
+    for (tier, region) in [(Tier::Town, "370322102"), (Tier::Village, "370322102310")] {
+        let below = node(tier, region, false);
+        let told = bring(&below, GAOQING.as_bytes(), |_| panic!("nothing was written"));
+        let Err(ImportError::Publish(Failed::Refused(error))) = told else { panic!("{told:?}") };
+        assert_eq!(error, PublishError::Elsewhere { county: "370322".to_owned() });
+    }
+    let town = node(Tier::Town, "370322102", true);
+    let report = load(&town, GAOQING);
+    assert_eq!((report.inserted, report.outside_count), (43, 285), "the town and its 42 villages");
+}
+
+/// Shows that a reform of one village is one change, and that publishing a list again is none.
+#[test]
+fn only_what_changed_is_written() {
+    let county = node(Tier::County, "370322", true);
+    let changes = || county.store.counts().unwrap().total.changes;
+    load(&county, GAOQING);
+    let whole = changes();
+    assert_eq!(whole, 11, "the county, its towns, and the villages of each of nine");
+    load(&county, GAOQING);
+    assert_eq!(changes(), whole);
+    let reform = "370322102311,village,x,370322102,merged,370322102310";
+    load(&county, &format!("code,level,name,parent,status,successors\n{reform}\n"));
+    assert_eq!(changes(), whole + 1);
+}
+
+/// Shows that the import tells of successors that nobody can be led to.
+#[test]
+fn successors_that_are_missing_are_told() {
+    let register = register();
+    let report = load(&register, REFORMS);
+    assert_eq!(report.missing_successor_count, 1);
+    let missing = &report.missing_successors[0];
+    assert_eq!((missing.code, missing.successor), (code("370322102209"), code("370322102999")));
+}
+
+/// Shows that what a machine knew before the register was published counts until a code is in it:
+/// lists that an older program imported, and the names of the node's own certificates.
+#[test]
+fn what_a_machine_knew_stands_until_the_register_has_it() {
+    let county = node(Tier::County, "370322", true);
+    let places = [
+        (code("370322"), "高青".to_owned()),
+        (code("370322102"), "高城".to_owned()),
+        (code("370322102310"), "苑兴".to_owned()),
+    ];
+    assert_eq!(unknown_places(&county, &places).unwrap(), places);
+    assert_eq!(keep_own_names(&county, &places).unwrap(), 3);
+    assert_eq!(keep_own_names(&county, &places).unwrap(), 0);
+    assert_eq!(unknown_places(&county, &places).unwrap(), []);
+    let path = || name_path(&county, &code("370322102310")).unwrap();
+    assert_eq!(path(), ["高青", "高城", "苑兴"]);
+    county
+        .execute(
+            "UPDATE division SET status = 'merged', successors = '370322102311'
+             WHERE code = '370322102310'",
+            [],
+        )
+        .unwrap();
+    let list = "code,level,name,parent\n370322102,town,高城镇,370322\n\
+        370322102310,village,苑兴村,370322102\n";
+    load(&county, list);
+    assert_eq!(path(), ["高青", "高城镇", "苑兴村"]);
+    let village = find(&county, &code("370322102310")).unwrap().unwrap();
+    assert_eq!(village.status, Status::Merged, "a list without statuses says nothing of them");
+    assert_eq!(children(&county, &code("370322102")).unwrap().len(), 1);
+}
+
+/// Shows that of two registers the one that was published higher up counts, whichever came first.
+#[test]
+fn the_higher_register_counts() {
+    let register = register();
+    for (address, name) in [("370322102", "低"), ("370322", "高")] {
+        register
+            .execute(
+                "INSERT INTO division_published VALUES (20, ?1, x'00', '370322102', 9, ?2, '',
+                 'active', '')",
+                [address, name],
+            )
+            .unwrap();
+    }
+    assert_eq!(find(&register, &code("370322102")).unwrap().unwrap().name, "高");
+    assert_eq!(name_path(&register, &code("370322102")).unwrap(), ["高"]);
 }

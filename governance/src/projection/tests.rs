@@ -82,6 +82,7 @@ fn rows_fit_their_tables() {
         ("catalogue", 2),
         ("conflict", 4),
         ("directory", 0),
+        ("division_published", 0),
         ("erasure", 0),
         ("record", 1),
         ("ticket", 1),
@@ -170,6 +171,9 @@ fn conflicts_keep_every_value() {
     assert_eq!(seen, [("张三", 1_000), ("张山", 900)]);
 }
 
+/// Tables that are not of the log and are never made anew: lists of an older program.
+const TOLD: [&str; 1] = ["division"];
+
 /// Shows that no two sets have a name or a table in common, and that each table has its schema in
 /// its own set.
 #[test]
@@ -185,7 +189,8 @@ fn sets_have_nothing_in_common() {
         let made = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
         let mut select = connection.prepare(made).unwrap();
         let made = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        let made: BTreeSet<String> = made.map(Result::unwrap).collect();
+        let made = made.map(Result::unwrap).filter(|table| !TOLD.contains(&table.as_str()));
+        let made: BTreeSet<String> = made.collect();
         let said: BTreeSet<String> = set.tables().iter().map(|&table| table.to_owned()).collect();
         assert_eq!(made, said, "{}", set.name());
     }

@@ -312,11 +312,16 @@ fn joined_villages_are_one() {
     desk.person(4, "370322102299", &[("name", "旧小满"), ("sex", "女")]);
     desk.report(30, "370322102299", "旧村口的路坏了");
     desk.report(31, "370322102310", "新村口的路灯坏了");
-    let list = "code,level,name,parent,status,successors\n\
-        370322102310,village,苑兴村,370322102,active,\n\
-        370322102299,village,旧苑村,370322102,merged,370322102310\n";
-    crate::divisions::schema(&desk.connection).unwrap();
-    crate::divisions::import(&desk.connection, list.as_bytes(), |_| ()).unwrap();
+    let entry = |(field, text): (&str, &str)| Edit::Put { field: field.into(), text: text.into() };
+    let edits = [
+        ("370322102310", r#"{"name":"苑兴村"}"#),
+        ("370322102299", r#"{"name":"旧苑村","status":"merged","successors":["370322102310"]}"#),
+    ];
+    let (category, document) = (Category::DIVISION, DocumentId([7; 16]));
+    let home = Home { category, address: code("370322"), document };
+    let edits = edits.map(entry).to_vec();
+    let write = Write { home, edits, source: "list".to_owned(), task: String::new() };
+    desk.write(vec![write], MORNING_MS);
     let both = ["苑丽", "苑建国", "旧小满"];
     assert_eq!(desk.names("370322102310"), both);
     assert_eq!(desk.names("370322102299"), both);

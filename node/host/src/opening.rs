@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use cunlian_crdt::document::Author;
 use cunlian_crdt::store::{Fault, OpenError, Store, StoreIdentity, StoreOptions};
+use cunlian_governance::divisions;
 use cunlian_governance::projection::GovernanceProjector;
-use cunlian_protocol::id::PublicKey;
+use cunlian_protocol::address::Level;
 use cunlian_protocol::session::Identity;
 use rand::Rng as _;
 
@@ -15,6 +16,7 @@ use crate::config::{Config, ConfigError};
 use crate::keystore::{Keystore, KeystoreError};
 use crate::operator::{OperatorError, Operators};
 use crate::private;
+use crate::regions::own_region;
 use crate::suspension::{self, SuspensionError};
 
 /// Why the store of a data directory cannot be opened.
@@ -66,7 +68,30 @@ pub fn open_store_at(data_dir: &Path, clock: &Clock) -> Result<(Store, Identity)
     if let Some(suspended) = suspension::check_in(data_dir, clock.now_ms())? {
         store.suspend(suspended.reason);
     }
+    keep_names(&store, &identity);
     Ok((store, identity))
+}
+
+/// The names in the node's own certificates, so that its pages and plates have them before the
+/// register has come down. Without them it shows codes; no node is kept from starting.
+fn keep_names(store: &Store, identity: &Identity) {
+    let authority = store.authority();
+    let chain = authority.chain(&identity.certificate.serial()).into_iter();
+    let places = chain.map(|certificate| (own_region(certificate), &certificate.body().name));
+    let places: Vec<_> = places
+        .filter(|(region, name)| region.level() >= Level::County && !name.trim().is_empty())
+        .map(|(region, name)| (region, name.clone()))
+        .collect();
+    let unknown = match store.read(|connection| divisions::unknown_places(connection, &places)) {
+        Ok(unknown) if unknown.is_empty() => return,
+        Ok(unknown) => unknown,
+        Err(error) => return tracing::warn!(%error, "names of places cannot be read"),
+    };
+    let kept =
+        store.write_reference(move |connection| divisions::keep_own_names(connection, &unknown));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "names of places cannot be kept");
+    }
 }
 
 /// A node that joined after the root was changed knows the successions, and its store does not yet.
@@ -91,18 +116,6 @@ fn open_with(
         }
         outcome => Ok(outcome?),
     }
-}
-
-/// Opens the store of a data directory whose node may not have joined yet, for reference data: a
-/// terminal can be given its register before it has a certificate.
-pub fn open_store_for_reference(data_dir: &Path) -> Result<Store, OpeningError> {
-    if Keystore::new(data_dir).has_chain() {
-        return open_store(data_dir).map(|(store, _)| store);
-    }
-    let identity =
-        StoreIdentity { root: PublicKey([0; PublicKey::LENGTH]), own: None, chain: Vec::new() };
-    let options = StoreOptions::default();
-    Ok(Store::open(data_dir, Arc::new(GovernanceProjector), identity, options)?)
 }
 
 /// The node itself as an author, with a session of its own.

@@ -1,19 +1,25 @@
-//! `cunlian import divisions FILE`: a division list into the register of a node.
+//! `cunlian import divisions FILE`: a division list is published as the register of a county.
 //!
+//! It is done where the register is kept, at the county or the founder; the nodes below receive it.
 //! Rows that cannot be read are reported with line and reason and do not stop the rest; the
 //! command fails only when it entered nothing or could not go on. What was entered before a
 //! failure stays, and running the command again finishes the work.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use cunlian_crdt::store::{Fault, OpenError, Store};
+use cunlian_crdt::document::Author;
+use cunlian_crdt::store::{OpenError, Store, WriteError};
+use cunlian_governance::access::acting::Acting;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::{
-    DivisionList, Format, ImportReport, ListError, missing_parents, schema,
+    Format, ImportError, ImportReport, ListError, PublishError, import,
 };
-use cunlian_host::opening::{OpeningError, open_store_for_reference};
+use cunlian_governance::refusal::Failed;
+use cunlian_host::clock::Clock;
+use cunlian_host::opening::{OpeningError, node_author, open_store_at};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DataDir;
@@ -52,10 +58,20 @@ struct Divisions {
 impl Import {
     pub(super) fn run(self) -> Outcome {
         let ImportCommand::Divisions(Divisions { file, data, json }) = self.what;
-        let store = open_store_for_reference(&data.data_dir).map_err(open_failure)?;
-        divisions(&store, &file, json, &mut io::stdout().lock())
+        let clock = Clock::open(&data.data_dir);
+        let (store, identity) = open_store_at(&data.data_dir, &clock).map_err(open_failure)?;
+        let office =
+            Office { store: &store, author: &node_author(&identity), now_ms: clock.now_ms() };
+        divisions(&office, &file, json, &mut io::stdout().lock())
             .map_err(|error| Failure::new(&error).hint(error.hint()))
     }
+}
+
+/// The node that publishes, and when.
+struct Office<'a> {
+    store: &'a Store,
+    author: &'a Author,
+    now_ms: i64,
 }
 
 fn open_failure(error: OpeningError) -> Failure {
@@ -96,9 +112,12 @@ enum DivisionsError {
         /// Why the first row was not used.
         reason: String,
     },
+    /// The register is not kept here.
+    #[error("{0}")]
+    NotHere(PublishError),
     /// The register cannot be written.
     #[error(transparent)]
-    Store(#[from] Fault),
+    Store(#[from] WriteError),
     /// The report cannot be printed.
     #[error("the report cannot be printed: {0}")]
     Print(io::Error),
@@ -119,8 +138,16 @@ impl DivisionsError {
             }
             Self::Nothing { .. } => {
                 "the report above names line and reason; lists saved by a spreadsheet must be \
-                 CSV in UTF-8 with codes kept as text"
+                 CSV in UTF-8 with codes kept as text, and a county publishes its own places only"
             }
+            Self::NotHere(PublishError::Elsewhere { .. }) => {
+                "run the command at the node of the county; this one receives the register by \
+                 itself, and shows its own name until then"
+            }
+            Self::NotHere(PublishError::NotGranted) => {
+                "renew the certificate of this node with one of this release, then import the list"
+            }
+            Self::NotHere(PublishError::Damaged(_)) => "check the store with: cunlian verify",
             Self::Store(_) => {
                 "rows entered so far are kept; make space or repair the disk and run it again"
             }
@@ -129,10 +156,10 @@ impl DivisionsError {
     }
 }
 
-/// Imports the list `file` into the register of `store` and prints the report to `out`, as one
-/// JSON object or as text. A progress bar stands on standard error while it is a terminal.
+/// Publishes the list `file` and prints the report to `out`, as one JSON object or as text. A
+/// progress bar stands on standard error while it is a terminal.
 fn divisions(
-    store: &Store,
+    office: &Office<'_>,
     file: &Path,
     json: bool,
     out: &mut impl Write,
@@ -143,38 +170,32 @@ fn divisions(
     if metadata.is_dir() {
         return Err(opened(io::ErrorKind::IsADirectory.into()));
     }
-    let report = load(store, file, input, &bar(metadata.len()))?;
+    let bar = bar(metadata.len());
+    let Office { store, author, now_ms } = *office;
+    let reader = Reader::everything();
+    let acting = Acting { store, author, reader: &reader, source: "list", now_ms };
+    let imported = import(&acting, input, |progress| {
+        bar.set_position(progress.bytes);
+        bar.set_message(format!("{} rows", progress.rows));
+    });
+    bar.finish_and_clear();
+    let report = imported.map_err(|error| match error {
+        ImportError::List(source) => DivisionsError::List { path: file.to_owned(), source },
+        ImportError::Publish(Failed::Refused(error)) => DivisionsError::NotHere(error),
+        ImportError::Publish(Failed::Store(error)) => DivisionsError::Store(error),
+    })?;
     print(&report, json, out).map_err(DivisionsError::Print)?;
     if report.inserted + report.updated + report.unchanged > 0 {
         return Ok(());
     }
-    let reason = match (report.rejected.first(), report.placeholders.first()) {
-        (Some(row), _) => format!("line {}: {}", row.line, row.reason),
-        (None, Some(row)) => format!("line {}: {} is a placeholder", row.line, row.code),
-        (None, None) => "there is none".to_owned(),
+    let first = (report.rejected.first(), report.placeholders.first(), report.outside.first());
+    let reason = match first {
+        (Some(row), _, _) => format!("line {}: {}", row.line, row.reason),
+        (None, Some(row), _) => format!("line {}: {} is a placeholder", row.line, row.code),
+        (None, None, Some(row)) => format!("{} is a place of another register", row.code),
+        (None, None, None) => "there is none".to_owned(),
     };
     Err(DivisionsError::Nothing { path: file.to_owned(), rows: report.rows, reason })
-}
-
-/// Reads on this thread and writes each batch on the writer's, which so never waits for `input`.
-fn load(
-    store: &Store,
-    file: &Path,
-    input: impl Read,
-    bar: &ProgressBar,
-) -> Result<ImportReport, DivisionsError> {
-    let unread = |source| DivisionsError::List { path: file.to_owned(), source };
-    let mut list = DivisionList::open(input).map_err(unread)?;
-    store.write_reference(schema)?;
-    while let Some(batch) = list.next_batch().map_err(unread)? {
-        list.tally(store.write_reference(move |connection| batch.write(connection))?);
-        let progress = list.progress();
-        bar.set_position(progress.bytes);
-        bar.set_message(format!("{} rows", progress.rows));
-    }
-    let missing = store.read(missing_parents)?;
-    bar.finish_and_clear();
-    Ok(list.report(missing))
 }
 
 fn bar(bytes: u64) -> ProgressBar {
@@ -189,13 +210,13 @@ fn print(report: &ImportReport, json: bool, out: &mut impl Write) -> io::Result<
         return writeln!(out);
     }
     let ImportReport { rows, inserted, updated, unchanged, .. } = report;
-    let ImportReport { rejected_count, placeholder_count, .. } = report;
+    let ImportReport { rejected_count, placeholder_count, outside_count, .. } = report;
     let list = title(report.format);
     // The parts add up to the rows; who imports a list can see that none is missing.
     writeln!(
         out,
         "{list}: {rows} rows: {inserted} new, {updated} changed, {unchanged} known, \
-         {placeholder_count} placeholders, {rejected_count} rejected"
+         {placeholder_count} placeholders, {rejected_count} rejected, {outside_count} outside"
     )?;
     let shown = report.placeholders.len() as u64;
     for row in &report.placeholders {
@@ -207,6 +228,21 @@ fn print(report: &ImportReport, json: bool, out: &mut impl Write) -> io::Result<
         writeln!(out, "line {}: rejected: {}: {}", row.line, row.reason, row.text)?;
     }
     more(out, report.rejected_count - report.rejected.len() as u64, "rejected rows")?;
+    for row in &report.outside {
+        let (code, name) = (row.code, &row.name);
+        writeln!(out, "{code} {name}: outside: a place of another register, not entered")?;
+    }
+    more(out, report.outside_count - report.outside.len() as u64, "places outside")?;
+    for row in &report.missing_successors {
+        let (code, name, successor) = (row.code, &row.name, row.successor);
+        writeln!(
+            out,
+            "{code} {name}: its successor {successor} is not in the register; \
+             old plates lead nowhere until it is"
+        )?;
+    }
+    let listed = report.missing_successors.len() as u64;
+    more(out, report.missing_successor_count - listed, "missing successors")?;
     match report.missing_parents {
         0 => Ok(()),
         missing => writeln!(

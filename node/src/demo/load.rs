@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::Store;
+use cunlian_governance::access::acting::Acting;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions;
 use cunlian_governance::generator::{Generator, Role, SampleTicket};
 use cunlian_governance::library::catalogue::Catalogue;
@@ -71,8 +73,8 @@ pub fn load(
     let mut loaded = Loaded::default();
     let now = now_ms();
     for (node, desk) in layout.nodes.iter().zip(&desks) {
-        desk.store.write_reference(register_divisions)?;
         if node.tier == Tier::County {
+            loaded.changes += publish_divisions(desk, now - MONTH_MS)?;
             let writes = Catalogue::built_in().writes(node.region, "demo");
             loaded.changes += write(desk, &desk.node, writes, now - MONTH_MS)?;
         }
@@ -132,10 +134,15 @@ fn open(node: &Node) -> Result<Desk, Failure> {
     Ok(Desk { store, node: node_author(&identity), staff })
 }
 
-fn register_divisions(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    divisions::import(connection, DIVISIONS.as_bytes(), |_| {})
-        .map(drop)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+/// The county publishes the register; returns what changes it wrote.
+fn publish_divisions(desk: &Desk, at_ms: i64) -> Result<u64, Failure> {
+    let Desk { store, node: author, .. } = desk;
+    let before = store.counts()?.total.changes;
+    let reader = Reader::everything();
+    let acting = Acting { store, author, reader: &reader, source: "demo", now_ms: at_ms };
+    divisions::import(&acting, DIVISIONS.as_bytes(), |_| {})
+        .map_err(|error| Failure::new(&error))?;
+    Ok(store.counts()?.total.changes - before)
 }
 
 fn write(desk: &Desk, author: &Author, writes: Vec<Write>, at_ms: i64) -> Result<u64, Failure> {

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, header};
 use cunlian_crdt::store::Store;
-use cunlian_governance::divisions::import;
+use cunlian_governance::divisions::keep_own_names;
 use cunlian_host::admin::Administration;
 use cunlian_host::clock;
 use cunlian_host::metrics::Metrics;
@@ -78,11 +78,10 @@ impl Pages {
         let person = operators.create(&issuer, person, clock::now_ms(), &mut rand::rng());
         let person = person.expect("a village has people");
         assert!(store.add_certificates(&[person]).expect("a store").is_empty());
-        let named = store.write_reference(|connection| {
-            let list = format!("code,level,name,parent\n{VILLAGE},village,苑兴村,370322102\n");
-            Ok(import(connection, list.as_bytes(), |_| ()).is_ok())
-        });
-        assert!(named.expect("a store takes a list"));
+        let village_code = AddressCode::parse(VILLAGE).expect("a code");
+        let places = [(village_code, "苑兴村".to_owned())];
+        let named = store.write_reference(move |connection| keep_own_names(connection, &places));
+        assert_eq!(named.expect("a store takes places"), 1);
         let status = watch::Sender::new(status());
         let now_ms: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(clock::now_ms);
         let administration = Administration {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use cunlian_crdt::document::{Author, Write};
 use cunlian_crdt::store::{Store, StoreIdentity, StoreOptions};
+use cunlian_governance::access::acting::Acting;
+use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::import;
 use cunlian_governance::generator::{Generator, Role, STORY_VILLAGE};
 use cunlian_governance::projection::GovernanceProjector;
@@ -143,7 +145,7 @@ impl Node {
         let issuer = Issuer { certificate: &certificate, key: &key };
         let operator = first_operator(&operators, &issuer, place.operator, &store);
         let author = Author { serial: certificate.serial(), key, session: 2 };
-        import_divisions(&store);
+        import_divisions(&store, places);
         let status = watch::Sender::new(status(place, places.iter().rev().nth(1)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -331,10 +333,11 @@ fn status(place: &Place, parent: Option<&Place>) -> NodeStatus {
     }
 }
 
-fn import_divisions(store: &Store) {
-    let report = store.write_reference(|connection| {
-        let report = import(connection, DIVISIONS.as_bytes(), |_| ());
-        Ok(report.map(|report| report.inserted))
-    });
-    assert_eq!(report.unwrap().unwrap(), 7);
+/// What the county has published, as it came down.
+fn import_divisions(store: &Store, places: &[Place]) {
+    let (_, chain, key) = chain(&places[..1]);
+    let author = Author { serial: Serial::of(&chain[0]), key, session: 9 };
+    let reader = Reader::everything();
+    let acting = Acting { store, author: &author, reader: &reader, source: "list", now_ms: 1_000 };
+    assert_eq!(import(&acting, DIVISIONS.as_bytes(), |_| ()).unwrap().inserted, 7);
 }

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use cunlian_governance::access::acting::Acting;
+use cunlian_governance::access::reader::Reader;
+use cunlian_governance::divisions::import;
 use cunlian_host::admin::Administration;
+use cunlian_host::clock::now_ms;
+use cunlian_host::opening::node_author;
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, lay_out};
@@ -51,12 +56,20 @@ impl Desk {
         Administration::open(self.dir(code)).unwrap()
     }
 
-    /// Gives a node the names of places.
+    /// Gives a node the names of places, as the county has published them.
     pub(crate) fn import(&self, code: &str) {
-        let file = self.dir(code).join("register.csv");
-        std::fs::write(&file, REGISTER).unwrap();
-        let ran = self.command(code, &["import", "divisions", file.to_str().unwrap()]);
-        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let author = node_author(&self.open(COUNTY).identity);
+        let at = self.open(code);
+        let reader = Reader::everything();
+        let acting = Acting {
+            store: &at.store,
+            author: &author,
+            reader: &reader,
+            source: "list",
+            now_ms: now_ms(),
+        };
+        let report = import(&acting, REGISTER.as_bytes(), |_| ()).unwrap();
+        assert_eq!(report.inserted, 4, "{report:?}");
     }
 
     /// Runs `cunlian cert` at a node.

@@ -18,7 +18,7 @@ fn a_node_shows_itself_in_words() {
         "(729 days left)",
         "state    valid",
         "  1  高青县 高城镇 (370322102) and everything below",
-        "     categories  public, alert, ticket,",
+        "     categories  public, division, alert, ticket,",
         "library/*/base",
         "     rights      read, write, assign, sign-off, erase",
         "高青县 (370322) alone",

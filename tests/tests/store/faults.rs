@@ -55,16 +55,16 @@ fn a_failed_reference_write_leaves_nothing() {
     let dir = tempdir().unwrap();
     let store = world.open(dir.path(), &world.village);
     let failed = store.write_reference(|connection| {
-        connection.execute_batch("CREATE TABLE division (code TEXT PRIMARY KEY)")?;
-        connection.execute("INSERT INTO division VALUES ('37')", [])?;
-        connection.execute("INSERT INTO division VALUES ('37')", [])
+        connection.execute_batch("CREATE TABLE told (code TEXT PRIMARY KEY)")?;
+        connection.execute("INSERT INTO told VALUES ('37')", [])?;
+        connection.execute("INSERT INTO told VALUES ('37')", [])
     });
     assert!(matches!(&failed, Err(Fault::Failing { detail }) if detail.contains("UNIQUE")));
     let panicked = store.write_reference(|_| -> rusqlite::Result<()> { panic!("in a job") });
     assert_eq!(panicked, Err(Fault::Stopped));
     store
         .write_reference(|connection| {
-            connection.execute_batch("CREATE TABLE division (code TEXT PRIMARY KEY)")
+            connection.execute_batch("CREATE TABLE told (code TEXT PRIMARY KEY)")
         })
         .unwrap();
     assert_eq!(store.health(), Health::Ok);
