@@ -12,7 +12,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 /// Networks that are remembered before those with nobody waiting are forgotten.
 const NETWORKS: usize = 256;
 
-/// The password_queue of strangers.
+/// The passwords of strangers that wait to be checked, one place for each network.
 #[derive(Debug)]
 pub(crate) struct PasswordQueue {
     all: Semaphore,
@@ -38,7 +38,7 @@ impl PasswordQueue {
         let mut known = self.by_network.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= NETWORKS {
             // Who waits or has a turn holds it as well.
-            known.retain(|_, password_queue| Arc::strong_count(password_queue) > 1);
+            known.retain(|_, queue| Arc::strong_count(queue) > 1);
         }
         Arc::clone(known.entry(network).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
