@@ -371,7 +371,7 @@ mod tests {
         }
         assert_eq!(
             named("0000-2000"),
-            ["0000-000f", "public", "0014-0fff", "alert", "1001-1fff", "ticket"]
+            ["0000-000f", "public", "division", "0015-0fff", "alert", "1001-1fff", "ticket"]
         );
         assert_eq!(named("3500-36ff"), ["library/*/minors", "3600-36ff"]);
     }
