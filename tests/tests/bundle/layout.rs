@@ -46,12 +46,15 @@ fn a_bundle_is_pinned() {
     }
 }
 
-/// Shows that bundles that 0.1.0 wrote, with the wide certificates that it issued, are read.
+/// Shows that bundles that 0.1.0 wrote, with the wide certificates that it issued, are read, and
+/// those written before certificates named the register of divisions.
 #[test]
-fn a_bundle_of_0_1_0_is_read() {
-    let world = Places::open();
-    for (kind, (new, known)) in [("sealed-0.1.0", (3, 0)), ("open-0.1.0", (0, 3))] {
-        let imported = world.town.import(&committed(kind)).unwrap();
-        assert_eq!((imported.new, imported.known), (new, known), "{kind}");
+fn bundles_with_certificates_of_before_are_read() {
+    for release in ["0.1.0", "before-register"] {
+        let world = Places::open();
+        for (kind, (new, known)) in [("sealed", (3, 0)), ("open", (0, 3))] {
+            let imported = world.town.import(&committed(&format!("{kind}-{release}"))).unwrap();
+            assert_eq!((imported.new, imported.known), (new, known), "{kind}-{release}");
+        }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use cunlian_crdt::store::OpenError;
 use cunlian_governance::access::acting::Acting;
 use cunlian_governance::access::reader::Reader;
 use cunlian_governance::divisions::import;
 use cunlian_host::admin::Administration;
 use cunlian_host::clock::now_ms;
-use cunlian_host::opening::node_author;
+use cunlian_host::opening::{OpeningError, node_author};
 use cunlian_protocol::id::Serial;
 use cunlian_protocol::revocation::{RevocationBody, Standing};
 use cunlian_tests::federation::{COUNTY, TOWN, VILLAGE, lay_out};
-use cunlian_tests::program::{Ran, run};
+use cunlian_tests::program::{Ran, run, wait_for};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -51,9 +52,21 @@ impl Desk {
         &self.directories[index]
     }
 
-    /// The store of a node, until it is dropped.
+    /// The store of a node, until it is dropped. A command that another test starts holds the files
+    /// of this process, and so the lock of a store that was closed, until it is another program.
     pub(crate) fn open(&self, code: &str) -> Administration {
-        Administration::open(self.dir(code)).unwrap()
+        let mut opened = None;
+        wait_for("the store of before to be let go", || {
+            let in_use = |error: &_| matches!(error, OpeningError::Store(OpenError::InUse { .. }));
+            match Administration::open(self.dir(code)) {
+                Err(error) if in_use(&error) => false,
+                outcome => {
+                    opened = Some(outcome.unwrap());
+                    true
+                }
+            }
+        });
+        opened.unwrap()
     }
 
     /// Gives a node the names of places, as the county has published them.
