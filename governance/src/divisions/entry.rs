@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 
 use cunlian_crdt::document::{Edit, Write};
-use cunlian_protocol::address::AddressCode;
+use cunlian_protocol::address::{AddressCode, Level};
 use cunlian_protocol::category::Category;
 use cunlian_protocol::change::Home;
 use cunlian_protocol::id::DocumentId;
@@ -65,7 +65,7 @@ pub(super) fn text(division: &Division) -> String {
 /// they belong to.
 pub(super) fn read(home: AddressCode, field: &str, text: &str) -> Option<Division> {
     let code = AddressCode::parse(field).ok()?;
-    let is_above = code.contains(&home) && home.level() <= cunlian_protocol::address::Level::County;
+    let is_above = code.contains(&home) && home.level() <= Level::County;
     if !home.contains(&code) && !is_above {
         return None;
     }

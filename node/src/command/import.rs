@@ -145,7 +145,8 @@ impl DivisionsError {
                  itself, and shows its own name until then"
             }
             Self::NotHere(PublishError::NotGranted) => {
-                "renew the certificate of this node with one of this release, then import the list"
+                "have the node above add it, then import the list: \
+                 cunlian cert change NODE --add CODE/division/read,write"
             }
             Self::NotHere(PublishError::Damaged(_)) => "check the store with: cunlian verify",
             Self::Store(_) => {

@@ -50,5 +50,5 @@ refusal-settle-not-found = There is no such field
 refusal-settle-gone = this has been settled already
 refusal-settle-value = This value cannot stand in that field
 refusal-divisions-elsewhere = The county { $county } keeps the register of divisions; import the list there, it comes down by itself
-refusal-divisions-not-granted = The certificate of this node does not cover the register of divisions yet; renew it first
+refusal-divisions-not-granted = The certificate of this node does not cover the register of divisions yet; the node above has to add it
 refusal-divisions-damaged = The register of divisions cannot be read: { $why }

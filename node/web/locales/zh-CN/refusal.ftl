@@ -50,5 +50,5 @@ refusal-settle-not-found = 没有这一项
 refusal-settle-gone = 这一处已经核对过了
 refusal-settle-value = 这个值不能填在这一项
 refusal-divisions-elsewhere = 区划名册由 { $county } 县级节点统一维护，会自动下发到本机，请到县里导入
-refusal-divisions-not-granted = 本机证书还不包含区划名册，请先换发证书
+refusal-divisions-not-granted = 本机证书还不包含区划名册，请上级在证书里加上
 refusal-divisions-damaged = 区划名册读不出来：{ $why }
